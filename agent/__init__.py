@@ -1,0 +1,1 @@
+"""vpc-agent: one per host; programs OVS and netlink, attaches ports and reports links."""

@@ -1,0 +1,1 @@
+"""The REST API of vpcctl: routers, schemas, authentication and problem documents."""

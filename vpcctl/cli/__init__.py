@@ -1,0 +1,1 @@
+"""The vpcctl command line. It talks REST."""

@@ -1,0 +1,1 @@
+"""Network → host view: which pieces of the network matter on a host. Pure."""

@@ -1,0 +1,1 @@
+"""The flow language: fields, matches, actions, flows, cookies and tables. Pure."""

@@ -1,0 +1,1 @@
+"""The logical network: frozen resources, ids and addresses. Pure: no I/O, no clock."""

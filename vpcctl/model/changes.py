@@ -1,0 +1,41 @@
+"""Changes of the network: what the store's feed hands to whoever holds a network in memory."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from vpcctl.model.host import Host
+from vpcctl.model.location import Location
+from vpcctl.model.port import Port
+from vpcctl.model.subnet import Subnet
+from vpcctl.model.vpc import Vpc
+
+Resource = Vpc | Subnet | Port | Host | Location
+ResourceKind = Literal["vpc", "subnet", "port", "host", "location"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One resource's present state.
+
+    Attributes:
+        kind: what it is.
+        id: its id; for a location the port's id.
+        resource: its state now, or None when it is gone.
+    """
+
+    kind: ResourceKind
+    id: str
+    resource: Resource | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeBatch:
+    """All changes up to a revision, at most one per resource, ordered referents first.
+
+    Attributes:
+        revision: the database's revision that the batch leads to.
+        changes: present states of what changed since the revision asked for.
+    """
+
+    revision: int
+    changes: tuple[Change, ...]

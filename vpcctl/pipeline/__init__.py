@@ -1,0 +1,1 @@
+"""Host view and physical facts → flows; one module per table group. Pure."""

@@ -1,0 +1,1 @@
+"""OpenFlow to the hosts: the os-ken application, its transport, codec and engine."""

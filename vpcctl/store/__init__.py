@@ -1,0 +1,1 @@
+"""Tables, sessions, repositories and the change feed. The only package that imports sqlalchemy."""

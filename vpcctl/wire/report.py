@@ -1,0 +1,135 @@
+"""Link reports: what an agent tells the controller about its host, and what it hears back.
+
+An unchanged report is sent as a digest only (``links`` is None); the controller asks for the
+full one when it does not know that digest. Reports are ordered by ``(boot, sequence)``: whatever
+is not newer than the last one accepted from the host changes nothing.
+"""
+
+import hashlib
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from vpcctl.model import ids
+from vpcctl.wire.state import HostState
+
+VERSION = 1
+MAX_LINKS = 8192
+_U63 = 2**63 - 1
+
+Count = Annotated[int, Field(ge=0, le=2**64 - 1)]
+Text = Annotated[str, Field(max_length=255)]
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LinkCounters(_Wire):
+    """Counters of one interface since it was made (OVS ``statistics``). Not in the digest."""
+
+    rx_packets: Count = 0
+    rx_bytes: Count = 0
+    rx_dropped: Count = 0
+    tx_packets: Count = 0
+    tx_bytes: Count = 0
+    tx_dropped: Count = 0
+
+
+class Link(_Wire):
+    """One OVS interface whose ``external_ids:iface-id`` has the form of a port id.
+
+    Attributes:
+        port_id: the iface-id.
+        interface: name of the OVS interface.
+        interface_uuid: OVSDB's UUID of the row: a new one is a new claim.
+        ofport: OpenFlow port number; None while OVS has not given one.
+        mac: MAC in use as ``external_ids:attached-mac`` or the device says; None if unknown.
+        netns: network namespace that holds the other end, if the agent made it.
+        admin_up: administrative state.
+        oper_up: link state.
+        error: OVS's or the agent's error text; None when all is well.
+    """
+
+    port_id: Annotated[str, Field(pattern=ids.PATTERNS["port"])]
+    interface: Annotated[str, Field(min_length=1, max_length=255)]
+    interface_uuid: Annotated[str, Field(max_length=36)] = ""
+    ofport: Annotated[int, Field(ge=1, le=65279)] | None = None
+    mac: Annotated[str, Field(pattern=r"^[0-9a-f]{2}(:[0-9a-f]{2}){5}$")] | None = None
+    netns: Text | None = None
+    admin_up: bool = True
+    oper_up: bool = True
+    error: Text | None = None
+    counters: LinkCounters = LinkCounters()
+
+
+class HostFacts(_Wire):
+    """What the host itself is: part of the digest.
+
+    Attributes:
+        vtep_address: address of its VXLAN endpoint.
+        tunnel_ofport: ofport of the VXLAN port on br-int; None until it exists.
+        dpid: datapath id that br-int has now.
+        datapath_type: ``system`` (the kernel's) or ``netdev`` (userspace).
+        nd_extensions: whether flows may rewrite ND options here.
+        underlay_mtu: MTU of the device that carries the tunnels, bytes.
+        agent_version: version of vpc-agent.
+        ovs_version: version of ovs-vswitchd.
+        errors: faults the host has that concern no one link.
+    """
+
+    vtep_address: Annotated[str, Field(max_length=45)]
+    tunnel_ofport: Annotated[int, Field(ge=1, le=65279)] | None = None
+    dpid: Annotated[int, Field(ge=1, le=2**64 - 1)] | None = None
+    datapath_type: Literal["system", "netdev"]
+    nd_extensions: bool
+    underlay_mtu: Annotated[int, Field(ge=576, le=65535)] = 1500
+    agent_version: Annotated[str, Field(max_length=64)] = ""
+    ovs_version: Annotated[str, Field(max_length=64)] = ""
+    errors: Annotated[tuple[Text, ...], Field(max_length=32)] = ()
+
+
+class LinkReport(_Wire):
+    """One report.
+
+    Attributes:
+        version: of this schema.
+        agent_id: random id the agent made at its first start and keeps on disk.
+        boot: grows with every start of the agent: max(last boot + 1, Unix time at start).
+        sequence: grows by one with every report of a boot.
+        digest: :func:`digest` of facts and links.
+        state_revision: revision of the host state the agent holds; 0 when it holds none.
+        facts: None in an unchanged report.
+        links: None in an unchanged report.
+    """
+
+    version: Literal[1] = VERSION
+    agent_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    boot: Annotated[int, Field(ge=1, le=_U63)]
+    sequence: Annotated[int, Field(ge=1, le=_U63)]
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    state_revision: Annotated[int, Field(ge=0, le=_U63)] = 0
+    facts: HostFacts | None = None
+    links: Annotated[tuple[Link, ...], Field(max_length=MAX_LINKS)] | None = None
+
+
+class ReportAnswer(_Wire):
+    """The controller's answer to a report.
+
+    Attributes:
+        accepted: False when the report was not newer than the last one (nothing changed).
+        full_report_needed: the digest is unknown; send facts and links.
+        state: the host's state when it is newer than the agent's; None when nothing changed.
+    """
+
+    accepted: bool
+    full_report_needed: bool = False
+    state: HostState | None = None
+
+
+def digest(facts: HostFacts, links: tuple[Link, ...]) -> str:
+    """Return the SHA-256 of facts and links without counters, independent of the links' order."""
+    hasher = hashlib.sha256(facts.model_dump_json().encode())
+    for link in sorted(links, key=lambda link: (link.port_id, link.interface)):
+        hasher.update(link.model_dump_json(exclude={"counters"}).encode())
+    return hasher.hexdigest()
