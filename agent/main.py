@@ -66,20 +66,26 @@ def _configure_logging(level: str) -> None:
     )
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
-    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
-    for noisy in ("httpx", "httpcore", "ovsdbapp", "asyncio", "pyroute2"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.basicConfig(handlers=[handler], level="WARNING", force=True)
+    logging.getLogger("agent").setLevel(level.upper())
+    logging.getLogger("ovsdbapp").setLevel("CRITICAL")  # what matters of it is said by ours
 
 
-async def _run(settings: Settings) -> None:
+def _run(settings: Settings) -> None:
+    """Run the agent; its libraries are imported here, so that other commands start fast."""
     from agent.host import Host
     from agent.loop import Agent
     from agent.worker import Worker
 
+    # Found out before the event loop runs: pyroute2's plain sockets bring a loop of their own.
     datapath = _datapath(settings)
     logging.getLogger("agent").info("datapath: %s", datapath)
     worker = Worker(settings.netns_dir, settings.host_id, checksums_off=datapath == "netdev")
-    await Agent(settings, Host(datapath, problems=dict), worker).run()
+
+    async def run() -> None:
+        await Agent(settings, Host(datapath, problems=dict), worker).run()
+
+    asyncio.run(run())
 
 
 def _datapath(settings: Settings) -> Literal["system", "netdev"]:
@@ -124,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             return by_hand.clean(settings)
         case _:
-            asyncio.run(_run(settings))
+            _run(settings)
             return 0
 
 

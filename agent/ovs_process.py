@@ -1,6 +1,7 @@
 """The running ovs-vswitchd: its control socket, its version and its end."""
 
 import os
+import select
 from pathlib import Path
 from typing import Any
 
@@ -21,23 +22,28 @@ class Vswitchd:
         self._rundir = rundir
 
     def pid(self) -> int | None:
-        """Return its process id, or None when it does not run."""
+        """Return the process id that its pid file names, or None."""
         try:
-            pid = int((self._rundir / "ovs-vswitchd.pid").read_text())
-            os.kill(pid, 0)
+            return int((self._rundir / "ovs-vswitchd.pid").read_text())
         except (OSError, ValueError):
             return None
-        return pid
 
     def watch(self) -> tuple[int, int] | None:
-        """Return its process id and a pidfd that becomes readable when it ends, or None."""
+        """Return its process id and a pidfd that becomes readable when it ends.
+
+        None when it does not run; one that has ended but that nobody has waited for counts so.
+        """
         pid = self.pid()
         if pid is None:
             return None
         try:
-            return pid, os.pidfd_open(pid)
-        except ProcessLookupError:
+            fd = os.pidfd_open(pid)
+        except (OSError, ValueError):
             return None
+        if select.select([fd], [], [], 0)[0]:
+            os.close(fd)
+            return None
+        return pid, fd
 
     async def appctl(self, command: str, *arguments: str) -> str:
         """Carry out a control command, as ovs-appctl(8) does.

@@ -117,14 +117,19 @@ def apply(txn: Any, tables: Tables, wish: Wish) -> None:
             _ssl(txn, tables, wish)
 
 
+def _have(row: Any, column: str, default: Any) -> Any:
+    """Return a column's value; a row that this transaction makes has none until it is set."""
+    return getattr(row, column, default)
+
+
 def _set(row: Any, column: str, value: Any) -> None:
-    if getattr(row, column) != value:
+    if _have(row, column, None) != value:
         setattr(row, column, value)
 
 
 def _merge(row: Any, column: str, values: Mapping[str, str]) -> None:
     """Set keys of a map column and leave the others alone."""
-    have = getattr(row, column)
+    have = _have(row, column, {})
     if any(have.get(key) != value for key, value in values.items()):
         setattr(row, column, {**have, **values})
 
@@ -149,7 +154,7 @@ def _bridge(txn: Any, tables: Tables, wish: BridgeWish) -> None:
     _check_owner(row, wish.owner, f"bridge {wish.name}")
     _set(row, "datapath_type", wish.datapath_type)
     _set(row, "fail_mode", [wish.fail_mode])
-    if sorted(row.protocols) != sorted(wish.protocols):
+    if sorted(_have(row, "protocols", [])) != sorted(wish.protocols):
         row.protocols = list(wish.protocols)
     _merge(row, "other_config", wish.other_config)
     _merge(row, "external_ids", {**wish.external_ids, marks.OWNER_KEY: wish.owner})
@@ -231,7 +236,7 @@ def _iface_id(tables: Tables, wish: IfaceIdWish) -> None:
 def _controllers(txn: Any, tables: Tables, row: Any, wish: BridgeWish) -> None:
     """Keep Controller rows that are wanted (a new row is a new connection), change the rest."""
     wanted = {each.target: each for each in wish.controllers or ()}
-    have = {each.target: each for each in row.controller}
+    have = {each.target: each for each in _have(row, "controller", [])}
     for target, each in wanted.items():
         if target not in have:
             fresh = txn.insert(tables["Controller"])
@@ -245,7 +250,7 @@ def _controllers(txn: Any, tables: Tables, row: Any, wish: BridgeWish) -> None:
         _set(have[target], "connection_mode", ["out-of-band"])
         _set(have[target], "inactivity_probe", [each.inactivity_probe_ms])
         _set(have[target], "max_backoff", [each.max_backoff_ms])
-    if {each.target for each in row.controller} != set(wanted):
+    if {each.target for each in _have(row, "controller", [])} != set(wanted):
         row.controller = [have[target] for target in wanted]
 
 
