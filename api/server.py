@@ -5,17 +5,25 @@ import contextlib
 import signal
 import socket
 import ssl
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from vpcctl.services.container import Services
+from vpcctl.store.database import Database
+from vpcctl.store.wake import NotifyRelay, Waker
 
-from api import problems
-from api.listeners import BadListener, Listener, TlsFiles, bind
+from api import logs, problems
+from api.app import create_app
+from api.listeners import BadListener, Listener, TlsFiles, bind, parse_listener
 from api.upkeep import running
+from vpcctl.services.facade import ServiceSettings
+from vpcctl.settings import Settings
 
 _GRACE_S = 5
 
@@ -79,7 +87,7 @@ async def serve(
     app: FastAPI,
     bound: Sequence[Bound],
     *,
-    tls: TlsFiles | None = None,
+    tls: TlsFiles | ssl.SSLContext | None = None,
     stop: asyncio.Event | None = None,
     started: Callable[[], None] | None = None,
 ) -> None:
@@ -90,7 +98,7 @@ async def serve(
     Args:
         app: the application of :func:`api.app.create_app`.
         bound: the listeners; their sockets are closed at the end.
-        tls: files for HTTPS listeners.
+        tls: files for HTTPS listeners, or a context that its owner keeps up to date.
         stop: set from the same event loop to end it.
         started: called when requests are answered.
 
@@ -121,7 +129,7 @@ async def serve(
 
 
 def _servers(
-    app: FastAPI, bound: Sequence[Bound], tls: TlsFiles | None
+    app: FastAPI, bound: Sequence[Bound], tls: TlsFiles | ssl.SSLContext | None
 ) -> list[tuple[_Server, list[Bound]]]:
     """Return one server for plain and one for HTTPS listeners, as far as there are any."""
     servers: list[tuple[_Server, list[Bound]]] = []
@@ -151,9 +159,11 @@ def _config(app: FastAPI) -> uvicorn.Config:
     )
 
 
-def _tls_context(tls: TlsFiles | None) -> ssl.SSLContext:
+def _tls_context(tls: TlsFiles | ssl.SSLContext | None) -> ssl.SSLContext:
     if tls is None:
         raise BadListener("https needs a certificate and a key")
+    if isinstance(tls, ssl.SSLContext):
+        return tls
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
@@ -185,3 +195,49 @@ def _unlink(bound: Sequence[Bound]) -> None:
         item.sock.close()
         if item.listener.path is not None:
             item.listener.path.unlink(missing_ok=True)
+
+
+def _tls_files(pki_dir: Path) -> TlsFiles:
+    server = pki_dir / "server" / "current"
+    return TlsFiles(server / "certificate.pem", server / "key.pem", server / "ca.pem")
+
+
+def run(settings: Settings) -> None:
+    """Run the API process until SIGTERM or SIGINT.
+
+    Raises:
+        BadListener: it cannot listen as it was told.
+    """
+    database = Database.open(settings.database_url)
+    waker = Waker(settings.run_dir)
+    relay = NotifyRelay(database.url, settings.run_dir) if database.dialect != "sqlite" else None
+    service_settings = ServiceSettings(
+        openflow_targets=settings.targets, report_interval_s=settings.report_interval_s
+    )
+    services = Services(database, settings=service_settings, waker=waker)
+    bound = bind_all([parse_listener(text) for text in settings.api_listen])
+    encrypted = any(item.listener.tls for item in bound)
+    tls = _tls_files(settings.pki_dir) if encrypted else None
+    try:
+        if relay is not None:
+            relay.start()
+        asyncio.run(serve(create_app(services, run_dir=settings.run_dir), bound, tls=tls))
+    finally:
+        if relay is not None:
+            relay.stop()
+        waker.close()
+        database.close()
+
+
+def main() -> None:
+    """Run the API process with the settings of the environment."""
+    settings = Settings()
+    logs.configure(settings.log_level)
+    try:
+        run(settings)
+    except BadListener as error:
+        sys.exit(f"vpcctl api: {error}")
+
+
+if __name__ == "__main__":
+    main()
