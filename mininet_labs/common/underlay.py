@@ -15,7 +15,7 @@ class Underlay(Switch):
     bridge = "underlay"
 
     def __init__(self, name: str, **params: Any) -> None:
-        super().__init__(name, dpid="1", inNamespace=True, **params)
+        super().__init__(name, **{**params, "dpid": "1", "inNamespace": True})
 
     def start(self, controllers: list[Any]) -> None:
         """Make the bridge of all interfaces."""
