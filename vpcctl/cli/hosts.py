@@ -110,7 +110,8 @@ add_delete(app, "host")
 
 def _instructions(target: Target, host: Json, token_file: Path | None) -> str:
     token = str(token_file) if token_file else "TOKEN-FILE"
-    start = f"vpc-agent --api {target.api} --host-id {host['id']} --token-file {token}"
+    api = target.api if target.socket else target.base_url
+    start = f"vpc-agent --api-url {api} --host-id {host['id']} --token-file {token}"
     if token_file:
         return f"\nStart its agent on the host with:\n  {start}"
     make = f"vpcctl token create --role host --host {host['id']} --file TOKEN-FILE"
