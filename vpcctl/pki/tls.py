@@ -1,0 +1,67 @@
+"""TLS contexts for both ends: version 1.2 or newer, the installation's own authority only."""
+
+import ssl
+from pathlib import Path
+
+from vpcctl.pki.errors import PkiError
+from vpcctl.pki.files import Credentials
+
+
+def client_context(ca: Path, credentials: Credentials | None = None) -> ssl.SSLContext:
+    """Return a context that trusts *ca* alone and checks the server's name.
+
+    Args:
+        ca: file with the authority's certificate, PEM. The system's authorities are not trusted.
+        credentials: a host's own, to show to a server that asks.
+
+    Raises:
+        PkiError: a file cannot be read or does not fit.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    _load_ca(context, ca)
+    if credentials is not None:
+        load_credentials(context, credentials)
+    return context
+
+
+def server_context(
+    credentials: Credentials, *, client_certificate_required: bool
+) -> ssl.SSLContext:
+    """Return a context that shows *credentials* and verifies certificates that clients show.
+
+    Args:
+        credentials: the controller's.
+        client_certificate_required: False lets clients without one in (enrolment, the CLI); a
+            certificate that is shown must be good all the same.
+
+    Raises:
+        PkiError: a file cannot be read or does not fit.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.verify_mode = ssl.CERT_REQUIRED if client_certificate_required else ssl.CERT_OPTIONAL
+    _load_ca(context, credentials.ca)
+    load_credentials(context, credentials)
+    return context
+
+
+def load_credentials(context: ssl.SSLContext, credentials: Credentials) -> None:
+    """Load a key and its certificate; on a context in use this counts for new connections.
+
+    Raises:
+        PkiError: a file cannot be read, or the two do not belong together.
+    """
+    try:
+        context.load_cert_chain(credentials.certificate, credentials.key)
+    except (OSError, ssl.SSLError) as error:
+        raise PkiError(f"cannot use the key in {credentials.directory}: {error}") from error
+
+
+def _load_ca(context: ssl.SSLContext, ca: Path) -> None:
+    try:
+        context.load_verify_locations(cafile=ca)
+    except (OSError, ssl.SSLError) as error:
+        raise PkiError(f"cannot use the authority's certificate {ca}: {error}") from error
+    # Certificates that bend RFC 5280 (no key identifiers, lax constraints) are refused.
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_STRICT
