@@ -1,11 +1,12 @@
 """What certificates say: identity, serial, life and fingerprint."""
 
+import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -44,6 +45,25 @@ def serial_of(certificate: x509.Certificate) -> str:
 def fingerprint(certificate: x509.Certificate) -> str:
     """Return the SHA-256 of the DER form, 64 lower-case hexadecimal digits."""
     return certificate.fingerprint(hashes.SHA256()).hex()
+
+
+def has_fingerprint(certificate: x509.Certificate, expected: str) -> bool:
+    """Tell, in constant time, whether *expected* is the certificate's fingerprint."""
+    return hmac.compare_digest(fingerprint(certificate).encode(), expected.encode())
+
+
+def is_issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    """Tell whether *authority*'s key signed *certificate* in its name."""
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def to_der(certificate: x509.Certificate) -> bytes:
+    """Return *certificate* as DER."""
+    return certificate.public_bytes(serialization.Encoding.DER)
 
 
 def to_pem(certificate: x509.Certificate) -> str:

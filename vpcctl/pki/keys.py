@@ -6,18 +6,20 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from vpcctl.pki.errors import PkiError
 
+PrivateKey = ec.EllipticCurvePrivateKey
 
-def new_key() -> ec.EllipticCurvePrivateKey:
+
+def new_key() -> PrivateKey:
     """Return a fresh P-256 key, for a certificate that lives for weeks."""
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def new_authority_key() -> ec.EllipticCurvePrivateKey:
+def new_authority_key() -> PrivateKey:
     """Return a fresh P-384 key, for an authority that lives for years."""
     return ec.generate_private_key(ec.SECP384R1())
 
 
-def key_to_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+def key_to_pem(key: PrivateKey) -> bytes:
     """Return *key* as unencrypted PKCS#8 PEM; its file must be 0600."""
     return key.private_bytes(
         serialization.Encoding.PEM,
@@ -26,7 +28,7 @@ def key_to_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
-def key_from_pem(pem: bytes) -> ec.EllipticCurvePrivateKey:
+def key_from_pem(pem: bytes) -> PrivateKey:
     """Read a key that :func:`key_to_pem` wrote.
 
     Raises:

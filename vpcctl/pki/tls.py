@@ -1,17 +1,17 @@
 """TLS contexts for both ends: version 1.2 or newer, the installation's own authority only."""
 
 import ssl
-from pathlib import Path
 
+from vpcctl.pki import files
 from vpcctl.pki.errors import PkiError
 from vpcctl.pki.files import Credentials
 
 
-def client_context(ca: Path, credentials: Credentials | None = None) -> ssl.SSLContext:
+def client_context(ca: str, credentials: Credentials | None = None) -> ssl.SSLContext:
     """Return a context that trusts *ca* alone and checks the server's name.
 
     Args:
-        ca: file with the authority's certificate, PEM. The system's authorities are not trusted.
+        ca: the authority's certificate, PEM. The system's authorities are not trusted.
         credentials: a host's own, to show to a server that asks.
 
     Raises:
@@ -41,7 +41,7 @@ def server_context(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_mode = ssl.CERT_REQUIRED if client_certificate_required else ssl.CERT_OPTIONAL
-    _load_ca(context, credentials.ca)
+    _load_ca(context, files.read_file(credentials.ca).decode(errors="replace"))
     load_credentials(context, credentials)
     return context
 
@@ -58,10 +58,23 @@ def load_credentials(context: ssl.SSLContext, credentials: Credentials) -> None:
         raise PkiError(f"cannot use the key in {credentials.directory}: {error}") from error
 
 
-def _load_ca(context: ssl.SSLContext, ca: Path) -> None:
+def unverified_context() -> ssl.SSLContext:
+    """Return a client context that trusts whoever answers.
+
+    Only for fetching the authority's certificate, which is then judged by its fingerprint.
+    Nothing secret may be sent over it.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _load_ca(context: ssl.SSLContext, ca: str) -> None:
     try:
-        context.load_verify_locations(cafile=ca)
-    except (OSError, ssl.SSLError) as error:
-        raise PkiError(f"cannot use the authority's certificate {ca}: {error}") from error
+        context.load_verify_locations(cadata=ca)
+    except (ValueError, OSError) as error:
+        raise PkiError(f"cannot use the authority's certificate: {error}") from error
     # Certificates that bend RFC 5280 (no key identifiers, lax constraints) are refused.
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_STRICT

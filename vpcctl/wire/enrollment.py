@@ -66,6 +66,12 @@ class CertificateRequest(_Request):
     csr: CsrText
 
 
+class AuthorityAnswer(_Answer):
+    """The authority's certificate: public, and worth nothing until its fingerprint is checked."""
+
+    ca_certificate: CertificateText
+
+
 class CertificateAnswer(_Answer):
     """A host's certificate and the authority that signed it."""
 

@@ -163,7 +163,7 @@ def test_current_resolves_to_a_key_and_certificate_that_belong_together(tmp_path
     assert store.current() is None
     for days in range(4):
         store.install(material(NOW + timedelta(days=days)))
-        tls.client_context(store.current().ca, store.current())
+        tls.client_context(store.current().ca.read_text(), store.current())
 
 
 def test_the_generation_before_stays_readable_and_older_ones_go(tmp_path):
@@ -194,19 +194,19 @@ def test_tls_works_between_a_host_and_the_controller_and_nobody_else(directory, 
     )
     stranger = CredentialStore(tmp_path / "stranger").install(material())
     server = tls.server_context(directory.server(), client_certificate_required=True)
-    peer = handshake(server, tls.client_context(host.ca, host))
+    peer = handshake(server, tls.client_context(host.ca.read_text(), host))
     assert certificates.host_identity(peer).host_id == HOST
     with pytest.raises(ssl.SSLError):
-        handshake(server, tls.client_context(host.ca))
+        handshake(server, tls.client_context(host.ca.read_text()))
     with pytest.raises(ssl.SSLError):
-        handshake(server, tls.client_context(host.ca, stranger))
+        handshake(server, tls.client_context(host.ca.read_text(), stranger))
     with pytest.raises(ssl.SSLCertVerificationError):
-        handshake(server, tls.client_context(stranger.ca, host))
+        handshake(server, tls.client_context(stranger.ca.read_text(), host))
     with pytest.raises(ssl.SSLCertVerificationError):
-        handshake(server, tls.client_context(host.ca, host), name="other.example")
+        handshake(server, tls.client_context(host.ca.read_text(), host), name="other.example")
     impostor = tls.server_context(host, client_certificate_required=False)
     with pytest.raises(ssl.SSLCertVerificationError):
-        handshake(impostor, tls.client_context(host.ca, host), name=HOST)
+        handshake(impostor, tls.client_context(host.ca.read_text(), host), name=HOST)
 
 
 def handshake(server: ssl.SSLContext, client: ssl.SSLContext, name: str = "localhost") -> bytes:
