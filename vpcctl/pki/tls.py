@@ -53,7 +53,10 @@ def load_credentials(context: ssl.SSLContext, credentials: Credentials) -> None:
         PkiError: a file cannot be read, or the two do not belong together.
     """
     try:
-        context.load_cert_chain(credentials.certificate, credentials.key)
+        # Tried on a context of no use first: a load that fails half way leaves a context with a
+        # certificate but no key, and one in use would refuse everybody from then on.
+        for one in (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), context):
+            one.load_cert_chain(credentials.certificate, credentials.key)
     except (OSError, ssl.SSLError) as error:
         raise PkiError(f"cannot use the key in {credentials.directory}: {error}") from error
 
