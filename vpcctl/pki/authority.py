@@ -76,9 +76,7 @@ class Authority:
         Raises:
             PkiError: there is no name, or one is neither a DNS name nor an address.
         """
-        general = [_general_name(name) for name in dict.fromkeys(names)]
-        if not general:
-            raise PkiError("a server certificate needs at least one DNS name or address")
+        general = general_names(names)
         builder = self._leaf(public_key, "vpcctl controller", now=now, life=life)
         return self._sign(builder, general, ExtendedKeyUsageOID.SERVER_AUTH)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from cryptography import x509
 
 from vpcctl.pki import certificates, files, keys
-from vpcctl.pki.authority import Authority, create_authority
+from vpcctl.pki.authority import Authority, create_authority, general_names
 from vpcctl.pki.errors import PkiError
 from vpcctl.pki.files import Credentials, CredentialStore, Material
 
@@ -55,9 +55,12 @@ class PkiDirectory:
                 certificate for other names (``renew_server`` changes them).
         """
         with files.locked(self.path):
+            server = self.server_certificate()
+            if server is None:
+                # Checked first: a command that is refused leaves nothing behind.
+                general_names(names)
             authority_made = not self._authority.exists()
             authority = self._make_authority(now) if authority_made else self.authority()
-            server = self.server_certificate()
             if server is None:
                 self._issue_server(authority, names, now)
             elif not _same_names(names, certificates.server_names(server)):

@@ -51,8 +51,10 @@ class Material:
 
 
 def make_private_directory(path: Path) -> None:
-    """Make *path*, and its parents, so that only its owner may enter it."""
-    path.mkdir(mode=PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+    """Make *path* so that only its owner may enter it; parents that are missing likewise."""
+    for missing in reversed([one for one in path.parents if not one.exists()]):
+        missing.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
+    path.mkdir(mode=PRIVATE_DIRECTORY, exist_ok=True)
     path.chmod(PRIVATE_DIRECTORY)
 
 

@@ -1,6 +1,7 @@
 """Key material on disk: modes, atomicity, generations, and the controller's directory."""
 
 import os
+import shutil
 import ssl
 import stat
 import threading
@@ -103,11 +104,18 @@ def test_initialise_with_other_names_refuses_and_changes_nothing(directory):
 
 
 def test_initialise_goes_on_after_a_crash_between_its_two_steps(directory):
-    with pytest.raises(PkiError, match="at least one"):
-        directory.initialise([], now=NOW)
+    directory.initialise(NAMES, now=NOW)
+    shutil.rmtree(directory.path / "server")
     authority = certificates.fingerprint(directory.ca_certificate())
     assert directory.initialise(NAMES, now=NOW) == Initialised(False, True)
     assert certificates.fingerprint(directory.ca_certificate()) == authority
+
+
+@pytest.mark.parametrize("names", [[], ["not a name"]])
+def test_initialise_with_bad_names_makes_no_authority(directory, names):
+    with pytest.raises(PkiError, match="name"):
+        directory.initialise(names, now=NOW)
+    assert not directory.is_initialised
 
 
 def test_initialise_does_not_replace_a_damaged_authority(directory):
