@@ -135,6 +135,17 @@ def create_authority(
     return Authority(certificate, key)
 
 
+def general_names(names: Sequence[str]) -> list[x509.GeneralName]:
+    """Return DNS names and addresses as a certificate has them, each once.
+
+    Raises:
+        PkiError: there is none, or one is neither a DNS name nor an address.
+    """
+    if not names:
+        raise PkiError("a server certificate needs at least one DNS name or address (--name)")
+    return [_general_name(name) for name in dict.fromkeys(names)]
+
+
 def _builder(subject: x509.Name, issuer: x509.Name, public_key: HostKey) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
