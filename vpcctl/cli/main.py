@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vpcctl import __version__
-from vpcctl.cli import database, hosts, ports, subnets, tokens, vpcs
+from vpcctl.cli import database, hosts, pki, ports, subnets, tokens, vpcs
 from vpcctl.cli.errors import CliError, Exit
 from vpcctl.cli.events import events
 from vpcctl.cli.serve import serve
@@ -32,11 +32,13 @@ app.add_typer(vpcs.app, name="vpc")
 app.add_typer(subnets.app, name="subnet")
 app.add_typer(ports.app, name="port")
 app.add_typer(hosts.app, name="host")
+pki.add_host_commands(hosts.app)
 app.command()(status)
 app.command()(events)
 app.add_typer(tokens.app, name="token")
 app.command()(serve)
 app.add_typer(database.app, name="db")
+app.add_typer(pki.app, name="pki")
 
 
 def _print_version(value: bool) -> None:
