@@ -5,3 +5,9 @@ peers, then VPC by VPC; ports named in ``first`` and what they need come before 
 ``compile_host(net, host_id) -> Iterator[tuple[Flow, ...]]`` is its whole program, piece by piece.
 ``plan_changes(net, batch) -> Transition`` applies a batch and says what it changes on which host.
 """
+
+from vpcctl.compile.plan import plan_changes
+from vpcctl.compile.transition import HostChange, Transition
+from vpcctl.compile.view import compile_host, host_pieces
+
+__all__ = ["HostChange", "Transition", "compile_host", "host_pieces", "plan_changes"]

@@ -30,6 +30,8 @@ class Feature(enum.IntEnum):
     """A port, on its own host; key of the port."""
     FLOOD = 7
     """A subnet's copies; its VNI."""
+    PAIR = 8
+    """An address or MAC that ports of a subnet share by allowed pairs; its VNI."""
 
 
 class CookieParts(NamedTuple):

@@ -114,6 +114,9 @@ ETH_DST = Field("eth_dst", 48, _BASIC, 3, 40, maskable=True, form=Form.MAC)
 ETH_SRC = Field("eth_src", 48, _BASIC, 4, 41, maskable=True, form=Form.MAC)
 ETH_TYPE = Field("eth_type", 16, _BASIC, 5, 42)
 
+VLAN_VID = Field("vlan_vid", 13, _BASIC, 6, 43, maskable=True)
+"""Bit 12 tells whether there is a tag at all."""
+
 _IPV4 = ((ETH_TYPE, 0x0800),)
 _IPV6 = ((ETH_TYPE, 0x86DD),)
 _ARP = ((ETH_TYPE, 0x0806),)
@@ -158,7 +161,8 @@ FIELDS: dict[str, Field] = {
     f.name: f
     for f in (
         *(IN_PORT, TUN_ID, TUN_SRC, TUN_DST, TUN_IPV6_SRC, TUN_IPV6_DST, *REGS, *XXREGS),
-        *(ETH_DST, ETH_SRC, ETH_TYPE, IP_PROTO, IP_TTL, IPV4_SRC, IPV4_DST, IPV6_SRC, IPV6_DST),
+        *(ETH_DST, ETH_SRC, ETH_TYPE, VLAN_VID, IP_PROTO, IP_TTL),
+        *(IPV4_SRC, IPV4_DST, IPV6_SRC, IPV6_DST),
         *(TCP_SRC, TCP_DST, UDP_SRC, UDP_DST, ICMP_TYPE, ICMP_CODE, ICMP6_TYPE, ICMP6_CODE),
         *(ARP_OP, ARP_SPA, ARP_TPA, ARP_SHA, ARP_THA),
         *(ND_TARGET, ND_SLL, ND_TLL, ND_RESERVED, ND_OPTIONS_TYPE),

@@ -55,9 +55,9 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "Classify",
         "classification",
         "Tells where a packet comes from: a known port's interface, a known VTEP, or nowhere.",
-        (f.IN_PORT, f.TUN_SRC, f.TUN_IPV6_SRC),
+        (f.IN_PORT, f.TUN_SRC, f.TUN_IPV6_SRC, f.FLAGS),
         (f.SOURCE_PORT, f.VNI, f.VPC, f.FLAGS, f.REASON),
-        "TunnelIn SpoofGuard Drop",
+        "Classify TunnelIn SpoofGuard Drop",
     ),
     (
         "TunnelIn",
@@ -71,7 +71,15 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "SpoofGuard",
         "validation",
         "Lets through only what a port may claim as its own source.",
-        (f.SOURCE_PORT, *_L2, *_ARP, *_IP, *_L4, *_ND),
+        (f.SOURCE_PORT, f.VLAN_VID, *_L2, *_ARP, *_IP, *_L4, *_ND),
+        (f.REASON,),
+        "NdGuard ArpNd Drop",
+    ),
+    (
+        "NdGuard",
+        "validation",
+        "Lets through only neighbour discovery whose payload says what its port may say.",
+        (f.SOURCE_PORT, *_L2, *_IP, *_L4, *_ND),
         (f.REASON,),
         "ArpNd Drop",
     ),
@@ -79,9 +87,9 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "ArpNd",
         "resolution",
         "Takes address resolution out of the stream, to be answered and not flooded.",
-        (f.VNI, f.VPC, *_L2, *_ARP, *_IP, *_L4, *_ND),
+        (f.SOURCE_PORT, *_L2, *_ARP, *_IP, *_L4, *_ND),
         (f.LOOKUP_IPV4, f.LOOKUP_IPV6, f.FLAGS, f.REASON),
-        "Route Neighbour Flood Switch Drop",
+        "Route Neighbour Switch Drop",
     ),
     (
         "Route",
@@ -89,13 +97,13 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "Moves packets for the gateway's MAC into the subnet of their destination.",
         (f.VNI, f.VPC, *_L2, *_IP, *_L4),
         (f.VNI, f.FLAGS, f.REASON, f.LOOKUP_IPV4, f.LOOKUP_IPV6, f.ETH_SRC, f.ETH_DST, *_IP, *_L4),
-        "Neighbour Respond Switch Drop",
+        "Neighbour Switch Drop",
     ),
     (
         "Neighbour",
         "resolution",
         "Finds the MAC that owns an address in a subnet.",
-        (f.VNI, f.LOOKUP_IPV4, f.LOOKUP_IPV6, f.FLAGS),
+        (f.VNI, f.LOOKUP_IPV4, f.LOOKUP_IPV6, f.FLAGS, f.ETH_DST),
         (f.FOUND_MAC, f.ETH_DST, f.REASON),
         "Respond Switch Flood Drop",
     ),
@@ -103,7 +111,7 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "Respond",
         "resolution",
         "Uses the MAC found: answers ARP and ND, or addresses a routed packet.",
-        (f.FLAGS, f.FOUND_MAC, *_L2, *_ARP, *_IP, *_L4, *_ND),
+        (f.FLAGS, f.FOUND_MAC, f.LOOKUP_IPV4, f.LOOKUP_IPV6, *_L2, *_ARP, *_IP, *_L4, *_ND),
         (f.FLAGS, f.ETH_DST, f.ETH_SRC, f.REASON, *_ARP, *_IP, *_L4, *_ND),
         "Switch Drop",
     ),
@@ -154,5 +162,5 @@ TABLES: tuple[Table, ...] = tuple(
 BY_NAME: dict[str, Table] = {table.name: table for table in TABLES}
 BY_NUMBER: dict[int, Table] = {table.number: table for table in TABLES}
 
-CLASSIFY, TUNNEL_IN, SPOOF_GUARD, ARP_ND, ROUTE, NEIGHBOUR = TABLES[:6]
-RESPOND, SWITCH, FLOOD, OUTPUT, DROP = TABLES[6:]
+CLASSIFY, TUNNEL_IN, SPOOF_GUARD, ND_GUARD, ARP_ND, ROUTE = TABLES[:6]
+NEIGHBOUR, RESPOND, SWITCH, FLOOD, OUTPUT, DROP = TABLES[6:]

@@ -6,10 +6,17 @@ A piece is a name; its flows are a function of the network as it is now
 
 from dataclasses import dataclass
 
+from vpcctl.model.addresses import IPAddress
+
+
+@dataclass(frozen=True, slots=True)
+class StaticPiece:
+    """What every host has, whatever the network is. Shared."""
+
 
 @dataclass(frozen=True, slots=True)
 class BasePiece:
-    """What a host needs before it has any port: table misses, drop counters, its tunnel."""
+    """What depends on a host's own tunnel and abilities."""
 
     host_id: str
 
@@ -22,15 +29,8 @@ class PeerPiece:
 
 
 @dataclass(frozen=True, slots=True)
-class VpcPiece:
-    """A VPC's gateways. Shared."""
-
-    vpc_id: str
-
-
-@dataclass(frozen=True, slots=True)
 class SubnetPiece:
-    """A subnet's VNI, its routes and its broadcast domain. Shared."""
+    """A subnet's VNI, gateways, routes and broadcast domain. Shared."""
 
     subnet_id: str
 
@@ -44,17 +44,18 @@ class PortPiece:
 
 @dataclass(frozen=True, slots=True)
 class PairPiece:
-    """A single address that ports share by allowed pairs. Shared.
-
-    Attributes:
-        subnet_id: the subnet that the address belongs to.
-        address: the address as a number.
-        version: 4 or 6.
-    """
+    """A single address that ports share by allowed pairs. Shared."""
 
     subnet_id: str
-    address: int
-    version: int
+    ip: IPAddress
+
+
+@dataclass(frozen=True, slots=True)
+class PairMacPiece:
+    """A MAC that ports use beside their own, by allowed pairs. Shared."""
+
+    subnet_id: str
+    mac: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +76,6 @@ class LocalFloodPiece:
 
 
 @dataclass(frozen=True, slots=True)
-class FloodEntryPiece:
-    """Which shards of a subnet are not empty, as a host sees it."""
-
-    host_id: str
-    subnet_id: str
-
-
-@dataclass(frozen=True, slots=True)
 class EdgePiece:
     """A port on its own host: its interface and what it may send."""
 
@@ -91,14 +84,14 @@ class EdgePiece:
 
 
 Piece = (
-    BasePiece
+    StaticPiece
+    | BasePiece
     | PeerPiece
-    | VpcPiece
     | SubnetPiece
     | PortPiece
     | PairPiece
+    | PairMacPiece
     | RemoteFloodPiece
     | LocalFloodPiece
-    | FloodEntryPiece
     | EdgePiece
 )
