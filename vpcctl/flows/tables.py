@@ -113,7 +113,7 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "Uses the MAC found: answers ARP and ND, or addresses a routed packet.",
         (f.FLAGS, f.FOUND_MAC, f.LOOKUP_IPV4, f.LOOKUP_IPV6, *_L2, *_ARP, *_IP, *_L4, *_ND),
         (f.FLAGS, f.ETH_DST, f.ETH_SRC, f.REASON, *_ARP, *_IP, *_L4, *_ND),
-        "Switch Drop",
+        "Respond Switch Drop",
     ),
     (
         "Switch",

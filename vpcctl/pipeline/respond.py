@@ -6,7 +6,7 @@ answers for itself. Routed packets get their destination MAC.
 """
 
 from vpcctl.flows import fields as f
-from vpcctl.flows.actions import OFPP_IN_PORT, Move, Output, SetField
+from vpcctl.flows.actions import OFPP_IN_PORT, Move, Output, Resubmit, SetField
 from vpcctl.flows.flow import Flow, Match
 from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import RESPOND, SWITCH
@@ -16,6 +16,7 @@ from vpcctl.pipeline.terms import (
     ARP_REPLY,
     ARP_REQUEST,
     BASE,
+    IS_ADVERT,
     IS_ARP,
     IS_ICMP6,
     IS_IPV6,
@@ -55,8 +56,8 @@ STATIC: tuple[Flow, ...] = (
 
 _ROUTER_SOLICITED_OVERRIDE = 0xE000_0000
 """Flags R, S and O of a neighbour advertisement (RFC 4861, section 4.4)."""
-_TARGET_LINK_LAYER = 2
-"""Type of the target link-layer address option (RFC 4861, section 4.6.1)."""
+_SOURCE_LINK_LAYER, _TARGET_LINK_LAYER = 1, 2
+"""Types of the link-layer address options (RFC 4861, section 4.6.1)."""
 
 
 def base(host: Host) -> tuple[Flow, ...]:
@@ -65,20 +66,31 @@ def base(host: Host) -> tuple[Flow, ...]:
 
 
 def _advertise() -> tuple[Flow, ...]:
-    asked = (*_ASKS_GATEWAY, IS_IPV6, IS_ICMP6)
-    head = (
+    """Return the flows that turn a solicitation into the gateway's advertisement, in two steps.
+
+    Open vSwitch writes ``nd_tll`` only where the match says that the packet is an advertisement,
+    so the first step makes it one and the second, the same table again, fills it in. A
+    solicitation without a link-layer option has no room for one: it gets an advertisement without,
+    which RFC 4861 section 7.2.4 allows in answer to a unicast one.
+    """
+    turn = (
         Move(f.ETH_SRC, f.ETH_DST, 48),
         SetField(f.ETH_SRC, GATEWAY_MAC),
         Move(f.IPV6_SRC, f.IPV6_DST, 128),
         Move(f.LOOKUP_IPV6, f.IPV6_SRC, 128),
+        SetField(f.ICMP6_TYPE, NEIGHBOUR_ADVERT),
+        Resubmit(RESPOND),
     )
+    flags = SetField(f.ND_RESERVED, _ROUTER_SOLICITED_OVERRIDE)
     option = (
         SetField(f.ND_OPTIONS_TYPE, _TARGET_LINK_LAYER),
         SetField(f.ND_TLL, GATEWAY_MAC),
     )
-    flags = (
-        SetField(f.ICMP6_TYPE, NEIGHBOUR_ADVERT),
-        SetField(f.ND_RESERVED, _ROUTER_SOLICITED_OVERRIDE),
-    )
     back = Output(OFPP_IN_PORT)
-    return (Flow(RESPOND, 120, (*asked, *IS_SOLICIT), (*head, *flags, *option, back), None, BASE),)
+    asked = (*_ASKS_GATEWAY, IS_IPV6, IS_ICMP6)
+    has_option = (f.ND_OPTIONS_TYPE, _SOURCE_LINK_LAYER, None)
+    return (
+        Flow(RESPOND, 130, (*asked, *IS_SOLICIT), turn, None, BASE),
+        Flow(RESPOND, 130, (*asked, *IS_ADVERT, has_option), (flags, *option, back), None, BASE),
+        Flow(RESPOND, 120, (*asked, *IS_ADVERT), (flags, back), None, BASE),
+    )
