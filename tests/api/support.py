@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from vpcctl.services.container import Services
+from vpcctl.services.facade import Services
 from vpcctl.store.database import Database
 from vpcctl.store.realisation import HostRealised, RealisationStore
 from vpcctl.store.wake import Waker
