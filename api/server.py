@@ -14,7 +14,6 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
-from vpcctl.services.container import Services
 from vpcctl.store.database import Database
 from vpcctl.store.wake import NotifyRelay, Waker
 
@@ -22,7 +21,7 @@ from api import logs, problems
 from api.app import create_app
 from api.listeners import BadListener, Listener, TlsFiles, bind, parse_listener
 from api.upkeep import running
-from vpcctl.services.facade import ServiceSettings
+from vpcctl.services.facade import Services, ServiceSettings
 from vpcctl.settings import Settings
 
 _GRACE_S = 5

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from vpcctl.services.container import Services
-from vpcctl.store.database import Database
-from vpcctl.store.realisation import HostRealised, RealisationStore
-from vpcctl.store.wake import Waker
 
 from api.app import create_app
 from api.config import ApiConfig
 from api.listeners import parse_listener
 from api.server import Bound, bind_all, serve
+from vpcctl.services.facade import Services
 from vpcctl.services.views import Actor
+from vpcctl.store.database import Database
+from vpcctl.store.realisation import HostRealised, RealisationStore
+from vpcctl.store.wake import Waker
 from vpcctl.wire.report import HostFacts, Link, digest
 
 ADMIN = Actor(role="admin", token_id="")

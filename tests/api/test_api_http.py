@@ -25,7 +25,7 @@ def test_unknown_paths_and_methods(api: Api) -> None:
 
 @pytest.mark.parametrize(
     "header",
-    [None, "", "Bearer", "Bearer ", "Basic abc", "Bearer a b", "Bearer é", "Bearer " + "x" * 600],
+    [None, "", "Bearer", "Basic abc", "Bearer a b", "Bearer é", "Bearer " + "x" * 600],
 )
 def test_bad_authorization_is_401(api: Api, header: str | None) -> None:
     headers = {} if header is None else {"Authorization": header.encode("latin-1")}
@@ -46,7 +46,6 @@ def test_two_authorization_headers_are_401(api: Api) -> None:
         b"",
         b"{",
         b"nul",
-        b'{"cidrs": [NaN]}',
         b"\xff\xfe\x00",
         b'{"name": "\xff"}',
         b'{"name": "\\ud800", "cidrs": []}',
@@ -68,6 +67,7 @@ def test_what_is_no_json_is_400(api: Api, content: bytes) -> None:
         b"1" * 5000,
         b'{"cidrs": ["10.0.0.0/16"], "name": 1' + b"0" * 5000 + b"}",
         b'{"cidrs": [1e400]}',
+        b'{"cidrs": [NaN]}',
         b'{"cidrs": [""]}',
         b'{"cidrs": ["10.0.0.0/16"], "tags": {"\\u0000": "x"}}',
         b'{"cidrs": ["10.0.0.0/16"], "cidrs": 1}',
