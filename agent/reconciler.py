@@ -16,6 +16,7 @@ from vpcctl.wire.state import Attachment
 log = logging.getLogger(__name__)
 
 BATCH = 16
+DELETIONS = 4
 AUDIT_S = 60.0
 _RETRY_S = 1.0
 
@@ -55,6 +56,7 @@ class Reconciler:
         self._loaded = False
         self._ends: dict[str, str] = {}
         self._namespaces: set[str] = set()  # to be released when nothing is left in them
+        self._devices: set[str] = set()  # host ends that were unplugged
         self._retry_removals_at = 0.0
         self.ledger = work.Ledger()
 
@@ -106,7 +108,7 @@ class Reconciler:
 
     async def _wait(self, audit_at: float) -> None:
         times = [audit_at, self.ledger.next_retry() or audit_at]
-        if self._namespaces or self.ledger.to_remove():
+        if self._devices or self._namespaces or self.ledger.to_remove():
             times.append(max(self._retry_removals_at, time.monotonic()))
         try:
             async with asyncio.timeout(max(0.0, min(times) - time.monotonic())):
@@ -124,9 +126,11 @@ class Reconciler:
             return True
         if time.monotonic() < self._retry_removals_at:
             return False
-        removals = self.ledger.to_remove()[:BATCH]
+        removals = self.ledger.to_remove()
         if removals:
-            return await self._remove(removals)
+            return await self._unplug(removals)
+        if self._devices:
+            return await self._delete()
         return await self._release()
 
     async def _make(self, batch: Sequence[Attachment]) -> None:
@@ -174,28 +178,41 @@ class Reconciler:
             log.warning("attachment of %s cannot be made: %s", wanted.port_id, text)
             self._changed()
 
-    async def _remove(self, port_ids: Sequence[str]) -> bool:
-        names = [marks.host_end(port_id) for port_id in port_ids]
+    async def _unplug(self, port_ids: Sequence[str]) -> bool:
+        """Take host ends off br-int, all at once; their devices go afterwards."""
+        ends = [marks.host_end(port_id) for port_id in port_ids]
         try:
-            await self._apply([UnplugWish(self._bridge, name, self._owner) for name in names])
-            for port_id, name in zip(port_ids, names, strict=True):
-                # One at a time, so that a new attachment need not wait for all of them.
-                await self._worker.run(lambda name=name: self._delete(name))
-                self._removed(port_id)
-        except (OvsdbError, OSError) as error:
+            await self._apply([UnplugWish(self._bridge, end, self._owner) for end in ends])
+        except OvsdbError as error:
             log.warning("attachments cannot be removed: %s", error)
             self._retry_removals_at = time.monotonic() + _RETRY_S
             return False
+        for port_id in port_ids:
+            before = self.ledger.done.get(port_id)
+            if before is not None and before.netns is not None:
+                self._namespaces.add(before.netns)
+            self.ledger.removed(port_id)
+        self._devices.update(ends)
         return True
 
-    def _delete(self, name: str) -> None:
-        self._worker.attachments.delete_link(name)
+    async def _delete(self) -> bool:
+        """Delete some devices that were unplugged; few, so that new attachments need not wait."""
+        self._devices -= self._ends.keys()  # wanted again in the meantime
+        names = sorted(self._devices)[:DELETIONS]
+        failed = await self._worker.run(lambda: [name for name in names if not self._gone(name)])
+        self._devices.difference_update(names)
+        self._devices.update(failed)
+        if failed:
+            self._retry_removals_at = time.monotonic() + _RETRY_S
+        return not failed
 
-    def _removed(self, port_id: str) -> None:
-        before = self.ledger.done.get(port_id)
-        if before is not None and before.netns is not None:
-            self._namespaces.add(before.netns)
-        self.ledger.removed(port_id)
+    def _gone(self, name: str) -> bool:
+        try:
+            self._worker.attachments.delete_link(name)
+        except Exception as error:  # netlink's own errors are plain Exceptions
+            log.warning("device %s cannot be deleted: %s", name, error)
+            return False
+        return True
 
     async def _release(self) -> bool:
         """Remove namespaces of ours that nothing is left in; look again later where not."""
