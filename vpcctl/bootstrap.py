@@ -5,6 +5,8 @@ import fcntl
 import os
 from collections.abc import Iterator
 
+from vpcctl.model.problems import Problem
+from vpcctl.services.facade import Services
 from vpcctl.settings import Settings
 from vpcctl.store.database import Database
 
@@ -53,13 +55,14 @@ def sole_user(settings: Settings) -> Iterator[None]:
 
 
 def upgrade_database(settings: Settings) -> None:
-    """Bring the database to this version's schema, making it when there is none."""
+    """Bring the database to this version's schema, making it when there is none.
+
+    Raises:
+        BootstrapError: the database cannot be used.
+    """
     make_directories(settings)
-    database = Database.open(settings.database_url)
-    try:
+    with _opened(settings) as database:
         database.upgrade()
-    finally:
-        database.close()
 
 
 def make_admin_token(settings: Settings) -> bool:
@@ -68,12 +71,21 @@ def make_admin_token(settings: Settings) -> bool:
     Returns:
         Whether the file was made now.
     """
-    from vpcctl.services.container import Services
-
     existed = settings.token_file.exists()
-    database = Database.open(settings.database_url)
-    try:
+    with _opened(settings) as database:
         Services(database).tokens.bootstrap(settings.token_file)
+    return not existed and settings.token_file.exists()
+
+
+@contextlib.contextmanager
+def _opened(settings: Settings) -> Iterator[Database]:
+    try:
+        database = Database.open(settings.database_url)
+    except (ValueError, OSError) as error:
+        raise BootstrapError(f"database_url: {error}") from None
+    try:
+        yield database
+    except Problem as error:
+        raise BootstrapError(f"database_url: {error}") from None
     finally:
         database.close()
-    return not existed and settings.token_file.exists()
