@@ -65,16 +65,25 @@ def upgrade_database(settings: Settings) -> None:
         database.upgrade()
 
 
-def make_admin_token(settings: Settings) -> bool:
+def make_admin_token(settings: Settings) -> str:
     """Leave an admin token in ``settings.token_file`` at the first start.
 
     Returns:
-        Whether the file was made now.
+        What to tell the operator about it.
+
+    Raises:
+        BootstrapError: the file cannot be written.
     """
-    existed = settings.token_file.exists()
+    path = settings.token_file
+    existed = path.exists()
     with _opened(settings) as database:
-        Services(database).tokens.bootstrap(settings.token_file)
-    return not existed and settings.token_file.exists()
+        try:
+            Services(database).tokens.bootstrap(path)
+        except OSError as error:
+            raise BootstrapError(f"state_dir: {path}: {error.strerror}") from None
+    if not path.exists():
+        return f"admin token: made at an earlier start, its file {path} is gone"
+    return f"admin token: {'as before in' if existed else 'written to'} {path}"
 
 
 @contextlib.contextmanager

@@ -153,8 +153,7 @@ def run(settings: Settings) -> int:
     bootstrap.make_directories(settings)
     with bootstrap.sole_user(settings):
         bootstrap.upgrade_database(settings)
-        made = bootstrap.make_admin_token(settings)
-        say(f"admin token {'written to' if made else 'as before in'} {settings.token_file}")
+        say(bootstrap.make_admin_token(settings))
         supervisor = Supervisor(
             children=[
                 Child(name, (sys.executable, "-m", module)) for name, module in CHILDREN.items()

@@ -4,6 +4,7 @@ import sys
 
 from vpcctl.processes.common import configure_logging, give_up, server_files
 from vpcctl.settings import Settings
+from vpcctl.southbound.engine import EngineSettings
 from vpcctl.southbound.main import SouthboundConfig, run
 from vpcctl.southbound.transport.listener import ListenError, TlsFiles
 
@@ -18,6 +19,7 @@ def main() -> int:
         listen=settings.openflow_listen,
         tls=_tls_files(settings),
         allow_plain=settings.openflow_allow_plain,
+        engine=EngineSettings(audit_interval_s=settings.audit_interval_s),
         log_level=settings.log_level,
     )
     try:
