@@ -74,6 +74,11 @@ class Prober:
         )
         self._read()
 
+    def last_answer(self) -> float | None:
+        """Return when the running train had its last answer; it goes on. None: not yet any."""
+        self._write({"op": "peek"})
+        return self._read()["last_answer"]
+
     def stop(self) -> Answers:
         """End the train and return its answers."""
         self._write({"op": "stop"})

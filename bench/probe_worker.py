@@ -83,9 +83,9 @@ class Train:
         self._until = time.monotonic() + command["timeout"]
         self.sent: list[float] = []
         self.answered: list[float | None] = []
-        self._late = False
+        self.last_answer: float | None = None
 
-    def run(self, stop_asked: Callable[[], bool]) -> None:
+    def run(self, stop_asked: Callable[["Train"], bool]) -> None:
         """Probe until an answer (if that was asked), a stop, or the time is over."""
         due = time.monotonic()
         while True:
@@ -100,7 +100,7 @@ class Train:
             ready, _, _ = select.select([self._wire, sys.stdin], [], [], wait)
             if self._wire in ready and self._receive() and self._until_first:
                 return
-            if sys.stdin in ready and stop_asked():
+            if sys.stdin in ready and stop_asked(self):
                 return
 
     def _send(self, now: float) -> None:
@@ -124,8 +124,9 @@ class Train:
             sequence = self._flight.answered(frame)
             if sequence is not None and sequence < len(self.sent):
                 good = True
+                self.last_answer = time.monotonic()
                 if self.answered[sequence] is None:
-                    self.answered[sequence] = time.monotonic()
+                    self.answered[sequence] = self.last_answer
 
 
 def open_wire(device: str) -> socket.socket:
@@ -135,6 +136,14 @@ def open_wire(device: str) -> socket.socket:
     wire.bind((device, _ETH_P_IP))
     wire.setblocking(False)
     return wire
+
+
+def _stop_asked(train: Train) -> bool:
+    command = json.loads(sys.stdin.readline() or '{"op": "stop"}')
+    if command["op"] != "peek":
+        return True
+    print(json.dumps({"last_answer": train.last_answer}), flush=True)
+    return False
 
 
 def main() -> None:
@@ -149,7 +158,7 @@ def main() -> None:
         with open_wire(device) as wire:
             train = Train(wire, Flight(**command["flight"]), command)
             print(json.dumps({"started": time.monotonic()}), flush=True)
-            train.run(lambda: sys.stdin.readline() is not None)
+            train.run(_stop_asked)
         print(json.dumps({"sent": train.sent, "answered": train.answered}), flush=True)
 
 

@@ -46,7 +46,7 @@ class Watchdog:
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / "stalls"
-        self._path.touch()
+        self._path.write_text("")
         argv = [sys.executable, "-m", "bench.watchdog", str(self._path)]
         self._process = Process(argv, log=directory / "watchdog.log")
 

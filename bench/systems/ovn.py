@@ -40,7 +40,7 @@ class Ovn(Plugging):
     """
 
     name = "ovn"
-    parts = ("ovn-controller",)
+    parts: tuple[str, ...] = ("ovn-controller",)
 
     def __init__(
         self, world: World, build: OvnBuild, settings: dict[str, str] | None = None
