@@ -39,7 +39,7 @@ def test_dataplane_goals_know_which_way_is_better():
     assert (
         found["dataplane, ICMP round trip, same subnet, across hosts: 0.97 of raw VXLAN"] is False
     )
-    assert found["dataplane, ICMP round trip, same subnet, across hosts: better than OVN's"] is True
+    assert found[f"{rtt}: better than OVN's"] is True
 
 
 def test_what_was_not_measured_is_said_so():
@@ -65,7 +65,7 @@ def test_markdown_has_a_line_per_size_and_the_ratio():
 
 def test_plot_is_well_formed_svg(tmp_path):
     (path,) = plots.write_all(summarise(samples()), tmp_path)
-    root = ElementTree.fromstring(path.read_text())
+    root = ElementTree.fromstring(path.read_text())  # noqa: S314 - our own file
     assert root.tag.endswith("svg")
     assert len([item for item in root.iter() if item.tag.endswith("circle")]) == 4
 
