@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
+_LONGEST_OUTPUT = 400
+
 
 class CommandError(RuntimeError):
     """A command failed; the message holds its output."""
@@ -26,7 +28,8 @@ def run(*argv: str, stdin: str | None = None, env: Mapping[str, str] | None = No
         env={**os.environ, **env} if env else None,
     )
     if done.returncode:
-        raise CommandError(f"{' '.join(argv)}: {done.stderr.strip() or done.stdout.strip()}")
+        output = done.stderr.strip() or done.stdout.strip()
+        raise CommandError(f"{' '.join(argv)}: {output[:_LONGEST_OUTPUT]}")
     return done.stdout
 
 

@@ -8,13 +8,17 @@ from typing import Any
 
 from rich.console import Console
 
+from bench.ovsdb import OvsdbError
 from bench.plan import Plan
+from bench.processes import CommandError
 from bench.rig import Rig
 from bench.stats import Sample
 from bench.waiting import TooLongError
 from bench.watchdog import Stall, Watchdog
 
 MINIMUM_SAMPLES = 3
+FAULTS = (TooLongError, CommandError, OvsdbError)
+"""What may go wrong in one sample without ending the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ class Session:
         try:
             with self.span() as span:
                 values = attempt(rig)
-        except TooLongError as error:
+        except FAULTS as error:
             self.failures.append(f"{what} at {size} ports, {rig.name}: {error}")
             self.console.log(f"[red]{self.failures[-1]}")
             return False
