@@ -16,6 +16,9 @@ QUIET_WINDOW_S = 0.25
 QUIET_SHARE = 0.04
 """Of one core: what a control plane may use and still be called quiet."""
 
+EMPTY_FLOWS = 500
+"""More than any system keeps on a host without ports; far fewer than a VPC brings."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spent:
@@ -107,6 +110,20 @@ class Rig:
     def settle(self) -> None:
         """Wait until the hosts have acknowledged everything and all is quiet."""
         self.system.converge(120)
+        self.quiet()
+
+    def empty_far_host(self) -> None:
+        """Unplug host c's resident: c is then as if it had never had a port of the VPC.
+
+        Raises:
+            TooLongError: its flows did not go.
+        """
+        host = self.far_resident.host
+        self.system.unplug(self.far_resident)
+        self.settle()
+        self.system.forget(host)
+        self.settle()
+        wait_for("an empty host", lambda: host.flow_count() < EMPTY_FLOWS, timeout=60, every=0.1)
         self.quiet()
 
     def idle_rate(self, seconds: float) -> Spent:

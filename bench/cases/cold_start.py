@@ -34,8 +34,7 @@ def run(session: Session, size: int) -> None:
 def _first_port(rig: Rig) -> list[Value]:
     guest = rig.far_resident
     complete = guest.host.flow_count()
-    rig.system.unplug(guest)
-    rig.settle()
+    rig.empty_far_host()
     before, start = rig.spent(), time.monotonic()
     rig.system.plug(guest)
     return _until_loaded(rig, guest.host, complete, "first port of the VPC", (start, before))

@@ -28,8 +28,7 @@ def run(session: Session, size: int) -> None:
 
 
 def _to_new(rig: Rig) -> list[Value]:
-    rig.system.unplug(rig.far_resident)
-    rig.settle()
+    rig.empty_far_host()
     try:
         return _once(rig, NEW)
     finally:

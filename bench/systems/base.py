@@ -51,6 +51,10 @@ class System(Protocol):
         """Kill *part* (of *host*, where each has its own) with SIGKILL and start it again."""
         ...
 
+    def forget(self, host: Host) -> None:
+        """Make sure that *host*, whose last port was unplugged, holds nothing of the VPC."""
+        ...
+
     def converge(self, timeout: float) -> None:
         """Wait until every real host has acknowledged everything asked so far.
 

@@ -174,6 +174,11 @@ class Ovn(Plugging):
         self._controllers[host.name].kill()
         self._start_controller(host)
 
+    def forget(self, host: Host) -> None:
+        """Recompute: incremental processing alone keeps a network that lost its last port."""
+        control = host.directory / f"ovn-controller.{self._controllers[host.name].pid}.ctl"
+        run("ovs-appctl", "-t", str(control), "inc-engine/recompute")
+
     def converge(self, timeout: float) -> None:
         """Raise ``nb_cfg`` and wait until every real chassis has come to it."""
         self._cfg += 1

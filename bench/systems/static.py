@@ -84,6 +84,9 @@ class Static:
     def restart(self, part: str, host: Host) -> None:
         """Do nothing: there is nothing to restart."""
 
+    def forget(self, host: Host) -> None:
+        """Do nothing: there is nothing to forget."""
+
     def converge(self, timeout: float) -> None:
         """Return at once: plugging has waited for its flows."""
 
