@@ -11,13 +11,14 @@ from rich.console import Console
 from bench.ovsdb import OvsdbError
 from bench.plan import Plan
 from bench.processes import CommandError
+from bench.rest import ApiError
 from bench.rig import Rig
 from bench.stats import Sample
 from bench.waiting import TooLongError
 from bench.watchdog import Stall, Watchdog
 
 MINIMUM_SAMPLES = 3
-FAULTS = (TooLongError, CommandError, OvsdbError)
+FAULTS = (TooLongError, CommandError, OvsdbError, ApiError)
 """What may go wrong in one sample without ending the run."""
 
 

@@ -88,7 +88,7 @@ class Host:
             [
                 "ovs-vswitchd",
                 f"unix:{self.socket}",
-                f"--unixctl={self.directory}/vswitchd.ctl",
+                f"--pidfile={self.directory}/ovs-vswitchd.pid",
                 "-vconsole:off",
                 f"--log-file={self.directory}/ovs-vswitchd.log",
             ],
@@ -96,13 +96,17 @@ class Host:
             netns=self.netns,
             env=self.env,
         )
-        wait_for("ovs-vswitchd", (self.directory / "vswitchd.ctl").exists, timeout=10)
+        wait_for("ovs-vswitchd", self._control().exists, timeout=10)
+
+    def _control(self) -> Path:
+        assert self.vswitchd is not None
+        return self.directory / f"ovs-vswitchd.{self.vswitchd.pid}.ctl"
 
     def restart_vswitchd(self) -> None:
         """Kill ovs-vswitchd as a crash would and start it again."""
         assert self.vswitchd is not None
         self.vswitchd.kill()
-        (self.directory / "vswitchd.ctl").unlink(missing_ok=True)
+        self._control().unlink(missing_ok=True)
         self.start_vswitchd()
         self._configure_underlay()
 
@@ -179,7 +183,7 @@ class Host:
     def appctl(self, *words: str) -> str:
         """Run ``ovs-appctl`` against ovs-vswitchd."""
         with contextlib.suppress(CommandError):
-            return run("ovs-appctl", "-t", f"{self.directory}/vswitchd.ctl", *words) or "ok"
+            return run("ovs-appctl", "-t", str(self._control()), *words) or "ok"
         return ""
 
     def ofctl(self, command: str, *words: str, stdin: str | None = None) -> str:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from bench.systems.base import System
+from bench.systems.ours import Ours
 from bench.systems.ovn import Ovn
 from bench.systems.packages import find
 from bench.systems.static import Static
@@ -19,4 +20,6 @@ def make_system(name: str, world: World, ovn_prefix: Path | None, cache: Path) -
         return Static(world)
     if name == "ovn":
         return Ovn(world, find(ovn_prefix, cache))
+    if name == "ours":
+        return Ours(world)
     raise ValueError(f"no system {name!r}")
