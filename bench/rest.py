@@ -55,22 +55,28 @@ class Api:
             ApiError: the answer's status is 400 or more, or there was none.
         """
         data = None if body is None else json.dumps(body)
+        response, text = self._exchange(method, path, data)
         for _ in range(_TRIES):
-            try:
-                self._connection.request(method, path, data, self._headers)
-                response = self._connection.getresponse()
-                text = response.read()
-            except (OSError, http.client.HTTPException) as error:
-                self._connection.close()
-                raise ApiError(f"{method} {path}: {error!r}") from error
             if response.status != http.client.TOO_MANY_REQUESTS:
                 break
             time.sleep(float(response.headers.get("Retry-After", "1")))
+            response, text = self._exchange(method, path, data)
         if response.status >= http.client.BAD_REQUEST:
             raise ApiError(f"{method} {path}: {response.status} {text[:300].decode()}")
         if made := response.headers.get("Vpcctl-Revision"):
             self.revision = max(self.revision, int(made))
         return json.loads(text) if text else None
+
+    def _exchange(
+        self, method: str, path: str, data: str | None
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        try:
+            self._connection.request(method, path, data, self._headers)
+            response = self._connection.getresponse()
+            return response, response.read()
+        except (OSError, http.client.HTTPException) as error:
+            self._connection.close()
+            raise ApiError(f"{method} {path}: {error!r}") from error
 
     def close(self) -> None:
         """Close the connection."""
