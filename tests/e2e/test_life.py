@@ -44,7 +44,10 @@ def test_two_hosts_claim_one_port_and_the_newest_wins_without_flapping(cloud: Cl
         wait_until(lambda: cloud.get(f"ports/{port['id']}")["host_id"] == cloud.host_ids[1])
         seen = cloud.get(f"ports/{port['id']}")
         assert {claim["host_id"] for claim in seen["claims"]} == set(cloud.host_ids)
-        assert seen["status"]["state"] == "degraded", as_json(seen)
+        wait_until(
+            lambda: cloud.get(f"ports/{port['id']}")["status"]["state"] == "degraded",
+            what=as_json(seen),
+        )
         unchanged_for(
             lambda: cloud.get(f"ports/{port['id']}")["host_id"] == cloud.host_ids[1],
             2.5,  # more than two reports of both
