@@ -189,7 +189,7 @@ class HostService:
         Raises:
             Problem: Forbidden.
         """
-        rules.require_admin(actor, "hosts")
+        rules.require_admin(actor, "read the states of all hosts")
         return self._units.read(hosts.state_revisions)
 
     def _view(self, connection: Any, id: str) -> HostView:
