@@ -14,8 +14,6 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
-from vpcctl.store.database import Database
-from vpcctl.store.wake import NotifyRelay, Waker
 
 from api import logs, problems
 from api.app import create_app
@@ -23,6 +21,8 @@ from api.listeners import BadListener, Listener, TlsFiles, bind, parse_listener
 from api.upkeep import running
 from vpcctl.services.facade import Services, ServiceSettings
 from vpcctl.settings import Settings
+from vpcctl.store.database import Database
+from vpcctl.store.wake import NotifyRelay, Waker
 
 _GRACE_S = 5
 

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
+from api import logs
 from api.app import create_app
 from api.config import ApiConfig
 from api.listeners import parse_listener
@@ -23,6 +25,12 @@ from vpcctl.store.realisation import HostRealised, RealisationStore
 from vpcctl.store.wake import Waker
 from vpcctl.wire.report import HostFacts, Link, digest
 
+BOTH = pytest.mark.parametrize(
+    "api",
+    ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)],
+    indirect=True,
+    scope="module",
+)
 ADMIN = Actor(role="admin", token_id="")
 DEADLINE_S = 20.0
 
@@ -90,6 +98,7 @@ def running_api(
     directory: Path, url: str | None = None, config: ApiConfig | None = None, *extra: str
 ) -> Iterator[Api]:
     """Run an API on a free port (and *extra* listeners) for the time of a block."""
+    logs.configure("critical", json=False)
     database = Database.open(url or f"sqlite:///{directory / 'vpcctl.db'}")
     database.upgrade()
     run_dir = directory / "run"
