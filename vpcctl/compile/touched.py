@@ -7,11 +7,12 @@ against by comparing with a full compile.
 
 from collections.abc import Iterable, Iterator
 
+from vpcctl.model.addresses import link_local
 from vpcctl.model.changes import Change
 from vpcctl.model.claims import Claims
 from vpcctl.model.host import Host
 from vpcctl.model.location import Location
-from vpcctl.model.network import Network, foreign_macs, single_pairs
+from vpcctl.model.network import Network, blocks_of, foreign_macs, single_pairs
 from vpcctl.model.port import Port
 from vpcctl.model.subnet import Subnet
 from vpcctl.model.vpc import Vpc
@@ -66,6 +67,9 @@ def _by_subnet(net: Network, subnet_id: str, states: tuple[object, object]) -> I
     subnets = [state for state in states if isinstance(state, Subnet)]
     for one in (subnet_id, *sorted(_claimants(net.vnis, {s.vni for s in subnets}, subnet_id))):
         yield from _whole_subnet(net, one)
+    for subnet in subnets:
+        for block in blocks_of(subnet):
+            yield from (SubnetPiece(other) for other in net.blocks.of(block))
 
 
 def _whole_subnet(net: Network, subnet_id: str) -> Iterator[Piece]:
@@ -96,6 +100,7 @@ def _by_port(net: Network, port_id: str, states: tuple[object, object]) -> Itera
             continue
         rivals = _claimants(segment.macs, (port.mac,), port_id)
         yield PairMacPiece(port.subnet_id, port.mac)
+        yield PairPiece(port.subnet_id, link_local(port.mac))
         for ip in port.ips:
             rivals |= _claimants(segment.fixed(ip), (int(ip),), port_id)
             yield PairPiece(port.subnet_id, ip)
