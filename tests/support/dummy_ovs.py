@@ -196,8 +196,8 @@ class DummyOvs:
         make = ["--", "add-port", bridge, name, "--", "set", "interface", name]
         return [*make, f"ofport_request={ofport}"]
 
-    def delete_bridge(self, name: str) -> None:
-        self.vsctl("del-br", name)
+    def delete_bridges(self, names: Iterable[str]) -> None:
+        self.vsctl(*(word for name in names for word in ("--", "del-br", name)))
 
     def replace_flows(self, bridge: str, lines: Iterable[str]) -> None:
         """Make *lines* the bridge's only flows, in one bundle.

@@ -78,9 +78,7 @@ def subnet(number: int, owner: Vpc, cidr: str, ipv6: str | None = None) -> Subne
 
 def port(number: int, owner: Subnet, mac: str, *ips: str, **other: object) -> Port:
     addresses = tuple(ip(text) for text in ips)
-    return Port(
-        f"port-{number:017x}", owner.id, number, parse_mac(mac), addresses, **other
-    )  # type: ignore[arg-type]
+    return Port(f"port-{number:017x}", owner.id, number, parse_mac(mac), addresses, **other)  # type: ignore[arg-type]
 
 
 def pair(cidr: str, mac: str | None = None) -> AddressPair:

@@ -11,7 +11,7 @@ from vpcctl.model.changes import Change
 from vpcctl.model.claims import Claims
 from vpcctl.model.host import Host
 from vpcctl.model.location import Location
-from vpcctl.model.network import Network, foreign_macs, single_pairs
+from vpcctl.model.network import Network, blocks_of, foreign_macs, single_pairs
 from vpcctl.model.port import Port
 from vpcctl.model.subnet import Subnet
 from vpcctl.model.vpc import Vpc
@@ -66,6 +66,9 @@ def _by_subnet(net: Network, subnet_id: str, states: tuple[object, object]) -> I
     subnets = [state for state in states if isinstance(state, Subnet)]
     for one in (subnet_id, *sorted(_claimants(net.vnis, {s.vni for s in subnets}, subnet_id))):
         yield from _whole_subnet(net, one)
+    for subnet in subnets:
+        for block in blocks_of(subnet):
+            yield from (SubnetPiece(other) for other in net.blocks.of(block))
 
 
 def _whole_subnet(net: Network, subnet_id: str) -> Iterator[Piece]:

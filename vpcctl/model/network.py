@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Hashable, Iterable, Iterator
 from typing import TypeVar
 
-from vpcctl.model.addresses import IPAddress
+from vpcctl.model.addresses import IPAddress, IPNetwork
 from vpcctl.model.changes import Change, ChangeBatch, Resource
 from vpcctl.model.claims import Claims
 from vpcctl.model.host import Host
@@ -50,6 +50,13 @@ class Segment:
         return self.ipv4 if ip.version == 4 else self.ipv6
 
 
+def blocks_of(subnet: Subnet) -> Iterator[tuple[str, IPNetwork | IPAddress]]:
+    """Yield what only one subnet of a VPC may have: blocks and gateways, with the VPC's id."""
+    for block in (subnet.cidr, subnet.gateway, subnet.ipv6_cidr, subnet.ipv6_gateway):
+        if block is not None:
+            yield subnet.vpc_id, block
+
+
 def single_pairs(port: Port) -> Iterator[tuple[IPAddress, int]]:
     """Yield (address, MAC) of the allowed pairs of *port* that are one address."""
     for pair in port.allowed_pairs:
@@ -72,7 +79,7 @@ class Network:
     __slots__ = (
         *("revision", "vpcs", "subnets", "ports", "hosts", "locations"),
         *("subnets_of", "subnets_at", "segments", "ofports"),
-        *("vpc_keys", "vnis", "port_keys", "host_keys", "vteps"),
+        *("vpc_keys", "vnis", "blocks", "port_keys", "host_keys", "vteps"),
     )
 
     def __init__(self) -> None:
@@ -88,6 +95,7 @@ class Network:
         self.ofports: dict[str, Claims[int]] = {}
         self.vpc_keys: Claims[int] = Claims()
         self.vnis: Claims[int] = Claims()
+        self.blocks: Claims[tuple[str, IPNetwork | IPAddress]] = Claims()
         self.port_keys: Claims[int] = Claims()
         self.host_keys: Claims[int] = Claims()
         self.vteps: Claims[IPAddress] = Claims()
@@ -143,10 +151,14 @@ class Network:
         old = self.subnets.pop(subnet_id, None)
         if old is not None:
             self.vnis.drop(old.vni, subnet_id)
+            for block in blocks_of(old):
+                self.blocks.drop(block, subnet_id)
             _discard(self.subnets_of, old.vpc_id, subnet_id)
         if new is not None:
             self.subnets[subnet_id] = new
             self.vnis.add(new.vni, subnet_id)
+            for block in blocks_of(new):
+                self.blocks.add(block, subnet_id)
             self.subnets_of.setdefault(new.vpc_id, set()).add(subnet_id)
 
     def _put_host(self, host_id: str, new: Host | None) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from vpcctl.flows.cookie import Feature, cookie
 from vpcctl.flows.flow import Flow
 from vpcctl.model.network import Network
 from vpcctl.pipeline import (
@@ -73,7 +74,7 @@ def _subnet(net: Network, piece: SubnetPiece) -> tuple[Flow, ...]:
     subnet, vpc = live
     return (
         *tunnel_in.subnet(subnet, vpc),
-        *route.subnet(subnet, vpc),
+        *route.subnet(net, subnet, vpc),
         *neighbour.subnet(subnet),
         *flood.subnet(subnet),
     )
@@ -145,7 +146,7 @@ def _cut_off(net: Network, piece: EdgePiece) -> tuple[Flow, ...]:
         return ()
     if net.ofports[location.host_id].owner(location.ofport) is None:
         return ()
-    return (classify.cut_off(location.ofport, port.key),)
+    return (classify.cut_off(location.ofport, cookie(Feature.EDGE, port.key)),)
 
 
 _COMPILERS: dict[type, Callable[[Network, Piece], tuple[Flow, ...]]] = {

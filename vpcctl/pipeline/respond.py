@@ -54,8 +54,10 @@ STATIC: tuple[Flow, ...] = (
     drop(RESPOND, 0, (), Reason.ARP_UNANSWERED),
 )
 
-_ROUTER_SOLICITED_OVERRIDE = 0xE000_0000
+_ROUTER_SOLICITED_OVERRIDE, _ROUTER_OVERRIDE = 0xE000_0000, 0xA000_0000
 """Flags R, S and O of a neighbour advertisement (RFC 4861, section 4.4)."""
+_ALL_NODES, _ALL_NODES_MAC = 0xFF02 << 112 | 1, 0x3333_0000_0001
+"""Who hears the answer to a guest that has no address yet (RFC 4861, section 7.2.4)."""
 _SOURCE_LINK_LAYER, _TARGET_LINK_LAYER = 1, 2
 """Types of the link-layer address options (RFC 4861, section 4.6.1)."""
 
@@ -73,24 +75,26 @@ def _advertise() -> tuple[Flow, ...]:
     solicitation without a link-layer option has no room for one: it gets an advertisement without,
     which RFC 4861 section 7.2.4 allows in answer to a unicast one.
     """
-    turn = (
+    head = (SetField(f.ETH_SRC, GATEWAY_MAC), Move(f.LOOKUP_IPV6, f.IPV6_SRC, 128))
+    again = (SetField(f.ICMP6_TYPE, NEIGHBOUR_ADVERT), Resubmit(RESPOND))
+    to_asker = (
         Move(f.ETH_SRC, f.ETH_DST, 48),
-        SetField(f.ETH_SRC, GATEWAY_MAC),
         Move(f.IPV6_SRC, f.IPV6_DST, 128),
-        Move(f.LOOKUP_IPV6, f.IPV6_SRC, 128),
-        SetField(f.ICMP6_TYPE, NEIGHBOUR_ADVERT),
-        Resubmit(RESPOND),
+        SetField(f.ND_RESERVED, _ROUTER_SOLICITED_OVERRIDE),
     )
-    flags = SetField(f.ND_RESERVED, _ROUTER_SOLICITED_OVERRIDE)
-    option = (
-        SetField(f.ND_OPTIONS_TYPE, _TARGET_LINK_LAYER),
-        SetField(f.ND_TLL, GATEWAY_MAC),
+    to_all = (
+        SetField(f.ETH_DST, _ALL_NODES_MAC),
+        SetField(f.IPV6_DST, _ALL_NODES),
+        SetField(f.ND_RESERVED, _ROUTER_OVERRIDE),
     )
+    fill_in = (SetField(f.ND_OPTIONS_TYPE, _TARGET_LINK_LAYER), SetField(f.ND_TLL, GATEWAY_MAC))
     back = Output(OFPP_IN_PORT)
     asked = (*_ASKS_GATEWAY, IS_IPV6, IS_ICMP6)
+    detecting = (*_ASKS_GATEWAY, IS_IPV6, IS_ICMP6, (f.IPV6_SRC, 0, None))
     has_option = (f.ND_OPTIONS_TYPE, _SOURCE_LINK_LAYER, None)
     return (
-        Flow(RESPOND, 130, (*asked, *IS_SOLICIT), turn, None, BASE),
-        Flow(RESPOND, 130, (*asked, *IS_ADVERT, has_option), (flags, *option, back), None, BASE),
-        Flow(RESPOND, 120, (*asked, *IS_ADVERT), (flags, back), None, BASE),
+        Flow(RESPOND, 140, (*detecting, *IS_SOLICIT), (*to_all, *head, *again), None, BASE),
+        Flow(RESPOND, 130, (*asked, *IS_SOLICIT), (*to_asker, *head, *again), None, BASE),
+        Flow(RESPOND, 130, (*asked, *IS_ADVERT, has_option), (*fill_in, back), None, BASE),
+        Flow(RESPOND, 120, (*asked, *IS_ADVERT), (back,), None, BASE),
     )

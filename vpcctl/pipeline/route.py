@@ -14,6 +14,7 @@ from vpcctl.flows.flow import Flow, Match, Term
 from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import NEIGHBOUR, ROUTE, SWITCH
 from vpcctl.model.addresses import GATEWAY_MAC, IPAddress, link_local
+from vpcctl.model.network import Network
 from vpcctl.model.subnet import Subnet
 from vpcctl.model.vpc import Vpc
 from vpcctl.pipeline.terms import (
@@ -36,8 +37,11 @@ from vpcctl.pipeline.terms import (
 TO_GATEWAY: Term = (f.ETH_DST, GATEWAY_MAC, None)
 _OWN_TTL = 64
 _ROUTED = (DecTtl(), SetField(f.ETH_SRC, GATEWAY_MAC), mark(f.ROUTED))
-_NEXT_IPV4 = Move(f.IPV4_DST, f.LOOKUP_IPV4, 32)
-_NEXT_IPV6 = Move(f.IPV6_DST, f.LOOKUP_IPV6, 128)
+_FAMILIES = {
+    4: (IS_IPV4, f.IPV4_DST, Move(f.IPV4_DST, f.LOOKUP_IPV4, 32)),
+    6: (IS_IPV6, f.IPV6_DST, Move(f.IPV6_DST, f.LOOKUP_IPV6, 128)),
+}
+"""By IP version: how to tell a packet, its destination, and how to look that up."""
 
 
 def _addressed(ip: IPAddress) -> tuple[Term, Term]:
@@ -93,18 +97,17 @@ STATIC: tuple[Flow, ...] = (
 )
 
 
-def subnet(subnet: Subnet, vpc: Vpc) -> Iterator[Flow]:
+def subnet(net: Network, subnet: Subnet, vpc: Vpc) -> Iterator[Flow]:
     """Yield the way into a subnet from anywhere in its VPC, and its gateways' own answers."""
     owner = cookie(Feature.SUBNET, subnet.vni)
     scope = (f.VPC, vpc.key, None)
     enter = (*_ROUTED, SetField(f.VNI, subnet.vni))
-    yield from _gateway(subnet.gateway, (scope,), owner)
-    match = (scope, TO_GATEWAY, IS_IPV4, *within(f.IPV4_DST, subnet.cidr))
-    priority = 100 + subnet.cidr.prefixlen
-    yield Flow(ROUTE, priority, match, (*enter, _NEXT_IPV4), NEIGHBOUR, owner)
-    if subnet.ipv6_cidr is None or subnet.ipv6_gateway is None:
-        return
-    yield from _gateway(subnet.ipv6_gateway, (scope,), owner)
-    match = (scope, TO_GATEWAY, IS_IPV6, *within(f.IPV6_DST, subnet.ipv6_cidr))
-    priority = 100 + subnet.ipv6_cidr.prefixlen
-    yield Flow(ROUTE, priority, match, (*enter, _NEXT_IPV6), NEIGHBOUR, owner)
+    for ip in (subnet.gateway, subnet.ipv6_gateway):
+        if ip is not None and net.blocks.owner((vpc.id, ip)) is not None:
+            yield from _gateway(ip, (scope,), owner)
+    for block in (subnet.cidr, subnet.ipv6_cidr):
+        if block is None or net.blocks.owner((vpc.id, block)) is None:
+            continue
+        family, field, ask = _FAMILIES[block.version]
+        match = (scope, TO_GATEWAY, family, *within(field, block))
+        yield Flow(ROUTE, 100 + block.prefixlen, match, (*enter, ask), NEIGHBOUR, owner)
