@@ -10,6 +10,7 @@ from vpcctl.southbound.transport.hub import app_manager, handler, ofp_event, ofp
 
 log = structlog.get_logger(__name__)
 
+events: Any = ofp_event  # os-ken makes the classes when it is imported
 _BRICKS = ("vpcctl", "ofp_event")
 
 
@@ -28,7 +29,7 @@ class Switches(Protocol):
 class Handshake(ofp_handler.OFPHandler):  # type: ignore[misc]
     """os-ken's own handshake, without the listener that it would open."""
 
-    def start(self) -> None:
+    def start(self) -> Any:
         """Start nothing: the transport has its own listeners and loop."""
 
 
@@ -49,7 +50,7 @@ class SouthboundApp(app_manager.OSKenApp):  # type: ignore[misc]
             handle(ev)
 
     @handler.set_ev_cls(
-        ofp_event.EventOFPStateChange, [handler.MAIN_DISPATCHER, handler.DEAD_DISPATCHER]
+        events.EventOFPStateChange, [handler.MAIN_DISPATCHER, handler.DEAD_DISPATCHER]
     )
     def on_state_change(self, ev: Any) -> None:
         """Tell the engine about a switch that is ready, or gone."""
@@ -61,7 +62,7 @@ class SouthboundApp(app_manager.OSKenApp):  # type: ignore[misc]
             self._up.discard(datapath)
             self._switches.on_down(datapath)
 
-    @handler.set_ev_cls(ofp_event.EventOFPErrorMsg, handler.MAIN_DISPATCHER)
+    @handler.set_ev_cls(events.EventOFPErrorMsg, handler.MAIN_DISPATCHER)
     def on_error(self, ev: Any) -> None:
         """Log an error; the engine has seen it already."""
         msg = ev.msg

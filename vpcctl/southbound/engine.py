@@ -5,7 +5,7 @@ import contextlib
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import structlog
@@ -35,15 +35,25 @@ _RETRY_S = 1.0
 class Inputs(Protocol):
     """Where the network comes from (``vpcctl.store.feed.Feed``)."""
 
-    def load(self) -> ChangeBatch: ...
-    def changes(self, after: int) -> ChangeBatch | None: ...
+    def load(self) -> ChangeBatch:
+        """Return every resource, in one moment."""
+        ...
+
+    def changes(self, after: int) -> ChangeBatch | None:
+        """Return what changed after a revision; None when that is no longer known."""
+        ...
 
 
 class Wakeups(Protocol):
     """What says that there is something new (``vpcctl.store.wake.WakeListener``)."""
 
-    def fileno(self) -> int: ...
-    def drain(self) -> object: ...
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable."""
+        ...
+
+    def drain(self) -> object:
+        """Take all wake-ups."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +68,7 @@ class EngineSettings:
 
     audit_interval_s: float = 60.0
     concurrent_compares: int = 4
-    deadlines: Deadlines = Deadlines()
+    deadlines: Deadlines = field(default_factory=Deadlines)
 
 
 class Engine:
@@ -113,6 +123,13 @@ class Engine:
         host.disconnected(datapath.connection.close_reason or "connection closed")
         self.recorder.host(host.id)
         self.metrics.connections.set(len(self._sessions))
+
+    def on_fault(self, connection: Connection, fault: str) -> None:
+        """Tell which host's switch broke the protocol; strangers are only logged."""
+        host = self._sessions.get(connection.datapath)
+        if host is not None:
+            host.degrade(f"connection dropped: {fault}")
+            self.recorder.event("host", host.id, f"connection dropped: {fault}")
 
     def _admit(self, host: HostState, connection: Connection) -> None:
         session = Session(connection, self.settings.deadlines)

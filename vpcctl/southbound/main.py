@@ -72,11 +72,7 @@ class Southbound:
 
     def _on_fault(self, connection: Connection, fault: str) -> None:
         self.metrics.faults.inc()
-        host = next(
-            (h for h in self.engine.hosts.values() if h.dpid == connection.datapath.id), None
-        )
-        if host is not None:
-            self.engine.recorder.event("host", host.id, f"connection dropped: {fault}")
+        self.engine.on_fault(connection, fault)
 
     async def start(self, wakeups: Wakeups | None = None) -> None:
         """Load the network, then let switches connect: nothing is compared before all is known.

@@ -1,4 +1,4 @@
-"""Counters of the southbound, and the ring of stage timings that shows where a change's time goes."""
+"""Counters of the southbound, and the ring of timings that shows where a change's time goes."""
 
 import threading
 from collections import deque

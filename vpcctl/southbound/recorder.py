@@ -1,4 +1,4 @@
-"""Tells the database how far the hosts have come: one write a round, never in the way of sending."""
+"""Tells the database how far the hosts have come: one write a round, beside the sending."""
 
 import asyncio
 import time
@@ -22,8 +22,13 @@ _MAX_EVENTS = 2_000
 class Outputs(Protocol):
     """Where it is written to (``vpcctl.store.realisation.RealisationStore``)."""
 
-    def record(self, processed_revision: int, hosts: Sequence[HostRealised]) -> None: ...
-    def event(self, kind: str, resource_id: str, detail: str) -> None: ...
+    def record(self, processed_revision: int, hosts: Sequence[HostRealised]) -> None:
+        """Record how far the feed is taken, and the hosts whose standing changed."""
+        ...
+
+    def event(self, kind: str, resource_id: str, detail: str) -> None:
+        """Put something worth telling into the event stream."""
+        ...
 
 
 class Recorder:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from vpcctl.southbound.codec import messages as m
 from vpcctl.southbound.transport.connection import Connection
@@ -12,8 +13,6 @@ from vpcctl.southbound.transport.validate import Fault
 
 _MAX_REFUSALS = 16
 _REPLY_BIT = 1
-_BUNDLE_FAILED = 17
-_MSG_FAILED = 13
 
 
 class SwitchTimeout(Exception):
@@ -58,8 +57,9 @@ class BundleRefused(Exception):
 
 def error_text(kind: int, code: int) -> str:
     """Return an OpenFlow error as ``OFPET_…: OFP…_…``."""
-    kind_name = ofproto_v1_4.ofp_error_type_to_str(kind)
-    code_name = ofproto_v1_4.ofp_error_code_to_str(kind, code)
+    numbers: Any = ofproto_v1_4
+    kind_name = numbers.ofp_error_type_to_str(kind)
+    code_name = numbers.ofp_error_code_to_str(kind, code)
     return f"{str(kind_name).partition('(')[0]}: {str(code_name).partition('(')[0]}"
 
 

@@ -225,12 +225,12 @@ class Worker:
         host.busy, host.overflowed, self._must_compare = True, False, False
         host.forget()
         revision = self._tools.program.revision
+        skip = frozenset(self._refused)
+        comparer = Comparer(self._tools.program, self._tools.encoder, skip=skip)
         try:
             async with self._tools.comparing:
                 host.forget()
                 revision = self._tools.program.revision
-                skip = frozenset(self._refused)
-                comparer = Comparer(self._tools.program, self._tools.encoder, skip=skip)
                 await self._compare(comparer)
         except BundleRefused as refused:
             found = ((comparer.flow_of(one.xid), one.error) for one in refused.refusals)

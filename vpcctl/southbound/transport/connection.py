@@ -5,7 +5,7 @@ import random
 import ssl
 import time
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import structlog
 
@@ -149,7 +149,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Say hello."""
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast(asyncio.Transport, transport)
         self._transport = transport
         self.peer = _peer_name(transport)
         self.certificate_names = _certificate_names(transport)
@@ -247,7 +247,8 @@ class Connection(asyncio.Protocol):
         parsed = ofproto_parser.msg(self.datapath, version, kind, len(message), xid, message)
         if parsed is None:
             raise validate.Fault(f"message of type {kind} that cannot be parsed")
-        brick, state = self.datapath.ofp_brick, self.datapath.state
+        brick: Any = self.datapath.ofp_brick
+        state = self.datapath.state
         event = ofp_event.ofp_msg_to_ev(parsed)
         for handle in list(brick.get_handlers(event, state)):
             handle(event)
