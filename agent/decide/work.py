@@ -63,15 +63,6 @@ class Ledger:
         """Return ports that were made, or found with our mark, and are wanted no more."""
         return sorted((self.done.keys() | self.leftover) - self.wanted.keys())
 
-    def moved(self) -> list[Attachment]:
-        """Return attachments as last made that now want another namespace or interface name."""
-        return [
-            old
-            for port_id, old in sorted(self.done.items())
-            if (new := self.wanted.get(port_id)) is not None
-            and (old.netns, old.interface) != (new.netns, new.interface)
-        ]
-
     def next_retry(self) -> float | None:
         """Return when the first failed attachment is to be tried again, or None."""
         return min((failure.retry_at for failure in self.failed.values()), default=None)
@@ -116,19 +107,13 @@ def iface_ids(
     named = {
         each.interface: each for each in attachments if each.kind == "interface" and each.interface
     }
-    ends = {marks.host_end(each.port_id) for each in attachments if each.kind == "namespace"}
     wishes: list[IfaceIdWish] = []
     for row in rows:
         have = row.external_ids.get("iface-id")
-        ours = row.external_ids.get(marks.OWNER_KEY) == owner
+        ours = row.external_ids.get(marks.NAMED_KEY) == owner
         wanted = named.get(row.name)
         if wanted is not None and (have is None or (ours and have != wanted.port_id)):
             wishes.append(IfaceIdWish(row.name, wanted.port_id, wanted.mac.lower(), owner))
-        elif wanted is None and ours and have is not None and not _is_pair(row, have, ends):
+        elif wanted is None and ours and have is not None:
             wishes.append(IfaceIdWish(row.name, None, None, owner))
     return wishes
-
-
-def _is_pair(row: InterfaceRow, port_id: str, ends: set[str]) -> bool:
-    """Tell whether an interface is the host end of a pair of ours, wanted or about to go."""
-    return row.name == marks.host_end(port_id) or row.name in ends
