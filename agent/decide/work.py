@@ -51,13 +51,14 @@ class Ledger:
         self.wanted = wanted
 
     def to_make(self, now: float) -> list[Attachment]:
-        """Return what to make or look at now, in the order of the port ids."""
-        return [
+        """Return what to make or look at now: what is new first, then by port id."""
+        found = [
             each
-            for port_id, each in sorted(self.wanted.items())
+            for port_id, each in self.wanted.items()
             if (self.done.get(port_id) != each or port_id in self.suspect)
             and (port_id not in self.failed or self.failed[port_id].retry_at <= now)
         ]
+        return sorted(found, key=lambda each: (each.port_id in self.done, each.port_id))
 
     def to_remove(self) -> list[str]:
         """Return ports that were made, or found with our mark, and are wanted no more."""
