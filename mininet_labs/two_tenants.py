@@ -79,7 +79,10 @@ class TwoTenants:
         for tenant in TENANTS:
             self._create_tenant(self._admin, tenant)
         self._wait_for_ports(self._admin)
-        self._run.note(workloads={w.name: w.host.within(w.name) for w in self._workloads})
+        self._run.note(
+            hosts={label: host.inside() for label, host in self._hosts.items()},
+            workloads={w.name: w.host.label for w in self._workloads},
+        )
         say(f"lab: up in {time.monotonic() - started:.1f} s")
         print_topology(self._workloads, self._facts(self._admin))
 
