@@ -7,7 +7,6 @@ import ipaddress
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -148,8 +147,9 @@ Inside a workload (as root):
             )
             network.addLink(self._hosts[label], underlay)
         network.start()
-        with ThreadPoolExecutor(len(HOSTS)) as pool:
-            list(pool.map(Hypervisor.start_switch, self._hosts.values()))
+        # In this thread: a child ends with the thread that started it (prctl(2), PDEATHSIG).
+        for host in self._hosts.values():
+            host.start_switch()
 
     def _register_hosts(self, admin: Api) -> None:
         for label, host in self._hosts.items():
