@@ -96,6 +96,8 @@ class TwoTenants:
         for (name, address, _), answered in gateways.items():
             checks.expect(answered, f"{name} gets a ping's answer from its gateway {address}")
         self._check_api(checks)
+        for prober in probers:
+            prober.end()
         self._take_down(admin, checks)
 
     def describe(self) -> str:
