@@ -7,7 +7,6 @@ import ipaddress
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +78,10 @@ class TwoTenants:
         for tenant in TENANTS:
             self._create_tenant(self._admin, tenant)
         self._wait_for_ports(self._admin)
-        self._run.note(workloads={w.name: w.host.within(w.name) for w in self._workloads})
+        self._run.note(
+            hosts={label: host.inside() for label, host in self._hosts.items()},
+            workloads={w.name: w.host.label for w in self._workloads},
+        )
         say(f"lab: up in {time.monotonic() - started:.1f} s")
         print_topology(self._workloads, self._facts(self._admin))
 
@@ -94,6 +96,8 @@ class TwoTenants:
         for (name, address, _), answered in gateways.items():
             checks.expect(answered, f"{name} gets a ping's answer from its gateway {address}")
         self._check_api(checks)
+        for prober in probers:
+            prober.end()
         self._take_down(admin, checks)
 
     def describe(self) -> str:
@@ -145,8 +149,9 @@ Inside a workload (as root):
             )
             network.addLink(self._hosts[label], underlay)
         network.start()
-        with ThreadPoolExecutor(len(HOSTS)) as pool:
-            list(pool.map(Hypervisor.start_switch, self._hosts.values()))
+        # In this thread: a child ends with the thread that started it (prctl(2), PDEATHSIG).
+        for host in self._hosts.values():
+            host.start_switch()
 
     def _register_hosts(self, admin: Api) -> None:
         for label, host in self._hosts.items():

@@ -79,6 +79,7 @@ class Hypervisor(Host):
             "HOST_ID": host_id,
             "API_URL": api,
             "TOKEN_FILE": str(token_file),
+            "VTEP_ADDRESS": self.IP(),
             "OVSDB": self.database,
             "OVS_RUNDIR": str(self.rundir),
             "STATE_DIR": str(self._run.path(self.label, "agent", "x").parent),

@@ -26,7 +26,8 @@ usage: python3 -m mininet_labs.{name} run | up | down | exec WORKLOAD COMMAND...
   run    bring it up, check everything, tear it down
   up     bring it up and leave it running
   down   end what `up` started
-  exec   run a command inside a workload of what `up` started
+  exec   run a command inside a workload (red-1), or inside a namespace that you attached to a
+         host (host1/mine), of what `up` started
 """
 _INTERRUPTED = 130
 
@@ -149,11 +150,14 @@ def _down(name: str) -> int:
 
 def _exec(name: str, workload: str, command: list[str]) -> int:
     for _, record in runs.background_runs(name):
-        inside = record.get("workloads", {})
-        if workload not in inside:
-            print(f"lab: no workload {workload}; there are: {', '.join(inside)}", file=sys.stderr)
+        known = record.get("workloads", {})
+        host, _, netns = workload.rpartition("/")
+        inside = record.get("hosts", {}).get(host or known.get(netns))
+        if inside is None:
+            print(f"lab: no workload {workload}; there are: {', '.join(known)}", file=sys.stderr)
             return 2
-        return subprocess.run([*inside[workload], *command], check=False).returncode
+        within = [*inside, "ip", "netns", "exec", netns, *command]
+        return subprocess.run(within, check=False).returncode
     print("lab: nothing is up; start it with `make up`", file=sys.stderr)
     return 1
 
