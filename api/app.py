@@ -15,7 +15,18 @@ from api.events import EventHub
 from api.guard import Guard
 from api.longpoll import HostStateHub
 from api.readiness import SouthboundWatch
-from api.routers import attachments, events, hosts, ports, reports, status, subnets, tokens, vpcs
+from api.routers import (
+    attachments,
+    enrollment,
+    events,
+    hosts,
+    ports,
+    reports,
+    status,
+    subnets,
+    tokens,
+    vpcs,
+)
 from api.schemas import events as event_schemas
 from api.schemas import hosts as host_schemas
 from api.schemas import ports as port_schemas
@@ -57,6 +68,7 @@ _MODELS = (
     LinkReport,
     ReportAnswer,
     HostState,
+    *enrollment.MODELS,
 )
 _DESCRIPTION = """VPCs, subnets, ports and hosts over Open vSwitch.
 
@@ -93,7 +105,19 @@ def create_app(services: Services, *, run_dir: Path, config: ApiConfig | None = 
         redirect_slashes=False,
     )
     app.state.context = context
-    for module in (vpcs, subnets, ports, attachments, hosts, reports, tokens, events, status):
+    modules = (
+        vpcs,
+        subnets,
+        ports,
+        attachments,
+        hosts,
+        enrollment,
+        reports,
+        tokens,
+        events,
+        status,
+    )
+    for module in modules:
         app.include_router(module.router)
     errors.install(app)
     openapi.install(app, _MODELS)

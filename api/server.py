@@ -13,9 +13,11 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from api import problems
+from api import peer, problems
 from api.listeners import BadListener, Listener, TlsFiles, bind
-from api.upkeep import running
+from api.upkeep import keep_certificate, running
+from vpcctl.pki.errors import PkiError
+from vpcctl.pki.keeper import ServerKeeper
 
 _GRACE_S = 5
 
@@ -55,7 +57,14 @@ def bind_all(listeners: Sequence[Listener]) -> tuple[Bound, ...]:
 
 
 class _Protocol(H11Protocol):
-    """HTTP/1.1 whose own refusals are problem documents too."""
+    """HTTP/1.1 whose own refusals are problem documents too, and that knows the TLS peer."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Let every request of this connection know who is at its other end."""
+        super().connection_made(transport)
+        found = peer.peer_of(transport)
+        if found is not None:
+            self.app_state = {**self.app_state, peer.STATE: found}
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
@@ -79,7 +88,7 @@ async def serve(
     app: FastAPI,
     bound: Sequence[Bound],
     *,
-    tls: TlsFiles | None = None,
+    tls: TlsFiles | ServerKeeper | None = None,
     stop: asyncio.Event | None = None,
     started: Callable[[], None] | None = None,
 ) -> None:
@@ -90,7 +99,7 @@ async def serve(
     Args:
         app: the application of :func:`api.app.create_app`.
         bound: the listeners; their sockets are closed at the end.
-        tls: files for HTTPS listeners.
+        tls: files for HTTPS listeners, or who keeps their certificate fresh.
         stop: set from the same event loop to end it.
         started: called when requests are answered.
 
@@ -105,6 +114,7 @@ async def serve(
             for server, items in servers
         ]
         stopping = asyncio.create_task(stop.wait())
+        keeping = asyncio.create_task(keep_certificate(tls))
         try:
             await _until_started([server for server, _ in servers], tasks)
             structlog.get_logger("api").info("listening", on=[item.url for item in bound])
@@ -113,6 +123,7 @@ async def serve(
             await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
+            keeping.cancel()
             app.state.context.stop()
             for server, _ in servers:
                 server.should_exit = True
@@ -121,7 +132,7 @@ async def serve(
 
 
 def _servers(
-    app: FastAPI, bound: Sequence[Bound], tls: TlsFiles | None
+    app: FastAPI, bound: Sequence[Bound], tls: TlsFiles | ServerKeeper | None
 ) -> list[tuple[_Server, list[Bound]]]:
     """Return one server for plain and one for HTTPS listeners, as far as there are any."""
     servers: list[tuple[_Server, list[Bound]]] = []
@@ -151,9 +162,14 @@ def _config(app: FastAPI) -> uvicorn.Config:
     )
 
 
-def _tls_context(tls: TlsFiles | None) -> ssl.SSLContext:
+def _tls_context(tls: TlsFiles | ServerKeeper | None) -> ssl.SSLContext:
     if tls is None:
         raise BadListener("https needs a certificate and a key")
+    if isinstance(tls, ServerKeeper):
+        try:
+            return tls.context(client_certificate_required=False)
+        except PkiError as error:
+            raise BadListener(f"https: {error}") from error
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
