@@ -35,7 +35,6 @@ from api.schemas import status as status_schemas
 from api.schemas import subnets as subnet_schemas
 from api.schemas import tokens as token_schemas
 from api.schemas import vpcs as vpc_schemas
-from api.schemas.common import PageOut
 from api.upkeep import running
 from api.wakeups import Wakeups
 from vpcctl.services.facade import Services
@@ -46,20 +45,20 @@ from vpcctl.wire.state import HostState
 _MODELS = (
     vpc_schemas.VpcIn,
     vpc_schemas.VpcPatch,
-    PageOut[vpc_schemas.VpcOut],
+    vpc_schemas.VpcPage,
     subnet_schemas.SubnetIn,
     subnet_schemas.SubnetPatch,
-    PageOut[subnet_schemas.SubnetOut],
+    subnet_schemas.SubnetPage,
     port_schemas.PortIn,
     port_schemas.PortPatch,
     port_schemas.AttachmentIn,
-    PageOut[port_schemas.PortOut],
+    port_schemas.PortPage,
     host_schemas.HostIn,
     host_schemas.HostPatch,
-    PageOut[host_schemas.HostOut],
+    host_schemas.HostPage,
     token_schemas.TokenIn,
     token_schemas.TokenCreatedOut,
-    PageOut[token_schemas.TokenOut],
+    token_schemas.TokenPage,
     event_schemas.EventOut,
     status_schemas.SummaryOut,
     status_schemas.HealthOut,

@@ -1,7 +1,4 @@
-"""Bearer tokens (RFC 6750): everything under /v1 needs one, by construction.
-
-What :data:`OPEN` lists is for machines that have none yet, and limited by address instead.
-"""
+"""Bearer tokens (RFC 6750): everything under /v1 needs one, by construction."""
 
 import hashlib
 import math
@@ -22,7 +19,12 @@ from vpcctl.services.views import Actor
 _BEARER = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/-]{1,512}=*)")
 _KEPT = 10_000
 
-OPEN = frozenset({("GET", "/v1/ca"), ("POST", "/v1/enroll")})
+OPEN: frozenset[tuple[str, str]] = frozenset({("GET", "/v1/ca"), ("POST", "/v1/enroll")})
+"""Methods and paths under /v1 that need no token; whoever adds one says why.
+
+Both are for machines that have no token yet: the authority's certificate is public, and an
+enrolment token is in the body. They are limited by address instead.
+"""
 _OPEN_RATE_PER_S, _OPEN_BURST = 5.0, 50.0
 
 
@@ -78,8 +80,7 @@ class AuthMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through, or answer it."""
-        path: str = scope.get("path", "")
-        if scope["type"] != "http" or not (path == "/v1" or path.startswith("/v1/")):
+        if not _is_closed(scope):
             await self._app(scope, receive, send)
             return
         try:
@@ -92,7 +93,7 @@ class AuthMiddleware:
             return
         if wait:
             seconds = str(math.ceil(wait))
-            problem = problems.TooManyRequests("this token has used up its rate")
+            problem = problems.TooManyRequests("this token or address has used up its rate")
             answer = problems.response(
                 problem, instance=scope.get(REQUEST_ID, ""), headers={"Retry-After": seconds}
             )
@@ -109,6 +110,12 @@ class AuthMiddleware:
         await require_own_certificate(self._context, scope, actor)
         scope[ACTOR] = actor
         return self._limit.take(actor.token_id)
+
+
+def _is_closed(scope: Scope) -> bool:
+    if scope["type"] != "http":
+        return False
+    return scope["path"] == "/v1" or scope["path"].startswith("/v1/")
 
 
 def _secret(scope: Scope) -> str:

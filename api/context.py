@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-SELF = Actor(role="admin", token_id="")  # noqa: S106
+SELF = Actor(role="admin", token_id="")
 """The API process itself, for its upkeep and metrics."""
 
 ACTOR = "vpcctl.actor"

@@ -216,6 +216,10 @@ def _document(app: FastAPI, models: Sequence[type[BaseModel]]) -> dict[str, Any]
     document = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
+    for item in document["paths"].values():
+        for operation in item.values():
+            for parameter in operation.get("parameters", ()):
+                _without_null(parameter["schema"])
     schemas: dict[str, Any] = {}
     for model in models:
         _, definitions = models_json_schema([(model, "validation")], ref_template=_REF)
@@ -231,6 +235,14 @@ def _document(app: FastAPI, models: Sequence[type[BaseModel]]) -> dict[str, Any]
         },
     }
     return document
+
+
+def _without_null(schema: dict[str, Any]) -> None:
+    """Take null out of a parameter's schema: there is no way to write it in a query."""
+    choices = [choice for choice in schema.get("anyOf", ()) if choice != {"type": "null"}]
+    if len(choices) == 1:
+        del schema["anyOf"]
+        schema.update(choices[0])
 
 
 def _wire_models(models: Sequence[type[BaseModel]]) -> Iterator[type[BaseModel]]:

@@ -1,12 +1,13 @@
 """Query parameters: unknown ones are refused, so that a misspelt filter never lists everything."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from vpcctl.model.problems import Invalid
 from vpcctl.services.views import Listing
 
+Flag = Literal["true", "false"]
 Text = Annotated[str, Field(max_length=256)]
 Tag = Annotated[str, Field(max_length=385, pattern=r"^[^:]+:")]
 _PAGING = frozenset(("limit", "cursor", "tag"))
@@ -82,6 +83,6 @@ class ListQuery(Query):
         return list(tags.items())
 
 
-def equal(what: str, example: str) -> Text | None:
+def equal(what: str, example: str) -> Any:
     """Return the description of a filter by equality."""
     return Field(default=None, description=f"Only with this {what}.", examples=[example])

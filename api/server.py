@@ -5,19 +5,28 @@ import contextlib
 import signal
 import socket
 import ssl
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from api import peer, problems
-from api.listeners import BadListener, Listener, TlsFiles, bind
-from api.upkeep import keep_certificate, running
+from api import logs, peer, problems
+from api.app import create_app
+from api.listeners import BadListener, Listener, TlsFiles, bind, parse_listener
+from api.tls import keeping
+from api.upkeep import running
+from vpcctl.pki.directory import PkiDirectory
 from vpcctl.pki.errors import PkiError
 from vpcctl.pki.keeper import ServerKeeper
+from vpcctl.services.facade import Services, ServiceSettings
+from vpcctl.settings import Settings
+from vpcctl.store.database import Database
+from vpcctl.store.wake import NotifyRelay, Waker
 
 _GRACE_S = 5
 
@@ -88,7 +97,7 @@ async def serve(
     app: FastAPI,
     bound: Sequence[Bound],
     *,
-    tls: TlsFiles | ServerKeeper | None = None,
+    tls: TlsFiles | ssl.SSLContext | None = None,
     stop: asyncio.Event | None = None,
     started: Callable[[], None] | None = None,
 ) -> None:
@@ -99,7 +108,7 @@ async def serve(
     Args:
         app: the application of :func:`api.app.create_app`.
         bound: the listeners; their sockets are closed at the end.
-        tls: files for HTTPS listeners, or who keeps their certificate fresh.
+        tls: files for HTTPS listeners, or a context that its owner keeps up to date.
         stop: set from the same event loop to end it.
         started: called when requests are answered.
 
@@ -114,7 +123,6 @@ async def serve(
             for server, items in servers
         ]
         stopping = asyncio.create_task(stop.wait())
-        keeping = asyncio.create_task(keep_certificate(tls))
         try:
             await _until_started([server for server, _ in servers], tasks)
             structlog.get_logger("api").info("listening", on=[item.url for item in bound])
@@ -123,7 +131,6 @@ async def serve(
             await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
-            keeping.cancel()
             app.state.context.stop()
             for server, _ in servers:
                 server.should_exit = True
@@ -132,7 +139,7 @@ async def serve(
 
 
 def _servers(
-    app: FastAPI, bound: Sequence[Bound], tls: TlsFiles | ServerKeeper | None
+    app: FastAPI, bound: Sequence[Bound], tls: TlsFiles | ssl.SSLContext | None
 ) -> list[tuple[_Server, list[Bound]]]:
     """Return one server for plain and one for HTTPS listeners, as far as there are any."""
     servers: list[tuple[_Server, list[Bound]]] = []
@@ -162,14 +169,11 @@ def _config(app: FastAPI) -> uvicorn.Config:
     )
 
 
-def _tls_context(tls: TlsFiles | ServerKeeper | None) -> ssl.SSLContext:
+def _tls_context(tls: TlsFiles | ssl.SSLContext | None) -> ssl.SSLContext:
     if tls is None:
         raise BadListener("https needs a certificate and a key")
-    if isinstance(tls, ServerKeeper):
-        try:
-            return tls.context(client_certificate_required=False)
-        except PkiError as error:
-            raise BadListener(f"https: {error}") from error
+    if isinstance(tls, ssl.SSLContext):
+        return tls
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
@@ -201,3 +205,71 @@ def _unlink(bound: Sequence[Bound]) -> None:
         item.sock.close()
         if item.listener.path is not None:
             item.listener.path.unlink(missing_ok=True)
+
+
+def _keeper(pki_dir: Path) -> ServerKeeper | None:
+    """Return who renews the controller's certificate, which the southbound shows too."""
+    directory = PkiDirectory(pki_dir)
+    return ServerKeeper(directory, renews=True) if directory.is_initialised else None
+
+
+def _context(keeper: ServerKeeper | None) -> ssl.SSLContext:
+    """Return the context of HTTPS listeners: clients may show certificates, hosts must."""
+    if keeper is None:
+        raise BadListener("https needs keys: run 'vpcctl pki init'")
+    try:
+        return keeper.context(client_certificate_required=False)
+    except PkiError as error:
+        raise BadListener(f"https: {error}") from error
+
+
+async def _serve(
+    app: FastAPI, bound: Sequence[Bound], keeper: ServerKeeper | None, tls: ssl.SSLContext | None
+) -> None:
+    async with keeping(keeper):
+        await serve(app, bound, tls=tls)
+
+
+def run(settings: Settings) -> None:
+    """Run the API process until SIGTERM or SIGINT.
+
+    Raises:
+        BadListener: it cannot listen as it was told.
+    """
+    database = Database.open(settings.database_url)
+    waker = Waker(settings.run_dir)
+    relay = NotifyRelay(database.url, settings.run_dir) if database.dialect != "sqlite" else None
+    service_settings = ServiceSettings(
+        openflow_targets=settings.targets,
+        report_interval_s=settings.report_interval_s,
+        pki_dir=settings.pki_dir,
+    )
+    services = Services(database, settings=service_settings, waker=waker)
+    bound = bind_all([parse_listener(text) for text in settings.api_listen])
+    encrypted = any(item.listener.tls for item in bound)
+    try:
+        keeper = _keeper(settings.pki_dir)
+        tls = _context(keeper) if encrypted else None
+        if relay is not None:
+            relay.start()
+        app = create_app(services, run_dir=settings.run_dir)
+        asyncio.run(_serve(app, bound, keeper, tls))
+    finally:
+        if relay is not None:
+            relay.stop()
+        waker.close()
+        database.close()
+
+
+def main() -> None:
+    """Run the API process with the settings of the environment."""
+    settings = Settings()
+    logs.configure(settings.log_level)
+    try:
+        run(settings)
+    except BadListener as error:
+        sys.exit(f"vpcctl api: {error}")
+
+
+if __name__ == "__main__":
+    main()

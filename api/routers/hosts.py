@@ -10,7 +10,6 @@ from api.openapi import IDEMPOTENCY_KEY, IF_MATCH, describe
 from api.queries import ListQuery, NoQuery, Text, WriteQuery, equal
 from api.routers.paths import HostId
 from api.schemas import hosts as schema
-from api.schemas.common import PageOut
 
 KIND = resources.Kind("host", "hosts", lambda services: services.hosts, schema.render)
 
@@ -22,6 +21,7 @@ class Filters(ListQuery):
 
     name: Text | None = equal("name", "hv-1")
     availability_zone: Text | None = equal("availability zone", "zone-a")
+    vtep_address: Text | None = equal("VXLAN endpoint", "192.0.2.11")
 
 
 @router.post(
@@ -42,7 +42,7 @@ async def create_host(request: Request, query: Annotated[WriteQuery, Query()]) -
     return await resources.create(request, KIND, schema.HostIn, query)
 
 
-@router.get("", **describe("list_hosts", "List hosts", answer=PageOut[schema.HostOut]))
+@router.get("", **describe("list_hosts", "List hosts", answer=schema.HostPage))
 async def list_hosts(request: Request, query: Annotated[Filters, Query()]) -> Response:
     """List the hosts that the token may see, oldest first."""
     return await resources.index(request, KIND, query)

@@ -7,10 +7,9 @@ from fastapi import APIRouter, Query, Request, Response
 from api import bodies, resources
 from api.context import context
 from api.openapi import IDEMPOTENCY_KEY, IF_MATCH, describe
-from api.queries import ListQuery, NoQuery, Text, WriteQuery, equal
+from api.queries import Flag, ListQuery, NoQuery, Text, WriteQuery, equal
 from api.routers.paths import PortId
 from api.schemas import ports as schema
-from api.schemas.common import PageOut
 
 KIND = resources.Kind("port", "ports", lambda services: services.ports, schema.render)
 
@@ -27,6 +26,8 @@ class Filters(ListQuery):
     host_id: Text | None = equal("present host", "host-0a1b2c3d4e5f60718")
     mac_address: Text | None = equal("MAC", "0e:00:00:00:01:14")
     fixed_ip: Text | None = equal("fixed address", "10.0.1.20")
+    admin_up: Flag | None = equal("administrative state", "true")
+    port_security: Flag | None = equal("port security", "true")
 
 
 @router.post(
@@ -47,7 +48,7 @@ async def create_port(request: Request, query: Annotated[WriteQuery, Query()]) -
     return await resources.create(request, KIND, schema.PortIn, query)
 
 
-@router.get("", **describe("list_ports", "List ports", answer=PageOut[schema.PortOut]))
+@router.get("", **describe("list_ports", "List ports", answer=schema.PortPage))
 async def list_ports(request: Request, query: Annotated[Filters, Query()]) -> Response:
     """List the ports that the token may see, oldest first."""
     return await resources.index(request, KIND, query)

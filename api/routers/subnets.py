@@ -10,7 +10,6 @@ from api.openapi import IDEMPOTENCY_KEY, IF_MATCH, describe
 from api.queries import ListQuery, NoQuery, Text, WriteQuery, equal
 from api.routers.paths import SubnetId
 from api.schemas import subnets as schema
-from api.schemas.common import PageOut
 
 KIND = resources.Kind("subnet", "subnets", lambda services: services.subnets, schema.render)
 
@@ -44,7 +43,7 @@ async def create_subnet(request: Request, query: Annotated[WriteQuery, Query()])
     return await resources.create(request, KIND, schema.SubnetIn, query)
 
 
-@router.get("", **describe("list_subnets", "List subnets", answer=PageOut[schema.SubnetOut]))
+@router.get("", **describe("list_subnets", "List subnets", answer=schema.SubnetPage))
 async def list_subnets(request: Request, query: Annotated[Filters, Query()]) -> Response:
     """List the subnets that the token may see, oldest first."""
     return await resources.index(request, KIND, query)

@@ -11,7 +11,6 @@ from api.openapi import describe
 from api.queries import ListQuery, NoQuery, Text, equal
 from api.routers.paths import TokenId
 from api.schemas import tokens as schema
-from api.schemas.common import PageOut
 
 KIND = resources.Kind("token", "tokens", lambda services: services.tokens, schema.render)
 
@@ -56,7 +55,7 @@ async def create_token(request: Request, _query: Annotated[NoQuery, Query()]) ->
     return Response(await ctx.call(work), 201, media_type=resources.JSON)
 
 
-@router.get("", **describe("list_tokens", "List tokens", answer=PageOut[schema.TokenOut]))
+@router.get("", **describe("list_tokens", "List tokens", answer=schema.TokenPage))
 async def list_tokens(request: Request, query: Annotated[Filters, Query()]) -> Response:
     """List tokens without their secrets, oldest first."""
     return await resources.index(request, KIND, query)

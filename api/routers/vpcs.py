@@ -10,7 +10,6 @@ from api.openapi import IDEMPOTENCY_KEY, IF_MATCH, describe
 from api.queries import ListQuery, NoQuery, Text, WriteQuery, equal
 from api.routers.paths import VpcId
 from api.schemas import vpcs as schema
-from api.schemas.common import PageOut
 
 KIND = resources.Kind("vpc", "vpcs", lambda services: services.vpcs, schema.render)
 
@@ -42,7 +41,7 @@ async def create_vpc(request: Request, query: Annotated[WriteQuery, Query()]) ->
     return await resources.create(request, KIND, schema.VpcIn, query)
 
 
-@router.get("", **describe("list_vpcs", "List VPCs", answer=PageOut[schema.VpcOut]))
+@router.get("", **describe("list_vpcs", "List VPCs", answer=schema.VpcPage))
 async def list_vpcs(request: Request, query: Annotated[Filters, Query()]) -> Response:
     """List the VPCs that the token may see, oldest first."""
     return await resources.index(request, KIND, query)

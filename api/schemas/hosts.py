@@ -9,7 +9,7 @@ from api.schemas.common import (
     Address,
     Description,
     Input,
-    Name,
+    PageOut,
     ResourceOut,
     Tags,
     Zone,
@@ -108,6 +108,10 @@ class HostOut(ResourceOut):
     connection_error: str | None = Field(
         description="What is wrong with the connection, or null.", examples=[None]
     )
+
+
+class HostPage(PageOut[HostOut]):
+    """One page of hosts."""
 
 
 def render(view: HostView) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from api.schemas.common import (
     Input,
     Name,
     Output,
+    PageOut,
     ResourceOut,
     Tags,
     changes,
@@ -255,6 +256,10 @@ class PortOut(ResourceOut):
         description="Every host's claim to it, the winner first.", examples=[[]]
     )
     mtu: int = Field(description="MTU for the workload, bytes.", examples=[1450])
+
+
+class PortPage(PageOut[PortOut]):
+    """One page of ports."""
 
 
 def _render_attachment(view: AttachmentView | None) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from api.schemas.common import (
     Description,
     Input,
     Name,
+    PageOut,
     ResourceOut,
     Tags,
     Zone,
@@ -108,6 +109,10 @@ class SubnetOut(ResourceOut):
         description="Availability zone; null for any.", examples=["zone-a"]
     )
     free_addresses: int = Field(description="IPv4 addresses left to allocate.", examples=[250])
+
+
+class SubnetPage(PageOut[SubnetOut]):
+    """One page of subnets."""
 
 
 def render(view: SubnetView) -> dict[str, Any]:

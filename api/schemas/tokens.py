@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field
 
-from api.schemas.common import Description, Input, Output, TenantId
+from api.schemas.common import Description, Input, Output, PageOut, TenantId
 from vpcctl.services.views import TokenView
 
 _ROLES = "admin: everything; tenant: its own tenant's resources; host: its own host's reports."
@@ -71,6 +71,10 @@ class TokenCreatedOut(Output):
         description="Send it as `Authorization: Bearer <secret>`; it is stored hashed only.",
         examples=["an-example-secret"],
     )
+
+
+class TokenPage(PageOut[TokenOut]):
+    """One page of tokens."""
 
 
 def render(view: TokenView) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from api.schemas.common import (
     Description,
     Input,
     Name,
+    PageOut,
     ResourceOut,
     Tags,
     TenantId,
@@ -66,6 +67,10 @@ class VpcOut(ResourceOut):
 
     id: str = id_field("vpc", "Id of the VPC.")
     cidrs: list[str] = Field(description="Its blocks.", examples=[["10.0.0.0/16", "fd00:10::/48"]])
+
+
+class VpcPage(PageOut[VpcOut]):
+    """One page of VPCs."""
 
 
 def render(view: VpcView) -> dict[str, Any]:

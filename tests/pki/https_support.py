@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
+from fastapi import FastAPI
 
 from agent.enroll import Enrolled, EnrollmentPaths, enroll
 from api.app import create_app
@@ -120,23 +122,21 @@ def running_controller(directory: Path, url: str) -> Iterator[Controller]:
     keeper = ServerKeeper(pki, renews=True)
     app = create_app(services, run_dir=run_dir)
     bound = bind_all([parse_listener(text) for text in ("https://127.0.0.1:0", "127.0.0.1:0")])
-    with _serving(app, bound, keeper):
+    with _serving(app, bound, keeper.context(client_certificate_required=False)):
         https, plain = (one.url for one in bound)
         yield Controller(services, database, pki, keeper, clock, https, plain, secret)
     database.close()
 
 
 @contextlib.contextmanager
-def _serving(app: object, bound: tuple[Bound, ...], keeper: ServerKeeper) -> Iterator[None]:
+def _serving(app: FastAPI, bound: tuple[Bound, ...], context: ssl.SSLContext) -> Iterator[None]:
     loop = asyncio.new_event_loop()
     stop, started = asyncio.Event(), threading.Event()
     failures: list[BaseException] = []
 
     def run() -> None:
         try:
-            loop.run_until_complete(
-                serve(app, bound, tls=keeper, stop=stop, started=started.set)  # type: ignore[arg-type]
-            )
+            loop.run_until_complete(serve(app, bound, tls=context, stop=stop, started=started.set))
         except BaseException as error:
             failures.append(error)
         finally:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import httpx
 
 Json = dict[str, Any]
+Query = dict[str, str | list[str]]
 _TRIES = 3
 
 
@@ -38,10 +39,10 @@ class Client:
         """Return one document."""
         return self._request("GET", path).json()
 
-    def items(self, path: str, filters: Mapping[str, str] | None = None) -> list[Json]:
+    def items(self, path: str, filters: Query | None = None) -> list[Json]:
         """Return all items of a list, over all its pages."""
         found: list[Json] = []
-        query: dict[str, str] = {**(filters or {}), "limit": "500"}
+        query: Query = {**(filters or {}), "limit": "500"}
         while True:
             page = self._request("GET", path, query=query).json()
             found.extend(page["items"])
@@ -49,20 +50,20 @@ class Client:
                 return found
             query["cursor"] = page["next_cursor"]
 
-    def create(self, path: str, body: Json, query: Mapping[str, str] | None = None) -> Json:
+    def create(self, path: str, body: Json, query: Query | None = None) -> Json:
         """Create a resource and return it; a lost answer does not make a second one."""
         key = {"Idempotency-Key": uuid.uuid4().hex}
         return self._request("POST", path, body=body, query=query, headers=key).json()
 
-    def change(self, path: str, body: Json, query: Mapping[str, str] | None = None) -> Json:
+    def change(self, path: str, body: Json, query: Query | None = None) -> Json:
         """Change some fields of a resource and return it."""
         return self._request("PATCH", path, body=body, query=query).json()
 
-    def put(self, path: str, body: Json, query: Mapping[str, str] | None = None) -> Json:
+    def put(self, path: str, body: Json, query: Query | None = None) -> Json:
         """Replace a sub-resource and return what the API answers."""
         return self._request("PUT", path, body=body, query=query).json()
 
-    def delete(self, path: str, query: Mapping[str, str] | None = None) -> int | None:
+    def delete(self, path: str, query: Query | None = None) -> int | None:
         """Delete a resource and return the revision that this made."""
         revision = self._request("DELETE", path, query=query).headers.get("Vpcctl-Revision")
         return int(revision) if revision else None
@@ -83,7 +84,7 @@ class Client:
             raise CliError(f"{named}; accepted: one of {', '.join(found)}", Exit.CONFLICT)
         return found[0]
 
-    def events(self, query: Mapping[str, str], *, idle_s: float | None) -> Iterator[Json]:
+    def events(self, query: Query, *, idle_s: float | None) -> Iterator[Json]:
         """Yield events as they come; ends when the stream does, or is idle for *idle_s*."""
         import httpx
 
@@ -105,7 +106,7 @@ class Client:
         path: str,
         *,
         body: Json | None = None,
-        query: Mapping[str, str] | None = None,
+        query: Query | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> "httpx.Response":
         import httpx
@@ -159,15 +160,19 @@ def _problem(answer: "httpx.Response") -> CliError:
 
 
 def _parse_stream(lines: Iterator[str]) -> Iterator[Json]:
-    """Yield the events of a stream (HTML Living Standard, section 9.2.6)."""
-    data: list[str] = []
-    event_id = ""
+    """Yield the events of a stream (HTML Living Standard, section 9.2.6).
+
+    Raises:
+        CliError: events between the position asked for and now are gone.
+    """
+    fields: dict[str, str] = {}
     for line in lines:
-        if not line and data:
-            yield {"id": event_id, **json.loads("\n".join(data))}
-            data = []
         name, _, value = line.partition(":")
-        if name == "data":
-            data.append(value.removeprefix(" "))
-        elif name == "id":
-            event_id = value.removeprefix(" ")
+        if line and name:
+            fields[name] = value.removeprefix(" ")
+        elif not line and "data" in fields:
+            document = json.loads(fields["data"])
+            if fields.get("event") == "reset":
+                raise CliError(f"after: {document['detail']}", Exit.NOT_FOUND)
+            yield {"id": fields.get("id", ""), **document}
+            fields = {}

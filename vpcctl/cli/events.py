@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vpcctl.cli.client import Client
+from vpcctl.cli.client import Client, Query
 from vpcctl.cli.options import Output, command
 from vpcctl.cli.render import Format, Json, cell
 from vpcctl.cli.resources import client_of
@@ -24,12 +24,15 @@ def events(
     ] = False,
     after: Annotated[
         str | None,
-        typer.Option(metavar="REVISION[.SEQUENCE]", help="Only what came later; default: all."),
+        typer.Option(
+            metavar="REVISION[.SEQUENCE]",
+            help="Only what came later; default: all, or with --follow from now on.",
+        ),
     ] = None,
 ) -> None:
     """Print what changed, an event a line (a JSON object a line with --output json)."""
     client = client_of(context)
-    position = after or "0"
+    position = after or ("" if follow else "0")
     while True:
         position = _print_from(client, position, output.output, follow=follow)
         if not follow:
@@ -41,7 +44,8 @@ def events(
 def _print_from(client: Client, position: str, output: Format, *, follow: bool) -> str:
     """Print events until the stream ends and return the last one's position."""
     idle_s = None if follow else _QUIET_S
-    for event in client.events({"after": position}, idle_s=idle_s):
+    query: Query = {"after": position} if position else {}
+    for event in client.events(query, idle_s=idle_s):
         position = event["id"] or position
         print(json.dumps(event) if output is Format.JSON else _line(event), flush=True)
     return position

@@ -7,6 +7,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from vpcctl.cli.client import Query
 from vpcctl.cli.errors import CliError
 from vpcctl.cli.render import Format, Json
 
@@ -31,10 +32,10 @@ class Waiting(Output):
     wait: Annotated[
         bool, typer.Option("--wait", help="Return when every host concerned has it.")
     ] = False
-    timeout: Annotated[float, typer.Option(help="Seconds to wait at most.", min=0.1)] = 30.0
+    timeout: Annotated[float, typer.Option(help="Seconds to wait at most.", min=0, max=120)] = 30.0
 
     @property
-    def query(self) -> dict[str, str]:
+    def query(self) -> Query:
         """The query parameters that ask the API for it."""
         return {"wait": "realized", "timeout": f"{self.timeout:g}"} if self.wait else {}
 
@@ -48,11 +49,12 @@ class Filters(Output):
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Only with this tag; repeatable.")
     ] = None
 
-    def query(self, **more: str | None) -> dict[str, str]:
-        """Return the query parameters, with *more* that are not None."""
-        tags = {f"tag.{key}": value for key, value in parse_tags(self.tag or []).items()}
-        given = {"name": self.name, **more}
-        return tags | {key: value for key, value in given.items() if value is not None}
+    def query(self, **more: str | None) -> Query:
+        """Return the query parameters, with those of *more* that are not None."""
+        query: Query = given(name=self.name, **more)
+        if self.tag:
+            query["tag"] = [f"{key}:{value}" for key, value in parse_tags(self.tag).items()]
+        return query
 
 
 @dataclass(frozen=True, slots=True)
