@@ -1,0 +1,123 @@
+"""Working by difference must lead where compiling everything leads, whatever happens in between."""
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.property.universe import changes, full_start
+from vpcctl.compile import Transition, compile_host, plan_changes
+from vpcctl.flows.contract import check
+from vpcctl.flows.flow import Flow, FlowKey
+from vpcctl.model.changes import Change, ChangeBatch
+from vpcctl.model.network import Network
+
+Program = dict[FlowKey, Flow]
+SETTINGS = settings(
+    max_examples=150,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+def whole(net: Network, host_id: str) -> Program:
+    """The host's program, compiled from nothing; no two pieces may own one flow."""
+    program: Program = {}
+    for flows in compile_host(net, host_id):
+        for flow in flows:
+            assert flow.key not in program, f"two pieces own {flow}"
+            program[flow.key] = flow
+    return program
+
+
+def send(programs: dict[str, Program], transition: Transition) -> None:
+    """Do to *programs* what the southbound does to switches."""
+    for host_id in transition.gone:
+        programs.pop(host_id, None)
+    for host_id, change in transition.hosts.items():
+        program = programs.setdefault(host_id, {})
+        for key in [key for key, flow in program.items() if flow.cookie in set(change.departed)]:
+            del program[key]
+        for flows in change.removed:
+            for flow in flows:
+                program.pop(flow.key, None)
+        for flows in (*change.written, *change.program()):
+            program.update((flow.key, flow) for flow in flows)
+
+
+def shown(programs: dict[str, Program]) -> dict[str, set[Flow]]:
+    return {host_id: set(program.values()) for host_id, program in programs.items()}
+
+
+def recomputed(net: Network) -> dict[str, set[Flow]]:
+    return {host_id: set(whole(net, host_id).values()) for host_id in net.hosts}
+
+
+@SETTINGS
+@given(full_start(), st.lists(st.lists(changes, min_size=1, max_size=4), max_size=8))
+def test_differences_lead_where_recomputing_leads(
+    start: list[Change], batches: list[list[Change]]
+) -> None:
+    net, programs = Network(), {}
+    for number, batch in enumerate((start, *batches), 1):
+        send(programs, plan_changes(net, ChangeBatch(number, tuple(batch))))
+        assert shown(programs) == recomputed(net)
+
+
+@SETTINGS
+@given(full_start(), st.lists(changes, max_size=12), st.randoms(use_true_random=False))
+def test_only_the_last_state_counts_and_not_the_order(start, later, random) -> None:  # noqa: ANN001
+    history = [*start, *later]
+    last = list({(change.kind, change.id): change for change in history}.values())
+    random.shuffle(last)
+    one_by_one, squashed, silent = Network(), Network(), Network()
+    programs: dict[str, Program] = {}
+    for number, change in enumerate(history, 1):
+        send(programs, plan_changes(one_by_one, ChangeBatch(number, (change,))))
+    at_once: dict[str, Program] = {}
+    send(at_once, plan_changes(squashed, ChangeBatch(1, tuple(last))))
+    silent.apply(history)
+    assert shown(programs) == shown(at_once) == recomputed(silent) == recomputed(squashed)
+
+
+@SETTINGS
+@given(full_start(), st.lists(changes, max_size=12))
+def test_nothing_is_left_after_the_last_delete(start: list[Change], later: list[Change]) -> None:
+    net, programs = Network(), {}
+    history = [*start, *later]
+    send(programs, plan_changes(net, ChangeBatch(1, tuple(history))))
+    bare = Network()
+    bare.apply(change for change in history if change.kind == "host")
+    for change in history:
+        if change.kind != "host":
+            left = Change(change.kind, change.id, None)
+            send(programs, plan_changes(net, ChangeBatch(2, (left,))))
+    assert shown(programs) == recomputed(bare)
+    assert not net.segments
+    assert not net.subnets_at
+    assert not net.ofports
+
+
+@SETTINGS
+@given(full_start(), st.lists(changes, max_size=12))
+def test_every_flow_keeps_its_tables_contract(start: list[Change], later: list[Change]) -> None:
+    net = Network()
+    net.apply([*start, *later])
+    for host_id in net.hosts:
+        for flow in whole(net, host_id).values():
+            check(flow)
+
+
+@SETTINGS
+@given(full_start(), st.lists(changes, min_size=1, max_size=6), st.lists(changes, max_size=6))
+def test_a_program_may_be_read_after_the_next_batch(
+    start: list[Change], first: list[Change], second: list[Change]
+) -> None:
+    net, programs = Network(), {}
+    send(programs, plan_changes(net, ChangeBatch(1, tuple(start))))
+    transitions = [
+        plan_changes(net, ChangeBatch(2, tuple(first))),
+        plan_changes(net, ChangeBatch(3, tuple(second))),
+    ]
+    for transition in transitions:
+        send(programs, transition)
+    assert shown(programs) == recomputed(net)

@@ -1,0 +1,182 @@
+"""Packets on their way: what ``ofproto/trace`` says becomes of one, over all hosts.
+
+A packet is a dictionary of ``ovs-fields(7)`` names. The datapath's actions are replayed on it, and
+what goes into a tunnel is traced again where it comes out.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.dummy_ovs import DummyOvs
+from vpcctl.compile import compile_host
+from vpcctl.flows.flow import Flow
+from vpcctl.flows.text import format_flow
+from vpcctl.model.network import Network
+
+Packet = dict[str, str]
+
+_PROTOCOLS = ("arp", "icmp", "icmp6", "udp", "udp6", "tcp", "tcp6", "ip", "ipv6")
+_SETS = {
+    "eth": {"src": "eth_src", "dst": "eth_dst"},
+    "ipv4": {"src": "nw_src", "dst": "nw_dst", "ttl": "nw_ttl"},
+    "ipv6": {"src": "ipv6_src", "dst": "ipv6_dst", "hlimit": "nw_ttl"},
+    "arp": {
+        **{"sip": "arp_spa", "tip": "arp_tpa", "op": "arp_op"},
+        **{"sha": "arp_sha", "tha": "arp_tha"},
+    },
+    "icmp": {"type": "icmp_type", "code": "icmp_code"},
+    "icmpv6": {"type": "icmpv6_type", "code": "icmpv6_code"},
+    "nd": {"target": "nd_target", "sll": "nd_sll", "tll": "nd_tll"},
+    "nd_ext": {"nd_reserved": "nd_reserved", "nd_options_type": "nd_options_type"},
+}
+_TUNNEL = re.compile(r"tnl_push\(tnl_port\((\d+)\).*?dst=([0-9a-f.:]+),proto=17.*?vni=(0x[0-9a-f]+)")
+_TOKEN = re.compile(r"[a-z_0-9]+(\((?:[^()]|\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))*\))?")
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One copy that leaves a host.
+
+    Attributes:
+        ofport: OpenFlow port number that it leaves by.
+        packet: its header then.
+        vtep: where it goes when it leaves by the tunnel.
+        vni: its VNI when it leaves by the tunnel.
+    """
+
+    ofport: int
+    packet: tuple[tuple[str, str], ...]
+    vtep: str | None = None
+    vni: int | None = None
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """One copy that reaches a port's interface."""
+
+    host_id: str
+    ofport: int
+    packet: tuple[tuple[str, str], ...]
+    vni: int | None = None
+
+    def __getitem__(self, field: str) -> str:
+        return dict(self.packet)[field]
+
+
+def written(packet: Mapping[str, str]) -> str:
+    """The packet in the syntax of flows: what others require comes first."""
+    first = [name for name in _PROTOCOLS if packet.get("protocol") == name]
+    rest = [f"{name}={value}" for name, value in packet.items() if name != "protocol"]
+    return ",".join((*first, *rest))
+
+
+def replay(actions: str, packet: Packet, ofports: Mapping[int, tuple[str, int]]) -> Iterator[Sent]:
+    """Yield the copies that datapath actions send, with the headers that they have by then."""
+    packet = dict(packet)
+    after_push = False
+    for token in (found.group(0) for found in _TOKEN.finditer(actions)):
+        if token.startswith("clone("):
+            yield from replay(token[6:-1], packet, ofports)
+        elif token.startswith("set("):
+            kind, _, values = token[4:-2].partition("(")
+            for name, value in re.findall(r"([a-z_]+)=([^,()]+)", values):
+                packet[_SETS[kind][name]] = value
+        elif push := _TUNNEL.match(token):
+            _, ofport = ofports[int(push[1])]
+            yield Sent(ofport, tuple(packet.items()), push[2], int(push[3], 16))
+            after_push = True
+        elif token.isdigit() and not after_push:
+            yield Sent(ofports[int(token)][1], tuple(packet.items()))
+        elif not token.isdigit() and token != "drop":
+            raise AssertionError(f"an action that no flow should lead to: {token}")
+
+
+class Fabric:
+    """All hosts of a network as bridges of one dummy Open vSwitch."""
+
+    def __init__(self, ovs: DummyOvs, net: Network, prefix: str) -> None:
+        self._ovs = ovs
+        self._net = net
+        self._bridges = {host_id: f"{prefix}-{n}" for n, host_id in enumerate(sorted(net.hosts))}
+        self._by_vtep: dict[str, str] = {}
+        for host_id, bridge in self._bridges.items():
+            host = net.hosts[host_id]
+            used = {one.ofport for one in net.locations.values() if one.host_id == host_id}
+            ovs.add_bridge(bridge, host.tunnel_ofport or 1, sorted(used))
+            if host.vtep is not None:
+                ovs.add_vtep(str(host.vtep))
+                self._by_vtep[str(host.vtep)] = host_id
+        self._ofports = self._port_numbers()
+        self.program()
+
+    def close(self) -> None:
+        self._ovs.delete_bridges(self._bridges.values())
+
+    def _port_numbers(self) -> dict[int, tuple[str, int]]:
+        """Bridge and OpenFlow number of the datapath's ports."""
+        found: dict[int, tuple[str, int]] = {}
+        for line in self._ovs.control.call("dpif/show").splitlines():
+            if port := re.match(r"\s+(\S+) (\d+)/(\d+):", line):
+                found[int(port[3])] = (port[1].rsplit("-", 1)[0], int(port[2]))
+        return found
+
+    def flows(self, host_id: str) -> list[Flow]:
+        return [flow for flows in compile_host(self._net, host_id) for flow in flows]
+
+    def program(self, instead: Mapping[str, Iterable[Flow]] | None = None) -> None:
+        """Give every host its flows, or those given *instead*."""
+        for host_id in instead or self._bridges:
+            flows = instead[host_id] if instead else self.flows(host_id)
+            lines = [format_flow(flow, names=False) for flow in flows]
+            self._ovs.replace_flows(self._bridges[host_id], lines)
+
+    def inject(self, host_id: str, ofport: int, packet: Packet) -> list[Delivered]:
+        """What becomes of a packet that enters a host by one of its ports.
+
+        Only a packet's delivery to ports' interfaces is returned, in order.
+        """
+        return list(self._follow(host_id, {"in_port": str(ofport), **packet}, None, 0))
+
+    def arrive(self, host_id: str, vtep: str, vni: int, packet: Packet) -> list[Delivered]:
+        """What becomes of a packet that reaches a host's tunnel from *vtep*."""
+        return list(self._follow(host_id, self._tunnelled(host_id, vtep, vni, packet), vni, 1))
+
+    def _tunnelled(self, host_id: str, vtep: str, vni: int, packet: Packet) -> Packet:
+        host = self._net.hosts[host_id]
+        source, target = ("tun_ipv6_src", "tun_ipv6_dst") if ":" in vtep else ("tun_src", "tun_dst")
+        port = str(host.tunnel_ofport)
+        tunnel = {"in_port": port, "tun_id": str(vni), source: vtep, target: str(host.vtep)}
+        return {**packet, **tunnel}
+
+    def _follow(
+        self, host_id: str, packet: Packet, vni: int | None, hops: int
+    ) -> Iterator[Delivered]:
+        assert hops < 3, "a packet goes in circles"
+        for sent in self.trace(host_id, packet):
+            if sent.vtep is None:
+                yield Delivered(host_id, sent.ofport, sent.packet, vni)
+                continue
+            assert sent.vni is not None
+            there = self._by_vtep[sent.vtep]
+            assert there != host_id, "a host sends a packet to itself through the tunnel"
+            own = str(self._net.hosts[host_id].vtep)
+            again = self._tunnelled(there, own, sent.vni, dict(sent.packet))
+            yield from self._follow(there, again, sent.vni, hops + 1)
+
+    def trace(self, host_id: str, packet: Packet) -> list[Sent]:
+        """What one host does with a packet."""
+        shown = self.explain(host_id, packet)
+        actions = re.search(r"^Datapath actions: (.*)$", shown, re.MULTILINE)
+        assert actions is not None, shown
+        return list(replay(actions[1], packet, self._ofports))
+
+    def explain(self, host_id: str, packet: Packet) -> str:
+        """The whole trace as text."""
+        return self._ovs.control.call("ofproto/trace", self._bridges[host_id], written(packet))
+
+    def reason(self, host_id: str, packet: Packet) -> int | None:
+        """Number of the reason that one host drops a packet for, as table Drop has seen it."""
+        found = re.findall(r"^ ?55\. reg6=(0x[0-9a-f]+)", self.explain(host_id, packet), re.MULTILINE)
+        return int(found[-1], 16) if found else None

@@ -1,0 +1,106 @@
+"""What a flow must keep to: its table's declaration, and what a switch accepts.
+
+Compiling does not check, because checking costs as much as compiling; every test's flows are.
+"""
+
+from vpcctl.flows.actions import (
+    OFPP_IN_PORT,
+    OFPP_MAX,
+    Action,
+    DecTtl,
+    Load,
+    Move,
+    Output,
+    Resubmit,
+    SetField,
+)
+from vpcctl.flows.cookie import is_ours
+from vpcctl.flows.fields import IP_TTL, Field
+from vpcctl.flows.flow import Flow, match
+from vpcctl.flows.tables import Table
+
+MAX_FLOW_MOD = 65_535
+"""Longest OpenFlow message in bytes; a longer flow-mod cannot be sent."""
+_FLOW_MOD, _PADDING, _INSTRUCTION, _GOTO = 48, 8, 8, 8
+_ACTION_LENGTHS: dict[type, int] = {Move: 24, Load: 24, Output: 16, Resubmit: 16, DecTtl: 8}
+
+
+class BrokenContract(ValueError):
+    """A flow does not keep to its table's declaration."""
+
+
+def check(flow: Flow) -> None:
+    """Check one flow.
+
+    Raises:
+        BrokenContract: it breaks its table's contract, is not canonical or would be refused.
+    """
+    table = flow.table
+    _require(flow, 0 <= flow.priority <= 0xFFFF, "the priority has 16 bits")
+    _require(flow, is_ours(flow.cookie), "the cookie lacks our mark")
+    _require(flow, match(*flow.match) == flow.match, "the match is not canonical")
+    for field, _, mask in flow.match:
+        _require(flow, field in table.reads, f"{table.name} does not read {field.name}")
+        _require(flow, mask is None or field.maskable, f"{field.name} takes no mask")
+        _require(flow, _is_met(field, flow), f"{field.name} lacks what it requires")
+    for action in flow.actions:
+        _check_action(flow, table, action)
+    if flow.goto is not None:
+        _require(flow, flow.goto.name in table.successors, f"it may not lead to {flow.goto.name}")
+        _require(flow, flow.goto.number > table.number, "a goto leads forward only")
+    _require(flow, encoded_length(flow) <= MAX_FLOW_MOD, "the flow-mod is too long")
+
+
+def encoded_length(flow: Flow) -> int:
+    """Return an upper bound of the length of *flow*'s flow-mod in bytes."""
+    terms = sum(4 + field.n_bytes * (1 if mask is None else 2) for field, _, mask in flow.match)
+    actions = sum(
+        _padded(8 + action.field.n_bytes)
+        if isinstance(action, SetField)
+        else _ACTION_LENGTHS[type(action)]
+        for action in flow.actions
+    )
+    return _FLOW_MOD + _padded(terms + _PADDING) + _INSTRUCTION + actions + _GOTO
+
+
+def _padded(length: int) -> int:
+    return (length + 7) // 8 * 8
+
+
+def _is_met(field: Field, flow: Flow) -> bool:
+    exact = {(one, value) for one, value, mask in flow.match if mask is None}
+    return not field.requires or any(exact.issuperset(needed) for needed in field.requires)
+
+
+def _check_action(flow: Flow, table: Table, action: Action) -> None:
+    match action:
+        case SetField(field, value):
+            _writes(flow, table, field)
+            _require(flow, value <= field.ones, f"{field.name} has {field.bits} bits")
+        case Load(bits, value):
+            _writes(flow, table, bits.field)
+            _require(flow, value < 1 << bits.n_bits, f"{bits.name} has {bits.n_bits} bits")
+        case Move(src, dst, n_bits, src_offset, dst_offset):
+            _require(flow, src in table.reads, f"{table.name} does not read {src.name}")
+            _writes(flow, table, dst)
+            fits = src_offset + n_bits <= src.bits and dst_offset + n_bits <= dst.bits
+            _require(flow, fits, "a move reaches beyond a field")
+            _require(flow, _is_met(src, flow), f"{src.name} lacks what it requires")
+        case DecTtl():
+            _require(flow, IP_TTL in table.writes, f"{table.name} does not write the TTL")
+        case Resubmit(successor):
+            _require(flow, successor.name in table.successors, f"not to {successor.name}")
+        case Output(port):
+            _require(flow, table.outputs, f"{table.name} sends nothing out")
+            ordinary = 0 < port < OFPP_MAX
+            _require(flow, ordinary or port == OFPP_IN_PORT, "only real ports and IN_PORT")
+
+
+def _writes(flow: Flow, table: Table, field: Field) -> None:
+    _require(flow, field in table.writes, f"{table.name} does not write {field.name}")
+    _require(flow, _is_met(field, flow), f"{field.name} lacks what it requires")
+
+
+def _require(flow: Flow, holds: bool, why: str) -> None:  # noqa: FBT001
+    if not holds:
+        raise BrokenContract(f"table {flow.table.name}, priority {flow.priority}: {why}")
