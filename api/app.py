@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from fastapi import FastAPI
-from vpcctl.store.wake import WakeListener
 
 import vpcctl
 from api import errors, openapi
@@ -16,7 +15,18 @@ from api.events import EventHub
 from api.guard import Guard
 from api.longpoll import HostStateHub
 from api.readiness import SouthboundWatch
-from api.routers import attachments, events, hosts, ports, reports, status, subnets, tokens, vpcs
+from api.routers import (
+    attachments,
+    enrollment,
+    events,
+    hosts,
+    ports,
+    reports,
+    status,
+    subnets,
+    tokens,
+    vpcs,
+)
 from api.schemas import events as event_schemas
 from api.schemas import hosts as host_schemas
 from api.schemas import ports as port_schemas
@@ -28,6 +38,7 @@ from api.schemas import vpcs as vpc_schemas
 from api.upkeep import running
 from api.wakeups import Wakeups
 from vpcctl.services.facade import Services
+from vpcctl.store.wake import WakeListener
 from vpcctl.wire.report import LinkReport, ReportAnswer
 from vpcctl.wire.state import HostState
 
@@ -56,6 +67,7 @@ _MODELS = (
     LinkReport,
     ReportAnswer,
     HostState,
+    *enrollment.MODELS,
 )
 _DESCRIPTION = """VPCs, subnets, ports and hosts over Open vSwitch.
 
@@ -92,7 +104,19 @@ def create_app(services: Services, *, run_dir: Path, config: ApiConfig | None = 
         redirect_slashes=False,
     )
     app.state.context = context
-    for module in (vpcs, subnets, ports, attachments, hosts, reports, tokens, events, status):
+    modules = (
+        vpcs,
+        subnets,
+        ports,
+        attachments,
+        hosts,
+        enrollment,
+        reports,
+        tokens,
+        events,
+        status,
+    )
+    for module in modules:
         app.include_router(module.router)
     errors.install(app)
     openapi.install(app, _MODELS)

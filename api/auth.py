@@ -12,14 +12,20 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api import problems
 from api.context import ACTOR, REQUEST_ID, Context
 from api.limits import RateLimit
+from api.peer import NotProven, require_own_certificate
 from vpcctl.model.problems import Problem, Unauthenticated
 from vpcctl.services.views import Actor
 
 _BEARER = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/-]{1,512}=*)")
 _KEPT = 10_000
 
-OPEN: frozenset[tuple[str, str]] = frozenset()
-"""Methods and paths under /v1 that need no token; whoever adds one says why."""
+OPEN: frozenset[tuple[str, str]] = frozenset({("GET", "/v1/ca"), ("POST", "/v1/enroll")})
+"""Methods and paths under /v1 that need no token; whoever adds one says why.
+
+Both are for machines that have no token yet: the authority's certificate is public, and an
+enrolment token is in the body. They are limited by address instead.
+"""
+_OPEN_RATE_PER_S, _OPEN_BURST = 5.0, 50.0
 
 
 class Authenticator:
@@ -70,6 +76,7 @@ class AuthMiddleware:
         self._context = context
         config = context.config
         self._limit = RateLimit(config.rate_per_s, config.rate_burst)
+        self._open_limit = RateLimit(_OPEN_RATE_PER_S, _OPEN_BURST)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through, or answer it."""
@@ -77,26 +84,36 @@ class AuthMiddleware:
             await self._app(scope, receive, send)
             return
         try:
-            actor = await self._context.auth.actor(_secret(scope))
+            wait = await self._admit(scope)
         except Problem as problem:
-            answer = problems.response(problem, instance=scope.get(REQUEST_ID, ""))
+            headers = {"Connection": "close"} if isinstance(problem, NotProven) else None
+            instance = scope.get(REQUEST_ID, "")
+            answer = problems.response(problem, instance=instance, headers=headers)
             await answer(scope, receive, send)
             return
-        wait = self._limit.take(actor.token_id)
         if wait:
             seconds = str(math.ceil(wait))
-            problem = problems.TooManyRequests("this token has used up its rate")
+            problem = problems.TooManyRequests("this token or address has used up its rate")
             answer = problems.response(
                 problem, instance=scope.get(REQUEST_ID, ""), headers={"Retry-After": seconds}
             )
             await answer(scope, receive, send)
             return
-        scope[ACTOR] = actor
         await self._app(scope, receive, send)
+
+    async def _admit(self, scope: Scope) -> float:
+        """Find out who asks; return the seconds after which to come again, 0.0 for now."""
+        if (scope["method"], scope["path"]) in OPEN:
+            address = scope.get("client")
+            return self._open_limit.take(address[0] if address else "")
+        actor = await self._context.auth.actor(_secret(scope))
+        await require_own_certificate(self._context, scope, actor)
+        scope[ACTOR] = actor
+        return self._limit.take(actor.token_id)
 
 
 def _is_closed(scope: Scope) -> bool:
-    if scope["type"] != "http" or (scope["method"], scope["path"]) in OPEN:
+    if scope["type"] != "http":
         return False
     return scope["path"] == "/v1" or scope["path"].startswith("/v1/")
 

@@ -15,10 +15,14 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from api import logs, problems
+from api import logs, peer, problems
 from api.app import create_app
 from api.listeners import BadListener, Listener, TlsFiles, bind, parse_listener
+from api.tls import keeping
 from api.upkeep import running
+from vpcctl.pki.directory import PkiDirectory
+from vpcctl.pki.errors import PkiError
+from vpcctl.pki.keeper import ServerKeeper
 from vpcctl.services.facade import Services, ServiceSettings
 from vpcctl.settings import Settings
 from vpcctl.store.database import Database
@@ -62,7 +66,14 @@ def bind_all(listeners: Sequence[Listener]) -> tuple[Bound, ...]:
 
 
 class _Protocol(H11Protocol):
-    """HTTP/1.1 whose own refusals are problem documents too."""
+    """HTTP/1.1 whose own refusals are problem documents too, and that knows the TLS peer."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Let every request of this connection know who is at its other end."""
+        super().connection_made(transport)
+        found = peer.peer_of(transport)
+        if found is not None:
+            self.app_state = {**self.app_state, peer.STATE: found}
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
@@ -196,9 +207,27 @@ def _unlink(bound: Sequence[Bound]) -> None:
             item.listener.path.unlink(missing_ok=True)
 
 
-def _tls_files(pki_dir: Path) -> TlsFiles:
-    server = pki_dir / "server" / "current"
-    return TlsFiles(server / "certificate.pem", server / "key.pem", server / "ca.pem")
+def _keeper(pki_dir: Path) -> ServerKeeper | None:
+    """Return who renews the controller's certificate, which the southbound shows too."""
+    directory = PkiDirectory(pki_dir)
+    return ServerKeeper(directory, renews=True) if directory.is_initialised else None
+
+
+def _context(keeper: ServerKeeper | None) -> ssl.SSLContext:
+    """Return the context of HTTPS listeners: clients may show certificates, hosts must."""
+    if keeper is None:
+        raise BadListener("https needs keys: run 'vpcctl pki init'")
+    try:
+        return keeper.context(client_certificate_required=False)
+    except PkiError as error:
+        raise BadListener(f"https: {error}") from error
+
+
+async def _serve(
+    app: FastAPI, bound: Sequence[Bound], keeper: ServerKeeper | None, tls: ssl.SSLContext | None
+) -> None:
+    async with keeping(keeper):
+        await serve(app, bound, tls=tls)
 
 
 def run(settings: Settings) -> None:
@@ -211,16 +240,20 @@ def run(settings: Settings) -> None:
     waker = Waker(settings.run_dir)
     relay = NotifyRelay(database.url, settings.run_dir) if database.dialect != "sqlite" else None
     service_settings = ServiceSettings(
-        openflow_targets=settings.targets, report_interval_s=settings.report_interval_s
+        openflow_targets=settings.targets,
+        report_interval_s=settings.report_interval_s,
+        pki_dir=settings.pki_dir,
     )
     services = Services(database, settings=service_settings, waker=waker)
     bound = bind_all([parse_listener(text) for text in settings.api_listen])
     encrypted = any(item.listener.tls for item in bound)
-    tls = _tls_files(settings.pki_dir) if encrypted else None
     try:
+        keeper = _keeper(settings.pki_dir)
+        tls = _context(keeper) if encrypted else None
         if relay is not None:
             relay.start()
-        asyncio.run(serve(create_app(services, run_dir=settings.run_dir), bound, tls=tls))
+        app = create_app(services, run_dir=settings.run_dir)
+        asyncio.run(_serve(app, bound, keeper, tls))
     finally:
         if relay is not None:
             relay.stop()

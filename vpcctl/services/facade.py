@@ -12,6 +12,7 @@ from vpcctl.services.context import Context
 from vpcctl.services.events import EventService
 from vpcctl.services.hosts import HostService
 from vpcctl.services.idempotency import KEEP, IdempotencyService, StoredResponse
+from vpcctl.services.pki import PkiService
 from vpcctl.services.ports import PortService
 from vpcctl.services.reports import ReportService, Sightings
 from vpcctl.services.settings import Quotas, ServiceSettings
@@ -68,6 +69,7 @@ class Services:
         self.tokens = TokenService(context)
         self.events = EventService(context)
         self.idempotency = IdempotencyService(context)
+        self.pki = PkiService(self._units, self._settings.pki_dir)
         self.status = StatusService(context, sightings)
         self._announced = False
         self._next_prune = clock()

@@ -6,15 +6,26 @@ import secrets
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from pathlib import Path
 
-from vpcctl.model.problems import Conflict, Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
+from vpcctl.model.problems import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Unauthenticated,
+    Unavailable,
+)
 from vpcctl.pki import certificates, csr
 from vpcctl.pki.authority import HOST_LIFE, Authority
 from vpcctl.pki.directory import PkiDirectory
 from vpcctl.pki.errors import PkiError
+from vpcctl.services import rules
+from vpcctl.services.tokens import mint_host_token
 from vpcctl.services.views import Actor
 from vpcctl.store import certificates as repository
+from vpcctl.store import tokens
+from vpcctl.store.hosts import HOSTS
 from vpcctl.store.units import Unit, Units
 from vpcctl.wire.enrollment import EnrollmentToken
 
@@ -60,44 +71,26 @@ class Revoked:
     revision: int
 
 
-class HostTokens(Protocol):
-    """What enrolment needs of the bearer tokens, within its own transaction."""
-
-    def add(self, connection: repository.Connection, host_id: str, now: datetime) -> str:
-        """Make a token for the host and return its secret."""
-        ...
-
-    def drop(self, connection: repository.Connection, host_id: str) -> int:
-        """Revoke all tokens of the host and return how many there were."""
-        ...
-
-    def has_host(self, connection: repository.Connection, host_id: str) -> bool:
-        """Tell whether there is such a host."""
-        ...
-
-
 class PkiService:
     """Enrols hosts, renews and revokes their certificates.
 
     Args:
         units: the database.
-        tokens: the bearer tokens.
-        directory: where the authority is; it may be made after this was.
+        directory: where the authority is, or will be; None: there is none.
         life: how long a host certificate is good for.
     """
 
     def __init__(
         self,
         units: Units,
-        tokens: HostTokens,
-        directory: PkiDirectory,
+        directory: Path | None,
         *,
         life: timedelta = HOST_LIFE,
     ) -> None:
         self._units = units
-        self._tokens = tokens
-        self._directory = directory
+        self._directory = None if directory is None else PkiDirectory(directory)
         self._life = life
+        self._valid = repository.CertificateStore(units.database, units.clock)
 
     def ca_certificate(self) -> str:
         """Return the authority's certificate, PEM. It is no secret: anybody may have it.
@@ -106,7 +99,7 @@ class PkiService:
             NotFound: there is no authority.
             Unavailable: it cannot be read.
         """
-        if not self._directory.is_initialised:
+        if self._directory is None or not self._directory.is_initialised:
             raise NotFound("This controller has no authority.")
         try:
             return certificates.to_pem(self._directory.ca_certificate())
@@ -125,7 +118,7 @@ class PkiService:
             Conflict: the controller has no authority.
             Unavailable: its authority cannot be used.
         """
-        _require_admin(actor)
+        rules.require_admin(actor, "enrol hosts")
         if not LIFETIMES_S[0] <= lifetime_s <= LIFETIMES_S[1]:
             raise Invalid(
                 f"An enrolment cannot last {lifetime_s} seconds.",
@@ -169,7 +162,7 @@ class PkiService:
             repository.add_certificate(unit.connection, record)
             detail = f"enrolled with certificate {record.serial}"
             unit.tell("host", enrollment.host_id, "", "warning", detail)
-            return self._tokens.add(unit.connection, enrollment.host_id, now)
+            return mint_host_token(unit.connection, enrollment.host_id, now)
 
         return EnrolledHost(certificate, self._units.write(work))
 
@@ -189,7 +182,7 @@ class PkiService:
         certificate, record = self._issue(self._authority(), host_id, csr_pem, now)
 
         def work(connection: repository.Connection) -> None:
-            self._require_host(connection, host_id)
+            _require_host(connection, host_id)
             repository.add_certificate(connection, record)
 
         self._units.write_aside(work)
@@ -202,14 +195,22 @@ class PkiService:
             Forbidden: the actor is no admin.
             NotFound: there is no such host.
         """
-        _require_admin(actor)
+        rules.require_admin(actor, "see certificates")
 
         def work(connection: repository.Connection) -> tuple[repository.Certificate, ...]:
-            self._require_host(connection, host_id)
+            _require_host(connection, host_id)
             return repository.list_certificates(connection, host_id)
 
         now = self._units.clock()
         return tuple(one for one in self._units.read(work) if one.not_after > now)
+
+    def is_valid(self, host_id: str, serial: str) -> bool:
+        """Tell whether the certificate *serial* is this host's, not revoked and not expired.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        return self._valid.is_valid(host_id, serial)
 
     def revoke(self, actor: Actor, host_id: str) -> Revoked:
         """Take certificates, bearer tokens and open enrolments from the host.
@@ -221,10 +222,10 @@ class PkiService:
             Forbidden: the actor is no admin.
             NotFound: there is no such host.
         """
-        _require_admin(actor)
+        rules.require_admin(actor, "revoke hosts")
 
         def work(unit: Unit) -> Revoked:
-            self._require_host(unit.connection, host_id)
+            _require_host(unit.connection, host_id)
             taken = self._take_all(unit.connection, host_id, unit.now)
             detail = f"revoked: {taken[0]} certificates, {taken[1]} tokens"
             unit.tell("host", host_id, "", "warning", detail)
@@ -233,15 +234,17 @@ class PkiService:
         return self._units.write(work)
 
     def _authority(self) -> Authority:
-        if not self._directory.is_initialised:
+        if self._directory is None or not self._directory.is_initialised:
             raise Conflict("This controller has no authority: run 'vpcctl pki init'.")
         try:
             return self._directory.authority()
         except PkiError as error:
             raise Unavailable(f"Certificates cannot be issued: {error}.") from error
 
-    def _enter(self, connection: repository.Connection, view: EnrollmentView, token: EnrollmentToken) -> None:
-        self._require_host(connection, view.host_id)
+    def _enter(
+        self, connection: repository.Connection, view: EnrollmentView, token: EnrollmentToken
+    ) -> None:
+        _require_host(connection, view.host_id)
         digest = _digest(token.secret)
         repository.add_enrollment(
             connection,
@@ -288,18 +291,14 @@ class PkiService:
     ) -> tuple[int, int, int]:
         return (
             repository.revoke_certificates(connection, host_id, now),
-            self._tokens.drop(connection, host_id),
+            tokens.remove_of_host(connection, host_id),
             repository.drop_enrollments(connection, host_id, unused_only=True),
         )
 
-    def _require_host(self, connection: repository.Connection, host_id: str) -> None:
-        if not self._tokens.has_host(connection, host_id):
-            raise NotFound(f"There is no host {host_id}.")
 
-
-def _require_admin(actor: Actor) -> None:
-    if actor.role != "admin":
-        raise Forbidden("Only an admin may manage hosts.")
+def _require_host(connection: repository.Connection, host_id: str) -> None:
+    if not rules.well_formed("host", host_id) or HOSTS.get(connection, host_id) is None:
+        raise NotFound(f"There is no host {rules.printable(host_id)}.")
 
 
 def _digest(secret: str) -> str:

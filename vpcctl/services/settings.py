@@ -1,6 +1,7 @@
 """What the services need to know of the deployment."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class ServiceSettings:
         quotas: limits per tenant.
         event_keep_s: how long events are kept, seconds.
         event_keep: how many revisions of events are kept at most.
+        pki_dir: where the authority is; None: this controller has none.
     """
 
     openflow_targets: tuple[str, ...] = ("tcp:127.0.0.1:6653",)
@@ -29,3 +31,4 @@ class ServiceSettings:
     quotas: Quotas = field(default_factory=Quotas)
     event_keep_s: float = 7 * 86_400.0
     event_keep: int = 1_000_000
+    pki_dir: Path | None = None

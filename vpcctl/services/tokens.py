@@ -142,6 +142,13 @@ class TokenService:
         self._units.write_aside(work)
 
 
+def mint_host_token(connection: Any, host_id: str, now: datetime) -> str:
+    """Make a token of a host within the caller's transaction; return its secret."""
+    values, secret = _new("host", "made at enrolment")
+    tokens.add(connection, {**values, "host_id": host_id, "created_at": now})
+    return secret
+
+
 def _new(role: Role, description: str) -> tuple[dict[str, Any], str]:
     number = secrets.token_hex(8)
     secret = f"vpc_{number}_{secrets.token_urlsafe(32)}"

@@ -26,6 +26,11 @@ def remove(connection: Connection, id: str) -> bool:
     return connection.execute(delete(TokenRow).where(TokenRow.id == id)).rowcount > 0
 
 
+def remove_of_host(connection: Connection, host_id: str) -> int:
+    """Remove all tokens of a host; return how many there were."""
+    return connection.execute(delete(TokenRow).where(TokenRow.host_id == host_id)).rowcount
+
+
 def has_admin(connection: Connection) -> bool:
     """Tell whether an admin's token exists."""
     statement = select(TokenRow.id).where(TokenRow.role == "admin").limit(1)

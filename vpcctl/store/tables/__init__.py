@@ -2,6 +2,7 @@
 
 from vpcctl.store.tables.access import IdempotencyRow, TokenRow
 from vpcctl.store.tables.base import Base
+from vpcctl.store.tables.certificates import CertificateRow, EnrollmentRow
 from vpcctl.store.tables.hosts import HostRow, LivenessRow, ProgressRow, RealisationRow
 from vpcctl.store.tables.ledger import ChangeRow, LedgerRow, UsageRow
 from vpcctl.store.tables.ports import AddressRow, LinkRow, LocationRow, PortRow, PresenceRow
@@ -13,7 +14,9 @@ metadata = Base.metadata
 __all__ = [
     "AddressRow",
     "Base",
+    "CertificateRow",
     "ChangeRow",
+    "EnrollmentRow",
     "FreeRangeRow",
     "FreedAddressRow",
     "HostRow",
