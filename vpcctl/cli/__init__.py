@@ -1,1 +1,1 @@
-"""The vpcctl command line. It talks REST."""
+"""The command line. Client commands talk REST only; ``serve`` and ``db`` run the controller."""

@@ -1,1 +1,13 @@
-"""Network → host view: which pieces of the network matter on a host. Pure."""
+"""From the network to each host's flow program, whole or by difference. Pure.
+
+``host_pieces(net, host_id, first=()) -> Iterator[Piece]`` says what a host has, in order: base,
+peers, then VPC by VPC; ports named in ``first`` and what they need come before the rest.
+``compile_host(net, host_id) -> Iterator[tuple[Flow, ...]]`` is its whole program, piece by piece.
+``plan_changes(net, batch) -> Transition`` applies a batch and says what it changes on which host.
+"""
+
+from vpcctl.compile.plan import plan_changes
+from vpcctl.compile.transition import HostChange, Transition
+from vpcctl.compile.view import compile_host, host_pieces
+
+__all__ = ["HostChange", "Transition", "compile_host", "host_pieces", "plan_changes"]

@@ -1,1 +1,8 @@
-"""Host view and physical facts → flows; one module per table group. Pure."""
+"""From the network to flows: one module per table. Pure.
+
+``compile_piece(net, piece)`` gives the flows of one piece; everything else is how.
+"""
+
+from vpcctl.pipeline.program import compile_piece
+
+__all__ = ["compile_piece"]

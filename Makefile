@@ -1,0 +1,54 @@
+# Everything starts here: `make help` lists it.
+
+LAB ?= two_tenants
+PYTEST_ARGS ?=
+VENV := .venv/bin
+# Debian's Python: the only one that has Mininet.
+SYSTEM_PYTHON := /usr/bin/python3
+export PYTHONDONTWRITEBYTECODE := 1
+
+# Root is needed for namespaces: sudo where it is there, else a plain word about it.
+ifneq ($(shell id -u),0)
+    SUDO := $(shell command -v sudo)
+    ifeq ($(SUDO),)
+        SUDO = @echo "make $@: needs root (network namespaces) and there is no sudo: run it as root" >&2; exit 1;
+    endif
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help install lab up down test test-fast lint format clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+install: ## Install what is missing: Debian packages and the virtual environment
+	@.ci/install
+
+lab: install ## Run a lab from start to end: make lab LAB=two_tenants
+	$(SUDO) $(SYSTEM_PYTHON) -m mininet_labs.$(LAB) run
+
+up: install ## Start the same lab and leave it running, with the API on 127.0.0.1
+	$(SUDO) $(SYSTEM_PYTHON) -m mininet_labs.$(LAB) up
+
+down: ## End what `make up` started
+	$(SUDO) $(SYSTEM_PYTHON) -m mininet_labs.$(LAB) down
+
+test: install ## Run every test (needs root)
+	$(SUDO) $(VENV)/python -m pytest $(PYTEST_ARGS)
+
+test-fast: install ## Run the tests that take seconds and need no root
+	$(VENV)/python -m pytest -m "not root and not postgres and not slow" $(PYTEST_ARGS)
+
+lint: install ## Check style, types and the direction of imports
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	$(VENV)/pyright
+	$(VENV)/lint-imports
+
+format: install ## Format the code
+	$(VENV)/ruff format .
+	$(VENV)/ruff check --fix-only --quiet .
+
+clean: ## Remove what was made here, the virtual environment too
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

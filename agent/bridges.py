@@ -1,0 +1,231 @@
+"""Keeps br-int, the tunnel and, for the userspace datapath, the underlay bridge as wanted."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from agent.decide import bridge as decide
+from agent.decide import marks, underlay
+from agent.decide.backoff import Backoff
+from agent.decide.rows import BridgeRow, SslWish, Wish
+from agent.host import Host
+from agent.ovsdb import OvsdbError
+from agent.settings import Settings
+from agent.worker import Worker
+from vpcctl.wire.state import HostState
+
+log = logging.getLogger(__name__)
+
+_DEBOUNCE_S = 0.005
+
+
+@dataclass(frozen=True)
+class Ovs:
+    """OVSDB as this module needs it.
+
+    Attributes:
+        apply: carries out wishes in one transaction; raises OvsdbError.
+        bridges: gives every bridge by name.
+    """
+
+    apply: Callable[[Sequence[Wish]], Awaitable[None]]
+    bridges: Callable[[], Mapping[str, BridgeRow]]
+
+
+class Trouble(Exception):
+    """The bridges cannot be as they should; the text says why. Tried again later."""
+
+
+class Bridges:
+    """Bridges of one host.
+
+    Args:
+        settings: of the agent.
+        worker: netlink's thread.
+        ovs: OVSDB.
+        host: learns the tunnel address, the MTU and what goes wrong.
+        changed: told when one of those changed.
+    """
+
+    def __init__(
+        self, settings: Settings, worker: Worker, ovs: Ovs, host: Host, changed: Callable[[], None]
+    ) -> None:
+        self._settings = settings
+        self._worker = worker
+        self._ovs = ovs
+        self._host = host
+        self._changed = changed
+        self._state: HostState | None = None
+        self._wake = asyncio.Event()
+        self._taken = False
+        self._devices: frozenset[str] = frozenset()
+
+    def want(self, state: HostState) -> None:
+        """Take in a new host state."""
+        before = self._state
+        self._state = state
+        if before is None or (before.dpid, before.openflow_targets) != (
+            state.dpid,
+            state.openflow_targets,
+        ):
+            self._wake.set()
+
+    def wake(self) -> None:
+        """Look at everything again."""
+        self._wake.set()
+
+    def device_changed(self, name: str) -> None:
+        """A device came, changed or went."""
+        if name in self._devices:
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Work for ever; nothing is touched before the first host state."""
+        failures = 0
+        while True:
+            await self._wait(failures)
+            try:
+                await self._converge()
+            except (Trouble, OvsdbError, OSError) as error:
+                failures += 1
+                log.log(logging.WARNING if failures == 1 else logging.DEBUG, "%s", error)
+                self._tell(str(error))
+            except Exception as error:  # netlink's own errors are plain Exceptions
+                failures += 1
+                log.warning("bridges cannot be set up: %r", error)
+                self._tell(str(error) or type(error).__name__)
+            else:
+                failures = 0
+                self._tell(None)
+
+    async def _wait(self, failures: int) -> None:
+        delay = Backoff().delay(failures, random.random()) if failures else None  # noqa: S311
+        try:
+            async with asyncio.timeout(delay):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        await asyncio.sleep(_DEBOUNCE_S)
+        self._wake.clear()
+
+    def _tell(self, error: str | None) -> None:
+        if self._host.error("bridges", error):
+            self._changed()
+
+    async def _converge(self) -> None:
+        if not self._host.vtep_address:
+            await self._find_vtep()
+        if self._state is None:
+            return
+        await self._ovs.apply([*self._tls(), self._integration_bridge(self._state)])
+        row = self._ovs.bridges().get(self._settings.bridge)
+        dpid = row.dpid if row is not None else None
+        if dpid != self._host.dpid:
+            self._host.dpid = dpid
+            self._changed()
+        if self._host.datapath_type == "netdev":
+            await self._underlay(self._state.host_id)
+
+    def _integration_bridge(self, state: HostState) -> Wish:
+        settings = decide.BridgeSettings(
+            self._settings.bridge,
+            self._host.datapath_type,
+            self._host.vtep_address or None,
+            self._settings.vxlan_port,
+        )
+        return decide.integration_bridge(state, settings)
+
+    def _tls(self) -> list[Wish]:
+        key, certificate = self._settings.openflow_key, self._settings.openflow_certificate
+        ca = self._settings.openflow_ca
+        if key is None or certificate is None or ca is None or self._state is None:
+            return []
+        return [SslWish(str(key), str(certificate), str(ca), self._state.host_id)]
+
+    async def _find_vtep(self) -> None:
+        """Find the tunnel's address and device; the bridge's record knows them after a restart."""
+        address = self._settings.vtep_address
+        record = self._record()
+        name = self._settings.underlay_device
+        if address is None and record is not None:
+            address = underlay.vtep(record.addresses)
+        if name is None and address is not None:
+            wanted = address
+            name = await self._worker.run(lambda: self._worker.underlay.device_with(wanted))
+        if name is None and record is None:
+            raise Trouble("neither a tunnel address nor an underlay device of this host is known")
+        device = await self._device(name) if name is not None else None
+        if address is None and device is not None:
+            address = underlay.vtep(device.addresses)
+        if address is None:
+            raise Trouble(f"underlay device {name} has no address")
+        self._learn(address, device.mtu if device else None)
+
+    def _learn(self, address: str, mtu: int | None) -> None:
+        before = (self._host.vtep_address, self._host.underlay_mtu)
+        self._host.vtep_address = address
+        if mtu is not None:
+            self._host.underlay_mtu = mtu
+        if before != (self._host.vtep_address, self._host.underlay_mtu):
+            self._changed()
+
+    async def _device(self, name: str) -> underlay.Device | None:
+        return await self._worker.run(lambda: self._worker.underlay.device(name))
+
+    def _record(self) -> underlay.Record | None:
+        row = self._ovs.bridges().get(self._settings.underlay_bridge)
+        return underlay.parse(row.external_ids.get(marks.UNDERLAY_KEY)) if row else None
+
+    async def _underlay_device(self, record: underlay.Record | None) -> str | None:
+        """Return the device to take over, or None when somebody else has made a bridge of it."""
+        if record is not None:
+            return record.device
+        if self._settings.underlay_device is not None:
+            return self._settings.underlay_device
+        address = self._host.vtep_address
+        name = await self._worker.run(lambda: self._worker.underlay.device_with(address))
+        if name is None:
+            raise Trouble(f"no device of this host has the tunnel address {address}")
+        return None if name in self._ovs.bridges() else name
+
+    async def _underlay(self, owner: str) -> None:
+        """Put the underlay device into a bridge that takes over its addresses and routes."""
+        old = self._record()
+        name = await self._underlay_device(old)
+        if name is None:
+            return
+        bridge_name = self._settings.underlay_bridge
+        self._devices = frozenset((name, bridge_name))
+        device, bridge = await self._device(name), await self._device(bridge_name)
+        if device is None:
+            raise Trouble(f"underlay device {name} is not there")
+        if self._taken and old and bridge is not None and not device.addresses:
+            record = underlay.follow(old, bridge)
+        else:
+            record = underlay.take_over(old, device)
+        if not record.addresses:
+            raise Trouble(f"underlay device {name} has no address")
+        await self._ovs.apply([underlay.bridge_wish(bridge_name, record, owner)])
+        self._learn(
+            self._settings.vtep_address or underlay.vtep(record.addresses) or "", device.mtu
+        )
+        await self._move(record, device, await self._device(bridge_name))
+
+    async def _move(
+        self, record: underlay.Record, device: underlay.Device, bridge: underlay.Device | None
+    ) -> None:
+        if bridge is None:
+            self._taken = False
+            return  # its coming will wake us
+        move = underlay.plan_take(record, device, bridge)
+        if self._taken and move.is_empty() and bridge.up:
+            return
+        await self._worker.run(lambda: self._take(move, device, bridge))
+        self._taken = True
+        log.info("underlay device %s is in %s", device.name, bridge.name)
+
+    def _take(self, move: underlay.Move, device: underlay.Device, bridge: underlay.Device) -> None:
+        self._worker.underlay.shut_out_kernel(device.name, shut=True)
+        self._worker.underlay.move(move, device, bridge)

@@ -1,0 +1,104 @@
+"""The controller's API as the agent uses it: reports out, host states in."""
+
+import ssl
+from pathlib import Path
+from typing import Any
+
+import httpx
+from pydantic import ValidationError
+
+from agent.settings import Settings
+from vpcctl.wire.report import LinkReport, ReportAnswer
+from vpcctl.wire.state import HostState
+
+REPORT_TIMEOUT_S = 10.0
+POLL_S = 30.0
+_POLL_GRACE_S = 10.0
+
+
+class ClientError(Exception):
+    """The controller did not answer, or not as it should; worth trying again later."""
+
+
+def _endpoint(settings: Settings) -> dict[str, Any]:
+    """Return httpx arguments for the API's address."""
+    url = settings.api_url
+    if url.startswith("unix:"):
+        transport = httpx.AsyncHTTPTransport(uds=url.removeprefix("unix:"))
+        return {"base_url": "http://localhost", "transport": transport}
+    if url.startswith("https://"):
+        return {"base_url": url, "verify": _tls(settings.api_ca)}
+    return {"base_url": url}
+
+
+def _tls(ca_file: Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+class Client:
+    """A client of the API for one host."""
+
+    def __init__(self, settings: Settings) -> None:
+        secret = settings.secret()
+        headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+        self._base = f"/v1/hosts/{settings.host_id}"
+        self._http = httpx.AsyncClient(
+            headers={**headers, "Content-Type": "application/json"},
+            timeout=httpx.Timeout(REPORT_TIMEOUT_S, connect=3.0),
+            trust_env=False,
+            **_endpoint(settings),
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def report(self, report: LinkReport) -> ReportAnswer:
+        """Send a report.
+
+        Raises:
+            ClientError: no usable answer.
+        """
+        body = report.model_dump_json(exclude_none=True)
+        response = await self._send("POST", f"{self._base}/reports", content=body)
+        try:
+            return ReportAnswer.model_validate_json(response.content)
+        except ValidationError as error:
+            raise ClientError(f"unreadable answer to a report: {_brief(error)}") from error
+
+    async def state(self, after: int, wait_s: float) -> HostState | None:
+        """Wait until the host state is newer than revision *after*, for up to *wait_s* seconds.
+
+        Returns:
+            The state, or None when nothing changed.
+
+        Raises:
+            ClientError: no usable answer.
+        """
+        params = {"after": after, "timeout": wait_s}
+        response = await self._send(
+            "GET", f"{self._base}/state", params=params, timeout=wait_s + _POLL_GRACE_S
+        )
+        if response.status_code == httpx.codes.NO_CONTENT:
+            return None
+        try:
+            return HostState.model_validate_json(response.content)
+        except ValidationError as error:
+            raise ClientError(f"unreadable host state: {_brief(error)}") from error
+
+    async def _send(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+        try:
+            response = await self._http.request(method, path, **kwargs)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            raise ClientError(f"{method} {path}: {error or type(error).__name__}") from error
+        if response.is_success:
+            return response
+        raise ClientError(f"{method} {path}: {response.status_code} {response.text[:200]}")
+
+
+def _brief(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}"

@@ -1,0 +1,49 @@
+"""How things on a host say that they are ours (see docs/ownership.md)."""
+
+import hashlib
+
+from vpcctl.model import ids
+
+OWNER_KEY = "vpcctl-owner"
+"""Key in ``external_ids`` of every OVSDB row that we made; the value is the host id."""
+
+CREATED_KEY = "vpcctl-created"
+"""Key on a bridge that we created (and did not find), so that ``clean`` may delete it."""
+
+UNDERLAY_KEY = "vpcctl-underlay"
+"""Key on br-underlay: the addresses and routes that it took over, as JSON."""
+
+LINK_GROUP = 0x7663
+"""Group of the host end of every veth pair that we made: set in the message that makes it."""
+
+PROTOCOL = 0x76
+"""Protocol number of the addresses and routes that we set in namespaces."""
+
+TUNNEL = "vpcctl-vxlan"
+"""Name of the VXLAN port on br-int."""
+
+_ALIAS = "vpcctl:"
+_NETNS_ALIAS = "vpcctl:netns:"
+
+
+def host_end(port_id: str) -> str:
+    """Return the name of the host end of the veth pair of a port (15 characters)."""
+    return "vp" + hashlib.sha256(port_id.encode()).hexdigest()[:13]
+
+
+def link_alias(port_id: str) -> str:
+    """Return the alias that both ends of a port's veth pair carry."""
+    return _ALIAS + port_id
+
+
+def port_of_alias(alias: str | None) -> str | None:
+    """Return the port id that an alias names, or None when it is not one of ours."""
+    if alias is None or not alias.startswith(_ALIAS):
+        return None
+    port_id = alias.removeprefix(_ALIAS)
+    return port_id if ids.is_id("port", port_id) else None
+
+
+def netns_alias(owner: str) -> str:
+    """Return the alias of ``lo`` in a network namespace that the agent of *owner* made."""
+    return _NETNS_ALIAS + owner

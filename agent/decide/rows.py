@@ -1,0 +1,141 @@
+"""OVSDB as the agent sees it: frozen rows that come in, and wishes that go out."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceRow:
+    """An Interface row.
+
+    Attributes:
+        uuid: of the row.
+        name: of the interface.
+        type: ``""`` is a system device.
+        ofport: OpenFlow port number; None while OVS has given none or could not.
+        error: OVS's error text.
+        admin_up: administrative state as OVS sees it.
+        oper_up: link state as OVS sees it.
+        mac_in_use: MAC of the device, or None.
+        external_ids: all of them.
+        foreign: it sits on another bridge than br-int.
+    """
+
+    uuid: str
+    name: str
+    type: str = ""
+    ofport: int | None = None
+    error: str | None = None
+    admin_up: bool = False
+    oper_up: bool = False
+    mac_in_use: str | None = None
+    external_ids: dict[str, str] = field(default_factory=dict[str, str])
+    foreign: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeRow:
+    """A Bridge row: what the agent needs of it."""
+
+    name: str
+    datapath_type: str
+    dpid: int | None
+    external_ids: dict[str, str]
+    ports: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerWish:
+    """A Controller row; see ``Controller`` in ovs-vswitchd.conf.db(5)."""
+
+    target: str
+    inactivity_probe_ms: int = 5000
+    max_backoff_ms: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class PortWish:
+    """A port with one interface of the same name.
+
+    Attributes:
+        name: of both.
+        type: of the interface.
+        options: all of them (others are removed).
+        external_ids: what must be there on the interface (others are left alone).
+        owner: host id, written to both rows.
+    """
+
+    name: str
+    owner: str
+    type: str = ""
+    options: dict[str, str] = field(default_factory=dict[str, str])
+    external_ids: dict[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeWish:
+    """A bridge with the ports that it must have (others are left alone).
+
+    Attributes:
+        controllers: exactly these; None leaves the controllers alone.
+        other_config: keys that must have these values (others are left alone).
+        external_ids: likewise.
+    """
+
+    name: str
+    owner: str
+    datapath_type: str
+    fail_mode: Literal["secure", "standalone"]
+    protocols: tuple[str, ...] = ()
+    other_config: dict[str, str] = field(default_factory=dict[str, str])
+    external_ids: dict[str, str] = field(default_factory=dict[str, str])
+    controllers: tuple[ControllerWish, ...] | None = None
+    ports: tuple[PortWish, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlugWish:
+    """A port on a bridge that exists."""
+
+    bridge: str
+    port: PortWish
+
+
+@dataclass(frozen=True, slots=True)
+class UnplugWish:
+    """No port of this name with our mark on this bridge; a foreign one is left alone."""
+
+    bridge: str
+    name: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class IfaceIdWish:
+    """An iface-id on an interface that somebody else plugged; None takes ours away."""
+
+    interface: str
+    port_id: str | None
+    mac: str | None
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseWish:
+    """Nothing of ours on this bridge; the bridge goes too when we made it and it is empty."""
+
+    bridge: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class SslWish:
+    """Key, certificate and CA that ``ssl:`` controller targets need (files ovs-vswitchd reads)."""
+
+    private_key: str
+    certificate: str
+    ca_cert: str
+    owner: str
+
+
+Wish = BridgeWish | PlugWish | UnplugWish | IfaceIdWish | ReleaseWish | SslWish

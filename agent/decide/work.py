@@ -1,0 +1,134 @@
+"""Which attachments to make, change or remove next. Time comes in as a number of seconds."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from agent.decide import marks
+from agent.decide.backoff import Backoff
+from agent.decide.rows import IfaceIdWish, InterfaceRow, PlugWish, PortWish
+from vpcctl.wire.state import Attachment
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An attachment that could not be made.
+
+    Attributes:
+        text: what went wrong.
+        count: failures in a row.
+        retry_at: when to try again.
+    """
+
+    text: str
+    count: int
+    retry_at: float
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What is wanted against what was done, by port id. Not frozen: the reconciler's memory.
+
+    Attributes:
+        wanted: namespace attachments of the host state.
+        done: attachments as last made.
+        failed: those that could not be made.
+        suspect: ports whose device, namespace or OVS row has changed under us.
+        leftover: ports found on the host with our mark at the start, not judged yet.
+    """
+
+    wanted: dict[str, Attachment] = field(default_factory=dict[str, Attachment])
+    done: dict[str, Attachment] = field(default_factory=dict[str, Attachment])
+    failed: dict[str, Failure] = field(default_factory=dict[str, Failure])
+    suspect: set[str] = field(default_factory=set[str])
+    leftover: set[str] = field(default_factory=set[str])
+
+    def want(self, attachments: Iterable[Attachment]) -> None:
+        """Take in a new host state; a changed attachment is tried at once."""
+        wanted = {each.port_id: each for each in attachments if each.kind == "namespace"}
+        for port_id in list(self.failed):
+            if wanted.get(port_id) != self.wanted.get(port_id):
+                del self.failed[port_id]
+        self.wanted = wanted
+
+    def to_make(self, now: float) -> list[Attachment]:
+        """Return what to make or look at now, in the order of the port ids."""
+        return [
+            each
+            for port_id, each in sorted(self.wanted.items())
+            if (self.done.get(port_id) != each or port_id in self.suspect)
+            and (port_id not in self.failed or self.failed[port_id].retry_at <= now)
+        ]
+
+    def to_remove(self) -> list[str]:
+        """Return ports that were made, or found with our mark, and are wanted no more."""
+        return sorted((self.done.keys() | self.leftover) - self.wanted.keys())
+
+    def moved(self) -> list[Attachment]:
+        """Return attachments as last made that now want another namespace or interface name."""
+        return [
+            old
+            for port_id, old in sorted(self.done.items())
+            if (new := self.wanted.get(port_id)) is not None
+            and (old.netns, old.interface) != (new.netns, new.interface)
+        ]
+
+    def next_retry(self) -> float | None:
+        """Return when the first failed attachment is to be tried again, or None."""
+        return min((failure.retry_at for failure in self.failed.values()), default=None)
+
+    def succeeded(self, made: Attachment) -> None:
+        """Note that an attachment is as it was wanted."""
+        self.done[made.port_id] = made
+        self.failed.pop(made.port_id, None)
+        self.suspect.discard(made.port_id)
+        self.leftover.discard(made.port_id)
+
+    def failure(self, port_id: str, text: str, now: float, jitter: float) -> None:
+        """Note that an attachment could not be made."""
+        count = self.failed[port_id].count + 1 if port_id in self.failed else 1
+        delay = Backoff().delay(count, jitter)
+        self.failed[port_id] = Failure(text, count, now + delay)
+
+    def removed(self, port_id: str) -> None:
+        """Note that nothing is left of a port's attachment."""
+        self.done.pop(port_id, None)
+        self.leftover.discard(port_id)
+        self.suspect.discard(port_id)
+
+    def problems(self) -> dict[str, str]:
+        """Return port id → error text of what could not be made."""
+        return {port_id: failure.text for port_id, failure in self.failed.items()}
+
+
+def plug(wanted: Attachment, bridge: str, owner: str) -> PlugWish:
+    """Return the OVS port of a namespace attachment."""
+    ids = {"iface-id": wanted.port_id, "attached-mac": wanted.mac.lower()}
+    return PlugWish(bridge, PortWish(marks.host_end(wanted.port_id), owner, external_ids=ids))
+
+
+def iface_ids(
+    attachments: Iterable[Attachment], rows: Iterable[InterfaceRow], owner: str
+) -> list[IfaceIdWish]:
+    """Return the iface-ids to set on, or take from, interfaces that others plugged.
+
+    Only an interface without an iface-id gets one; only what we set is taken away.
+    """
+    named = {
+        each.interface: each for each in attachments if each.kind == "interface" and each.interface
+    }
+    ends = {marks.host_end(each.port_id) for each in attachments if each.kind == "namespace"}
+    wishes: list[IfaceIdWish] = []
+    for row in rows:
+        have = row.external_ids.get("iface-id")
+        ours = row.external_ids.get(marks.OWNER_KEY) == owner
+        wanted = named.get(row.name)
+        if wanted is not None and (have is None or (ours and have != wanted.port_id)):
+            wishes.append(IfaceIdWish(row.name, wanted.port_id, wanted.mac.lower(), owner))
+        elif wanted is None and ours and have is not None and not _is_pair(row, have, ends):
+            wishes.append(IfaceIdWish(row.name, None, None, owner))
+    return wishes
+
+
+def _is_pair(row: InterfaceRow, port_id: str, ends: set[str]) -> bool:
+    """Tell whether an interface is the host end of a pair of ours, wanted or about to go."""
+    return row.name == marks.host_end(port_id) or row.name in ends

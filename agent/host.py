@@ -1,0 +1,103 @@
+"""What the agent knows of its host at this moment: the material of a report."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from agent import VERSION
+from agent.decide import links as decide
+from agent.decide import marks
+from agent.decide.rows import InterfaceRow
+from vpcctl.model import ids
+from vpcctl.wire.report import HostFacts, Link
+from vpcctl.wire.state import Attachment
+
+_MAX_ERRORS = 32
+
+Urgency = Literal["none", "soon", "now"]
+
+
+def most_urgent(*each: Urgency) -> Urgency:
+    """Return the most urgent of several."""
+    if "now" in each:
+        return "now"
+    return "soon" if "soon" in each else "none"
+
+
+@dataclass(slots=True)
+class Host:
+    """The host, changed by whoever learns something new.
+
+    Attributes:
+        datapath_type: ``system`` or ``netdev``.
+        rows: interfaces of OVS by UUID.
+        wanted: attachments of the host state by port id.
+        problems: gives port id → what the agent failed to do.
+        errors: who says it → a fault that concerns no one link.
+        vtep_address: local tunnel address; empty while unknown.
+        underlay_mtu: MTU of the underlay device, bytes.
+        dpid: datapath id of br-int.
+        ovs_version: of ovs-vswitchd.
+    """
+
+    datapath_type: Literal["system", "netdev"]
+    problems: Callable[[], Mapping[str, str]]
+    rows: dict[str, InterfaceRow] = field(default_factory=dict[str, InterfaceRow])
+    wanted: dict[str, Attachment] = field(default_factory=dict[str, Attachment])
+    errors: dict[str, str] = field(default_factory=dict[str, str])
+    vtep_address: str = ""
+    underlay_mtu: int = 1500
+    dpid: int | None = None
+    ovs_version: str = ""
+
+    def take_row(self, row: InterfaceRow) -> Urgency:
+        """Take in an interface; tell how soon that is worth a report."""
+        before = self.rows.get(row.uuid)
+        self.rows[row.uuid] = row
+        if row.name == marks.TUNNEL:
+            return "none" if before is not None and before.ofport == row.ofport else "now"
+        old = decide.link_of(before, None, None) if before is not None else None
+        new = decide.link_of(row, None, None)
+        if old == new:
+            return "none"
+        return "soon" if new is not None and not decide.is_settled(new) else "now"
+
+    def forget_row(self, uuid: str) -> InterfaceRow | None:
+        """Forget an interface that is gone; return it when it was known."""
+        return self.rows.pop(uuid, None)
+
+    def error(self, source: str, text: str | None) -> bool:
+        """Note or clear a fault; tell whether anything changed."""
+        before = self.errors.get(source)
+        if text:
+            self.errors[source] = decide.clip(text)
+        else:
+            self.errors.pop(source, None)
+        return before != self.errors.get(source)
+
+    def facts(self) -> HostFacts:
+        """Return the host's facts as they are now."""
+        tunnel = next((row for row in self.rows.values() if row.name == marks.TUNNEL), None)
+        errors = dict(self.errors)
+        if tunnel is not None and tunnel.error:
+            errors["tunnel"] = decide.clip(f"{marks.TUNNEL}: {tunnel.error}")
+        return HostFacts(
+            vtep_address=self.vtep_address,
+            tunnel_ofport=tunnel.ofport if tunnel is not None else None,
+            dpid=self.dpid,
+            datapath_type=self.datapath_type,
+            nd_extensions=self.datapath_type == "netdev",
+            underlay_mtu=self.underlay_mtu,
+            agent_version=VERSION,
+            ovs_version=self.ovs_version,
+            errors=tuple(errors[source] for source in sorted(errors))[:_MAX_ERRORS],
+        )
+
+    def links(self) -> tuple[Link, ...]:
+        """Return the host's links as they are now, sorted by port and interface."""
+        return decide.links(self.rows.values(), self.wanted, self.problems())
+
+
+def is_link(row: InterfaceRow) -> bool:
+    """Tell whether an interface is some port's."""
+    return ids.is_id("port", row.external_ids.get("iface-id", ""))

@@ -1,0 +1,247 @@
+"""The agent: wires drivers, reconcilers and the controller together, and runs them."""
+
+import asyncio
+import functools
+import logging
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from agent import ovs_process, poll
+from agent.bridges import Bridges, Ovs
+from agent.client import Client
+from agent.decide import work
+from agent.decide.rows import InterfaceRow, Wish
+from agent.host import Host, Urgency, is_link, most_urgent
+from agent.jsonrpc import RpcError
+from agent.neighbours import Neighbours
+from agent.netlink import monitor
+from agent.ovsdb import Change, Ovsdb, OvsdbError
+from agent.reconciler import Reconciler, ports_of
+from agent.report import Callbacks, Reporter
+from agent.settings import Settings
+from agent.statedir import StateDir
+from agent.worker import Worker
+from vpcctl.wire.report import LinkCounters
+from vpcctl.wire.state import HostState
+
+log = logging.getLogger(__name__)
+
+_VSWITCHD_POLL_S = 0.1
+
+
+class Agent:
+    """One host's agent. Everything but the drivers' threads runs in one event loop.
+
+    Args:
+        settings: checked, with a host id.
+        datapath: ``system`` or ``netdev``, found out already.
+    """
+
+    def __init__(self, settings: Settings, host: Host, worker: Worker) -> None:
+        self._settings = settings
+        self._host = host
+        self._worker = worker
+        self._directory = StateDir(settings.state_dir)
+        self._state: HostState | None = None
+        self._scanned = False
+        self._loop = asyncio.get_running_loop()
+        self._commits = ThreadPoolExecutor(1, thread_name_prefix="ovsdb-commit")
+        self._ovsdb = Ovsdb(settings.ovsdb, settings.bridge, self._from_thread)
+        self._vswitchd = ovs_process.Vswitchd(settings.ovs_rundir)
+        self._client = Client(settings)
+        self._reconciler = Reconciler(
+            worker,
+            self._apply,
+            bridge=settings.bridge,
+            owner=settings.host_id,
+            changed=self._report_now,
+        )
+        host.problems = self._reconciler.ledger.problems
+        ovs = Ovs(self._apply, self._ovsdb.bridges)
+        self._bridges = Bridges(settings, worker, ovs, host, self._report_now)
+        self._neighbours = Neighbours(worker, self._vswitchd, self._ovsdb.bridges)
+        callbacks = Callbacks(self._revision, self._take_newer, self._counters)
+        self._reporter = Reporter(self._client, host, self._directory, callbacks)
+
+    async def run(self) -> None:
+        """Work until SIGTERM or SIGINT, which leave everything on the host as it is."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, os._exit, 0)
+        self._host.error("ovsdb", f"OVSDB at {self._settings.ovsdb} does not answer")
+        saved = self._directory.load_state(self._settings.host_id)
+        if saved is not None:
+            self._take(saved, save=False)
+        self._ovsdb.start()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(monitor.watch(self._kernel_event))
+            tasks.create_task(self._watch_vswitchd())
+            tasks.create_task(self._bridges.run())
+            tasks.create_task(self._reconciler.run())
+            tasks.create_task(self._reporter.run())
+            tasks.create_task(poll.watch(self._client, self._revision, self._take))
+            if self._host.datapath_type == "netdev":
+                tasks.create_task(self._neighbours.run())
+
+    def _revision(self) -> int:
+        return self._state.revision if self._state is not None else 0
+
+    def _report_now(self) -> None:
+        self._reporter.trigger("now")
+
+    async def _counters(self) -> Mapping[str, LinkCounters]:
+        try:
+            return await ovs_process.counters(self._settings.ovsdb)
+        except RpcError as error:
+            log.debug("interface counters: %s", error)
+            return {}
+
+    async def _apply(self, wishes: Sequence[Wish]) -> None:
+        await self._loop.run_in_executor(
+            self._commits, functools.partial(self._ovsdb.apply, wishes)
+        )
+
+    # --- what comes from the controller -------------------------------------------------------
+
+    def _take_newer(self, state: HostState) -> None:
+        """Take a state that came beside the long poll, when it is newer."""
+        if state.revision > self._revision():
+            self._take(state)
+
+    def _take(self, state: HostState, *, save: bool = True) -> None:
+        if state.host_id != self._settings.host_id:
+            log.warning("host state of another host (%s) ignored", state.host_id)
+            return
+        if state == self._state:
+            return
+        log.debug("host state at revision %d", state.revision)
+        self._state = state
+        self._host.wanted = {each.port_id: each for each in state.attachments}
+        self._reporter.interval_s = state.settings.report_interval_s
+        self._reconciler.want(state.attachments)
+        self._bridges.want(state)
+        self._neighbours.want(state.peers)
+        self._name_interfaces(tuple(self._host.rows.values()))
+        if save:
+            self._loop.call_later(0.05, self._save, state)
+        self._reporter.trigger("soon")
+
+    def _save(self, state: HostState) -> None:
+        """Write the newest state to disk, off the loop."""
+        if state is self._state:
+            self._loop.run_in_executor(None, self._save_now, state)
+
+    def _save_now(self, state: HostState) -> None:
+        self._directory.save_state(state)
+        self._loop.call_soon_threadsafe(self._saved)
+
+    def _saved(self) -> None:
+        if self._host.error("state directory", self._directory.error):
+            self._report_now()
+
+    # --- what comes from OVSDB ----------------------------------------------------------------
+
+    def _from_thread(self, change: Change) -> None:
+        self._loop.call_soon_threadsafe(self._ovsdb_changed, change)
+
+    def _ovsdb_changed(self, change: Change) -> None:
+        urgency: Urgency = "none"
+        error = None if change.connected else f"OVSDB at {self._settings.ovsdb} does not answer"
+        if self._host.error("ovsdb", error):
+            urgency = "now"
+        if change.everything:
+            kept = {row.uuid for row in change.interfaces}
+            urgency = most_urgent(urgency, *self._forget(self._host.rows.keys() - kept))
+        urgency = most_urgent(urgency, *self._forget(change.gone))
+        for row in change.interfaces:
+            urgency = most_urgent(urgency, self._host.take_row(row))
+            self._reconciler.row_changed(row)
+        self._reporter.trigger(urgency)
+        if change.structure and change.connected:
+            self._bridges.wake()
+        self._name_interfaces(change.interfaces)
+        if change.connected and not self._scanned:
+            self._scanned = True
+            self._loop.create_task(self._scan())
+
+    def _forget(self, uuids: Sequence[str] | set[str]) -> list[Urgency]:
+        urgencies: list[Urgency] = []
+        for uuid in uuids:
+            row = self._host.forget_row(uuid)
+            if row is not None:
+                self._reconciler.device_gone(row.name)
+                if is_link(row):
+                    urgencies.append("now")
+        return urgencies
+
+    def _name_interfaces(self, rows: Sequence[InterfaceRow]) -> None:
+        """Set iface-ids on interfaces that others plugged and the host state names."""
+        if self._state is None or not rows:
+            return
+        wishes = work.iface_ids(self._state.attachments, rows, self._settings.host_id)
+        if wishes:
+            self._loop.create_task(self._set_names(wishes))
+
+    async def _set_names(self, wishes: Sequence[Wish]) -> None:
+        try:
+            await self._apply(wishes)
+        except OvsdbError as error:
+            log.warning("iface-id cannot be set: %s", error)
+
+    async def _scan(self) -> None:
+        """Find what earlier agents left on this host with our mark."""
+        driver, owner = self._worker.attachments, self._settings.host_id
+        plugged = ports_of(self._ovsdb.owned_ports(self._settings.bridge, owner))
+        ours, half_made, namespaces = await self._worker.run(
+            lambda: (driver.ours(), driver.half_made(), driver.our_namespaces())
+        )
+        for name in half_made:
+            await self._worker.run(lambda name=name: driver.delete_link(name))
+        self._reconciler.found([*plugged, *ours], namespaces)
+
+    # --- what comes from the kernel and from ovs-vswitchd ---------------------------------------
+
+    def _kernel_event(self, event: monitor.Event) -> None:
+        match event:
+            case monitor.NeighbourEvent():
+                self._neighbours.heard(event)
+            case monitor.LinkEvent(name="*"):
+                self._bridges.wake()
+                self._reconciler.suspect_all()
+            case monitor.LinkEvent():
+                self._bridges.device_changed(event.name)
+                if event.gone:
+                    self._reconciler.device_gone(event.name)
+
+    async def _watch_vswitchd(self) -> None:
+        """Notice each start and each end of ovs-vswitchd at once."""
+        while True:
+            watched = self._vswitchd.watch()
+            if watched is None:
+                self._vswitchd_error("ovs-vswitchd does not run")
+                await asyncio.sleep(_VSWITCHD_POLL_S)
+                continue
+            pid, fd = watched
+            log.info("ovs-vswitchd runs as process %d", pid)
+            try:
+                self._vswitchd_error(None)
+                self._host.ovs_version = await self._vswitchd.version()
+                self._bridges.wake()
+                self._neighbours.wake()
+                self._report_now()
+                await self._readable(fd)
+            finally:
+                os.close(fd)
+
+    async def _readable(self, fd: int) -> None:
+        ready = self._loop.create_future()
+        self._loop.add_reader(fd, lambda: ready.done() or ready.set_result(None))
+        try:
+            await ready
+        finally:
+            self._loop.remove_reader(fd)
+
+    def _vswitchd_error(self, text: str | None) -> None:
+        if self._host.error("ovs-vswitchd", text):
+            self._report_now()

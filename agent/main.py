@@ -1,0 +1,138 @@
+"""``vpc-agent``: run, plug, clean."""
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import structlog
+
+from agent import VERSION
+from agent import settings as agent_settings
+from agent.settings import Settings, SettingsError
+
+_FLAGS = {
+    "host_id": "id of this host, such as host-0a1b2c3d4e5f60718",
+    "api_url": "http://127.0.0.1:8080, https://… or unix:/path.sock",
+    "api_ca": "file with the CA of the API's certificate",
+    "token_file": "file (mode 0600) with the host's token",
+    "ovsdb": "OVSDB server, such as unix:/var/run/openvswitch/db.sock",
+    "ovs_rundir": "directory with ovs-vswitchd's pid file",
+    "state_dir": "directory for what the agent remembers",
+    "netns_dir": "directory with the names of network namespaces",
+    "bridge": "integration bridge",
+    "underlay_bridge": "bridge for the underlay device (userspace datapath)",
+    "datapath": "auto, system or netdev",
+    "vtep_address": "local tunnel address",
+    "underlay_device": "device that carries the tunnels",
+    "vxlan_port": "UDP port of VXLAN",
+    "openflow_key": "private key for ssl: controller targets",
+    "openflow_certificate": "certificate for ssl: controller targets",
+    "openflow_ca": "CA of the controller's certificate",
+    "log_level": "debug, info, warning or error",
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="vpc-agent", description="vpcctl's agent on a host")
+    parser.add_argument("--version", action="version", version=f"vpc-agent {VERSION}")
+    parser.add_argument("--config", help="TOML file with the settings below")
+    common = argparse.ArgumentParser(add_help=False)
+    for name, text in _FLAGS.items():
+        for each in (parser, common):
+            flag = "--" + name.replace("_", "-")
+            each.add_argument(flag, help=text, default=argparse.SUPPRESS, dest=name)
+    commands = parser.add_subparsers(dest="command")
+    commands.add_parser("run", parents=[common], help="run the agent (the default)")
+    plug = commands.add_parser("plug", parents=[common], help="plug an interface by hand")
+    plug.add_argument("--port", required=True, help="port id")
+    plug.add_argument("--interface", required=True, help="device or OVS interface")
+    plug.add_argument("--mac", help="MAC of the guest")
+    plug.add_argument("--tap", action="store_true", help="make a tap device when it is absent")
+    commands.add_parser("clean", parents=[common], help="remove everything of ours from the host")
+    return parser
+
+
+def _configure_logging(level: str) -> None:
+    """Send every log line to stderr, with time, level and logger."""
+    formatter = structlog.stdlib.ProcessorFormatter(
+        processor=structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+        foreign_pre_chain=[
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+        ],
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter)
+    logging.basicConfig(handlers=[handler], level="WARNING", force=True)
+    logging.getLogger("agent").setLevel(level.upper())
+    logging.getLogger("ovsdbapp").setLevel("CRITICAL")  # what matters of it is said by ours
+
+
+def _run(settings: Settings) -> None:
+    """Run the agent; its libraries are imported here, so that other commands start fast."""
+    from agent.host import Host
+    from agent.loop import Agent
+    from agent.worker import Worker
+
+    # Found out before the event loop runs: pyroute2's plain sockets bring a loop of their own.
+    datapath = _datapath(settings)
+    logging.getLogger("agent").info("datapath: %s", datapath)
+    worker = Worker(settings.netns_dir, settings.host_id, checksums_off=datapath == "netdev")
+
+    async def run() -> None:
+        await Agent(settings, Host(datapath, problems=dict), worker).run()
+
+    asyncio.run(run())
+
+
+def _datapath(settings: Settings) -> Literal["system", "netdev"]:
+    from agent.netlink.underlay import has_kernel_datapath
+
+    if settings.datapath != "auto":
+        return settings.datapath
+    return "system" if has_kernel_datapath() else "netdev"
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    values: dict[str, Any] = {
+        name: value for name, value in vars(arguments).items() if name in _FLAGS
+    }
+    found = agent_settings.load(values, arguments.config)
+    if not found.host_id:
+        raise SettingsError("host_id is not set: give --host-id or VPC_AGENT_HOST_ID")
+    found.secret()
+    return found
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``vpc-agent``; returns the exit code (2: the settings cannot be used)."""
+    # ovs.poller would import eventlet where it is installed (15 MiB), only to find it unused.
+    sys.modules.setdefault("eventlet", None)  # pyright: ignore[reportArgumentType]
+    arguments = _parser().parse_args(argv)
+    try:
+        settings = _settings(arguments)
+    except SettingsError as error:
+        print(f"vpc-agent: {error}", file=sys.stderr)
+        return 2
+    _configure_logging(settings.log_level)
+    match arguments.command:
+        case "plug":
+            from agent import by_hand
+
+            return by_hand.plug(
+                settings, arguments.port, arguments.interface, mac=arguments.mac, tap=arguments.tap
+            )
+        case "clean":
+            from agent import by_hand
+
+            return by_hand.clean(settings)
+        case _:
+            _run(settings)
+            return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""The running ovs-vswitchd: its control socket, its version and its end."""
+
+import os
+import select
+from pathlib import Path
+from typing import Any
+
+from agent import jsonrpc
+from vpcctl.wire.report import LinkCounters
+
+_COUNTERS = tuple(LinkCounters.model_fields)
+
+
+class Vswitchd:
+    """ovs-vswitchd as its run directory shows it.
+
+    Args:
+        rundir: directory with ``ovs-vswitchd.pid`` and ``ovs-vswitchd.<pid>.ctl``.
+    """
+
+    def __init__(self, rundir: Path) -> None:
+        self._rundir = rundir
+
+    def pid(self) -> int | None:
+        """Return the process id that its pid file names, or None."""
+        try:
+            return int((self._rundir / "ovs-vswitchd.pid").read_text())
+        except (OSError, ValueError):
+            return None
+
+    def watch(self) -> tuple[int, int] | None:
+        """Return its process id and a pidfd that becomes readable when it ends.
+
+        None when it does not run; one that has ended but that nobody has waited for counts so.
+        """
+        pid = self.pid()
+        if pid is None:
+            return None
+        try:
+            fd = os.pidfd_open(pid)
+        except (OSError, ValueError):
+            return None
+        if select.select([fd], [], [], 0)[0]:
+            os.close(fd)
+            return None
+        return pid, fd
+
+    async def appctl(self, command: str, *arguments: str) -> str:
+        """Carry out a control command, as ovs-appctl(8) does.
+
+        Raises:
+            jsonrpc.RpcError: it does not run, or refused.
+        """
+        pid = self.pid()
+        if pid is None:
+            raise jsonrpc.RpcError("ovs-vswitchd does not run")
+        socket = self._rundir / f"ovs-vswitchd.{pid}.ctl"
+        return str(await jsonrpc.call(socket, command, list(arguments)))
+
+    async def version(self) -> str:
+        """Return its version, such as ``3.1.0``; empty when it does not answer."""
+        try:
+            words = (await self.appctl("version")).split()
+        except jsonrpc.RpcError:
+            return ""
+        return words[3] if len(words) > 3 else ""
+
+
+async def counters(remote: str) -> dict[str, LinkCounters]:
+    """Return interface UUID → counters, asked from ovsdb-server at *remote* (``unix:…``).
+
+    Raises:
+        jsonrpc.RpcError: no answer.
+    """
+    if not remote.startswith("unix:"):
+        return {}
+    select = {"op": "select", "table": "Interface", "where": []}
+    question = ["Open_vSwitch", {**select, "columns": ["_uuid", "statistics"]}]
+    answer = await jsonrpc.call(Path(remote.removeprefix("unix:")), "transact", question)
+    return {row["_uuid"][1]: _counters(row["statistics"]) for row in answer[0].get("rows", ())}
+
+
+def _counters(column: Any) -> LinkCounters:
+    values = {name: max(0, value) for name, value in column[1] if name in _COUNTERS}
+    return LinkCounters(**values)

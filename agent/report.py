@@ -1,0 +1,171 @@
+"""Sends link reports: at once on a change, else at every interval; one at a time."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from agent.client import Client, ClientError
+from agent.decide import links as decide
+from agent.decide.backoff import Backoff
+from agent.host import Host, Urgency
+from agent.statedir import StateDir
+from vpcctl.wire import report as wire
+from vpcctl.wire.report import LinkCounters, LinkReport, ReportAnswer
+from vpcctl.wire.state import HostState
+
+log = logging.getLogger(__name__)
+
+DEBOUNCE_S = 0.001
+SETTLE_S = 0.1
+COUNTERS_EVERY = 12
+"""Every so many periodic reports one is sent in full, with counters."""
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """What the reporter asks of, and tells, the rest of the agent.
+
+    Attributes:
+        revision: gives the revision of the state that the agent holds.
+        state: takes a new state.
+        counters: reads the counters of all interfaces, by UUID.
+    """
+
+    revision: Callable[[], int]
+    state: Callable[[HostState], None]
+    counters: Callable[[], Awaitable[Mapping[str, LinkCounters]]]
+
+
+class Reporter:
+    """The order of one boot's reports.
+
+    Attributes:
+        interval_s: seconds between reports while nothing changes.
+        sent: reports sent so far.
+    """
+
+    def __init__(
+        self, client: Client, host: Host, directory: StateDir, callbacks: Callbacks
+    ) -> None:
+        self._client = client
+        self._host = host
+        self._directory = directory
+        self._callbacks = callbacks
+        self._agent_id = directory.agent_id()
+        self._boot = directory.next_boot()
+        self._changed = asyncio.Event()
+        self._known = ""  # digest that the controller has
+        self._full_asked = False
+        self._refused = 0
+        self._failures = 0
+        self._soon: asyncio.TimerHandle | None = None
+        self.sent = 0
+        self.interval_s = 5.0
+
+    def trigger(self, urgency: Urgency) -> None:
+        """Ask for a report: now, or soon unless another one comes before."""
+        if urgency == "now":
+            self._changed.set()
+        elif urgency == "soon" and self._soon is None:
+            loop = asyncio.get_running_loop()
+            self._soon = loop.call_later(SETTLE_S, self._changed.set)
+
+    async def run(self) -> None:
+        """Report for ever."""
+        periodic = 0
+        while True:
+            changed = await self._wait()
+            periodic = 0 if changed else periodic + 1
+            if self._soon is not None:
+                self._soon.cancel()
+                self._soon = None
+            try:
+                await self._report(full=periodic >= COUNTERS_EVERY)
+            except ClientError as error:
+                await self._failed(error)
+                self._changed.set()
+                continue
+            if periodic >= COUNTERS_EVERY:
+                periodic = 0
+            self._succeeded()
+
+    async def _wait(self) -> bool:
+        """Wait for a change or the interval; tell whether it was a change."""
+        try:
+            async with asyncio.timeout(self.interval_s if self.sent else 0):
+                await self._changed.wait()
+        except TimeoutError:
+            return False
+        await asyncio.sleep(DEBOUNCE_S)
+        self._changed.clear()
+        return True
+
+    async def _report(self, *, full: bool) -> None:
+        counters = await self._callbacks.counters() if full else {}
+        started = time.perf_counter()
+        report = self._build(full=full or self._full_asked, counters=counters)
+        answer = await self._client.report(report)
+        log.debug(
+            "report %d (%s) answered in %.1f ms",
+            report.sequence,
+            "digest" if report.links is None else f"{len(report.links)} links",
+            (time.perf_counter() - started) * 1000,
+        )
+        self._take(report, answer)
+
+    def _build(self, *, full: bool, counters: Mapping[str, LinkCounters]) -> LinkReport:
+        facts, links = self._host.facts(), self._host.links()
+        digest = wire.digest(facts, links)
+        self.sent += 1
+        report = LinkReport(
+            agent_id=self._agent_id,
+            boot=self._boot,
+            sequence=self.sent,
+            digest=digest,
+            state_revision=self._callbacks.revision(),
+        )
+        if digest == self._known and not full:
+            return report
+        links = decide.with_counters(links, counters)[: wire.MAX_LINKS]
+        return report.model_copy(update={"facts": facts, "links": links})
+
+    def _take(self, report: LinkReport, answer: ReportAnswer) -> None:
+        if not answer.accepted:
+            self._jump()
+            return
+        self._refused = 0
+        self._full_asked = answer.full_report_needed
+        self._known = "" if answer.full_report_needed else report.digest
+        if answer.full_report_needed:
+            self._changed.set()
+        if answer.state is not None:
+            self._callbacks.state(answer.state)
+
+    def _jump(self) -> None:
+        """Get past a boot number that the controller has seen and we have not.
+
+        That happens when the directory was lost and the clock was put back. The steps double,
+        so any distance is made up within some tens of reports.
+        """
+        self._refused += 1
+        if self._refused > 1:
+            self._boot += 2 ** min(self._refused, 40)
+            self.sent = 0
+            self._directory.save_boot(self._boot)
+            log.warning("reports are refused as old; boot number is now %d", self._boot)
+        self._known = ""
+
+    async def _failed(self, error: ClientError) -> None:
+        self._failures += 1
+        self._known = ""
+        log.log(logging.WARNING if self._failures == 1 else logging.DEBUG, "%s", error)
+        limit = max(1.0, min(self.interval_s, 5.0))
+        await asyncio.sleep(Backoff(limit=limit).delay(self._failures, random.random()))  # noqa: S311
+
+    def _succeeded(self) -> None:
+        if self._failures:
+            log.info("the controller answers again after %d failures", self._failures)
+        self._failures = 0

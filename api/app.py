@@ -1,0 +1,101 @@
+"""The FastAPI application of vpcctl."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from fastapi import FastAPI
+from vpcctl.store.wake import WakeListener
+
+import vpcctl
+from api import errors, openapi
+from api.auth import Authenticator, AuthMiddleware
+from api.config import ApiConfig
+from api.context import Context
+from api.events import EventHub
+from api.guard import Guard
+from api.longpoll import HostStateHub
+from api.readiness import SouthboundWatch
+from api.routers import attachments, events, hosts, ports, reports, status, subnets, tokens, vpcs
+from api.schemas import events as event_schemas
+from api.schemas import hosts as host_schemas
+from api.schemas import ports as port_schemas
+from api.schemas import problems as problem_schemas
+from api.schemas import status as status_schemas
+from api.schemas import subnets as subnet_schemas
+from api.schemas import tokens as token_schemas
+from api.schemas import vpcs as vpc_schemas
+from api.upkeep import running
+from api.wakeups import Wakeups
+from vpcctl.services.facade import Services
+from vpcctl.wire.report import LinkReport, ReportAnswer
+from vpcctl.wire.state import HostState
+
+_MODELS = (
+    vpc_schemas.VpcIn,
+    vpc_schemas.VpcPatch,
+    vpc_schemas.VpcPage,
+    subnet_schemas.SubnetIn,
+    subnet_schemas.SubnetPatch,
+    subnet_schemas.SubnetPage,
+    port_schemas.PortIn,
+    port_schemas.PortPatch,
+    port_schemas.AttachmentIn,
+    port_schemas.PortPage,
+    host_schemas.HostIn,
+    host_schemas.HostPatch,
+    host_schemas.HostPage,
+    token_schemas.TokenIn,
+    token_schemas.TokenCreatedOut,
+    token_schemas.TokenPage,
+    event_schemas.EventOut,
+    status_schemas.SummaryOut,
+    status_schemas.HealthOut,
+    problem_schemas.LaggingOut,
+    problem_schemas.ProblemOut,
+    LinkReport,
+    ReportAnswer,
+    HostState,
+)
+_DESCRIPTION = """VPCs, subnets, ports and hosts over Open vSwitch.
+
+Everything under /v1 needs a bearer token. Errors are problem documents (RFC 9457). Lists page by
+cursor. Every write answers the revision that it made; `wait=realized` waits for the hosts."""
+
+
+def create_app(services: Services, *, run_dir: Path, config: ApiConfig | None = None) -> FastAPI:
+    """Return the application.
+
+    Args:
+        services: the use cases; called in threads of the application's own.
+        run_dir: directory of the wake-up sockets.
+        config: limits and intervals.
+    """
+    context = Context(services, config or ApiConfig(), Wakeups(run_dir, WakeListener))
+    context.auth = Authenticator(context)
+    context.events = EventHub(context)
+    context.polls = HostStateHub(context)
+    context.southbound = SouthboundWatch(services, context.config.processed_age_s)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with running(context):
+            yield
+
+    app = FastAPI(
+        title="vpcctl",
+        version=vpcctl.__version__,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.context = context
+    for module in (vpcs, subnets, ports, attachments, hosts, reports, tokens, events, status):
+        app.include_router(module.router)
+    errors.install(app)
+    openapi.install(app, _MODELS)
+    app.add_middleware(AuthMiddleware, context=context)
+    app.add_middleware(Guard, context=context)
+    return app

@@ -1,0 +1,74 @@
+"""Prometheus metrics, in a registry of their own for each application."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from vpcctl.services.facade import Summary
+
+_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_HOST_STATES = ("up", "late", "down", "never")
+
+
+class Metrics:
+    """What the API counts."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "vpcctl_api_requests",
+            "Requests answered.",
+            ("method", "route", "status"),
+            registry=self._registry,
+        )
+        self._seconds = Histogram(
+            "vpcctl_api_request_seconds",
+            "Time from a request's head to the end of its answer.",
+            ("route",),
+            buckets=_BUCKETS,
+            registry=self._registry,
+        )
+        self.streams = self._gauge("vpcctl_api_event_streams", "Event streams open.")
+        self.polls = self._gauge("vpcctl_api_long_polls", "Host state long polls open.")
+        self._revision = self._gauge("vpcctl_revision", "Newest revision stored.")
+        self._processed = self._gauge(
+            "vpcctl_processed_revision", "Revision up to which the southbound has read."
+        )
+        self._lag = self._gauge("vpcctl_revision_lag", "Revisions the southbound is behind.")
+        self._hosts = Gauge(
+            "vpcctl_hosts", "Hosts by liveness.", ("state",), registry=self._registry
+        )
+        self._connections = Gauge(
+            "vpcctl_host_connections",
+            "Hosts by OpenFlow connection.",
+            ("connection",),
+            registry=self._registry,
+        )
+        self._resources = Gauge(
+            "vpcctl_resources", "Resources stored.", ("kind",), registry=self._registry
+        )
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(name, text, registry=self._registry)
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one request."""
+        self._requests.labels(method, route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def summarise(self, summary: Summary) -> None:
+        """Take over the network's numbers."""
+        self._revision.set(summary.revision)
+        self._processed.set(summary.processed_revision)
+        self._lag.set(summary.lag)
+        for kind in ("vpcs", "subnets", "ports"):
+            self._resources.labels(kind).set(getattr(summary, kind))
+        self._resources.labels("hosts").set(len(summary.hosts))
+        states = [host.state for host in summary.hosts]
+        for state in _HOST_STATES:
+            self._hosts.labels(state).set(states.count(state))
+        connections = [host.connection for host in summary.hosts]
+        for connection in ("in_sync", "pending", "degraded", "disconnected"):
+            self._connections.labels(connection).set(connections.count(connection))
+
+    def render(self) -> bytes:
+        """Return the exposition text."""
+        return generate_latest(self._registry)

@@ -1,0 +1,303 @@
+"""Ports as the API shows and takes them."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from api.schemas.common import (
+    Address,
+    Cidr,
+    Description,
+    Input,
+    Name,
+    Output,
+    PageOut,
+    ResourceOut,
+    Tags,
+    changes,
+    id_field,
+    render_meta,
+)
+from vpcctl.model.addresses import format_mac
+from vpcctl.services.views import AttachmentView, ClaimView, PortChange, PortCreate, PortView
+
+_MAC_PATTERN = "^[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}$"
+_MacText = Annotated[str, Field(max_length=17)]
+_Interface = Annotated[str, Field(min_length=1, max_length=15)]
+_Netns = Annotated[str, Field(min_length=1, max_length=64)]
+_HostId = Annotated[str, Field(max_length=64)]
+_FixedIps = Annotated[
+    list[Address],
+    Field(
+        max_length=64,
+        description="Addresses within the subnet's blocks. A family of the subnet that none is "
+        "given for gets one allocated.",
+        examples=[["10.0.1.20", "fd00:10:0:1::20"]],
+    ),
+]
+_AdminUp = Annotated[bool, Field(description="False cuts the port off.", examples=[True])]
+_PortSecurity = Annotated[
+    bool, Field(description="Whether spoofed sources are dropped.", examples=[True])
+]
+
+
+class PairIn(Input):
+    """A further source that the port may use."""
+
+    cidr: Cidr = Field(
+        description="Addresses allowed; a single one is a /32 or /128.", examples=["10.0.1.100/32"]
+    )
+    mac_address: _MacText | None = Field(
+        default=None,
+        description="MAC that goes with them; null means the port's own.",
+        examples=["0e:00:00:00:01:64"],
+        json_schema_extra={"pattern": _MAC_PATTERN},
+    )
+
+
+class AttachmentIn(Input):
+    """How and where the port is to be attached."""
+
+    kind: Literal["namespace", "interface"] = Field(
+        description="`namespace`: the agent makes a veth into a network namespace; `interface`: "
+        "somebody plugs an OVS interface whose iface-id is the port's id.",
+        examples=["namespace"],
+    )
+    host_id: _HostId | None = Field(
+        default=None,
+        description="The host that may have it; null: any host may plug it.",
+        examples=["host-0a1b2c3d4e5f60718"],
+    )
+    interface: _Interface | None = Field(
+        default=None,
+        description="Interface name: inside the namespace, or of the OVS interface.",
+        examples=["eth0"],
+    )
+    netns: _Netns | None = Field(
+        default=None, description="Name of the network namespace.", examples=["web-1"]
+    )
+
+    def to_view(self) -> AttachmentView:
+        """Return the service's value."""
+        return AttachmentView(self.kind, self.host_id, self.interface, self.netns)
+
+
+_Pairs = Annotated[
+    list[PairIn],
+    Field(
+        max_length=32,
+        description="Further sources allowed when port security is on.",
+        examples=[[{"cidr": "10.0.1.100/32", "mac_address": None}]],
+    ),
+]
+
+
+def _mac_field() -> Any:
+    return Field(
+        default=None,
+        description="Unicast MAC, unique within the subnet; one is made by default.",
+        examples=["0e:00:00:00:01:14"],
+        json_schema_extra={"pattern": _MAC_PATTERN},
+    )
+
+
+def _attachment_field() -> Any:
+    return Field(
+        default=None,
+        description="How and where it is to be attached; null: not yet.",
+        examples=[
+            {
+                "kind": "namespace",
+                "host_id": "host-0a1b2c3d4e5f60718",
+                "interface": "eth0",
+                "netns": "web-1",
+            }
+        ],
+    )
+
+
+def _pairs(pairs: list[PairIn]) -> tuple[tuple[str, str | None], ...]:
+    return tuple((pair.cidr, pair.mac_address) for pair in pairs)
+
+
+class PortIn(Input):
+    """A new port."""
+
+    subnet_id: str = Field(
+        max_length=64, description="The subnet it is in.", examples=["subnet-0a1b2c3d4e5f60718"]
+    )
+    mac_address: _MacText | None = _mac_field()
+    fixed_ips: _FixedIps = Field(default_factory=list)
+    port_security: _PortSecurity = True
+    allowed_address_pairs: _Pairs = Field(default_factory=list)
+    admin_up: _AdminUp = True
+    attachment: AttachmentIn | None = _attachment_field()
+    name: Name = ""
+    description: Description = ""
+    tags: Tags = Field(default_factory=dict)
+
+    def to_create(self) -> PortCreate:
+        """Return the service's value."""
+        return PortCreate(
+            subnet_id=self.subnet_id,
+            mac=self.mac_address,
+            fixed_ips=tuple(self.fixed_ips),
+            port_security=self.port_security,
+            allowed_address_pairs=_pairs(self.allowed_address_pairs),
+            admin_up=self.admin_up,
+            attachment=None if self.attachment is None else self.attachment.to_view(),
+            name=self.name,
+            description=self.description,
+            tags=self.tags,
+        )
+
+
+class PortPatch(Input):
+    """A partial change of a port; absent fields stay, lists are the whole new list."""
+
+    mac_address: _MacText = Field(
+        default="",
+        description="Unicast MAC, unique within the subnet.",
+        examples=["0e:00:00:00:01:14"],
+        json_schema_extra={"pattern": _MAC_PATTERN},
+    )
+    fixed_ips: _FixedIps = Field(default_factory=list)
+    port_security: _PortSecurity = True
+    allowed_address_pairs: _Pairs = Field(default_factory=list)
+    admin_up: _AdminUp = True
+    attachment: AttachmentIn | None = _attachment_field()
+    name: Name = ""
+    description: Description = ""
+    tags: Tags = Field(default_factory=dict)
+
+    def to_change(self) -> PortChange:
+        """Return the service's value."""
+        given = changes(self)
+        if "mac_address" in given:
+            given["mac"] = given.pop("mac_address")
+        if "allowed_address_pairs" in given:
+            given["allowed_address_pairs"] = _pairs(self.allowed_address_pairs)
+        if self.attachment is not None:
+            given["attachment"] = self.attachment.to_view()
+        return PortChange(**given)
+
+
+class PairOut(Output):
+    """A further source that the port may use."""
+
+    cidr: str = Field(description="Addresses allowed.", examples=["10.0.1.100/32"])
+    mac_address: str | None = Field(
+        description="MAC that goes with them; null means the port's own.",
+        examples=["0e:00:00:00:01:64"],
+    )
+
+
+class AttachmentOut(Output):
+    """How and where the port is to be attached."""
+
+    kind: Literal["namespace", "interface"] = Field(
+        description="Who makes the interface: the agent, or somebody else.",
+        examples=["namespace"],
+    )
+    host_id: str | None = Field(
+        description="The host that may have it; null: any.", examples=["host-0a1b2c3d4e5f60718"]
+    )
+    interface: str | None = Field(description="Interface name.", examples=["eth0"])
+    netns: str | None = Field(description="Network namespace.", examples=["web-1"])
+
+
+class ClaimOut(Output):
+    """One host's claim to the port, from its link reports."""
+
+    host_id: str = id_field("host", "The host that reports the interface.")
+    state: Literal["won", "lost", "refused", "waiting"] = Field(
+        description="won; lost to a newer claim; refused: the attachment names another host; "
+        "waiting: Open vSwitch has given no port number.",
+        examples=["won"],
+    )
+    claimed_revision: int = Field(
+        description="When the claim first appeared; the newest allowed one wins.", examples=[1040]
+    )
+    reported_at: datetime = Field(
+        description="When it was last reported with news (RFC 3339, UTC).",
+        examples=["2026-01-31T12:00:00Z"],
+    )
+    link: dict[str, Any] = Field(
+        description="The link as reported, counters included.",
+        examples=[{"interface": "tap0", "ofport": 5, "oper_up": True}],
+    )
+
+
+class PortOut(ResourceOut):
+    """A port: where a workload meets its subnet."""
+
+    id: str = id_field("port", "Id of the port; an OVS interface names it as its iface-id.")
+    subnet_id: str = id_field("subnet", "The subnet it is in.")
+    vpc_id: str = id_field("vpc", "The VPC it is in.")
+    mac_address: str = Field(description="Its MAC.", examples=["0e:00:00:00:01:14"])
+    fixed_ips: list[str] = Field(
+        description="Its addresses.", examples=[["10.0.1.20", "fd00:10:0:1::20"]]
+    )
+    port_security: bool = Field(description="Whether spoofed sources are dropped.", examples=[True])
+    allowed_address_pairs: list[PairOut] = Field(
+        description="Further sources allowed.",
+        examples=[[{"cidr": "10.0.1.100/32", "mac_address": None}]],
+    )
+    admin_up: bool = Field(description="False: cut off.", examples=[True])
+    attachment: AttachmentOut | None = Field(
+        description="How and where it is to be attached; null: not yet.", examples=[None]
+    )
+    host_id: str | None = Field(
+        description="The host where it is now; null: nowhere.",
+        examples=["host-0a1b2c3d4e5f60718"],
+    )
+    claims: list[ClaimOut] = Field(
+        description="Every host's claim to it, the winner first.", examples=[[]]
+    )
+    mtu: int = Field(description="MTU for the workload, bytes.", examples=[1450])
+
+
+class PortPage(PageOut[PortOut]):
+    """One page of ports."""
+
+
+def _render_attachment(view: AttachmentView | None) -> dict[str, Any] | None:
+    if view is None:
+        return None
+    return {
+        "kind": view.kind,
+        "host_id": view.host_id,
+        "interface": view.interface,
+        "netns": view.netns,
+    }
+
+
+def _render_claim(view: ClaimView) -> dict[str, Any]:
+    return {
+        "host_id": view.host_id,
+        "state": view.state,
+        "claimed_revision": view.claimed_revision,
+        "reported_at": view.reported_at,
+        "link": view.link,
+    }
+
+
+def render(view: PortView) -> dict[str, Any]:
+    """Return *view* as :class:`PortOut` describes it."""
+    body = render_meta(view.meta, view.status)
+    body["subnet_id"] = view.subnet_id
+    body["vpc_id"] = view.vpc_id
+    body["mac_address"] = format_mac(view.mac)
+    body["fixed_ips"] = [str(address) for address in view.fixed_ips]
+    body["port_security"] = view.port_security
+    body["allowed_address_pairs"] = [
+        {"cidr": str(pair.cidr), "mac_address": None if pair.mac is None else format_mac(pair.mac)}
+        for pair in view.allowed_address_pairs
+    ]
+    body["admin_up"] = view.admin_up
+    body["attachment"] = _render_attachment(view.attachment)
+    body["host_id"] = view.host_id
+    body["claims"] = [_render_claim(claim) for claim in view.claims]
+    body["mtu"] = view.mtu
+    return body

@@ -1,0 +1,80 @@
+"""VPCs as the API shows and takes them."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from api.schemas.common import (
+    Cidr,
+    Description,
+    Input,
+    Name,
+    PageOut,
+    ResourceOut,
+    Tags,
+    TenantId,
+    changes,
+    id_field,
+    render_meta,
+)
+from vpcctl.services.views import VpcChange, VpcCreate, VpcView
+
+Cidrs = Annotated[
+    list[Cidr],
+    Field(
+        min_length=1,
+        max_length=64,
+        description="IPv4 (/8 … /28) and IPv6 (/32 … /64) blocks without host bits, none "
+        "overlapping another of this VPC.",
+        examples=[["10.0.0.0/16", "fd00:10::/48"]],
+    ),
+]
+
+
+class VpcIn(Input):
+    """A new VPC."""
+
+    cidrs: Cidrs
+    name: Name = ""
+    description: Description = ""
+    tags: Tags = Field(default_factory=dict)
+    tenant_id: TenantId | None = Field(
+        default=None,
+        description="The owning tenant: an admin must say which, a tenant may only name itself.",
+        examples=["acme"],
+    )
+
+    def to_create(self) -> VpcCreate:
+        """Return the service's value."""
+        return VpcCreate(tuple(self.cidrs), self.name, self.description, self.tags, self.tenant_id)
+
+
+class VpcPatch(Input):
+    """A partial change of a VPC; absent fields stay, `cidrs` is the whole new list."""
+
+    cidrs: Cidrs = Field(default_factory=list)
+    name: Name = ""
+    description: Description = ""
+    tags: Tags = Field(default_factory=dict)
+
+    def to_change(self) -> VpcChange:
+        """Return the service's value."""
+        return VpcChange(**changes(self))
+
+
+class VpcOut(ResourceOut):
+    """A VPC: one tenant's isolated routing domain."""
+
+    id: str = id_field("vpc", "Id of the VPC.")
+    cidrs: list[str] = Field(description="Its blocks.", examples=[["10.0.0.0/16", "fd00:10::/48"]])
+
+
+class VpcPage(PageOut[VpcOut]):
+    """One page of VPCs."""
+
+
+def render(view: VpcView) -> dict[str, Any]:
+    """Return *view* as :class:`VpcOut` describes it."""
+    body = render_meta(view.meta, view.status)
+    body["cidrs"] = [str(cidr) for cidr in view.cidrs]
+    return body

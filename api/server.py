@@ -1,0 +1,242 @@
+"""Running the application on several listeners at once, in one event loop."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import ssl
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from vpcctl.store.database import Database
+from vpcctl.store.wake import NotifyRelay, Waker
+
+from api import logs, problems
+from api.app import create_app
+from api.listeners import BadListener, Listener, TlsFiles, bind, parse_listener
+from api.upkeep import running
+from vpcctl.services.facade import Services, ServiceSettings
+from vpcctl.settings import Settings
+
+_GRACE_S = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A listener with its socket."""
+
+    listener: Listener
+    sock: socket.socket
+
+    @property
+    def url(self) -> str:
+        """Where a client finds it: a base URL, or ``unix:`` and the path."""
+        if self.listener.path is not None:
+            return f"unix:{self.listener.path}"
+        host, port = self.sock.getsockname()[:2]
+        scheme = "https" if self.listener.tls else "http"
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def bind_all(listeners: Sequence[Listener]) -> tuple[Bound, ...]:
+    """Bind every listener, or none.
+
+    Raises:
+        BadListener: one of them cannot be bound.
+    """
+    bound: list[Bound] = []
+    try:
+        for listener in listeners:
+            bound.append(Bound(listener, bind(listener)))  # noqa: PERF401 - kept for the unwinding
+    except BadListener:
+        for item in bound:
+            item.sock.close()
+        raise
+    return tuple(bound)
+
+
+class _Protocol(H11Protocol):
+    """HTTP/1.1 whose own refusals are problem documents too."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP."""
+        answer = problems.response(problems.Malformed(msg))
+        head = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n"
+        fields = b"".join(b"%s: %s\r\n" % field for field in answer.raw_headers)
+        self.transport.write(head + fields + b"\r\n" + bytes(answer.body))
+        self.transport.close()
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that leaves signals to its owner."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave them alone."""
+        yield
+
+
+async def serve(
+    app: FastAPI,
+    bound: Sequence[Bound],
+    *,
+    tls: TlsFiles | ssl.SSLContext | None = None,
+    stop: asyncio.Event | None = None,
+    started: Callable[[], None] | None = None,
+) -> None:
+    """Serve *app* on *bound* until *stop* is set; without one, until SIGTERM or SIGINT.
+
+    Open streams and long polls end at once; other requests get a few seconds.
+
+    Args:
+        app: the application of :func:`api.app.create_app`.
+        bound: the listeners; their sockets are closed at the end.
+        tls: files for HTTPS listeners, or a context that its owner keeps up to date.
+        stop: set from the same event loop to end it.
+        started: called when requests are answered.
+
+    Raises:
+        BadListener: an HTTPS listener has no usable certificate.
+    """
+    stop = stop or _stop_on_signals()
+    servers = _servers(app, bound, tls)
+    async with running(app.state.context):
+        tasks = [
+            asyncio.create_task(server.serve(sockets=[item.sock for item in items]))
+            for server, items in servers
+        ]
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await _until_started([server for server, _ in servers], tasks)
+            structlog.get_logger("api").info("listening", on=[item.url for item in bound])
+            if started is not None:
+                started()
+            await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            app.state.context.stop()
+            for server, _ in servers:
+                server.should_exit = True
+            await asyncio.gather(*tasks)
+            _unlink(bound)
+
+
+def _servers(
+    app: FastAPI, bound: Sequence[Bound], tls: TlsFiles | ssl.SSLContext | None
+) -> list[tuple[_Server, list[Bound]]]:
+    """Return one server for plain and one for HTTPS listeners, as far as there are any."""
+    servers: list[tuple[_Server, list[Bound]]] = []
+    for encrypted in (False, True):
+        items = [item for item in bound if item.listener.tls is encrypted]
+        if items:
+            config = _config(app)
+            config.load()
+            config.ssl = _tls_context(tls) if encrypted else None
+            servers.append((_Server(config), items))
+    return servers
+
+
+def _config(app: FastAPI) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=_Protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        h11_max_incomplete_event_size=64 << 10,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+
+
+def _tls_context(tls: TlsFiles | ssl.SSLContext | None) -> ssl.SSLContext:
+    if tls is None:
+        raise BadListener("https needs a certificate and a key")
+    if isinstance(tls, ssl.SSLContext):
+        return tls
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(tls.certificate, tls.key)
+        if tls.ca is not None:
+            context.load_verify_locations(tls.ca)
+            context.verify_mode = ssl.CERT_REQUIRED if tls.require_client else ssl.CERT_OPTIONAL
+    except (OSError, ssl.SSLError) as error:
+        raise BadListener(f"https: {error}") from error
+    return context
+
+
+async def _until_started(servers: Sequence[_Server], tasks: Sequence["asyncio.Task[None]"]) -> None:
+    while not all(server.started for server in servers):
+        if any(task.done() for task in tasks):
+            return
+        await asyncio.sleep(0.005)
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def _unlink(bound: Sequence[Bound]) -> None:
+    for item in bound:
+        item.sock.close()
+        if item.listener.path is not None:
+            item.listener.path.unlink(missing_ok=True)
+
+
+def _tls_files(pki_dir: Path) -> TlsFiles:
+    server = pki_dir / "server" / "current"
+    return TlsFiles(server / "certificate.pem", server / "key.pem", server / "ca.pem")
+
+
+def run(settings: Settings) -> None:
+    """Run the API process until SIGTERM or SIGINT.
+
+    Raises:
+        BadListener: it cannot listen as it was told.
+    """
+    database = Database.open(settings.database_url)
+    waker = Waker(settings.run_dir)
+    relay = NotifyRelay(database.url, settings.run_dir) if database.dialect != "sqlite" else None
+    service_settings = ServiceSettings(
+        openflow_targets=settings.targets, report_interval_s=settings.report_interval_s
+    )
+    services = Services(database, settings=service_settings, waker=waker)
+    bound = bind_all([parse_listener(text) for text in settings.api_listen])
+    encrypted = any(item.listener.tls for item in bound)
+    tls = _tls_files(settings.pki_dir) if encrypted else None
+    try:
+        if relay is not None:
+            relay.start()
+        asyncio.run(serve(create_app(services, run_dir=settings.run_dir), bound, tls=tls))
+    finally:
+        if relay is not None:
+            relay.stop()
+        waker.close()
+        database.close()
+
+
+def main() -> None:
+    """Run the API process with the settings of the environment."""
+    settings = Settings()
+    logs.configure(settings.log_level)
+    try:
+        run(settings)
+    except BadListener as error:
+        sys.exit(f"vpcctl api: {error}")
+
+
+if __name__ == "__main__":
+    main()

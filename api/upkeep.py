@@ -1,0 +1,40 @@
+"""What the API process does beside answering: liveness, pruning, and the hubs of its streams."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import structlog
+
+from api.context import Context
+
+
+async def _maintain(context: Context) -> None:
+    """Flush and sweep the hosts' liveness and prune old records, about every second."""
+    log = structlog.get_logger("api.upkeep")
+    while True:
+        try:
+            await context.aside(context.services.maintain)
+        except Exception as error:  # the database may be away for a while: try again
+            log.warning("upkeep failed", error=str(error))
+        await asyncio.sleep(context.config.maintain_s)
+
+
+@contextlib.asynccontextmanager
+async def running(context: Context) -> AsyncIterator[None]:
+    """Run everything that runs in the background, for the time of a block."""
+    context.wakeups.start(("realised", "hoststate"))
+    tasks = [
+        asyncio.create_task(_maintain(context), name="upkeep"),
+        asyncio.create_task(context.events.run(), name="events"),
+        asyncio.create_task(context.polls.run(), name="polls"),
+    ]
+    try:
+        yield
+    finally:
+        context.stop()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        context.wakeups.stop()
+        await asyncio.get_running_loop().run_in_executor(None, context.close)

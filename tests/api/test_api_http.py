@@ -1,0 +1,211 @@
+"""What HTTP itself can get wrong never breaks the server."""
+
+import http.client
+import socket
+
+import httpx
+import pytest
+
+from api.config import ApiConfig
+from tests.api.support import Api, assert_problem, running_api
+
+MIB = 1 << 20
+
+
+def test_unknown_paths_and_methods(api: Api) -> None:
+    assert_problem(api.client().get("/nothing"), 404, "not-found")
+    assert_problem(api.admin.get("/v1/nothing"), 404, "not-found")
+    assert_problem(api.admin.get("/v1/vpcs/"), 404, "not-found")
+    answer = api.admin.put("/v1/vpcs", json={})
+    assert_problem(answer, 405, "method-not-allowed")
+    assert answer.headers["allow"] == "GET, POST"
+    answer = api.admin.post("/v1/vpcs/vpc-1", json={})
+    assert answer.headers["allow"] == "DELETE, GET, PATCH"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [None, "", "Bearer", "Basic abc", "Bearer a b", "Bearer é", "Bearer " + "x" * 600],
+)
+def test_bad_authorization_is_401(api: Api, header: str | None) -> None:
+    headers = {} if header is None else {"Authorization": header.encode("latin-1")}
+    for path in ("/v1/vpcs", "/v1/nothing", "/v1"):
+        answer = api.client().get(path, headers=headers)
+        assert_problem(answer, 401, "unauthenticated")
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+def test_two_authorization_headers_are_401(api: Api) -> None:
+    good = ("Authorization", f"Bearer {api.admin_secret}")
+    assert_problem(api.client().get("/v1/vpcs", headers=[good, good]), 401)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"nul",
+        b"\xff\xfe\x00",
+        b'{"name": "\xff"}',
+        b'{"name": "\\ud800", "cidrs": []}',
+        b'{"cidrs": [' + b"[" * 5000 + b"]",
+    ],
+)
+def test_what_is_no_json_is_400(api: Api, content: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+    answer = api.admin.post("/v1/vpcs", content=content, headers=headers)
+    assert_problem(answer, 400, "malformed")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[]",
+        b"null",
+        b'"text"',
+        b"1" * 5000,
+        b'{"cidrs": ["10.0.0.0/16"], "name": 1' + b"0" * 5000 + b"}",
+        b'{"cidrs": [1e400]}',
+        b'{"cidrs": [NaN]}',
+        b'{"cidrs": [""]}',
+        b'{"cidrs": ["10.0.0.0/16"], "tags": {"\\u0000": "x"}}',
+        b'{"cidrs": ["10.0.0.0/16"], "cidrs": 1}',
+    ],
+)
+def test_json_of_another_shape_is_refused(api: Api, content: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+    answer = api.tenant("shape").post("/v1/vpcs", content=content, headers=headers)
+    assert answer.status_code in (400, 422)
+    assert_problem(answer, answer.status_code)
+
+
+@pytest.mark.parametrize("media", ["text/plain", "application/xml", "", "application/jsonx"])
+def test_other_media_types_are_415(api: Api, media: str) -> None:
+    headers = {"Content-Type": media}
+    answer = api.admin.post("/v1/vpcs", content=b"{}", headers=headers)
+    assert_problem(answer, 415, "unsupported-media-type")
+
+
+def test_oversize_bodies_are_413_declared_or_chunked(api: Api) -> None:
+    headers = {"Content-Type": "application/json"}
+    body = b'{"name": "' + b"x" * (3 * MIB) + b'"}'
+    assert_problem(api.admin.post("/v1/vpcs", content=body, headers=headers), 413, "too-large")
+
+    def chunks() -> object:
+        for start in range(0, len(body), 65536):
+            yield body[start : start + 65536]
+
+    assert_problem(api.admin.post("/v1/vpcs", content=chunks(), headers=headers), 413, "too-large")
+    assert api.admin.get("/v1/vpcs").status_code == 200
+
+
+def test_oversize_body_without_token_is_not_read(api: Api) -> None:
+    connection = http.client.HTTPConnection(*api.bound[0].sock.getsockname()[:2])
+    connection.putrequest("POST", "/v1/vpcs")
+    connection.putheader("Content-Length", str(1 << 40))
+    connection.endheaders()
+    assert connection.getresponse().status == 401
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=0",
+        "limit=501",
+        "limit=x",
+        "limit=" + "9" * 5000,
+        "limit=1&limit=x",
+        "cursor=%ff%fe",
+        "cursor=!!!",
+        "cursor=" + "A" * 2000,
+        "cursor=AAAA",
+        "nme=x",
+        "tag=novalue",
+        "tag=k:1&tag=k:2",
+        "name=%00",
+        "name=%ff",
+        "tenant_id=%ED%A0%80",
+        "%00=1",
+        "%ff=%ff",
+        "=",
+        "limit=nan",
+    ],
+)
+def test_odd_queries_never_fail(api: Api, query: str) -> None:
+    answer = api.admin.get(f"/v1/vpcs?{query}")
+    assert answer.status_code in (200, 400, 422), answer.text
+    if answer.status_code != 200:
+        assert_problem(answer, answer.status_code)
+
+
+@pytest.mark.parametrize("identity", ["%00", "%ff", "..%2f", "vpc-1", "x" * 5000, "%ED%A0%80", "é"])
+def test_odd_ids_are_not_found(api: Api, identity: str) -> None:
+    for plural in ("vpcs", "subnets", "ports", "hosts", "tokens"):
+        answer = api.admin.get(f"/v1/{plural}/{identity}")
+        assert answer.status_code in (400, 404), answer.text
+        assert_problem(answer, answer.status_code)
+
+
+def test_long_heads_are_refused(api: Api) -> None:
+    answer = api.admin.get("/v1/vpcs", headers={"X-Long": "x" * 40_000})
+    assert_problem(answer, 431, "headers-too-large")
+    many = {f"X-{number}": "x" for number in range(150)}
+    assert_problem(api.admin.get("/v1/vpcs", headers=many), 431)
+
+
+@pytest.mark.parametrize("text", [b"\x16\x03\x01\x02\x00\x01\x00", b"GET\r\n\r\n", b"\0" * 64])
+def test_what_is_no_http_is_400(api: Api, text: bytes) -> None:
+    with socket.create_connection(api.bound[0].sock.getsockname()[:2], timeout=10) as sock:
+        sock.sendall(text + b"\r\n\r\n")
+        answer = sock.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"application/problem+json" in answer
+
+
+def test_rate_limit(tmp_path) -> None:
+    with running_api(tmp_path, None, ApiConfig(rate_per_s=0.01, rate_burst=3)) as api:
+        tenant, other = api.tenant("rate"), api.tenant("other")
+        assert [tenant.get("/v1/vpcs").status_code for _ in range(3)] == [200] * 3
+        answer = tenant.get("/v1/vpcs")
+        assert_problem(answer, 429, "too-many-requests")
+        assert 1 <= int(answer.headers["retry-after"]) <= 100
+        assert other.get("/v1/vpcs").status_code == 200
+        assert tenant.get("/healthz").status_code == 200
+
+
+def test_a_fault_of_ours_is_500_without_internals(own_api: Api) -> None:
+    def broken(*_args: object, **_options: object) -> object:
+        raise RuntimeError("secret-detail")
+
+    own_api.services.vpcs.list = broken
+    answer = own_api.admin.get("/v1/vpcs")
+    assert_problem(answer, 500, "internal")
+    assert "secret-detail" not in answer.text
+    assert own_api.admin.get("/v1/subnets").status_code == 200
+
+
+def test_process_endpoints_need_no_token(api: Api) -> None:
+    client = api.client()
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert client.get("/readyz").json() == {"status": "ok"}
+    api.admin.get("/v1/vpcs")
+    metrics = client.get("/metrics")
+    assert metrics.headers["content-type"].startswith("text/plain")
+    assert 'vpcctl_api_requests_total{method="GET",route="/v1/vpcs",status="200"}' in metrics.text
+    assert "vpcctl_revision_lag" in metrics.text
+    assert client.get("/openapi.json").json()["openapi"].startswith("3.")
+
+
+def test_listeners(tmp_path) -> None:
+    path = tmp_path / "api.sock"
+    with running_api(tmp_path, None, None, f"unix:{path}", "[::1]:0") as api:
+        assert path.stat().st_mode & 0o777 == 0o660
+        transport = httpx.HTTPTransport(uds=str(path))
+        with httpx.Client(transport=transport, base_url="http://localhost") as client:
+            assert client.get("/healthz").status_code == 200
+            assert client.get("/v1/vpcs").status_code == 401
+        with httpx.Client(base_url=api.bound[2].url, trust_env=False) as client:
+            assert client.get("/healthz").status_code == 200
+    assert not path.exists()

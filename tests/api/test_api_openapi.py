@@ -1,0 +1,124 @@
+"""The OpenAPI document is complete, and what the API answers is as it says."""
+
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.checks import (
+    content_type_conformance,
+    not_a_server_error,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.api.support import Api, network, report
+from vpcctl.wire.report import Link
+
+CHECKS = (
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+)
+
+
+def test_everything_is_described(api: Api) -> None:
+    document = api.app.openapi()
+    names: set[str] = set()
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            where = f"{method} {path}"
+            assert operation["operationId"] not in names, where
+            names.add(operation["operationId"])
+            assert operation["summary"], where
+            assert operation["description"], where
+            for parameter in operation.get("parameters", []):
+                assert parameter["description"], (where, parameter["name"])
+                schema = parameter["schema"]
+                assert "example" in parameter or schema.get("examples"), (where, parameter)
+            assert "500" in operation["responses"], where
+            if path.startswith("/v1/"):
+                assert operation["security"] == [{"bearer": []}]
+                assert {"401", "403", "429"} <= set(operation["responses"]), where
+    for name, schema in document["components"]["schemas"].items():
+        for field, value in schema.get("properties", {}).items():
+            assert value.get("description"), (name, field)
+            assert "examples" in value, (name, field)
+
+
+def test_fuzzed_requests_get_documented_answers(own_api: Api) -> None:
+    tenant = own_api.tenant("acme")
+    host_id, agent = own_api.host("hv-1")
+    vpc, subnet = network(tenant)
+    port = tenant.post("/v1/ports", json={"subnet_id": subnet["id"]}).json()
+    link = Link(port_id=port["id"], interface="tap0", interface_uuid="u", ofport=3)
+    agent.post(f"/v1/hosts/{host_id}/reports", json=report(1, (link,))).raise_for_status()
+    ids = {
+        "vpc_id": vpc["id"],
+        "subnet_id": subnet["id"],
+        "port_id": port["id"],
+        "host_id": host_id,
+    }
+    headers = {"Authorization": f"Bearer {own_api.admin_secret}"}
+    schema = schemathesis.openapi.from_url(f"{own_api.url}/openapi.json")
+    for result in schema.get_all_operations():
+        operation = result.ok()
+        if operation.path != "/v1/events":
+            _fuzz(operation, headers, ids)
+
+
+def _fuzz(operation: Any, headers: dict[str, str], ids: dict[str, str]) -> None:
+    @settings(
+        max_examples=25,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        phases=(Phase.explicit, Phase.generate),
+        suppress_health_check=list(HealthCheck),
+    )
+    def check(case: Any) -> None:
+        known = {name: value for name, value in ids.items() if name in (case.path_parameters or {})}
+        if known and operation.method.upper() != "DELETE":
+            case.path_parameters.update(known)
+        for name in ("wait", "timeout"):
+            if case.query:
+                case.query.pop(name, None)
+        case.call_and_validate(headers=headers, checks=CHECKS, timeout=20)
+
+    from hypothesis import given
+
+    given(case=operation.as_strategy())(check)()
+
+
+@pytest.mark.parametrize("mode", ["negative"])
+def test_requests_against_the_schema_are_refused(own_api: Api, mode: str) -> None:
+    headers = {"Authorization": f"Bearer {own_api.admin_secret}"}
+    schema = schemathesis.openapi.from_url(f"{own_api.url}/openapi.json")
+    generation = schemathesis.GenerationMode(mode)
+    for result in schema.get_all_operations():
+        operation = result.ok()
+        if (operation.body or operation.query) and operation.path != "/v1/events":
+            _fuzz_mode(operation, headers, generation)
+
+
+def _fuzz_mode(operation: Any, headers: dict[str, str], mode: Any) -> None:
+    from hypothesis import given
+
+    @settings(
+        max_examples=15,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        phases=(Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def check(case: Any) -> None:
+        if case.query:
+            case.query.pop("timeout", None)
+        case.call_and_validate(headers=headers, checks=CHECKS, timeout=20)
+
+    check()

@@ -1,0 +1,168 @@
+"""Event streams and long polls."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.api.support import Api, assert_problem, frames, network, wait_until
+
+
+def _context(api: Api):
+    return api.app.state.context
+
+
+def test_events_stream_and_resume(own_api: Api) -> None:
+    tenant = own_api.tenant("sse")
+    first = tenant.post("/v1/vpcs", json={"cidrs": ["10.0.0.0/16"]}).json()
+    with tenant.stream("GET", "/v1/events", params={"after": "0"}) as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        events = frames(stream.iter_lines())
+        event = next(events)
+        assert event["data"]["resource_id"] == first["id"]
+        assert event["data"]["action"] == "created"
+        assert event["data"]["kind"] == "vpc"
+        assert event["id"] == f"{event['data']['revision']}.{event['data']['sequence']}"
+        second = tenant.post("/v1/vpcs", json={"cidrs": ["10.0.0.0/16"]}).json()
+        assert next(events)["data"]["resource_id"] == second["id"]
+    third = tenant.post("/v1/vpcs", json={"cidrs": ["10.0.0.0/16"]}).json()
+    with tenant.stream("GET", "/v1/events", headers={"Last-Event-ID": event["id"]}) as stream:
+        events = frames(stream.iter_lines())
+        seen = [next(events)["data"]["resource_id"] for _ in range(2)]
+    assert seen == [second["id"], third["id"]]
+    wait_until(lambda: _context(own_api).events.streams == 0, "closed streams are noticed")
+
+
+def test_events_are_the_tenants_own(own_api: Api) -> None:
+    mine, other = own_api.tenant("mine"), own_api.tenant("other")
+    with (
+        mine.stream("GET", "/v1/events", params={"after": "0"}) as stream,
+        own_api.admin.stream("GET", "/v1/events", params={"after": "0"}) as all_stream,
+    ):
+        for client in (other, mine, other, mine):
+            client.post("/v1/vpcs", json={"cidrs": ["10.0.0.0/16"]}).raise_for_status()
+        events, everything = frames(stream.iter_lines()), frames(all_stream.iter_lines())
+        assert [next(events)["data"]["tenant_id"] for _ in range(2)] == ["mine"] * 2
+        seen: list[str] = []
+        while len(seen) < 4:
+            event = next(everything)["data"]
+            if event["kind"] == "vpc":
+                seen.append(event["tenant_id"])
+        assert seen == ["other", "mine", "other", "mine"]
+
+
+@pytest.mark.parametrize("after", ["x", "-1", "1.x", "1.2.3", "9" * 30, "%D9%A1", ""])
+def test_odd_positions_are_refused(api: Api, after: str) -> None:
+    assert_problem(api.admin.get(f"/v1/events?after={after}"), 422)
+    if after.isascii() and after.isprintable():
+        headers = {"Last-Event-ID": after}
+        assert_problem(api.admin.get("/v1/events", headers=headers), 422)
+
+
+def test_host_state_answers_at_once_then_waits(own_api: Api) -> None:
+    host_id, agent = own_api.host("poll")
+    path = f"/v1/hosts/{host_id}/state"
+    state = agent.get(path).raise_for_status().json()
+    assert state["host_id"] == host_id
+    query = {"after": str(state["revision"])}
+    assert agent.get(path, params=query).status_code == 204
+    answers: list[httpx.Response] = []
+
+    def poll() -> None:
+        answers.append(agent.get(path, params={**query, "timeout": "20"}))
+
+    thread = threading.Thread(target=poll)
+    thread.start()
+    wait_until(lambda: _context(own_api).polls.polls == 1, "the poll waits")
+    tenant = own_api.tenant("poll")
+    _, subnet = network(tenant)
+    want = {"kind": "namespace", "host_id": host_id, "interface": "eth0", "netns": "n1"}
+    port = tenant.post("/v1/ports", json={"subnet_id": subnet["id"], "attachment": want}).json()
+    thread.join(20)
+    assert answers[0].status_code == 200
+    assert [item["port_id"] for item in answers[0].json()["attachments"]] == [port["id"]]
+    assert answers[0].json()["revision"] > state["revision"]
+
+
+def test_many_polls_hold_no_thread_and_wake_together(own_api: Api) -> None:
+    host_id, agent = own_api.host("many")
+    path = f"/v1/hosts/{host_id}/state"
+    revision = agent.get(path).json()["revision"]
+    secret = agent.headers["Authorization"]
+    limits = httpx.Limits(max_connections=64)
+    with httpx.Client(
+        base_url=own_api.url, headers={"Authorization": secret}, limits=limits, trust_env=False
+    ) as client:
+
+        def poll(_: int) -> int:
+            query = {"after": str(revision), "timeout": "20"}
+            return client.get(path, params=query, timeout=30).status_code
+
+        with ThreadPoolExecutor(48) as pool:
+            futures = [pool.submit(poll, number) for number in range(48)]
+            wait_until(lambda: _context(own_api).polls.polls == 48, "all polls wait")
+            assert own_api.admin.get("/v1/vpcs").status_code == 200
+            own_api.admin.post("/v1/hosts", json={"name": "peer", "vtep_address": "192.0.2.9"})
+            assert {future.result(20) for future in futures} == {200}
+    wait_until(lambda: _context(own_api).polls.polls == 0, "no poll is left")
+
+
+def test_a_poll_ends_when_its_client_goes(own_api: Api) -> None:
+    host_id, agent = own_api.host("leaver")
+    path = f"/v1/hosts/{host_id}/state"
+    revision = agent.get(path).json()["revision"]
+    with pytest.raises(httpx.ReadTimeout):
+        agent.get(path, params={"after": str(revision), "timeout": "100"}, timeout=0.3)
+    wait_until(lambda: _context(own_api).polls.polls == 0, "the poll is given up")
+
+
+def test_a_wake_up_is_quicker_than_the_fallback(tmp_path) -> None:
+    from api.config import ApiConfig
+    from tests.api.support import running_api
+
+    with running_api(tmp_path, None, ApiConfig(poll_s=3600.0)) as api:
+        host_id, agent = api.host("quick")
+        path = f"/v1/hosts/{host_id}/state"
+        revision = agent.get(path).json()["revision"]
+        with ThreadPoolExecutor(1) as pool:
+            query = {"after": str(revision), "timeout": "60"}
+            future = pool.submit(lambda: agent.get(path, params=query, timeout=70))
+            wait_until(lambda: api.app.state.context.polls.polls == 1, "the poll waits")
+            api.admin.patch(f"/v1/hosts/{host_id}", json={"name": "renamed"}).raise_for_status()
+            assert future.result(20).json()["name"] == "renamed"
+
+
+def test_stopping_ends_streams_polls_and_waits_at_once(own_api: Api) -> None:
+    host_id, agent = own_api.host("stop")
+    path = f"/v1/hosts/{host_id}/state"
+    revision = agent.get(path).json()["revision"]
+    tenant = own_api.tenant("stop")
+    statuses: dict[str, object] = {}
+
+    def poll() -> None:
+        query = {"after": str(revision), "timeout": "100"}
+        statuses["poll"] = agent.get(path, params=query, timeout=110).status_code
+
+    def stream() -> None:
+        with tenant.stream("GET", "/v1/events") as answer:
+            statuses["stream"] = len(list(answer.iter_lines())) > 0
+
+    def wait() -> None:
+        query = {"wait": "realized", "timeout": "100"}
+        body = {"cidrs": ["10.0.0.0/16"]}
+        statuses["wait"] = tenant.post("/v1/vpcs", json=body, params=query, timeout=110).status_code
+
+    threads = [threading.Thread(target=target) for target in (poll, stream, wait)]
+    for thread in threads:
+        thread.start()
+    context = _context(own_api)
+    wait_until(lambda: context.polls.polls == 1 and context.events.streams == 1, "both are open")
+    wait_until(lambda: tenant.get("/v1/vpcs").json()["items"], "the write is stored")
+    started = time.monotonic()
+    own_api.stop()
+    for thread in threads:
+        thread.join(20)
+    assert time.monotonic() - started < 4.0
+    assert statuses == {"poll": 204, "stream": True, "wait": 504}

@@ -1,0 +1,91 @@
+"""Small builders of networks for tests."""
+
+import ipaddress
+
+from vpcctl.model.addresses import IPAddress, parse_mac
+from vpcctl.model.changes import Change, ChangeBatch, Resource, ResourceKind
+from vpcctl.model.host import Host
+from vpcctl.model.location import Location
+from vpcctl.model.network import Network
+from vpcctl.model.port import AddressPair, Port
+from vpcctl.model.subnet import Subnet
+from vpcctl.model.vpc import Vpc
+
+TUNNEL_OFPORT = 1
+_KINDS: dict[type, ResourceKind] = {
+    Vpc: "vpc",
+    Subnet: "subnet",
+    Port: "port",
+    Host: "host",
+    Location: "location",
+}
+
+
+def put(resource: Resource) -> Change:
+    """The change that makes *resource* what it is."""
+    key = resource.port_id if isinstance(resource, Location) else resource.id
+    return Change(_KINDS[type(resource)], key, resource)
+
+
+def gone(resource: Resource) -> Change:
+    """The change that removes *resource*."""
+    change = put(resource)
+    return Change(change.kind, change.id, None)
+
+
+def batch(*changes: Change, revision: int = 1) -> ChangeBatch:
+    return ChangeBatch(revision, changes)
+
+
+def network(*resources: Resource) -> Network:
+    net = Network()
+    net.apply(put(resource) for resource in resources)
+    return net
+
+
+def ip(text: str) -> IPAddress:
+    return ipaddress.ip_address(text)
+
+
+def host(number: int, **other: object) -> Host:
+    facts = {
+        "vtep": ip(f"192.0.2.{number}"),
+        "tunnel_ofport": TUNNEL_OFPORT,
+        "nd_extensions": True,
+    }
+    facts.update(other)
+    return Host(f"host-{number:017x}", number, 0x7663 << 48 | number, **facts)  # type: ignore[arg-type]
+
+
+def vpc(number: int) -> Vpc:
+    return Vpc(f"vpc-{number:017x}", f"tenant-{number}", number, ())
+
+
+def subnet(number: int, owner: Vpc, cidr: str, ipv6: str | None = None) -> Subnet:
+    """A subnet whose gateways are the first addresses of its blocks."""
+    block = ipaddress.IPv4Network(cidr)
+    block6 = None if ipv6 is None else ipaddress.IPv6Network(ipv6)
+    return Subnet(
+        f"subnet-{number:017x}",
+        owner.id,
+        number,
+        block,
+        block[1],
+        block6,
+        None if block6 is None else block6[1],
+    )
+
+
+def port(number: int, owner: Subnet, mac: str, *ips: str, **other: object) -> Port:
+    addresses = tuple(ip(text) for text in ips)
+    return Port(
+        f"port-{number:017x}", owner.id, number, parse_mac(mac), addresses, **other
+    )  # type: ignore[arg-type]
+
+
+def pair(cidr: str, mac: str | None = None) -> AddressPair:
+    return AddressPair(ipaddress.ip_network(cidr), None if mac is None else parse_mac(mac))
+
+
+def at(guest: Port, where: Host, ofport: int) -> Location:
+    return Location(guest.id, where.id, ofport)

@@ -1,0 +1,5 @@
+"""``python -m vpcctl.cli`` is ``vpcctl``."""
+
+from vpcctl.cli.main import main
+
+main()

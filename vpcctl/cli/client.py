@@ -1,0 +1,178 @@
+"""The REST API as the commands use it."""
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from vpcctl.cli.errors import CliError, Exit, exit_for_status
+from vpcctl.cli.target import Target
+from vpcctl.model import ids
+
+if TYPE_CHECKING:
+    import httpx
+
+Json = dict[str, Any]
+Query = dict[str, str | list[str]]
+_TRIES = 3
+
+
+class Client:
+    """One connection to the API. Raises :class:`CliError` for whatever goes wrong."""
+
+    def __init__(self, target: Target, *, timeout_s: float = 30.0) -> None:
+        # Imported late: completion and --help should not wait for it.
+        import httpx
+
+        self._target = target
+        self._http = httpx.Client(
+            base_url=target.base_url,
+            transport=httpx.HTTPTransport(uds=target.socket) if target.socket else None,
+            headers={"Authorization": f"Bearer {target.token()}"},
+            timeout=timeout_s,
+            trust_env=False,
+            verify=_verify(target),
+        )
+        self._retried = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
+
+    def get(self, path: str) -> Json:
+        """Return one document."""
+        return self._request("GET", path).json()
+
+    def items(self, path: str, filters: Query | None = None) -> list[Json]:
+        """Return all items of a list, over all its pages."""
+        found: list[Json] = []
+        query: Query = {**(filters or {}), "limit": "500"}
+        while True:
+            page = self._request("GET", path, query=query).json()
+            found.extend(page["items"])
+            if not page.get("next_cursor"):
+                return found
+            query["cursor"] = page["next_cursor"]
+
+    def create(self, path: str, body: Json, query: Query | None = None) -> Json:
+        """Create a resource and return it; a lost answer does not make a second one."""
+        key = {"Idempotency-Key": uuid.uuid4().hex}
+        return self._request("POST", path, body=body, query=query, headers=key).json()
+
+    def change(self, path: str, body: Json, query: Query | None = None) -> Json:
+        """Change some fields of a resource and return it."""
+        return self._request("PATCH", path, body=body, query=query).json()
+
+    def put(self, path: str, body: Json, query: Query | None = None) -> Json:
+        """Replace a sub-resource and return what the API answers."""
+        return self._request("PUT", path, body=body, query=query).json()
+
+    def delete(self, path: str, query: Query | None = None) -> int | None:
+        """Delete a resource and return the revision that this made."""
+        revision = self._request("DELETE", path, query=query).headers.get("Vpcctl-Revision")
+        return int(revision) if revision else None
+
+    def resolve(self, kind: ids.Kind, reference: str) -> str:
+        """Return the id of the *kind* that *reference* names by id or by unique name.
+
+        Raises:
+            CliError: no such name, or several.
+        """
+        if ids.is_id(kind, reference):
+            return reference
+        found = [item["id"] for item in self.items(f"/v1/{kind}s", {"name": reference})]
+        if not found:
+            raise CliError(f"there is no {kind} named {reference!r}", Exit.NOT_FOUND)
+        if len(found) > 1:
+            named = f"{len(found)} {kind}s are named {reference!r}"
+            raise CliError(f"{named}; accepted: one of {', '.join(found)}", Exit.CONFLICT)
+        return found[0]
+
+    def events(self, query: Query, *, idle_s: float | None) -> Iterator[Json]:
+        """Yield events as they come; ends when the stream does, or is idle for *idle_s*."""
+        import httpx
+
+        timeout = httpx.Timeout(10.0, read=idle_s)
+        try:
+            with self._http.stream("GET", "/v1/events", params=query, timeout=timeout) as answer:
+                if answer.is_error:
+                    answer.read()
+                    raise _problem(answer)
+                yield from _parse_stream(answer.iter_lines())
+        except httpx.ReadTimeout:
+            return
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from None
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Json | None = None,
+        query: Query | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> "httpx.Response":
+        import httpx
+
+        repeatable = method == "GET" or bool(headers and "Idempotency-Key" in headers)
+        for left in reversed(range(_TRIES if repeatable else 1)):
+            try:
+                answer = self._http.request(method, path, json=body, params=query, headers=headers)
+                break
+            except httpx.TransportError as error:
+                if left and isinstance(error, self._retried):
+                    continue
+                raise self._unreachable(error) from None
+        else:
+            raise AssertionError("the last try either answers or raises")
+        if answer.is_error:
+            raise _problem(answer)
+        return answer
+
+    def _unreachable(self, error: Exception) -> CliError:
+        what = str(error) or type(error).__name__
+        return CliError(f"{self._target.api} does not answer: {what}", Exit.UNREACHABLE)
+
+
+def _verify(target: Target) -> Any:
+    if target.ca_file is None:
+        return True
+    import ssl
+
+    try:
+        return ssl.create_default_context(cafile=str(target.ca_file))
+    except OSError as error:
+        raise CliError(f"ca-file: {target.ca_file}: {error.strerror}") from None
+
+
+def _problem(answer: "httpx.Response") -> CliError:
+    code = exit_for_status(answer.status_code)
+    try:
+        document = answer.json()
+        detail = document["detail"]
+    except (ValueError, KeyError, TypeError):
+        return CliError(f"HTTP {answer.status_code}: {answer.text[:200].strip()!r}", code)
+    field, accepted = document.get("field"), document.get("accepted")
+    text = f"{field}: {detail}" if field else detail
+    if accepted:
+        text += f"; accepted: {accepted}"
+    if blockers := document.get("blockers"):
+        listed = ", ".join(f"{blocker['id']} ({blocker['reason']})" for blocker in blockers)
+        text += f"; in the way: {listed}"
+    return CliError(" ".join(text.split()), code)
+
+
+def _parse_stream(lines: Iterator[str]) -> Iterator[Json]:
+    """Yield the events of a stream (HTML Living Standard, section 9.2.6).
+
+    Raises:
+        CliError: events between the position asked for and now are gone.
+    """
+    fields: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        if line and name:
+            fields[name] = value.removeprefix(" ")
+        elif not line and "data" in fields:
+            document = json.loads(fields["data"])
+            if fields.get("event") == "reset":
+                raise CliError(f"after: {document['detail']}", Exit.NOT_FOUND)
+            yield {"id": fields.get("id", ""), **document}
+            fields = {}

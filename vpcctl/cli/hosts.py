@@ -1,0 +1,118 @@
+"""``vpcctl host``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vpcctl.cli.files import write_secret
+from vpcctl.cli.options import (
+    Changes,
+    Description,
+    Filters,
+    Name,
+    Output,
+    Reference,
+    Waiting,
+    command,
+    given,
+)
+from vpcctl.cli.render import Column, Format, Json, print_item, print_items
+from vpcctl.cli.resources import add_delete, add_show, client_of
+from vpcctl.cli.target import Target
+
+app = typer.Typer(no_args_is_help=True, help="Hosts: machines that run Open vSwitch.")
+
+COLUMNS = (
+    Column("ID", "id"),
+    Column("NAME", "name", whole=False),
+    Column("VTEP", "vtep_address"),
+    Column("PORTS", "ports"),
+    Column("AGENT", "state"),
+    Column("FLOWS", "connection"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Values(Description):
+    """Values of a new host."""
+
+    vtep: Annotated[
+        str | None, typer.Option(help="Its VXLAN endpoint; default: what its agent reports.")
+    ] = None
+    availability_zone: Annotated[str | None, typer.Option(help="Its availability zone.")] = None
+    agent_token: Annotated[
+        Path | None,
+        typer.Option("--token-file", help="Make the agent's token and write it here, 0600."),
+    ] = None
+
+    def fields(self) -> Json:
+        """Return the fields that only hosts have."""
+        return given(vtep_address=self.vtep, availability_zone=self.availability_zone)
+
+
+@dataclass(frozen=True, slots=True)
+class NewValues(Changes):
+    """Changes of a host; an empty text clears a value."""
+
+    vtep: Annotated[
+        str | None, typer.Option(help="Its VXLAN endpoint; '' lets its agent say it.")
+    ] = None
+    availability_zone: Annotated[
+        str | None, typer.Option(help="Availability zone; '' for none.")
+    ] = None
+
+    def fields(self) -> Json:
+        """Return the fields that only hosts have, null for those to be cleared."""
+        values = given(vtep_address=self.vtep, availability_zone=self.availability_zone)
+        return {name: value or None for name, value in values.items()}
+
+
+@app.command("list")
+@command
+def list_(context: typer.Context, filters: Filters) -> None:
+    """List hosts."""
+    print_items(client_of(context).items("/v1/hosts", filters.query()), COLUMNS, filters.output)
+
+
+add_show(app, "host")
+
+
+@app.command()
+@command
+def create(context: typer.Context, name: Name, values: Values, output: Output) -> None:
+    """Create a host, and print how to start its agent there."""
+    client = client_of(context)
+    host = client.create("/v1/hosts", values.body(name) | values.fields())
+    if values.agent_token is not None:
+        token = {"role": "host", "host_id": host["id"], "description": f"agent of {name}"}
+        write_secret(values.agent_token, client.create("/v1/tokens", token)["secret"])
+    print_item(host, output.output)
+    if output.output is Format.TABLE:
+        print(_instructions(context.obj, host, values.agent_token))
+
+
+@app.command("set")
+@command
+def set_(
+    context: typer.Context, reference: Reference, changes: NewValues, waiting: Waiting
+) -> None:
+    """Change a host."""
+    client = client_of(context, patience_s=waiting.timeout)
+    path = f"/v1/hosts/{client.resolve('host', reference)}"
+    body = changes.body() | changes.fields()
+    print_item(client.change(path, body, waiting.query), waiting.output)
+
+
+add_delete(app, "host")
+
+
+def _instructions(target: Target, host: Json, token_file: Path | None) -> str:
+    token = str(token_file) if token_file else "TOKEN-FILE"
+    api = target.api if target.socket else target.base_url
+    start = f"vpc-agent --api-url {api} --host-id {host['id']} --token-file {token}"
+    if token_file:
+        return f"\nStart its agent on the host with:\n  {start}"
+    make = f"vpcctl token create --role host --host {host['id']} --file TOKEN-FILE"
+    return f"\nMake its agent's token, then start the agent on the host:\n  {make}\n  {start}"

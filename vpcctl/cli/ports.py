@@ -1,0 +1,209 @@
+"""``vpcctl port``."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import typer
+
+from vpcctl.cli.client import Client
+from vpcctl.cli.errors import CliError
+from vpcctl.cli.options import (
+    Changes,
+    Description,
+    Filters,
+    Name,
+    Reference,
+    Waiting,
+    command,
+    given,
+)
+from vpcctl.cli.render import Column, Format, Json, lines, print_item, print_items, print_json
+from vpcctl.cli.resources import add_delete, add_show, client_of, state_of
+
+app = typer.Typer(no_args_is_help=True, help="Ports: where workloads meet their subnet.")
+
+COLUMNS = (
+    Column("ID", "id"),
+    Column("NAME", "name", whole=False),
+    Column("ADDRESSES", lambda item: lines(item["fixed_ips"]), whole=False),
+    Column("HOST", "host_id"),
+    Column("STATE", state_of),
+)
+
+Pairs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pair", metavar="CIDR[=MAC]", help="Further source it may use; repeatable; '' for none."
+    ),
+]
+Ips = Annotated[list[str] | None, typer.Option("--ip", help="A fixed address; repeatable.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a port is to be attached."""
+
+    host: Annotated[str | None, typer.Option(metavar="ID|NAME", help="Host to attach it on.")] = (
+        None
+    )
+    netns: Annotated[
+        str | None, typer.Option(help="Namespace that gets the interface; made when absent.")
+    ] = None
+    interface: Annotated[
+        str | None,
+        typer.Option(help="Interface: inside the namespace, or the OVS interface to take."),
+    ] = None
+
+    def attachment(self, client: Client) -> Json | None:
+        """Return the attachment that the options ask for, None when they ask for none."""
+        if self.host is None and self.netns is None and self.interface is None:
+            return None
+        if self.netns is None and self.interface is None:
+            raise CliError("attachment: give --netns, or --interface of an OVS interface")
+        if self.netns is not None and self.host is None:
+            raise CliError("attachment: a namespace needs the --host it is on")
+        kind: Literal["namespace", "interface"] = "namespace" if self.netns else "interface"
+        return given(
+            kind=kind,
+            host_id=client.resolve("host", self.host) if self.host else None,
+            netns=self.netns,
+            interface=self.interface or ("eth0" if self.netns else None),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What a port may send."""
+
+    pair: Pairs = None
+    port_security: Annotated[
+        bool | None, typer.Option("--port-security/--no-port-security", help="Refuse spoofing.")
+    ] = None
+    admin_up: Annotated[bool | None, typer.Option("--up/--down", help="Connected or cut off.")] = (
+        None
+    )
+
+    def fields(self) -> Json:
+        """Return the fields that the options set."""
+        pairs = None if self.pair is None else [_parse_pair(text) for text in self.pair if text]
+        return given(
+            allowed_address_pairs=pairs,
+            port_security=self.port_security,
+            admin_up=self.admin_up,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Addresses of a port."""
+
+    ip: Ips = None
+    mac: Annotated[str | None, typer.Option(help="Its MAC; default: a made-up one.")] = None
+
+    def fields(self) -> Json:
+        """Return the fields that the options set."""
+        return given(fixed_ips=self.ip, mac_address=self.mac)
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """Where to look for ports."""
+
+    vpc: Annotated[str | None, typer.Option(metavar="ID|NAME", help="Only of this VPC.")] = None
+    subnet: Annotated[str | None, typer.Option(metavar="ID|NAME", help="Only of this subnet.")] = (
+        None
+    )
+    host: Annotated[
+        str | None, typer.Option(metavar="ID|NAME", help="Only where they are now.")
+    ] = None
+
+    def query(self, client: Client) -> dict[str, str | None]:
+        """Return the filters as query parameters."""
+        return {
+            "vpc_id": client.resolve("vpc", self.vpc) if self.vpc else None,
+            "subnet_id": client.resolve("subnet", self.subnet) if self.subnet else None,
+            "host_id": client.resolve("host", self.host) if self.host else None,
+        }
+
+
+@app.command("list")
+@command
+def list_(context: typer.Context, filters: Filters, within: Within) -> None:
+    """List ports."""
+    client = client_of(context)
+    query = filters.query(**within.query(client))
+    print_items(client.items("/v1/ports", query), COLUMNS, filters.output)
+
+
+add_show(app, "port")
+
+
+@app.command()
+@command
+def create(
+    context: typer.Context,
+    name: Name,
+    subnet: Annotated[str, typer.Option(metavar="ID|NAME", help="The subnet it is in.")],
+    values: Description,
+    address: Address,
+    traffic: Traffic,
+    place: Place,
+    waiting: Waiting,
+) -> None:
+    """Create a port, and attach it when a host is given."""
+    client = client_of(context, patience_s=waiting.timeout)
+    body = values.body(name) | address.fields() | traffic.fields()
+    body["subnet_id"] = client.resolve("subnet", subnet)
+    if (attachment := place.attachment(client)) is not None:
+        body["attachment"] = attachment
+    print_item(client.create("/v1/ports", body, waiting.query), waiting.output)
+
+
+@app.command("set")
+@command
+def set_(
+    context: typer.Context,
+    reference: Reference,
+    changes: Changes,
+    address: Address,
+    traffic: Traffic,
+    waiting: Waiting,
+) -> None:
+    """Change a port."""
+    client = client_of(context, patience_s=waiting.timeout)
+    body = changes.body() | address.fields() | traffic.fields()
+    path = f"/v1/ports/{client.resolve('port', reference)}"
+    print_item(client.change(path, body, waiting.query), waiting.output)
+
+
+@app.command()
+@command
+def attach(context: typer.Context, reference: Reference, place: Place, waiting: Waiting) -> None:
+    """Attach a port: to a namespace on a host, or to an OVS interface."""
+    client = client_of(context, patience_s=waiting.timeout)
+    attachment = place.attachment(client)
+    if attachment is None:
+        raise CliError("attachment: give --host and --netns, or --interface")
+    path = f"/v1/ports/{client.resolve('port', reference)}/attachment"
+    print_item(client.put(path, attachment, waiting.query), waiting.output)
+
+
+@app.command()
+@command
+def detach(context: typer.Context, reference: Reference, waiting: Waiting) -> None:
+    """Detach a port; what the agent made for it is removed."""
+    client = client_of(context, patience_s=waiting.timeout)
+    port_id = client.resolve("port", reference)
+    revision = client.delete(f"/v1/ports/{port_id}/attachment", waiting.query)
+    if waiting.output is Format.JSON:
+        print_json({"id": port_id, "attached": False, "revision": revision})
+    else:
+        print(f"{port_id} detached")
+
+
+add_delete(app, "port")
+
+
+def _parse_pair(text: str) -> Json:
+    cidr, _, mac = text.partition("=")
+    return {"cidr": cidr, "mac_address": mac or None}

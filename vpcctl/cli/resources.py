@@ -1,0 +1,60 @@
+"""What the commands of every resource have in common."""
+
+from collections.abc import Callable
+
+import typer
+
+from vpcctl.cli.client import Client
+from vpcctl.cli.options import Output, Reference, Waiting, command
+from vpcctl.cli.render import Format, Json, print_item, print_json
+from vpcctl.cli.target import Target
+from vpcctl.model import ids
+
+
+def client_of(context: typer.Context, *, patience_s: float = 0.0) -> Client:
+    """Return a client for the controller that the command line names.
+
+    Args:
+        context: of the command.
+        patience_s: seconds that a request may take beyond the usual, for waits.
+    """
+    target = context.obj
+    if not isinstance(target, Target):
+        raise TypeError("the root command leaves the target in the context")
+    return Client(target, timeout_s=30.0 + patience_s)
+
+
+def state_of(item: Json) -> str:
+    """Return the state in an item's status."""
+    return item["status"]["state"]
+
+
+def add_show(app: typer.Typer, kind: ids.Kind) -> None:
+    """Add ``show`` to *app*."""
+
+    def show(context: typer.Context, reference: Reference, output: Output) -> None:
+        client = client_of(context)
+        item = client.get(f"/v1/{kind}s/{client.resolve(kind, reference)}")
+        print_item(item, output.output)
+
+    _register(app, "show", f"Show a {kind}.", show)
+
+
+def add_delete(app: typer.Typer, kind: ids.Kind) -> None:
+    """Add ``delete`` to *app*."""
+
+    def delete(context: typer.Context, reference: Reference, waiting: Waiting) -> None:
+        client = client_of(context, patience_s=waiting.timeout)
+        resource_id = client.resolve(kind, reference)
+        revision = client.delete(f"/v1/{kind}s/{resource_id}", waiting.query)
+        if waiting.output is Format.JSON:
+            print_json({"id": resource_id, "deleted": True, "revision": revision})
+        else:
+            print(f"{resource_id} deleted")
+
+    _register(app, "delete", f"Delete a {kind}.", delete)
+
+
+def _register(app: typer.Typer, name: str, text: str, function: Callable[..., None]) -> None:
+    function.__doc__ = text
+    app.command(name)(command(function))

@@ -1,0 +1,127 @@
+"""``vpcctl subnet``."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from vpcctl.cli.options import (
+    Changes,
+    Description,
+    Filters,
+    Name,
+    Reference,
+    Waiting,
+    command,
+    given,
+)
+from vpcctl.cli.render import Column, Json, lines, print_item, print_items
+from vpcctl.cli.resources import add_delete, add_show, client_of, state_of
+
+app = typer.Typer(no_args_is_help=True, help="Subnets: layer-2 segments of a VPC.")
+
+COLUMNS = (
+    Column("ID", "id"),
+    Column("NAME", "name", whole=False),
+    Column("BLOCKS", lambda item: lines([item["cidr"], *_second_block(item)])),
+    Column("VNI", "vni"),
+    Column("FREE", "free_addresses"),
+    Column("STATE", state_of),
+)
+
+
+def _second_block(item: Json) -> list[str]:
+    return [item["ipv6_cidr"]] if item.get("ipv6_cidr") else []
+
+
+@dataclass(frozen=True, slots=True)
+class Values(Description):
+    """Values of a new subnet."""
+
+    gateway: Annotated[str | None, typer.Option(help="IPv4 gateway; default: the first.")] = None
+    ipv6_cidr: Annotated[
+        str | None, typer.Option(metavar="CIDR", help="IPv6 block of the VPC.")
+    ] = None
+    ipv6_gateway: Annotated[str | None, typer.Option(help="IPv6 gateway; default: the first.")] = (
+        None
+    )
+    availability_zone: Annotated[str | None, typer.Option(help="Its availability zone.")] = None
+
+    def fields(self) -> Json:
+        """Return the fields that only subnets have."""
+        return given(
+            gateway=self.gateway,
+            ipv6_cidr=self.ipv6_cidr,
+            ipv6_gateway=self.ipv6_gateway,
+            availability_zone=self.availability_zone,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NewValues(Changes):
+    """Changes of a subnet; an empty text clears a value."""
+
+    ipv6_cidr: Annotated[
+        str | None, typer.Option(metavar="CIDR", help="IPv6 block; '' removes it.")
+    ] = None
+    ipv6_gateway: Annotated[str | None, typer.Option(help="IPv6 gateway.")] = None
+    availability_zone: Annotated[
+        str | None, typer.Option(help="Availability zone; '' for none.")
+    ] = None
+
+    def fields(self) -> Json:
+        """Return the fields that only subnets have, null for those to be cleared."""
+        values = given(
+            ipv6_cidr=self.ipv6_cidr,
+            ipv6_gateway=self.ipv6_gateway,
+            availability_zone=self.availability_zone,
+        )
+        return {name: value or None for name, value in values.items()}
+
+
+@app.command("list")
+@command
+def list_(
+    context: typer.Context,
+    filters: Filters,
+    vpc: Annotated[str | None, typer.Option(metavar="ID|NAME", help="Only of this VPC.")] = None,
+) -> None:
+    """List subnets."""
+    client = client_of(context)
+    vpc_id = client.resolve("vpc", vpc) if vpc else None
+    print_items(client.items("/v1/subnets", filters.query(vpc_id=vpc_id)), COLUMNS, filters.output)
+
+
+add_show(app, "subnet")
+
+
+@app.command()
+@command
+def create(
+    context: typer.Context,
+    name: Name,
+    vpc: Annotated[str, typer.Option(metavar="ID|NAME", help="The VPC it belongs to.")],
+    cidr: Annotated[str, typer.Option(metavar="CIDR", help="IPv4 block of the VPC.")],
+    values: Values,
+    waiting: Waiting,
+) -> None:
+    """Create a subnet."""
+    client = client_of(context, patience_s=waiting.timeout)
+    body = values.body(name) | values.fields()
+    body |= {"vpc_id": client.resolve("vpc", vpc), "cidr": cidr}
+    print_item(client.create("/v1/subnets", body, waiting.query), waiting.output)
+
+
+@app.command("set")
+@command
+def set_(
+    context: typer.Context, reference: Reference, changes: NewValues, waiting: Waiting
+) -> None:
+    """Change a subnet: its name, description, tags, IPv6 block or zone."""
+    client = client_of(context, patience_s=waiting.timeout)
+    path = f"/v1/subnets/{client.resolve('subnet', reference)}"
+    body = changes.body() | changes.fields()
+    print_item(client.change(path, body, waiting.query), waiting.output)
+
+
+add_delete(app, "subnet")

@@ -1,0 +1,64 @@
+"""Which controller to talk to and with which token."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from vpcctl.cli.errors import CliError, Exit
+
+DEFAULT_API = "http://127.0.0.1:8080"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where the API is.
+
+    Attributes:
+        api: ``http://host:port``, ``https://host:port`` or ``unix:/path``.
+        token_file: file with the bearer token; None means :func:`default_token_file`.
+        ca_file: authority that signed the API's certificate; None means the system's.
+    """
+
+    api: str = DEFAULT_API
+    token_file: Path | None = None
+    ca_file: Path | None = None
+
+    @property
+    def socket(self) -> str | None:
+        """Path of the Unix socket, None over TCP."""
+        return self.api.removeprefix("unix:") if self.api.startswith("unix:") else None
+
+    @property
+    def base_url(self) -> str:
+        """The URL that paths are appended to."""
+        if self.socket:
+            return "http://localhost"
+        return (self.api if "://" in self.api else f"http://{self.api}").rstrip("/")
+
+    def token(self) -> str:
+        """Return the secret: ``VPCCTL_TOKEN``, else the content of the token file.
+
+        Raises:
+            CliError: there is none, or the file cannot be read.
+        """
+        if self.token_file is None and os.environ.get("VPCCTL_TOKEN"):
+            return os.environ["VPCCTL_TOKEN"].strip()
+        path = self.token_file or default_token_file()
+        try:
+            secret = path.read_text().strip()
+        except OSError as error:
+            hint = "; set VPCCTL_TOKEN or VPCCTL_TOKEN_FILE, or pass --token-file"
+            raise CliError(f"token: {path}: {error.strerror}{hint}", Exit.AUTH) from None
+        if not secret:
+            raise CliError(f"token: {path} is empty", Exit.AUTH)
+        return secret
+
+
+def default_token_file() -> Path:
+    """Return where ``vpcctl serve`` leaves the admin token of the same user."""
+    if state := os.environ.get("VPCCTL_STATE_DIR"):
+        return Path(state) / "admin.token"
+    if os.geteuid() == 0:
+        return Path("/var/lib/vpcctl/admin.token")
+    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(base).expanduser() / "vpcctl" / "admin.token"

@@ -1,0 +1,266 @@
+"""From a batch of changes to what each host has to do, at the cost of what changed."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from vpcctl.compile.touched import touched
+from vpcctl.compile.transition import FlowTuple, HostChange, Transition
+from vpcctl.compile.view import common_pieces, vpc_pieces
+from vpcctl.flows.cookie import Feature, cookie
+from vpcctl.model.changes import Change, ChangeBatch
+from vpcctl.model.location import Location
+from vpcctl.model.network import Network
+from vpcctl.model.port import Port
+from vpcctl.model.subnet import Subnet
+from vpcctl.pipeline.pieces import (
+    BasePiece,
+    EdgePiece,
+    LocalFloodPiece,
+    PeerPiece,
+    Piece,
+    PortPiece,
+    StaticPiece,
+)
+from vpcctl.pipeline.program import compile_piece
+from vpcctl.reconcile.delta import difference
+
+Presence = tuple[str, str]
+"""(host id, VPC id): the VPC has a placed port on the host."""
+EVERYWHERE = ""
+"""Stands for the VPC of pieces that hosts have whatever VPCs they have."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Was:
+    """A piece before the batch: its flows, and the VPC that brought it."""
+
+    flows: FlowTuple
+    vpc_id: str | None
+
+
+@dataclass(slots=True)
+class _Journal:
+    """What the batch met, as it was before: filled while changes are applied one by one."""
+
+    pieces: dict[Piece, _Was] = field(default_factory=dict[Piece, _Was])
+    presence: dict[Presence, bool] = field(default_factory=dict[Presence, bool])
+    hosts: dict[str, bool] = field(default_factory=dict[str, bool])
+    arrived: dict[str, None] = field(default_factory=dict[str, None])
+
+    def note(self, net: Network, change: Change) -> None:
+        """Write down, before *change* is applied, what it may touch."""
+        for piece in touched(net, change):
+            if piece not in self.pieces:
+                self.pieces[piece] = _Was(compile_piece(net, piece), _vpc_of(net, piece))
+        for host_id, vpc_id in _presence(net, change):
+            if (host_id, vpc_id) not in self.presence:
+                self.presence[host_id, vpc_id] = net.has_vpc(host_id, vpc_id)
+        if change.kind == "host" and change.id not in self.hosts:
+            self.hosts[change.id] = change.id in net.hosts
+        if change.kind == "location":
+            self.arrived[change.id] = None
+
+
+def plan_changes(net: Network, batch: ChangeBatch) -> Transition:
+    """Apply *batch* to *net* and return what it changes on which host.
+
+    The cost follows the pieces touched and the hosts that have them. For an empty network or a
+    whole snapshot it is cheaper to ``apply`` and to compile every host.
+    """
+    journal = _Journal()
+    for change in batch.changes:
+        journal.note(net, change)
+        net.apply_one(change)
+    net.revision = batch.revision
+    return _Planner(net, journal).transition()
+
+
+class _Planner:
+    """Shares out what a journal met among the hosts."""
+
+    def __init__(self, net: Network, journal: _Journal) -> None:
+        self._net = net
+        self._journal = journal
+        is_there = {pair: net.has_vpc(*pair) for pair in journal.presence}
+        self._arriving = {p for p, was in journal.presence.items() if is_there[p] and not was}
+        self._departing = {p for p, was in journal.presence.items() if was and not is_there[p]}
+        self._new = {h for h, was in journal.hosts.items() if not was and h in net.hosts}
+        self._staying: dict[str, frozenset[str]] = {}
+        self._removed: dict[str, list[FlowTuple]] = {}
+        self._written: dict[str, list[FlowTuple]] = {}
+
+    def transition(self) -> Transition:
+        """Return the whole transition."""
+        for piece in sorted(self._journal.pieces, key=_urgency):
+            self._share(piece, self._journal.pieces[piece])
+        departed = self._departed()
+        arriving = self._arrivals()
+        host_ids = {*self._removed, *self._written, *departed, *arriving}
+        return Transition(
+            revision=self._net.revision,
+            hosts={h: self._change(h, departed, arriving) for h in sorted(host_ids)},
+            gone=tuple(h for h, was in self._journal.hosts.items() if was and not self._is(h)),
+            touched=tuple(self._journal.pieces),
+        )
+
+    def _is(self, host_id: str) -> bool:
+        return host_id in self._net.hosts
+
+    def _stay(self, vpc_id: str | None) -> frozenset[str]:
+        """Return the hosts that had a VPC before the batch and have it now."""
+        if vpc_id is None:
+            return frozenset()
+        found = self._staying.get(vpc_id)
+        if found is None:
+            if vpc_id == EVERYWHERE:
+                found = frozenset(self._net.hosts).difference(self._new)
+            else:
+                hosts = self._net.hosts_of(vpc_id)
+                found = frozenset(h for h in hosts if (h, vpc_id) not in self._arriving)
+            self._staying[vpc_id] = found
+        return found
+
+    def _share(self, piece: Piece, was: _Was) -> None:
+        """Give a piece's difference to the hosts that have it."""
+        after = compile_piece(self._net, piece)
+        vpc_id = _vpc_of(self._net, piece)
+        if not was.flows and not after:
+            return
+        before_at = self._audience(piece, was.vpc_id)
+        after_at = before_at if vpc_id == was.vpc_id else self._audience(piece, vpc_id)
+        removed, written = difference(was.flows, after)
+        self._give(before_at & after_at, removed, written)
+        self._give(before_at - after_at, was.flows, ())
+        self._give(after_at - before_at, (), after)
+
+    def _audience(self, piece: Piece, vpc_id: str | None) -> frozenset[str]:
+        hosts = self._stay(vpc_id)
+        match piece:
+            case BasePiece(host_id) | EdgePiece(host_id, _) | LocalFloodPiece(host_id, _, _):
+                return hosts & {host_id}
+            case PeerPiece(host_id):
+                return hosts - {host_id}
+            case _:
+                return hosts
+
+    def _give(self, hosts: Iterable[str], removed: FlowTuple, written: FlowTuple) -> None:
+        for host_id in hosts:
+            if removed:
+                self._removed.setdefault(host_id, []).append(removed)
+            if written:
+                self._written.setdefault(host_id, []).append(written)
+
+    def _departed(self) -> dict[str, tuple[int, ...]]:
+        """Return the cookies to delete, by host that a VPC has left."""
+        by_vpc = {vpc_id: self._cookies(vpc_id) for _, vpc_id in self._departing}
+        found: dict[str, tuple[int, ...]] = {}
+        for host_id, vpc_id in sorted(self._departing):
+            if self._is(host_id):
+                found[host_id] = (*found.get(host_id, ()), *by_vpc[vpc_id])
+        return found
+
+    def _cookies(self, vpc_id: str) -> tuple[int, ...]:
+        """Return the cookies of everything that a VPC has or had before the batch."""
+        cookies = {
+            flow.cookie
+            for was in self._journal.pieces.values()
+            if was.vpc_id == vpc_id
+            for flow in was.flows
+        }
+        for subnet_id in self._net.subnets_of.get(vpc_id, ()):
+            vni = self._net.subnets[subnet_id].vni
+            cookies.update(cookie(f, vni) for f in (Feature.SUBNET, Feature.FLOOD, Feature.PAIR))
+            ports = (self._net.ports[p] for p in self._net.segment(subnet_id).ports)
+            cookies.update(cookie(Feature.PORT, port.key) for port in ports)
+        return tuple(sorted(cookies))
+
+    def _arrivals(self) -> dict[str, list[str]]:
+        """Return the VPCs that are new, by host; a host that is new itself is always there."""
+        found: dict[str, list[str]] = {host_id: [] for host_id in self._new}
+        for host_id, vpc_id in sorted(self._arriving):
+            found.setdefault(host_id, []).append(vpc_id)
+        return found
+
+    def _change(
+        self,
+        host_id: str,
+        departed: dict[str, tuple[int, ...]],
+        arriving: dict[str, list[str]],
+    ) -> HostChange:
+        net, new, vpc_ids = self._net, host_id in self._new, tuple(arriving.get(host_id, ()))
+        first = tuple(p for p in self._journal.arrived if _is_at(net, p, host_id, vpc_ids))
+
+        def program() -> Iterator[FlowTuple]:
+            pieces = [common_pieces(net, host_id)] if new else []
+            pieces.append(vpc_pieces(net, host_id, vpc_ids, first))
+            for group in pieces:
+                for piece in group:
+                    flows = compile_piece(net, piece)
+                    if flows:
+                        yield flows
+
+        return HostChange(
+            host_id=host_id,
+            departed=departed.get(host_id, ()),
+            removed=tuple(self._removed.get(host_id, ())),
+            written=tuple(self._written.get(host_id, ())),
+            program=program,
+        )
+
+
+def _is_at(net: Network, port_id: str, host_id: str, vpc_ids: tuple[str, ...]) -> bool:
+    port, location = net.ports.get(port_id), net.locations.get(port_id)
+    if port is None or location is None or location.host_id != host_id:
+        return False
+    return net.vpc_of(port.subnet_id) in vpc_ids
+
+
+def _urgency(piece: Piece) -> int:
+    """Return the rank of a piece in what is written: a port's own way out comes first."""
+    match piece:
+        case StaticPiece() | BasePiece() | PeerPiece():
+            return 0
+        case EdgePiece() | PortPiece():
+            return 1
+        case _:
+            return 2
+
+
+def _vpc_of(net: Network, piece: Piece) -> str | None:
+    """Return the VPC that brings a piece to a host, or None when there is none now."""
+    match piece:
+        case StaticPiece() | BasePiece() | PeerPiece():
+            return EVERYWHERE
+        case PortPiece(port_id) | EdgePiece(_, port_id):
+            port = net.ports.get(port_id)
+            return None if port is None else net.vpc_of(port.subnet_id)
+        case _:
+            return net.vpc_of(piece.subnet_id)
+
+
+def _presence(net: Network, change: Change) -> Iterator[Presence]:
+    """Yield the presences that *change* may begin or end, as seen before it is applied."""
+    states = [state for state in (net.present(change), change.resource) if state is not None]
+    if change.kind == "host":
+        for subnet_id in net.subnets_at.get(change.id, ()):
+            yield from _pairs((change.id,), (net.vpc_of(subnet_id),))
+    for state in states:
+        match state:
+            case Location(host_id=host_id):
+                port = net.ports.get(change.id)
+                if port is not None:
+                    yield from _pairs((host_id,), (net.vpc_of(port.subnet_id),))
+            case Port(subnet_id=subnet_id):
+                location = net.locations.get(change.id)
+                if location is not None:
+                    yield from _pairs((location.host_id,), (net.vpc_of(subnet_id),))
+            case Subnet(vpc_id=vpc_id):
+                yield from _pairs(tuple(net.segment(change.id).placed), (vpc_id,))
+            case _:
+                pass
+
+
+def _pairs(hosts: Iterable[str], vpc_ids: Iterable[str | None]) -> Iterator[Presence]:
+    for vpc_id in vpc_ids:
+        if vpc_id is not None:
+            yield from ((host_id, vpc_id) for host_id in hosts)

@@ -1,0 +1,156 @@
+"""What a change may touch: the pieces whose flows depend on the resource that changes.
+
+Answers are given on the network as it is before the change, and cover the resource as it was and
+as it will be. Too much costs time; too little would leave hosts wrong, which property tests guard
+against by comparing with a full compile.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from vpcctl.model.changes import Change
+from vpcctl.model.claims import Claims
+from vpcctl.model.host import Host
+from vpcctl.model.location import Location
+from vpcctl.model.network import Network, foreign_macs, single_pairs
+from vpcctl.model.port import Port
+from vpcctl.model.subnet import Subnet
+from vpcctl.model.vpc import Vpc
+from vpcctl.pipeline.flood import SHARDS, shard_of
+from vpcctl.pipeline.pieces import (
+    BasePiece,
+    EdgePiece,
+    LocalFloodPiece,
+    PairMacPiece,
+    PairPiece,
+    PeerPiece,
+    Piece,
+    PortPiece,
+    RemoteFloodPiece,
+    SubnetPiece,
+)
+
+
+def touched(net: Network, change: Change) -> Iterator[Piece]:
+    """Yield the pieces that *change* may touch; some more than once."""
+    old, new = net.present(change), change.resource
+    if old == new:
+        return
+    match change.kind:
+        case "vpc":
+            yield from _by_vpc(net, change.id, (old, new))
+        case "subnet":
+            yield from _by_subnet(net, change.id, (old, new))
+        case "port":
+            yield from _by_port(net, change.id, (old, new))
+        case "host":
+            yield from _by_host(net, change.id, old, new)
+        case "location":
+            yield from _by_location(net, change.id, (old, new))
+
+
+def _claimants(claims: Claims[int], numbers: Iterable[int], me: str) -> set[str]:
+    """Return who, beside *me*, claims one of *numbers*: they gain or lose by my change."""
+    return {other for number in numbers for other in claims.of(number) if other != me}
+
+
+def _by_vpc(net: Network, vpc_id: str, states: tuple[object, object]) -> Iterator[Piece]:
+    keys = {state.key for state in states if isinstance(state, Vpc)}
+    if len(keys) == 1 and None not in states:
+        return  # only its key is in flows
+    for one in (vpc_id, *sorted(_claimants(net.vpc_keys, keys, vpc_id))):
+        for subnet_id in sorted(net.subnets_of.get(one, ())):
+            yield from _whole_subnet(net, subnet_id)
+
+
+def _by_subnet(net: Network, subnet_id: str, states: tuple[object, object]) -> Iterator[Piece]:
+    subnets = [state for state in states if isinstance(state, Subnet)]
+    for one in (subnet_id, *sorted(_claimants(net.vnis, {s.vni for s in subnets}, subnet_id))):
+        yield from _whole_subnet(net, one)
+
+
+def _whole_subnet(net: Network, subnet_id: str) -> Iterator[Piece]:
+    yield SubnetPiece(subnet_id)
+    segment = net.segments.get(subnet_id)
+    if segment is None:
+        return
+    yield from (PortPiece(port_id) for port_id in segment.ports)
+    for host_id, port_ids in segment.placed.items():
+        yield from (EdgePiece(host_id, port_id) for port_id in port_ids)
+        yield from (LocalFloodPiece(host_id, subnet_id, shard) for shard in range(SHARDS))
+    yield from (RemoteFloodPiece(subnet_id, shard) for shard in range(SHARDS))
+    yield from (PairPiece(subnet_id, ip) for ip in segment.pairs)
+    yield from (PairMacPiece(subnet_id, mac) for mac in segment.pair_macs)
+
+
+def _by_port(net: Network, port_id: str, states: tuple[object, object]) -> Iterator[Piece]:
+    ports = [state for state in states if isinstance(state, Port)]
+    location = net.locations.get(port_id)
+    places = [] if location is None else [location]
+    yield from _placements(net, ports, places)
+    keys = _claimants(net.port_keys, {port.key for port in ports}, port_id)
+    for other in sorted(keys):
+        yield from _one_port(net, other)
+    for port in ports:
+        segment = net.segments.get(port.subnet_id)
+        if segment is None:
+            continue
+        rivals = _claimants(segment.macs, (port.mac,), port_id)
+        yield PairMacPiece(port.subnet_id, port.mac)
+        for ip in port.ips:
+            rivals |= _claimants(segment.fixed(ip), (int(ip),), port_id)
+            yield PairPiece(port.subnet_id, ip)
+        yield from (PortPiece(other) for other in sorted(rivals))
+
+
+def _by_location(net: Network, port_id: str, states: tuple[object, object]) -> Iterator[Piece]:
+    places = [state for state in states if isinstance(state, Location)]
+    port = net.ports.get(port_id)
+    yield from _placements(net, () if port is None else (port,), places)
+    for place in places:
+        claims = net.ofports.get(place.host_id)
+        if claims is not None:
+            for other in sorted(_claimants(claims, (place.ofport,), port_id)):
+                yield from _one_port(net, other)
+
+
+def _one_port(net: Network, port_id: str) -> Iterator[Piece]:
+    """Yield all that depends on whether one port, as it is, is in service."""
+    port, location = net.ports.get(port_id), net.locations.get(port_id)
+    if port is not None:
+        yield from _placements(net, (port,), () if location is None else (location,))
+
+
+def _placements(net: Network, ports: Iterable[Port], places: Iterable[Location]) -> Iterator[Piece]:
+    """Yield what depends on any of *ports*' states being at any of *places*."""
+    places = tuple(places)
+    for port in ports:
+        yield PortPiece(port.id)
+        yield from (PairPiece(port.subnet_id, ip) for ip, _ in single_pairs(port))
+        yield from (PairMacPiece(port.subnet_id, mac) for mac in foreign_macs(port))
+        for place in places:
+            host = net.hosts.get(place.host_id)
+            yield EdgePiece(place.host_id, port.id)
+            yield LocalFloodPiece(place.host_id, port.subnet_id, shard_of(port.key))
+            if host is not None:
+                yield RemoteFloodPiece(port.subnet_id, shard_of(host.key))
+
+
+def _by_host(net: Network, host_id: str, old: object, new: object) -> Iterator[Piece]:
+    yield BasePiece(host_id)
+    yield PeerPiece(host_id)
+    hosts = [state for state in (old, new) if isinstance(state, Host)]
+    for host in hosts:
+        if host.vtep is not None:
+            others = (other for other in net.vteps.of(host.vtep) if other != host_id)
+            yield from (PeerPiece(other) for other in others)
+    if len(hosts) == 2 and _as_ports_see(hosts[0]) == _as_ports_see(hosts[1]):
+        return
+    for subnet_id in sorted(net.subnets_at.get(host_id, ())):
+        for port_id in net.segments[subnet_id].placed[host_id]:
+            yield from _one_port(net, port_id)
+        yield from (RemoteFloodPiece(subnet_id, shard_of(host.key)) for host in hosts)
+
+
+def _as_ports_see(host: Host) -> tuple[object, ...]:
+    """Return what flows of ports depend on."""
+    return (host.key, host.vtep, host.tunnel_ofport)

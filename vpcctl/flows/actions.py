@@ -1,0 +1,65 @@
+"""Actions of flows: few, frozen, and each with one encoding.
+
+All of them are *apply* actions; going on to the next table is a flow's ``goto``.
+There is deliberately nothing here that reaches the controller, the host's own stack or a learning
+switch: outputs are port numbers, and the codec knows no reserved port but ``IN_PORT``.
+"""
+
+from dataclasses import dataclass
+
+from vpcctl.flows.fields import Bits, Field
+from vpcctl.flows.tables import Table
+
+OFPP_IN_PORT = 0xFFFF_FFF8
+"""The reserved port that means: back to where the packet came from."""
+OFPP_MAX = 0xFF00
+"""Port numbers from here on (in 16 bits) are reserved."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetField:
+    """Write the whole *field* (OFPAT_SET_FIELD)."""
+
+    field: Field
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Write *value* into some bits of a field (NXAST_REG_LOAD; at most 64 bits)."""
+
+    bits: Bits
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Copy *n_bits* bits from one field to another (NXAST_REG_MOVE)."""
+
+    src: Field
+    dst: Field
+    n_bits: int
+    src_offset: int = 0
+    dst_offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Send the packet, as it is now, to a port number or to ``OFPP_IN_PORT``."""
+
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resubmit:
+    """Look the packet, as it is now, up in *table*, then go on here (NXAST_RESUBMIT_TABLE)."""
+
+    table: Table
+
+
+@dataclass(frozen=True, slots=True)
+class DecTtl:
+    """Decrement IPv4's TTL or IPv6's hop limit (OFPAT_DEC_NW_TTL)."""
+
+
+Action = SetField | Load | Move | Output | Resubmit | DecTtl

@@ -1,0 +1,56 @@
+"""Cookies of flows: 16 bits owner mark, 8 bits feature, 8 bits reserved, 32 bits object key.
+
+The mark says that a flow is ours, and nothing without it is ever touched; feature and key lead
+from any flow on a switch back to the object that it exists for.
+"""
+
+import enum
+from typing import NamedTuple
+
+OWNER = 0x7663
+OWNER_COOKIE = OWNER << 48
+OWNER_MASK = 0xFFFF << 48
+"""Match a cookie against ``OWNER_COOKIE`` under this mask to find our flows."""
+
+
+class Feature(enum.IntEnum):
+    """Which part of the program a flow belongs to; says what the object key is."""
+
+    BASE = 1
+    """The same on every host; key 0."""
+    PEER = 2
+    """Another host's VTEP; key of the host."""
+    VPC = 3
+    """A VPC's routing; key of the VPC."""
+    SUBNET = 4
+    """A subnet's domain; its VNI."""
+    PORT = 5
+    """A port, as all hosts see it; key of the port."""
+    EDGE = 6
+    """A port, on its own host; key of the port."""
+    FLOOD = 7
+    """A subnet's copies; its VNI."""
+    PAIR = 8
+    """An address or MAC that ports of a subnet share by allowed pairs; its VNI."""
+
+
+class CookieParts(NamedTuple):
+    """What a cookie says."""
+
+    feature: int
+    key: int
+
+
+def cookie(feature: Feature, key: int = 0) -> int:
+    """Return the cookie of *feature*'s object *key*."""
+    return OWNER_COOKIE | feature << 40 | key
+
+
+def is_ours(value: int) -> bool:
+    """Tell whether a flow with this cookie belongs to us."""
+    return value >> 48 == OWNER
+
+
+def split(value: int) -> CookieParts:
+    """Return feature and key of one of our cookies."""
+    return CookieParts(value >> 40 & 0xFF, value & 0xFFFF_FFFF)

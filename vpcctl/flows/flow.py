@@ -1,0 +1,64 @@
+"""A flow: canonical, frozen, comparable. The one form that everything but the codec speaks."""
+
+from dataclasses import dataclass
+
+from vpcctl.flows.actions import Action
+from vpcctl.flows.fields import Field
+from vpcctl.flows.tables import Table
+
+Term = tuple[Field, int, int | None]
+"""One field of a match: value and mask; None is an exact match."""
+Match = tuple[Term, ...]
+"""Terms in the fields' order; a value has no bit outside its mask, and no mask is all ones."""
+FlowKey = tuple[Table, int, Match]
+"""What makes a flow the same flow on a switch: table, priority and match."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One flow of the program.
+
+    Attributes:
+        table: where it is.
+        priority: higher wins, 0 … 65535.
+        match: canonical, see ``Match``; build it with ``match()`` or write it in order.
+        actions: what to apply, in order; none and no ``goto`` drops the packet.
+        goto: the table to go on with after the actions, or None.
+        cookie: see ``vpcctl.flows.cookie``.
+    """
+
+    table: Table
+    priority: int
+    match: Match
+    actions: tuple[Action, ...]
+    goto: Table | None
+    cookie: int
+
+    @property
+    def key(self) -> FlowKey:
+        """What a switch tells flows apart by."""
+        return (self.table, self.priority, self.match)
+
+    def __hash__(self) -> int:
+        return hash((self.table, self.priority, self.match))
+
+
+def match(*terms: tuple[Field, int] | Term) -> Match:
+    """Return the canonical match of *terms* given in any order.
+
+    Raises:
+        ValueError: a field is named twice, or a value or mask is too wide.
+    """
+    canonical: list[Term] = []
+    for field, value, *rest in terms:
+        mask = rest[0] if rest else None
+        if mask == field.ones:
+            mask = None
+        if value >> field.bits or (mask is not None and mask >> field.bits):
+            raise ValueError(f"{field.name} has {field.bits} bits")
+        if mask != 0:
+            canonical.append((field, value if mask is None else value & mask, mask))
+    canonical.sort(key=lambda term: term[0].order)
+    if len({term[0] for term in canonical}) != len(canonical):
+        raise ValueError("a field may appear once in a match")
+    return tuple(canonical)

@@ -1,0 +1,40 @@
+"""Why a packet is dropped: one counted flow each in table Drop."""
+
+import enum
+
+
+class Reason(enum.IntEnum):
+    """A number in the reason register, and with it a counter; numbers are never used again."""
+
+    UNKNOWN_PORT = 1
+    UNKNOWN_VTEP = 2
+    UNKNOWN_VNI = 3
+    ADMIN_DOWN = 4
+    INVALID_SOURCE = 5
+    SPOOFED_IPV4 = 6
+    SPOOFED_IPV6 = 7
+    SPOOFED_ARP = 8
+    SPOOFED_ND = 9
+    ETHERTYPE = 10
+    ROUTER_ADVERTISEMENT = 11
+    REDIRECT = 12
+    DHCP_SERVER = 13
+    DHCP_UNANSWERED = 14
+    ROUTER_SOLICITATION = 15
+    OWN_ADDRESS = 16
+    ARP_UNANSWERED = 17
+    ND_UNANSWERED = 18
+    NO_NEIGHBOUR = 19
+    NO_ROUTE = 20
+    TTL_EXCEEDED = 21
+    GATEWAY_SERVICE = 22
+    NO_ND_EXTENSIONS = 23
+    TUNNEL_TO_GATEWAY = 24
+    UNKNOWN_UNICAST = 25
+    NO_MEMBERS = 26
+    NO_OUTPUT = 27
+
+    @property
+    def text(self) -> str:
+        """The reason's name as metrics and people see it, such as ``spoofed-mac``."""
+        return self.name.lower().replace("_", "-")

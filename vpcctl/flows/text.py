@@ -1,0 +1,81 @@
+"""Flows as ``ovs-ofctl`` writes them: with tables' names for people, with numbers for the tool."""
+
+import ipaddress
+
+from vpcctl.flows.actions import (
+    OFPP_IN_PORT,
+    Action,
+    DecTtl,
+    Load,
+    Move,
+    Output,
+    Resubmit,
+    SetField,
+)
+from vpcctl.flows.fields import Field, Form
+from vpcctl.flows.flow import Flow, Term
+from vpcctl.flows.tables import Table
+from vpcctl.model.addresses import format_mac
+
+
+def format_value(field: Field, value: int) -> str:
+    """Return a value of *field* as text."""
+    match field.form:
+        case Form.DECIMAL:
+            return str(value)
+        case Form.MAC:
+            return format_mac(value)
+        case Form.IPV4:
+            return str(ipaddress.IPv4Address(value))
+        case Form.IPV6:
+            return str(ipaddress.IPv6Address(value))
+        case Form.HEX:
+            return f"{value:#x}"
+
+
+def format_term(term: Term) -> str:
+    """Return one term of a match as text."""
+    field, value, mask = term
+    text = f"{field.name}={format_value(field, value)}"
+    return text if mask is None else f"{text}/{format_value(field, mask)}"
+
+
+def format_action(action: Action, *, names: bool = True) -> str:
+    """Return one action as text."""
+    match action:
+        case SetField(field, value):
+            return f"set_field:{format_value(field, value)}->{field.name}"
+        case Load(bits, value):
+            top = bits.offset + bits.n_bits - 1
+            return f"load:{value:#x}->{bits.field.name}[{bits.offset}..{top}]"
+        case Move(src, dst, n_bits, src_offset, dst_offset):
+            source = f"{src.name}[{src_offset}..{src_offset + n_bits - 1}]"
+            return f"move:{source}->{dst.name}[{dst_offset}..{dst_offset + n_bits - 1}]"
+        case Output(port):
+            return "IN_PORT" if port == OFPP_IN_PORT else f"output:{port}"
+        case Resubmit(table):
+            return f"resubmit(,{_table(table, names=names)})"
+        case DecTtl():
+            return "dec_ttl"
+
+
+def format_flow(flow: Flow, *, names: bool = True, cookie: bool = True) -> str:
+    """Return *flow* as one line.
+
+    Args:
+        flow: the flow.
+        names: write tables' names; ``ovs-ofctl`` needs numbers.
+        cookie: write the cookie too.
+    """
+    parts = [f"cookie={flow.cookie:#x}"] if cookie else []
+    parts.append(f"table={_table(flow.table, names=names)}")
+    parts.append(f"priority={flow.priority}")
+    parts += [format_term(term) for term in flow.match]
+    actions = [format_action(action, names=names) for action in flow.actions]
+    if flow.goto is not None:
+        actions.append(f"goto_table:{_table(flow.goto, names=names)}")
+    return f"{','.join(parts)} actions={','.join(actions) or 'drop'}"
+
+
+def _table(table: Table, *, names: bool) -> str:
+    return table.name if names else str(table.number)

@@ -1,0 +1,308 @@
+"""The logical network in memory, with the indexes that compiling it needs.
+
+It takes changes in any order. What refers to something that is not there (yet) is held and has no
+effect; what two resources claim at once belongs to neither. So everything that is derived from a
+network depends on its present contents alone, and an incomplete network forwards less, never more.
+"""
+
+import dataclasses
+from collections.abc import Hashable, Iterable, Iterator
+from typing import TypeVar
+
+from vpcctl.model.addresses import IPAddress
+from vpcctl.model.changes import Change, ChangeBatch, Resource
+from vpcctl.model.claims import Claims
+from vpcctl.model.host import Host
+from vpcctl.model.location import Location
+from vpcctl.model.port import Port
+from vpcctl.model.subnet import Subnet
+from vpcctl.model.vpc import Vpc
+
+K = TypeVar("K", bound=Hashable)
+
+
+class Segment:
+    """What is known of one subnet's ports, whether or not the subnet itself is there.
+
+    Attributes:
+        ports: ids of its ports.
+        placed: ids of its ports that have a location, by host.
+        macs: claims of the ports' own MACs.
+        ipv4: claims of fixed IPv4 addresses, as numbers.
+        ipv6: claims of fixed IPv6 addresses, as numbers.
+        pairs: ports that name a single address as an allowed pair, by address.
+        pair_macs: ports that name a MAC other than their own in an allowed pair, by MAC.
+    """
+
+    __slots__ = ("ipv4", "ipv6", "macs", "pair_macs", "pairs", "placed", "ports")
+
+    def __init__(self) -> None:
+        self.ports: set[str] = set()
+        self.placed: dict[str, set[str]] = {}
+        self.macs: Claims[int] = Claims()
+        self.ipv4: Claims[int] = Claims()
+        self.ipv6: Claims[int] = Claims()
+        self.pairs: dict[IPAddress, set[str]] = {}
+        self.pair_macs: dict[int, set[str]] = {}
+
+    def fixed(self, ip: IPAddress) -> Claims[int]:
+        """Return the claims of fixed addresses of *ip*'s family."""
+        return self.ipv4 if ip.version == 4 else self.ipv6
+
+
+def single_pairs(port: Port) -> Iterator[tuple[IPAddress, int]]:
+    """Yield (address, MAC) of the allowed pairs of *port* that are one address."""
+    for pair in port.allowed_pairs:
+        if pair.cidr.prefixlen == pair.cidr.max_prefixlen:
+            yield pair.cidr.network_address, port.mac if pair.mac is None else pair.mac
+
+
+def foreign_macs(port: Port) -> set[int]:
+    """Return the MACs other than its own that *port* names in allowed pairs."""
+    named = (pair.mac for pair in port.allowed_pairs)
+    return {mac for mac in named if mac is not None and mac != port.mac}
+
+
+class Network:
+    """All resources by id, and indexes over them.
+
+    The dictionaries are for reading; only ``apply`` changes them.
+    """
+
+    __slots__ = (
+        *("revision", "vpcs", "subnets", "ports", "hosts", "locations"),
+        *("subnets_of", "subnets_at", "segments", "ofports"),
+        *("vpc_keys", "vnis", "port_keys", "host_keys", "vteps"),
+    )
+
+    def __init__(self) -> None:
+        self.revision = 0
+        self.vpcs: dict[str, Vpc] = {}
+        self.subnets: dict[str, Subnet] = {}
+        self.ports: dict[str, Port] = {}
+        self.hosts: dict[str, Host] = {}
+        self.locations: dict[str, Location] = {}
+        self.subnets_of: dict[str, set[str]] = {}
+        self.subnets_at: dict[str, set[str]] = {}
+        self.segments: dict[str, Segment] = {}
+        self.ofports: dict[str, Claims[int]] = {}
+        self.vpc_keys: Claims[int] = Claims()
+        self.vnis: Claims[int] = Claims()
+        self.port_keys: Claims[int] = Claims()
+        self.host_keys: Claims[int] = Claims()
+        self.vteps: Claims[IPAddress] = Claims()
+
+    # --- taking changes ---------------------------------------------------------------------------
+
+    def apply(self, changes: ChangeBatch | Iterable[Change]) -> None:
+        """Take *changes*, in whatever order; the last state of a resource counts."""
+        if isinstance(changes, ChangeBatch):
+            self.revision = changes.revision
+            changes = changes.changes
+        for change in changes:
+            self.apply_one(change)
+
+    def apply_one(self, change: Change) -> None:
+        """Take one change."""
+        resource = change.resource
+        if isinstance(resource, Vpc) or (resource is None and change.kind == "vpc"):
+            self._put_vpc(change.id, resource)
+        elif isinstance(resource, Subnet) or (resource is None and change.kind == "subnet"):
+            self._put_subnet(change.id, resource)
+        elif isinstance(resource, Port) or (resource is None and change.kind == "port"):
+            self._put_port(change.id, resource)
+        elif isinstance(resource, Host) or (resource is None and change.kind == "host"):
+            self._put_host(change.id, resource)
+        else:
+            self._put_location(change.id, resource)
+
+    def present(self, change: Change) -> Resource | None:
+        """Return the resource that *change* is about as it is now."""
+        by_kind: dict[str, dict[str, Resource]] = {
+            "vpc": self.vpcs,  # type: ignore[dict-item]
+            "subnet": self.subnets,
+            "port": self.ports,
+            "host": self.hosts,
+            "location": self.locations,
+        }
+        return by_kind[change.kind].get(change.id)
+
+    def segment(self, subnet_id: str) -> Segment:
+        """Return what is known of a subnet's ports; an empty one when nothing is."""
+        return self.segments.get(subnet_id) or Segment()
+
+    def _put_vpc(self, vpc_id: str, new: Vpc | None) -> None:
+        old = self.vpcs.pop(vpc_id, None)
+        if old is not None:
+            self.vpc_keys.drop(old.key, vpc_id)
+        if new is not None:
+            self.vpcs[vpc_id] = new
+            self.vpc_keys.add(new.key, vpc_id)
+
+    def _put_subnet(self, subnet_id: str, new: Subnet | None) -> None:
+        old = self.subnets.pop(subnet_id, None)
+        if old is not None:
+            self.vnis.drop(old.vni, subnet_id)
+            _discard(self.subnets_of, old.vpc_id, subnet_id)
+        if new is not None:
+            self.subnets[subnet_id] = new
+            self.vnis.add(new.vni, subnet_id)
+            self.subnets_of.setdefault(new.vpc_id, set()).add(subnet_id)
+
+    def _put_host(self, host_id: str, new: Host | None) -> None:
+        old = self.hosts.pop(host_id, None)
+        if old is not None:
+            self.host_keys.drop(old.key, host_id)
+            if old.vtep is not None:
+                self.vteps.drop(old.vtep, host_id)
+        if new is not None:
+            self.hosts[host_id] = new
+            self.host_keys.add(new.key, host_id)
+            if new.vtep is not None:
+                self.vteps.add(new.vtep, host_id)
+
+    def _put_port(self, port_id: str, new: Port | None) -> None:
+        self._unplace(port_id)
+        old = self.ports.pop(port_id, None)
+        if old is not None:
+            self._unindex(old)
+        if new is not None:
+            new = self._shared_ids(new)
+            self.ports[new.id] = new
+            self._index(new)
+            self._place(new.id)
+
+    def _put_location(self, port_id: str, new: Location | None) -> None:
+        self._unplace(port_id)
+        old = self.locations.pop(port_id, None)
+        if old is not None:
+            self.ofports[old.host_id].drop(old.ofport, port_id)
+            if not len(self.ofports[old.host_id]):
+                del self.ofports[old.host_id]
+        if new is not None:
+            host = self.hosts.get(new.host_id)
+            if host is not None and host.id is not new.host_id:
+                new = dataclasses.replace(new, host_id=host.id)
+            self.locations[port_id] = new
+            self.ofports.setdefault(new.host_id, Claims()).add(new.ofport, port_id)
+            self._place(port_id)
+
+    # --- indexes ----------------------------------------------------------------------------------
+
+    def _shared_ids(self, port: Port) -> Port:
+        """Use the subnet's own id object: 100,000 ports need no copy of it each."""
+        subnet = self.subnets.get(port.subnet_id)
+        if subnet is None or subnet.id is port.subnet_id:
+            return port
+        return dataclasses.replace(port, subnet_id=subnet.id)
+
+    def _index(self, port: Port) -> None:
+        self.port_keys.add(port.key, port.id)
+        segment = self.segments.get(port.subnet_id)
+        if segment is None:
+            segment = self.segments[port.subnet_id] = Segment()
+        segment.ports.add(port.id)
+        segment.macs.add(port.mac, port.id)
+        for ip in port.ips:
+            segment.fixed(ip).add(int(ip), port.id)
+        for ip, _ in single_pairs(port):
+            segment.pairs.setdefault(ip, set()).add(port.id)
+        for mac in foreign_macs(port):
+            segment.pair_macs.setdefault(mac, set()).add(port.id)
+
+    def _unindex(self, port: Port) -> None:
+        self.port_keys.drop(port.key, port.id)
+        segment = self.segments[port.subnet_id]
+        segment.ports.discard(port.id)
+        segment.macs.drop(port.mac, port.id)
+        for ip in port.ips:
+            segment.fixed(ip).drop(int(ip), port.id)
+        for ip, _ in single_pairs(port):
+            _discard(segment.pairs, ip, port.id)
+        for mac in foreign_macs(port):
+            _discard(segment.pair_macs, mac, port.id)
+        if not segment.ports:
+            del self.segments[port.subnet_id]
+
+    def _place(self, port_id: str) -> None:
+        port, location = self.ports.get(port_id), self.locations.get(port_id)
+        if port is None or location is None:
+            return
+        placed = self.segments[port.subnet_id].placed
+        placed.setdefault(location.host_id, set()).add(port_id)
+        self.subnets_at.setdefault(location.host_id, set()).add(port.subnet_id)
+
+    def _unplace(self, port_id: str) -> None:
+        port, location = self.ports.get(port_id), self.locations.get(port_id)
+        if port is None or location is None:
+            return
+        placed = self.segments[port.subnet_id].placed
+        _discard(placed, location.host_id, port_id)
+        if location.host_id not in placed:
+            _discard(self.subnets_at, location.host_id, port.subnet_id)
+
+    # --- questions --------------------------------------------------------------------------------
+
+    def live_subnet(self, subnet_id: str) -> tuple[Subnet, Vpc] | None:
+        """Return a subnet and its VPC, or None unless both are there and own their numbers."""
+        subnet = self.subnets.get(subnet_id)
+        if subnet is None or self.vnis.owner(subnet.vni) is None:
+            return None
+        vpc = self.vpcs.get(subnet.vpc_id)
+        if vpc is None or self.vpc_keys.owner(vpc.key) is None:
+            return None
+        return subnet, vpc
+
+    def located(self, port_id: str) -> tuple[Port, Location, Host] | None:
+        """Return a port that is in service, where it is, and that host; else None.
+
+        In service: administratively up, sole owner of its key, and its interface has been seen
+        on a known host at an OpenFlow port number that no other port claims.
+        """
+        port, location = self.ports.get(port_id), self.locations.get(port_id)
+        if port is None or location is None or not port.admin_up:
+            return None
+        host = self.hosts.get(location.host_id)
+        if host is None or location.ofport == host.tunnel_ofport:
+            return None
+        if self.ofports[host.id].owner(location.ofport) is None:
+            return None
+        if self.port_keys.owner(port.key) is None:
+            return None
+        return port, location, host
+
+    def vpc_of(self, subnet_id: str) -> str | None:
+        """Return the id of the VPC that a subnet names, if the subnet is there."""
+        subnet = self.subnets.get(subnet_id)
+        return None if subnet is None else subnet.vpc_id
+
+    def vpcs_at(self, host_id: str) -> set[str]:
+        """Return the ids of VPCs that have a placed port on a host."""
+        if host_id not in self.hosts:
+            return set()
+        found = {self.vpc_of(subnet_id) for subnet_id in self.subnets_at.get(host_id, ())}
+        return {vpc_id for vpc_id in found if vpc_id is not None}
+
+    def has_vpc(self, host_id: str, vpc_id: str) -> bool:
+        """Tell whether a VPC has a placed port on a host that is there."""
+        if host_id not in self.hosts:
+            return False
+        at = self.subnets_at.get(host_id, ())
+        return any(self.vpc_of(subnet_id) == vpc_id for subnet_id in at)
+
+    def hosts_of(self, vpc_id: str) -> set[str]:
+        """Return the ids of hosts where a VPC has a placed port."""
+        hosts: set[str] = set()
+        for subnet_id in self.subnets_of.get(vpc_id, ()):
+            segment = self.segments.get(subnet_id)
+            if segment is not None:
+                hosts.update(host_id for host_id in segment.placed if host_id in self.hosts)
+        return hosts
+
+
+def _discard(index: dict[K, set[str]], key: K, member: str) -> None:
+    members = index.get(key)
+    if members is not None:
+        members.discard(member)
+        if not members:
+            del index[key]

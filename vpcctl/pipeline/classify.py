@@ -1,0 +1,55 @@
+"""Table Classify: where a packet comes from.
+
+A packet of the tunnel port goes through the table twice: once to be marked, once to have its
+sender looked up among the known VTEPs. Only the first of these flows differs between hosts.
+"""
+
+from vpcctl.flows import fields as f
+from vpcctl.flows.actions import Resubmit, SetField
+from vpcctl.flows.cookie import Feature, cookie
+from vpcctl.flows.flow import Flow
+from vpcctl.flows.reasons import Reason
+from vpcctl.flows.tables import CLASSIFY, SPOOF_GUARD, TUNNEL_IN
+from vpcctl.model.host import Host
+from vpcctl.pipeline.facts import PortFacts
+from vpcctl.pipeline.terms import BASE, drop, flag, mark
+
+STATIC: tuple[Flow, ...] = (
+    drop(CLASSIFY, 100, (flag(f.FROM_TUNNEL),), Reason.UNKNOWN_VTEP),
+    drop(CLASSIFY, 0, (), Reason.UNKNOWN_PORT),
+)
+
+
+def base(host: Host) -> tuple[Flow, ...]:
+    """Return the flow that marks what comes through *host*'s tunnel port."""
+    if host.tunnel_ofport is None:
+        return ()
+    match = ((f.IN_PORT, host.tunnel_ofport, None), flag(f.FROM_TUNNEL, 0))
+    actions = (mark(f.FROM_TUNNEL), Resubmit(CLASSIFY))
+    return (Flow(CLASSIFY, 200, match, actions, None, BASE),)
+
+
+def peer(host: Host) -> tuple[Flow, ...]:
+    """Return the flow that lets packets from *host*'s VTEP in."""
+    if host.vtep is None:
+        return ()
+    source = f.TUN_SRC if host.vtep.version == 4 else f.TUN_IPV6_SRC
+    match = ((source, int(host.vtep), None), flag(f.FROM_TUNNEL))
+    return (Flow(CLASSIFY, 150, match, (), TUNNEL_IN, cookie(Feature.PEER, host.key)),)
+
+
+def edge(facts: PortFacts) -> Flow:
+    """Return the flow that knows a port by its interface."""
+    match = ((f.IN_PORT, facts.location.ofport, None), flag(f.FROM_TUNNEL, 0))
+    actions = (
+        SetField(f.SOURCE_PORT, facts.port.key),
+        SetField(f.VNI, facts.subnet.vni),
+        SetField(f.VPC, facts.vpc.key),
+    )
+    return Flow(CLASSIFY, 100, match, actions, SPOOF_GUARD, facts.edge_cookie)
+
+
+def cut_off(ofport: int, owner: int) -> Flow:
+    """Return the flow of a port that is administratively down."""
+    match = ((f.IN_PORT, ofport, None), flag(f.FROM_TUNNEL, 0))
+    return drop(CLASSIFY, 100, match, Reason.ADMIN_DOWN, owner)

@@ -1,0 +1,44 @@
+"""Table Output: a port key becomes an interface of this host, or the packet goes to another.
+
+What came from a tunnel never goes into one again.
+"""
+
+from vpcctl.flows import fields as f
+from vpcctl.flows.actions import Move, Output
+from vpcctl.flows.flow import Flow
+from vpcctl.flows.reasons import Reason
+from vpcctl.flows.tables import OUTPUT
+from vpcctl.model.host import Host
+from vpcctl.pipeline.facts import PortFacts
+from vpcctl.pipeline.terms import BASE, drop, flag
+
+_FROM_HERE = flag(f.FROM_TUNNEL, 0)
+
+STATIC: tuple[Flow, ...] = (
+    drop(
+        OUTPUT,
+        52,
+        ((f.TUN_DST, 0, None), (f.TUN_IPV6_DST, 0, None), _FROM_HERE),
+        Reason.NO_OUTPUT,
+    ),
+    drop(OUTPUT, 0, (), Reason.NO_OUTPUT),
+)
+
+
+def base(host: Host) -> tuple[Flow, ...]:
+    """Return the flows that send packets to other hosts, and none to *host* itself."""
+    if host.tunnel_ofport is None or host.vtep is None:
+        return ()
+    own = (f.TUN_DST if host.vtep.version == 4 else f.TUN_IPV6_DST, int(host.vtep), None)
+    send = (Move(f.VNI, f.TUN_ID, 32), Output(host.tunnel_ofport))
+    return (
+        Flow(OUTPUT, 60, (own, (f.DEST_PORT, 0, None)), (), None, BASE),
+        drop(OUTPUT, 55, (own,), Reason.NO_OUTPUT),
+        Flow(OUTPUT, 50, (_FROM_HERE,), send, None, BASE),
+    )
+
+
+def edge(facts: PortFacts) -> Flow:
+    """Return the flow that knows a port's interface by its key."""
+    match = ((f.DEST_PORT, facts.port.key, None),)
+    return Flow(OUTPUT, 100, match, (Output(facts.location.ofport),), None, facts.edge_cookie)

@@ -1,0 +1,97 @@
+"""Pieces: the units that a host's flow program is made of, and in which it changes.
+
+A piece is a name; its flows are a function of the network as it is now
+(``vpcctl.pipeline.compile_piece``). Most pieces are the same on every host that has them.
+"""
+
+from dataclasses import dataclass
+
+from vpcctl.model.addresses import IPAddress
+
+
+@dataclass(frozen=True, slots=True)
+class StaticPiece:
+    """What every host has, whatever the network is. Shared."""
+
+
+@dataclass(frozen=True, slots=True)
+class BasePiece:
+    """What depends on a host's own tunnel and abilities."""
+
+    host_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerPiece:
+    """A host's VTEP as the other hosts know it. Shared."""
+
+    host_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubnetPiece:
+    """A subnet's VNI, gateways, routes and broadcast domain. Shared."""
+
+    subnet_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PortPiece:
+    """Where a port is and who owns its addresses, as seen from any host. Shared."""
+
+    port_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PairPiece:
+    """A single address that ports share by allowed pairs. Shared."""
+
+    subnet_id: str
+    ip: IPAddress
+
+
+@dataclass(frozen=True, slots=True)
+class PairMacPiece:
+    """A MAC that ports use beside their own, by allowed pairs. Shared."""
+
+    subnet_id: str
+    mac: int
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFloodPiece:
+    """The hosts of one shard that get a subnet's copies. Shared."""
+
+    subnet_id: str
+    shard: int
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFloodPiece:
+    """A host's own ports of one shard that get a subnet's copies."""
+
+    host_id: str
+    subnet_id: str
+    shard: int
+
+
+@dataclass(frozen=True, slots=True)
+class EdgePiece:
+    """A port on its own host: its interface and what it may send."""
+
+    host_id: str
+    port_id: str
+
+
+Piece = (
+    StaticPiece
+    | BasePiece
+    | PeerPiece
+    | SubnetPiece
+    | PortPiece
+    | PairPiece
+    | PairMacPiece
+    | RemoteFloodPiece
+    | LocalFloodPiece
+    | EdgePiece
+)

@@ -1,0 +1,162 @@
+"""The flows of a piece: a pure function of the network as it is now."""
+
+from collections.abc import Callable
+
+from vpcctl.flows.flow import Flow
+from vpcctl.model.network import Network
+from vpcctl.pipeline import (
+    arp_nd,
+    classify,
+    drop_reasons,
+    flood,
+    nd_guard,
+    neighbour,
+    output,
+    pairs,
+    respond,
+    route,
+    spoof_guard,
+    switch,
+    tunnel_in,
+)
+from vpcctl.pipeline.facts import port_facts
+from vpcctl.pipeline.pieces import (
+    BasePiece,
+    EdgePiece,
+    LocalFloodPiece,
+    PairMacPiece,
+    PairPiece,
+    PeerPiece,
+    Piece,
+    PortPiece,
+    RemoteFloodPiece,
+    StaticPiece,
+    SubnetPiece,
+)
+
+STATIC: tuple[Flow, ...] = (
+    *(*classify.STATIC, *tunnel_in.STATIC, *spoof_guard.STATIC, *nd_guard.STATIC),
+    *(*arp_nd.STATIC, *route.STATIC, *neighbour.STATIC, *respond.STATIC),
+    *(*switch.STATIC, *flood.STATIC, *output.STATIC, *drop_reasons.STATIC),
+)
+"""What every host has, whatever the network is."""
+
+
+def compile_piece(net: Network, piece: Piece) -> tuple[Flow, ...]:
+    """Return the flows of *piece*; none when what it is about is not there or not in service."""
+    return _COMPILERS[type(piece)](net, piece)
+
+
+def _static(net: Network, piece: StaticPiece) -> tuple[Flow, ...]:
+    del net, piece
+    return STATIC
+
+
+def _base(net: Network, piece: BasePiece) -> tuple[Flow, ...]:
+    host = net.hosts.get(piece.host_id)
+    if host is None:
+        return ()
+    return (*classify.base(host), *respond.base(host), *output.base(host))
+
+
+def _peer(net: Network, piece: PeerPiece) -> tuple[Flow, ...]:
+    host = net.hosts.get(piece.host_id)
+    if host is None or host.vtep is None or net.vteps.owner(host.vtep) is None:
+        return ()
+    return classify.peer(host)
+
+
+def _subnet(net: Network, piece: SubnetPiece) -> tuple[Flow, ...]:
+    live = net.live_subnet(piece.subnet_id)
+    if live is None:
+        return ()
+    subnet, vpc = live
+    return (
+        *tunnel_in.subnet(subnet, vpc),
+        *route.subnet(subnet, vpc),
+        *neighbour.subnet(subnet),
+        *flood.subnet(subnet),
+    )
+
+
+def _port(net: Network, piece: PortPiece) -> tuple[Flow, ...]:
+    facts = port_facts(net, piece.port_id)
+    if facts is None:
+        return ()
+    return (*switch.port(net, facts), *neighbour.port(net, facts))
+
+
+def _pair(net: Network, piece: PairPiece) -> tuple[Flow, ...]:
+    return tuple(pairs.address(net, piece.subnet_id, piece.ip))
+
+
+def _pair_mac(net: Network, piece: PairMacPiece) -> tuple[Flow, ...]:
+    return tuple(pairs.mac(net, piece.subnet_id, piece.mac))
+
+
+def _remote_flood(net: Network, piece: RemoteFloodPiece) -> tuple[Flow, ...]:
+    live = net.live_subnet(piece.subnet_id)
+    if live is None:
+        return ()
+    vteps = [
+        host.vtep
+        for host_id, port_ids in net.segment(piece.subnet_id).placed.items()
+        if (host := net.hosts.get(host_id)) is not None
+        and host.vtep is not None
+        and flood.shard_of(host.key) == piece.shard
+        and any(net.located(port_id) is not None for port_id in port_ids)
+    ]
+    return tuple(flood.remote(live[0], piece.shard, vteps))
+
+
+def _local_flood(net: Network, piece: LocalFloodPiece) -> tuple[Flow, ...]:
+    live = net.live_subnet(piece.subnet_id)
+    if live is None:
+        return ()
+    keys = [
+        port.key
+        for port_id in net.segment(piece.subnet_id).placed.get(piece.host_id, ())
+        if flood.shard_of((port := net.ports[port_id]).key) == piece.shard
+        and net.located(port_id) is not None
+    ]
+    return tuple(flood.local(live[0], piece.shard, keys))
+
+
+def _edge(net: Network, piece: EdgePiece) -> tuple[Flow, ...]:
+    location = net.locations.get(piece.port_id)
+    if location is None or location.host_id != piece.host_id:
+        return ()
+    facts = port_facts(net, piece.port_id)
+    if facts is None:
+        return _cut_off(net, piece)
+    return (
+        classify.edge(facts),
+        *spoof_guard.edge(facts),
+        *nd_guard.edge(facts),
+        *arp_nd.edge(facts),
+        output.edge(facts),
+    )
+
+
+def _cut_off(net: Network, piece: EdgePiece) -> tuple[Flow, ...]:
+    """Return the flow that counts what a port sends that is administratively down."""
+    port, location = net.ports.get(piece.port_id), net.locations[piece.port_id]
+    if port is None or port.admin_up:
+        return ()
+    if net.ofports[location.host_id].owner(location.ofport) is None:
+        return ()
+    return (classify.cut_off(location.ofport, port.key),)
+
+
+_COMPILERS: dict[type, Callable[[Network, Piece], tuple[Flow, ...]]] = {
+    StaticPiece: _static,  # type: ignore[dict-item]
+    BasePiece: _base,
+    PeerPiece: _peer,
+    SubnetPiece: _subnet,
+    PortPiece: _port,
+    PairPiece: _pair,
+    PairMacPiece: _pair_mac,
+    RemoteFloodPiece: _remote_flood,
+    LocalFloodPiece: _local_flood,
+    EdgePiece: _edge,
+}

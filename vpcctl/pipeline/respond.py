@@ -1,0 +1,96 @@
+"""Table Respond: what is done with the MAC that Neighbour found.
+
+ARP requests are turned round and sent back. Solicitations for a gateway are too, where the
+datapath can rewrite neighbour discovery's options; others go to the address's owner alone, who
+answers for itself. Routed packets get their destination MAC.
+"""
+
+from vpcctl.flows import fields as f
+from vpcctl.flows.actions import OFPP_IN_PORT, Move, Output, Resubmit, SetField
+from vpcctl.flows.flow import Flow, Match
+from vpcctl.flows.reasons import Reason
+from vpcctl.flows.tables import RESPOND, SWITCH
+from vpcctl.model.addresses import GATEWAY_MAC
+from vpcctl.model.host import Host
+from vpcctl.pipeline.terms import (
+    ARP_REPLY,
+    ARP_REQUEST,
+    BASE,
+    IS_ADVERT,
+    IS_ARP,
+    IS_ICMP6,
+    IS_IPV6,
+    IS_SOLICIT,
+    NEIGHBOUR_ADVERT,
+    drop,
+    flag,
+)
+
+_FOUND_TO_DST = Move(f.FOUND_MAC, f.ETH_DST, 48)
+_ARP_ANSWER = (
+    Move(f.ETH_SRC, f.ETH_DST, 48),
+    Move(f.FOUND_MAC, f.ETH_SRC, 48),
+    SetField(f.ARP_OP, ARP_REPLY),
+    Move(f.ARP_SHA, f.ARP_THA, 48),
+    Move(f.FOUND_MAC, f.ARP_SHA, 48),
+    Move(f.ARP_SPA, f.ARP_TPA, 32),
+    Move(f.LOOKUP_IPV4, f.ARP_SPA, 32),
+    Output(OFPP_IN_PORT),
+)
+_ASKS_GATEWAY: Match = (flag(f.IS_ND), (f.FOUND_MAC, GATEWAY_MAC, None))
+
+STATIC: tuple[Flow, ...] = (
+    Flow(
+        RESPOND,
+        100,
+        (flag(f.IS_ARP), IS_ARP, (f.ARP_OP, ARP_REQUEST, None)),
+        _ARP_ANSWER,
+        None,
+        BASE,
+    ),
+    Flow(RESPOND, 100, (flag(f.IS_ND),), (_FOUND_TO_DST,), SWITCH, BASE),
+    Flow(RESPOND, 100, (flag(f.ROUTED),), (_FOUND_TO_DST,), SWITCH, BASE),
+    drop(RESPOND, 110, _ASKS_GATEWAY, Reason.NO_ND_EXTENSIONS),
+    drop(RESPOND, 0, (), Reason.ARP_UNANSWERED),
+)
+
+_ROUTER_SOLICITED_OVERRIDE = 0xE000_0000
+"""Flags R, S and O of a neighbour advertisement (RFC 4861, section 4.4)."""
+_SOURCE_LINK_LAYER, _TARGET_LINK_LAYER = 1, 2
+"""Types of the link-layer address options (RFC 4861, section 4.6.1)."""
+
+
+def base(host: Host) -> tuple[Flow, ...]:
+    """Return the flows that answer for gateways where the datapath can."""
+    return _advertise() if host.nd_extensions else ()
+
+
+def _advertise() -> tuple[Flow, ...]:
+    """Return the flows that turn a solicitation into the gateway's advertisement, in two steps.
+
+    Open vSwitch writes ``nd_tll`` only where the match says that the packet is an advertisement,
+    so the first step makes it one and the second, the same table again, fills it in. A
+    solicitation without a link-layer option has no room for one: it gets an advertisement without,
+    which RFC 4861 section 7.2.4 allows in answer to a unicast one.
+    """
+    turn = (
+        Move(f.ETH_SRC, f.ETH_DST, 48),
+        SetField(f.ETH_SRC, GATEWAY_MAC),
+        Move(f.IPV6_SRC, f.IPV6_DST, 128),
+        Move(f.LOOKUP_IPV6, f.IPV6_SRC, 128),
+        SetField(f.ICMP6_TYPE, NEIGHBOUR_ADVERT),
+        Resubmit(RESPOND),
+    )
+    flags = SetField(f.ND_RESERVED, _ROUTER_SOLICITED_OVERRIDE)
+    option = (
+        SetField(f.ND_OPTIONS_TYPE, _TARGET_LINK_LAYER),
+        SetField(f.ND_TLL, GATEWAY_MAC),
+    )
+    back = Output(OFPP_IN_PORT)
+    asked = (*_ASKS_GATEWAY, IS_IPV6, IS_ICMP6)
+    has_option = (f.ND_OPTIONS_TYPE, _SOURCE_LINK_LAYER, None)
+    return (
+        Flow(RESPOND, 130, (*asked, *IS_SOLICIT), turn, None, BASE),
+        Flow(RESPOND, 130, (*asked, *IS_ADVERT, has_option), (flags, *option, back), None, BASE),
+        Flow(RESPOND, 120, (*asked, *IS_ADVERT), (flags, back), None, BASE),
+    )

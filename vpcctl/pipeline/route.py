@@ -1,0 +1,110 @@
+"""Table Route: between the subnets of a VPC, on the sender's host.
+
+A packet is routed when it is for the gateway's MAC. Its VNI becomes the destination subnet's, so
+that the far host only switches it. Time-exceeded messages cannot be made by flows; such packets
+are counted and dropped.
+"""
+
+from collections.abc import Iterator
+
+from vpcctl.flows import fields as f
+from vpcctl.flows.actions import OFPP_IN_PORT, Action, DecTtl, Move, Output, SetField
+from vpcctl.flows.cookie import Feature, cookie
+from vpcctl.flows.flow import Flow, Match, Term
+from vpcctl.flows.reasons import Reason
+from vpcctl.flows.tables import NEIGHBOUR, ROUTE, SWITCH
+from vpcctl.model.addresses import GATEWAY_MAC, IPAddress, link_local
+from vpcctl.model.subnet import Subnet
+from vpcctl.model.vpc import Vpc
+from vpcctl.pipeline.terms import (
+    BASE,
+    ECHO6_REPLY,
+    ECHO6_REQUEST,
+    ECHO_REPLY,
+    ECHO_REQUEST,
+    IS_ICMP,
+    IS_ICMP6,
+    IS_IPV4,
+    IS_IPV6,
+    NEIGHBOUR_ADVERT,
+    NEIGHBOUR_SOLICIT,
+    drop,
+    mark,
+    within,
+)
+
+TO_GATEWAY: Term = (f.ETH_DST, GATEWAY_MAC, None)
+_OWN_TTL = 64
+_ROUTED = (DecTtl(), SetField(f.ETH_SRC, GATEWAY_MAC), mark(f.ROUTED))
+_NEXT_IPV4 = Move(f.IPV4_DST, f.LOOKUP_IPV4, 32)
+_NEXT_IPV6 = Move(f.IPV6_DST, f.LOOKUP_IPV6, 128)
+
+
+def _addressed(ip: IPAddress) -> tuple[Term, Term]:
+    if ip.version == 4:
+        return IS_IPV4, (f.IPV4_DST, int(ip), None)
+    return IS_IPV6, (f.IPV6_DST, int(ip), None)
+
+
+def _echo(ip: IPAddress, scope: Match, owner: int) -> Flow:
+    """Return the flow that answers an echo request to *ip* with the request turned round."""
+    actions: tuple[Action, ...]
+    back = (Move(f.ETH_SRC, f.ETH_DST, 48), SetField(f.ETH_SRC, GATEWAY_MAC))
+    if ip.version == 4:
+        kind = (IS_ICMP, (f.IPV4_DST, int(ip), None))
+        request = (*kind, (f.ICMP_TYPE, ECHO_REQUEST, None), (f.ICMP_CODE, 0, None))
+        actions = (Move(f.IPV4_SRC, f.IPV4_DST, 32), SetField(f.IPV4_SRC, int(ip)))
+        answer = SetField(f.ICMP_TYPE, ECHO_REPLY)
+    else:
+        kind = (IS_ICMP6, (f.IPV6_DST, int(ip), None))
+        request = (*kind, (f.ICMP6_TYPE, ECHO6_REQUEST, None), (f.ICMP6_CODE, 0, None))
+        actions = (Move(f.IPV6_SRC, f.IPV6_DST, 128), SetField(f.IPV6_SRC, int(ip)))
+        answer = SetField(f.ICMP6_TYPE, ECHO6_REPLY)
+    family = IS_IPV4 if ip.version == 4 else IS_IPV6
+    send = (*back, *actions, answer, SetField(f.IP_TTL, _OWN_TTL), Output(OFPP_IN_PORT))
+    return Flow(ROUTE, 300, (*scope, TO_GATEWAY, family, *request), send, None, owner)
+
+
+def _gateway(ip: IPAddress, scope: Match, owner: int) -> Iterator[Flow]:
+    yield _echo(ip, scope, owner)
+    match = (*scope, TO_GATEWAY, *_addressed(ip))
+    yield drop(ROUTE, 290, match, Reason.GATEWAY_SERVICE, owner)
+
+
+def _expired(family: Term, ttl: int) -> Flow:
+    match = (TO_GATEWAY, family, (f.IP_TTL, ttl, None))
+    return drop(ROUTE, 280, match, Reason.TTL_EXCEEDED)
+
+
+STATIC: tuple[Flow, ...] = (
+    *(
+        drop(
+            ROUTE,
+            310,
+            (TO_GATEWAY, IS_IPV6, IS_ICMP6, (f.ICMP6_TYPE, kind, None)),
+            Reason.ND_UNANSWERED,
+        )
+        for kind in (NEIGHBOUR_SOLICIT, NEIGHBOUR_ADVERT)
+    ),
+    *_gateway(link_local(GATEWAY_MAC), (), BASE),
+    *(_expired(family, ttl) for family in (IS_IPV4, IS_IPV6) for ttl in (0, 1)),
+    drop(ROUTE, 50, (TO_GATEWAY,), Reason.NO_ROUTE),
+    Flow(ROUTE, 0, (), (), SWITCH, BASE),
+)
+
+
+def subnet(subnet: Subnet, vpc: Vpc) -> Iterator[Flow]:
+    """Yield the way into a subnet from anywhere in its VPC, and its gateways' own answers."""
+    owner = cookie(Feature.SUBNET, subnet.vni)
+    scope = (f.VPC, vpc.key, None)
+    enter = (*_ROUTED, SetField(f.VNI, subnet.vni))
+    yield from _gateway(subnet.gateway, (scope,), owner)
+    match = (scope, TO_GATEWAY, IS_IPV4, *within(f.IPV4_DST, subnet.cidr))
+    priority = 100 + subnet.cidr.prefixlen
+    yield Flow(ROUTE, priority, match, (*enter, _NEXT_IPV4), NEIGHBOUR, owner)
+    if subnet.ipv6_cidr is None or subnet.ipv6_gateway is None:
+        return
+    yield from _gateway(subnet.ipv6_gateway, (scope,), owner)
+    match = (scope, TO_GATEWAY, IS_IPV6, *within(f.IPV6_DST, subnet.ipv6_cidr))
+    priority = 100 + subnet.ipv6_cidr.prefixlen
+    yield Flow(ROUTE, priority, match, (*enter, _NEXT_IPV6), NEIGHBOUR, owner)

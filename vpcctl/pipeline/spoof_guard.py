@@ -1,0 +1,127 @@
+"""Table SpoofGuard: a port sends with its own MAC and addresses only.
+
+What a port may claim: its fixed addresses with its MAC, its allowed pairs with theirs and, where
+its subnet has IPv6, the EUI-64 link-local address of its MAC.
+"""
+
+import ipaddress
+from collections.abc import Iterator
+
+from vpcctl.flows import fields as f
+from vpcctl.flows.flow import Flow, Match
+from vpcctl.flows.reasons import Reason
+from vpcctl.flows.tables import ARP_ND, ND_GUARD, SPOOF_GUARD, Table
+from vpcctl.model.addresses import IPNetwork, link_local
+from vpcctl.pipeline.facts import PortFacts
+from vpcctl.pipeline.terms import (
+    GROUP,
+    IS_ARP,
+    IS_ICMP6,
+    IS_IPV4,
+    IS_IPV6,
+    IS_SOLICIT,
+    IS_UDP,
+    ND_REDIRECT,
+    ROUTER_ADVERT,
+    drop,
+    within,
+)
+
+_UNSPECIFIED_REPORTS = (131, 132, 143)
+"""MLD messages that a host may send before it has an address (RFC 3590, RFC 3810)."""
+
+STATIC: tuple[Flow, ...] = (
+    drop(SPOOF_GUARD, 500, ((f.VLAN_VID, 0x1000, 0x1000),), Reason.ETHERTYPE),
+    drop(SPOOF_GUARD, 450, ((f.ETH_SRC, GROUP, GROUP),), Reason.INVALID_SOURCE),
+    drop(
+        SPOOF_GUARD,
+        300,
+        (IS_IPV6, IS_ICMP6, (f.ICMP6_TYPE, ROUTER_ADVERT, None)),
+        Reason.ROUTER_ADVERTISEMENT,
+    ),
+    drop(SPOOF_GUARD, 300, (IS_IPV6, IS_ICMP6, (f.ICMP6_TYPE, ND_REDIRECT, None)), Reason.REDIRECT),
+    drop(SPOOF_GUARD, 300, (IS_IPV4, IS_UDP, (f.UDP_SRC, 67, None)), Reason.DHCP_SERVER),
+    drop(SPOOF_GUARD, 300, (IS_IPV6, IS_UDP, (f.UDP_SRC, 547, None)), Reason.DHCP_SERVER),
+    drop(SPOOF_GUARD, 10, (IS_ARP,), Reason.SPOOFED_ARP),
+    drop(SPOOF_GUARD, 10, (IS_IPV4,), Reason.SPOOFED_IPV4),
+    drop(SPOOF_GUARD, 10, (IS_IPV6,), Reason.SPOOFED_IPV6),
+    drop(SPOOF_GUARD, 0, (), Reason.ETHERTYPE),
+)
+
+
+def sources(facts: PortFacts) -> dict[tuple[int, IPNetwork], None]:
+    """Return the (MAC, addresses) that a port may claim, without repetition, in order."""
+    port = facts.port
+    found: dict[tuple[int, IPNetwork], None] = {}
+    for ip in port.ips:
+        found[port.mac, ipaddress.ip_network(ip)] = None
+    if facts.subnet.ipv6_cidr is not None:
+        found[port.mac, ipaddress.ip_network(link_local(port.mac))] = None
+    for pair in port.allowed_pairs:
+        found[port.mac if pair.mac is None else pair.mac, pair.cidr] = None
+    return found
+
+
+def edge(facts: PortFacts) -> Iterator[Flow]:
+    """Yield what one port may send."""
+    if not facts.port.port_security:
+        yield from _anything(facts)
+        return
+    claims = sources(facts)
+    for mac in dict.fromkeys(mac for mac, _ in claims):
+        blocks = [block for owner, block in claims if owner == mac]
+        if any(block.version == 4 for block in blocks):
+            yield from _before_ipv4(facts, mac)
+        if any(block.version == 6 for block in blocks):
+            yield from _before_ipv6(facts, mac)
+        for block in blocks:
+            yield from (
+                _from_ipv4(facts, mac, block)
+                if block.version == 4
+                else _from_ipv6(facts, mac, block)
+            )
+
+
+def _anything(facts: PortFacts) -> Iterator[Flow]:
+    """Yield flows of a port without port security: any source, but no other protocols."""
+    source = (f.SOURCE_PORT, facts.port.key, None)
+    for protocol in (IS_ARP, IS_IPV4, IS_IPV6):
+        yield Flow(SPOOF_GUARD, 400, (source, protocol), (), ARP_ND, facts.edge_cookie)
+
+
+def _allow(facts: PortFacts, mac: int, terms: Match, goto: Table = ARP_ND) -> Flow:
+    match = ((f.SOURCE_PORT, facts.port.key, None), (f.ETH_SRC, mac, None), *terms)
+    return Flow(SPOOF_GUARD, 100, match, (), goto, facts.edge_cookie)
+
+
+def _before_ipv4(facts: PortFacts, mac: int) -> Iterator[Flow]:
+    """Yield what a guest sends before it uses an IPv4 address: ARP probes, DHCP."""
+    yield _allow(facts, mac, (IS_ARP, (f.ARP_SPA, 0, None), (f.ARP_SHA, mac, None)))
+    yield _allow(
+        facts,
+        mac,
+        (
+            *(IS_IPV4, IS_UDP, (f.IPV4_SRC, 0, None), (f.IPV4_DST, 0xFFFF_FFFF, None)),
+            *((f.UDP_SRC, 68, None), (f.UDP_DST, 67, None)),
+        ),
+    )
+
+
+def _from_ipv4(facts: PortFacts, mac: int, block: IPNetwork) -> Iterator[Flow]:
+    yield _allow(facts, mac, (IS_ARP, *within(f.ARP_SPA, block), (f.ARP_SHA, mac, None)))
+    yield _allow(facts, mac, (IS_IPV4, *within(f.IPV4_SRC, block)))
+
+
+def _before_ipv6(facts: PortFacts, mac: int) -> Iterator[Flow]:
+    """Yield what a guest sends from the unspecified address, but for address detection."""
+    unspecified = (f.IPV6_SRC, 0, None)
+    for kind in _UNSPECIFIED_REPORTS:
+        terms = (IS_IPV6, IS_ICMP6, unspecified, (f.ICMP6_TYPE, kind, None))
+        yield _allow(facts, mac, terms)
+
+
+def _from_ipv6(facts: PortFacts, mac: int, block: IPNetwork) -> Iterator[Flow]:
+    yield _allow(facts, mac, (IS_IPV6, *within(f.IPV6_SRC, block)), ND_GUARD)
+    unspecified = (f.IPV6_SRC, 0, None)
+    target = within(f.ND_TARGET, block)
+    yield _allow(facts, mac, (IS_IPV6, IS_ICMP6, unspecified, *IS_SOLICIT, *target))

@@ -1,0 +1,80 @@
+"""Terms and actions that several tables use, and the constants they need."""
+
+from vpcctl.flows import fields as f
+from vpcctl.flows.actions import Action, Load, SetField
+from vpcctl.flows.cookie import Feature, cookie
+from vpcctl.flows.flow import Flow, Term
+from vpcctl.flows.reasons import Reason
+from vpcctl.flows.tables import DROP, Table
+from vpcctl.model.addresses import IPAddress, IPNetwork
+
+ETH_IPV4, ETH_ARP, ETH_IPV6 = 0x0800, 0x0806, 0x86DD
+ICMP, UDP, ICMP6 = 1, 17, 58
+ECHO_REQUEST, ECHO_REPLY = 8, 0
+ECHO6_REQUEST, ECHO6_REPLY = 128, 129
+ROUTER_SOLICIT, ROUTER_ADVERT, NEIGHBOUR_SOLICIT, NEIGHBOUR_ADVERT, ND_REDIRECT = range(133, 138)
+ARP_REQUEST, ARP_REPLY = 1, 2
+BROADCAST = 0xFFFF_FFFF_FFFF
+GROUP = 0x0100_0000_0000
+"""The bit that broadcast and multicast MACs have and others have not."""
+
+IS_IPV4: Term = (f.ETH_TYPE, ETH_IPV4, None)
+IS_ARP: Term = (f.ETH_TYPE, ETH_ARP, None)
+IS_IPV6: Term = (f.ETH_TYPE, ETH_IPV6, None)
+IS_ICMP: Term = (f.IP_PROTO, ICMP, None)
+IS_ICMP6: Term = (f.IP_PROTO, ICMP6, None)
+IS_UDP: Term = (f.IP_PROTO, UDP, None)
+IS_SOLICIT: tuple[Term, ...] = (
+    (f.ICMP6_TYPE, NEIGHBOUR_SOLICIT, None),
+    (f.ICMP6_CODE, 0, None),
+)
+IS_ADVERT: tuple[Term, ...] = (
+    (f.ICMP6_TYPE, NEIGHBOUR_ADVERT, None),
+    (f.ICMP6_CODE, 0, None),
+)
+TO_GROUP: Term = (f.ETH_DST, GROUP, GROUP)
+
+BASE = cookie(Feature.BASE)
+
+
+def flag(bits: f.Bits, value: int = 1) -> Term:
+    """Return the term that matches a flag's value."""
+    return (bits.field, value << bits.offset, bits.mask)
+
+
+def within(field: f.Field, network: IPNetwork) -> tuple[Term, ...]:
+    """Return the term that matches addresses of *network*; none when that is all of them."""
+    if not network.prefixlen:
+        return ()
+    if network.prefixlen == network.max_prefixlen:
+        return ((field, int(network.network_address), None),)
+    return ((field, int(network.network_address), int(network.netmask)),)
+
+
+def because(reason: Reason) -> tuple[Action, ...]:
+    """Return the actions that precede going to table Drop."""
+    return _BECAUSE[reason]
+
+
+_BECAUSE: dict[Reason, tuple[Action, ...]] = {r: (SetField(f.REASON, int(r)),) for r in Reason}
+
+
+def drop(
+    table: Table, priority: int, match: tuple[Term, ...], reason: Reason, owner: int = BASE
+) -> Flow:
+    """Return a flow that drops what *match* says, counted as *reason*."""
+    return Flow(table, priority, match, _BECAUSE[reason], DROP, owner)
+
+
+def mark(bits: f.Bits, value: int = 1) -> Load:
+    """Return the action that sets a flag."""
+    return Load(bits, value)
+
+
+def to_vtep(vtep: IPAddress) -> SetField:
+    """Return the action that names the host to send a packet to."""
+    return SetField(f.TUN_DST if vtep.version == 4 else f.TUN_IPV6_DST, int(vtep))
+
+
+NOWHERE: tuple[Action, ...] = (SetField(f.TUN_DST, 0), SetField(f.TUN_IPV6_DST, 0))
+"""Forget the host that an earlier copy of the packet was sent to."""

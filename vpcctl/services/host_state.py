@@ -1,0 +1,56 @@
+"""Host state: everything one host has to do, composed from the database."""
+
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+from vpcctl.model.addresses import format_mac
+from vpcctl.services.port_views import mtu
+from vpcctl.services.settings import ServiceSettings
+from vpcctl.store import hosts, models, ports
+from vpcctl.store.ports import Attached
+from vpcctl.store.tables import HostRow
+from vpcctl.wire.state import Attachment, HostState, InterfaceAddress, Peer, Settings
+
+
+def compose(connection: Any, row: HostRow, settings: ServiceSettings) -> HostState:
+    """Return the state of the host of *row*: a few statements, however many ports it has."""
+    wanted = [one for one in ports.attached(connection, row.id) if one.interface is not None]
+    addresses = ports.addresses_of(connection, [one.id for one in wanted])
+    size = mtu(connection)
+    return HostState(
+        revision=row.state_revision,
+        host_id=row.id,
+        name=row.name,
+        dpid=models.dpid(row.key),
+        openflow_targets=settings.openflow_targets,
+        settings=Settings(report_interval_s=settings.report_interval_s),
+        attachments=tuple(_attachment(one, addresses.get(one.id, []), size) for one in wanted),
+        peers=tuple(
+            Peer(host_id=id, vtep_address=vtep)
+            for id, vtep in hosts.vteps(connection)
+            if id != row.id
+        ),
+    )
+
+
+def _attachment(one: Attached, addresses: list[str], size: int) -> Attachment:
+    namespace = one.kind == "namespace"
+    return Attachment(
+        port_id=one.id,
+        kind="namespace" if namespace else "interface",
+        interface=one.interface or "",
+        netns=one.netns if namespace else None,
+        mac=format_mac(one.mac),
+        addresses=tuple(_address(one, text) for text in addresses),
+        mtu=size,
+        admin_up=one.admin_up,
+    )
+
+
+def _address(one: Attached, text: str) -> InterfaceAddress:
+    four = ip_address(text).version == 4
+    block = one.cidr if four else (one.ipv6_cidr or f"{text}/128")
+    gateway = one.gateway if four else one.ipv6_gateway
+    return InterfaceAddress(
+        address=text, prefix_length=ip_network(block).prefixlen, gateway=gateway
+    )

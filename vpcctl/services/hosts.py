@@ -1,0 +1,335 @@
+"""Hosts: the operator's machines, and what each one has to do."""
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+from typing import Any, Protocol
+
+from vpcctl.model.ids import new_id
+from vpcctl.model.problems import Blocker, Conflict, Forbidden, Invalid, NotFound
+from vpcctl.services import host_state, rules
+from vpcctl.services.context import (
+    MAX_BLOCKERS,
+    Context,
+    born,
+    changed,
+    fetch,
+    meta,
+    page,
+    query,
+    refuse_blocked,
+)
+from vpcctl.services.liveness import liveness
+from vpcctl.services.standing import judge_host
+from vpcctl.services.views import (
+    UNSET,
+    Actor,
+    HostChange,
+    HostCreate,
+    HostView,
+    Listing,
+    Page,
+)
+from vpcctl.store import hosts, keys, locations, models, ports
+from vpcctl.store.hosts import HOSTS
+from vpcctl.store.realisation import HostRealised, of_hosts, processed
+from vpcctl.store.tables import HostRow
+from vpcctl.store.units import Unit
+from vpcctl.wire.state import HostState
+
+MAX_UNKNOWN = 20
+
+
+class SeenReports(Protocol):
+    """Who knows of reports that are not in the database yet."""
+
+    def last_seen(self, host_id: str) -> Any:
+        """Return when the host reported last, None when only the database knows."""
+        ...
+
+
+class HostService:
+    """Use cases of hosts. Only admins make and change them; a host may read itself."""
+
+    def __init__(self, context: Context, seen: SeenReports) -> None:
+        self._context = context
+        self._units = context.units
+        self._seen = seen
+
+    def create(self, actor: Actor, values: HostCreate) -> HostView:
+        """Make a host.
+
+        Raises:
+            Problem: Forbidden, Invalid, Conflict (VTEP taken), Exhausted.
+        """
+        rules.require_admin(actor, "make hosts")
+        vtep = None if values.vtep_address is None else parse_vtep(values.vtep_address)
+        columns = {
+            **rules.described(values),
+            "availability_zone": rules.zone(values.availability_zone),
+            "pinned_vtep": vtep,
+            "vtep": vtep,
+        }
+
+        def work(unit: Unit) -> HostView:
+            id = new_id("host")
+            require_free_vtep(unit, vtep, id, "vtep_address")
+            key = keys.fit(unit.connection, "host_key", unit.count)
+            row = {"id": id, "key": key, "nd_extensions": True, "errors": [], **columns}
+            HOSTS.insert(unit.connection, {**row, **born(unit), "state_revision": unit.revision})
+            hosts.add_liveness(unit.connection, id)
+            if vtep is not None:
+                tell_peers(unit, id)
+            unit.tell("host", id, "", "created")
+            return self._view(unit.connection, id)
+
+        return self._units.write(work, "host_key")
+
+    def get(self, actor: Actor, id: str) -> HostView:
+        """Return a host.
+
+        Raises:
+            Problem: NotFound, Forbidden.
+        """
+
+        def work(connection: Any) -> HostView:
+            return self._views(connection, [_own(connection, actor, id)])[0]
+
+        return self._units.read(work)
+
+    def list(self, actor: Actor, listing: Listing) -> Page[HostView]:
+        """Return a page of hosts, oldest first.
+
+        Raises:
+            Problem: Invalid, Forbidden.
+        """
+        rules.require_admin(actor, "list hosts")
+        asked = query(listing, HOSTS, None)
+
+        def work(connection: Any) -> Page[HostView]:
+            rows = fetch(connection, HOSTS, asked)
+            views = self._views(connection, rows[: listing.limit])
+            return page(views, [row.key for row in rows], listing.limit)
+
+        return self._units.read(work)
+
+    def change(
+        self, actor: Actor, id: str, values: HostChange, if_match: int | None = None
+    ) -> HostView:
+        """Change a host. ``vtep_address`` pins its VTEP, None unpins it.
+
+        Raises:
+            Problem: NotFound, Forbidden, Invalid, Conflict, Stale.
+        """
+        rules.require_admin(actor, "change hosts")
+        columns = rules.redescribed(values)
+        if values.availability_zone is not UNSET:
+            columns["availability_zone"] = rules.zone(values.availability_zone)
+
+        def work(unit: Unit) -> HostView:
+            row = _own(unit.connection, actor, id)
+            rules.require_match(row.revision, if_match)
+            vtep = _change_vtep(unit, row, values)
+            state = {"state_revision": unit.revision}
+            HOSTS.update(unit.connection, id, {**columns, **vtep, **state, **changed(unit)})
+            unit.wake("hoststate")
+            unit.tell("host", id, "", "changed")
+            return self._view(unit.connection, id)
+
+        return self._units.write(work)
+
+    def delete(self, actor: Actor, id: str, if_match: int | None = None) -> int:
+        """Delete a host that has no ports; its tokens go with it. Return the revision made.
+
+        Raises:
+            Problem: NotFound, Forbidden, Conflict with the ports in the way, Stale.
+        """
+        rules.require_admin(actor, "delete hosts")
+
+        def work(unit: Unit) -> int:
+            row = _own(unit.connection, actor, id)
+            rules.require_match(row.revision, if_match)
+            refuse_blocked("The host still has ports", _blockers(unit, id))
+            HOSTS.delete(unit.connection, id)
+            if row.vtep is not None:
+                tell_peers(unit, id)
+            unit.tell("host", id, "", "deleted")
+            unit.wake("hoststate")
+            return unit.revision
+
+        return self._units.write(work)
+
+    def state(self, actor: Actor, host_id: str) -> HostState:
+        """Return what the host has to do.
+
+        Raises:
+            Problem: NotFound, Forbidden.
+        """
+
+        def work(connection: Any) -> HostState:
+            row = _own(connection, actor, host_id)
+            return host_state.compose(connection, row, self._context.settings)
+
+        return self._units.read(work)
+
+    def state_revision(self, actor: Actor, host_id: str) -> int:
+        """Return the revision of the host's state: one small statement, for long polls.
+
+        Raises:
+            Problem: NotFound, Forbidden.
+        """
+        require_host(actor, host_id)
+        found = self._units.read(lambda connection: hosts.state_revision(connection, host_id))
+        if found is None:
+            raise NotFound(f"There is no host {rules.printable(host_id)}.")
+        return found
+
+    def _view(self, connection: Any, id: str) -> HostView:
+        return self._views(connection, [HOSTS.get_many(connection, [id])[id]])[0]
+
+    def _views(self, connection: Any, rows: Sequence[HostRow]) -> Sequence[HostView]:
+        ids = [row.id for row in rows]
+        alive = hosts.liveness_of(connection, ids)
+        realised = of_hosts(connection, ids)
+        counts = locations.located_counts(connection, ids)
+        unknown = locations.unknown_links(connection, ids, MAX_UNKNOWN)
+        done = processed(connection)
+        return [
+            self._compose(
+                row,
+                last=self._seen.last_seen(row.id) or alive[row.id].last_report_at,
+                realised=realised.get(row.id),
+                located=counts.get(row.id, 0),
+                errors=(*row.errors, *map(_unknown, unknown.get(row.id, ()))),
+                done=done,
+            )
+            for row in rows
+        ]
+
+    def _compose(
+        self,
+        row: HostRow,
+        *,
+        last: Any,
+        realised: HostRealised | None,
+        located: int,
+        errors: tuple[str, ...],
+        done: int,
+    ) -> HostView:
+        now, interval = self._units.clock(), self._context.settings.report_interval_s
+        alive = liveness(last, now, interval)
+        reached = reached_by(realised, done)
+        status = judge_host(
+            liveness=alive,
+            realised=realised,
+            reached=reached,
+            needed=row.revision,
+            errors=errors,
+        )
+        return HostView(
+            meta=meta(row, ""),
+            key=row.key,
+            dpid=models.dpid(row.key),
+            vtep_address=ip_address(row.vtep) if row.vtep else None,
+            availability_zone=row.availability_zone,
+            agent_version=row.agent_version,
+            ovs_version=row.ovs_version,
+            datapath_type=row.datapath_type,
+            errors=errors,
+            last_report_at=last,
+            state=alive,
+            ports=located,
+            realized_revision=reached,
+            connection=realised.state if realised else "disconnected",
+            connection_error=realised.error if realised else None,
+            status=status,
+        )
+
+
+def reached_by(realised: HostRealised | None, done: int) -> int:
+    """Return the revision that a host has realised; *done*: what the southbound has taken."""
+    if realised is None:
+        return 0
+    return done if realised.state == "in_sync" else realised.revision
+
+
+def _unknown(link: tuple[str, str]) -> str:
+    interface, port_id = link
+    return f"interface {interface} names {port_id}, which does not exist: ignored"
+
+
+def require_host(actor: Actor, host_id: str) -> None:
+    """Let through admins and the host itself.
+
+    Raises:
+        Problem: Forbidden for another host's token or a tenant's, NotFound for a malformed id.
+    """
+    if actor.role == "tenant" or (actor.role == "host" and actor.host_id != host_id):
+        raise Forbidden("Only an admin's token or the host's own may do this.", field="host_id")
+    if not rules.well_formed("host", host_id):
+        raise NotFound(f"There is no host {rules.printable(host_id)}.")
+
+
+def _own(connection: Any, actor: Actor, id: str) -> HostRow:
+    require_host(actor, id)
+    row = HOSTS.get(connection, id)
+    if row is None:
+        raise NotFound(f"There is no host {rules.printable(id)}.")
+    return row
+
+
+def parse_vtep(text: str, field: str = "vtep_address") -> str:
+    """Return the canonical text of a VTEP's address.
+
+    Raises:
+        Invalid: it is none that a tunnel can end at.
+    """
+    address = rules.address(field, text)
+    if address.is_multicast or address.is_unspecified or address.is_link_local:
+        raise Invalid(
+            f"{address} cannot be a VTEP.", field=field, accepted="a unicast address of the host"
+        )
+    return str(address)
+
+
+def require_free_vtep(unit: Unit, vtep: str | None, host_id: str, field: str) -> None:
+    """Demand that no other host has *vtep*.
+
+    Raises:
+        Conflict: naming the one that has it.
+    """
+    owner = None if vtep is None else hosts.vtep_owner(unit.connection, vtep, host_id)
+    if owner is not None:
+        raise Conflict(
+            f"{vtep} is the VTEP of {owner.id} ({owner.name}).",
+            field=field,
+            accepted="an address that no other host has",
+            blockers=(Blocker("host", owner.id, f"has the VTEP {vtep}"),),
+        )
+
+
+def tell_peers(unit: Unit, host_id: str) -> None:
+    """Note that the peers of every other host changed."""
+    hosts.move_states_but(unit.connection, host_id, unit.revision)
+    unit.wake("hoststate")
+
+
+def _change_vtep(unit: Unit, row: HostRow, values: HostChange) -> dict[str, str | None]:
+    if values.vtep_address is UNSET:
+        return {}
+    pinned = None if values.vtep_address is None else parse_vtep(values.vtep_address)
+    if pinned is None or pinned == row.vtep:
+        return {"pinned_vtep": pinned}
+    require_free_vtep(unit, pinned, row.id, "vtep_address")
+    tell_peers(unit, row.id)
+    return {"pinned_vtep": pinned, "vtep": pinned}
+
+
+def _blockers(unit: Unit, host_id: str) -> list[Blocker]:
+    located = locations.ids_located(unit.connection, host_id, MAX_BLOCKERS + 1)
+    attached = ports.ids_attached(unit.connection, host_id, MAX_BLOCKERS + 1)
+    blockers = [Blocker("port", id, "is located on this host") for id in located]
+    here = set(located)
+    blockers += [
+        Blocker("port", id, "is to be attached to this host") for id in attached if id not in here
+    ]
+    return blockers

@@ -1,0 +1,148 @@
+"""From rows to port views: a handful of statements for any number of ports."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from typing import Any
+
+from vpcctl.model.addresses import Mac
+from vpcctl.services import attachments
+from vpcctl.services.claims import elect, judge
+from vpcctl.services.context import meta
+from vpcctl.services.locating import claims_of
+from vpcctl.services.standing import judge as judge_standing
+from vpcctl.services.views import ClaimView, PortView, Status
+from vpcctl.store import hosts, locations, models, ports
+from vpcctl.store.realisation import Standing, standings
+from vpcctl.store.tables import LinkRow, LocationRow, PortRow
+
+DEFAULT_MTU = 1450
+"""What an underlay of 1500 bytes leaves beside VXLAN over IPv4."""
+
+_ORDER = {"won": 0, "lost": 1, "waiting": 2, "refused": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What ports' views need beside their rows."""
+
+    addresses: Mapping[str, Sequence[str]]
+    links: Mapping[str, Sequence[LinkRow]]
+    locations: Mapping[str, LocationRow]
+    standings: Mapping[str, Standing]
+    mtu: int
+
+
+def views(connection: Any, rows: Sequence[PortRow]) -> list[PortView]:
+    """Return the views of *rows*."""
+    if not rows:
+        return []
+    ids = [row.id for row in rows]
+    around = Surroundings(
+        ports.addresses_of(connection, ids),
+        locations.links_of(connection, ids),
+        locations.locations_of(connection, ids),
+        standings(connection, [row.vpc_id for row in rows]),
+        mtu(connection),
+    )
+    return [_view(row, around) for row in rows]
+
+
+def fresh_view(connection: Any, row: PortRow, addresses: Sequence[str]) -> PortView:
+    """Return the view of a port made in this transaction: nobody can have claimed it."""
+    standing = standings(connection, [row.vpc_id])
+    return _view(row, Surroundings({row.id: addresses}, {}, {}, standing, mtu(connection)))
+
+
+def mtu(connection: Any) -> int:
+    """Return the MTU of every port: what the narrowest underlay leaves, bytes."""
+    return hosts.smallest_mtu(connection) or DEFAULT_MTU
+
+
+def _view(row: PortRow, around: Surroundings) -> PortView:
+    links = around.links.get(row.id, ())
+    location = around.locations.get(row.id)
+    claims = _claims(row, links)
+    return PortView(
+        meta(row, row.tenant_id),
+        row.subnet_id,
+        row.vpc_id,
+        row.key,
+        Mac(row.mac),
+        tuple(map(ip_address, around.addresses.get(row.id, ()))),
+        row.port_security,
+        models.pairs(row),
+        row.admin_up,
+        attachments.view(row),
+        location.host_id if location else None,
+        claims,
+        around.mtu,
+        _status(row, location, claims, around.standings[row.vpc_id]),
+    )
+
+
+def _claims(row: PortRow, links: Sequence[LinkRow]) -> tuple[ClaimView, ...]:
+    claims = claims_of(links)
+    winner = elect(claims, row.attach_host_id)
+    found = [
+        ClaimView(
+            link.host_id,
+            link_dict(link),
+            link.claimed_revision,
+            link.reported_at,
+            judge(claim, winner, row.attach_host_id),
+        )
+        for link, claim in zip(links, claims, strict=True)
+    ]
+    return tuple(sorted(found, key=lambda one: (_ORDER[one.state], -one.claimed_revision)))
+
+
+def link_dict(link: LinkRow) -> dict[str, Any]:
+    """Return a link's row as a link is reported."""
+    return {
+        "port_id": link.port_id,
+        "interface": link.interface,
+        "interface_uuid": link.interface_uuid,
+        "ofport": link.ofport,
+        "mac": link.mac,
+        "netns": link.netns,
+        "admin_up": link.admin_up,
+        "oper_up": link.oper_up,
+        "error": link.error,
+        "counters": dict(link.counters),
+    }
+
+
+def _status(
+    row: PortRow,
+    location: LocationRow | None,
+    claims: Sequence[ClaimView],
+    standing: Standing,
+) -> Status:
+    """Return the status: the hosts' first, then what the port's own interface says."""
+    needed = max(row.revision, location.revision if location else 0)
+    status = judge_standing(standing, needed)
+    if status.state != "active":
+        return status
+    broken = next((one for one in claims if one.state in ("won", "waiting")), None)
+    if broken is not None and broken.link["error"]:
+        reason = f"{broken.host_id}: {broken.link['error']}"
+        return replace(status, state="error", reason=reason)
+    rivals = [one.host_id for one in claims if one.state in ("lost", "refused")]
+    if location is None:
+        return replace(status, state="pending", reason=_awaited(row, claims))
+    if rivals:
+        reason = f"also claimed by {', '.join(sorted(rivals))}"
+        return replace(status, state="degraded", reason=reason)
+    return status
+
+
+def _awaited(row: PortRow, claims: Sequence[ClaimView]) -> str:
+    refused = sorted(one.host_id for one in claims if one.state == "refused")
+    if refused:
+        return f"attached to {row.attach_host_id}, but claimed by {', '.join(refused)}"
+    waiting = [one.host_id for one in claims if one.state == "waiting"]
+    if waiting:
+        return f"Open vSwitch on {waiting[0]} has given its interface no port number"
+    where = f"on {row.attach_host_id}" if row.attach_host_id else "on any host"
+    return f"no interface of this port has been reported {where}"

@@ -1,0 +1,243 @@
+"""Ports: addresses, MAC, spoof guard's exceptions, and where they are attached."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from types import SimpleNamespace
+from typing import Any, cast
+
+from vpcctl.model.addresses import IPAddress, Mac
+from vpcctl.model.ids import new_id
+from vpcctl.model.problems import Invalid
+from vpcctl.services import attachments, rules
+from vpcctl.services.addressing import Addressing, choose_mac, parse_ips
+from vpcctl.services.context import Context, born, changed, fetch, page, query, spend
+from vpcctl.services.locating import disputes, settle
+from vpcctl.services.port_views import fresh_view, views
+from vpcctl.services.subnets import find_subnet
+from vpcctl.services.views import UNSET, Actor, Listing, Page, PortChange, PortCreate, PortView
+from vpcctl.store import keys, locations, ports, usage
+from vpcctl.store.ports import PORTS
+from vpcctl.store.subnets import SUBNETS
+from vpcctl.store.tables import PortRow, SubnetRow
+from vpcctl.store.units import Unit
+
+MAX_PAIRS = 32
+
+
+class PortService:
+    """Use cases of ports."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._units = context.units
+
+    def create(self, actor: Actor, values: PortCreate) -> PortView:
+        """Make a port.
+
+        Raises:
+            Problem: Forbidden, Invalid, Conflict (taken), Exhausted.
+        """
+        rules.require_tenancy(actor)
+        id = new_id("port")
+        columns = {
+            "id": id,
+            **rules.described(values),
+            "port_security": values.port_security,
+            "pairs": _pairs(values.allowed_address_pairs),
+            "admin_up": values.admin_up,
+            **attachments.columns(values.attachment, id),
+        }
+        ips = parse_ips(values.fixed_ips)
+        mac = None if values.mac is None else rules.mac("mac_address", values.mac)
+
+        def work(unit: Unit) -> PortView:
+            subnet = _subnet_for(unit.connection, actor, values.subnet_id)
+            attachments.require_pluggable(unit, columns, id, subnet.tenant_id)
+            spend(unit, self._context, subnet.tenant_id, "ports")
+            taken = Addressing(unit, subnet).take(ips, fill=True)
+            row = {
+                **columns,
+                "subnet_id": subnet.id,
+                "vpc_id": subnet.vpc_id,
+                "tenant_id": subnet.tenant_id,
+                "key": keys.fit(unit.connection, "port_key", unit.count),
+                "mac": choose_mac(unit, subnet.id, mac),
+                **born(unit),
+            }
+            PORTS.insert(unit.connection, row)
+            ports.set_addresses(unit.connection, id, subnet.id, taken)
+            attachments.touch_hosts(unit, row["attach_host_id"])
+            unit.tell("port", id, subnet.tenant_id, "created")
+            made = cast(PortRow, SimpleNamespace(**row))
+            return fresh_view(unit.connection, made, [str(address) for address in taken])
+
+        return self._units.write(work, "port_key")
+
+    def get(self, actor: Actor, id: str) -> PortView:
+        """Return a port.
+
+        Raises:
+            Problem: NotFound, Forbidden.
+        """
+
+        def work(connection: Any) -> PortView:
+            return views(connection, [_own(connection, actor, id)])[0]
+
+        return self._units.read(work)
+
+    def list(self, actor: Actor, listing: Listing) -> Page[PortView]:
+        """Return a page of ports, oldest first.
+
+        Raises:
+            Problem: Invalid, Forbidden.
+        """
+        asked = query(listing, PORTS, rules.tenant_scope(actor))
+
+        def work(connection: Any) -> Page[PortView]:
+            rows = fetch(connection, PORTS, asked)
+            found = views(connection, rows[: listing.limit])
+            return page(found, [row.key for row in rows], listing.limit)
+
+        return self._units.read(work)
+
+    def change(
+        self, actor: Actor, id: str, values: PortChange, if_match: int | None = None
+    ) -> PortView:
+        """Change a port.
+
+        Raises:
+            Problem: NotFound, Forbidden, Invalid, Conflict, Exhausted, Stale.
+        """
+        asked = _asked(values, id)
+
+        def work(unit: Unit) -> PortView:
+            row = _own(unit.connection, actor, id)
+            rules.require_match(row.revision, if_match)
+            columns = {**asked.columns, **changed(unit)}
+            if asked.mac is not None and asked.mac != row.mac:
+                columns["mac"] = choose_mac(unit, row.subnet_id, asked.mac)
+            if asked.ips is not None:
+                _readdress(unit, row, asked.ips)
+            if asked.attachment is not None:
+                attachments.require_pluggable(unit, asked.attachment, id, row.tenant_id)
+                columns |= asked.attachment
+            before = disputes(unit, {id: row}) if asked.attachment is not None else {}
+            PORTS.update(unit.connection, id, columns)
+            unit.tell("port", id, row.tenant_id, "changed")
+            now = PORTS.get_many(unit.connection, [id])[id]
+            if asked.attachment is not None:
+                settle(unit, {id: now}, before)
+            attachments.touch_hosts(unit, row.attach_host_id, now.attach_host_id)
+            return views(unit.connection, [now])[0]
+
+        return self._units.write(work)
+
+    def delete(self, actor: Actor, id: str, if_match: int | None = None) -> int:
+        """Delete a port wherever it is; return the revision made.
+
+        Raises:
+            Problem: NotFound, Forbidden, Stale.
+        """
+
+        def work(unit: Unit) -> int:
+            row = _own(unit.connection, actor, id)
+            rules.require_match(row.revision, if_match)
+            subnet = _subnet(unit.connection, row.subnet_id)
+            present = locations.locations_of(unit.connection, [id])
+            if present:
+                locations.move(unit.connection, present, {id: None}, unit.revision)
+                unit.tell("location", id, row.tenant_id, "deleted", "its port is deleted")
+            addresses = ports.addresses_of(unit.connection, [id]).get(id, [])
+            ports.drop_addresses(unit.connection, id)
+            Addressing(unit, subnet).give_back(map(ip_address, addresses))
+            PORTS.delete(unit.connection, id)
+            usage.count(unit.connection, row.tenant_id, "ports", -1)
+            attachments.touch_hosts(unit, row.attach_host_id)
+            unit.tell("port", id, row.tenant_id, "deleted")
+            return unit.revision
+
+        return self._units.write(work)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a change asks for, checked as far as that goes without the database; None: nothing."""
+
+    columns: dict[str, Any]
+    mac: Mac | None
+    ips: tuple[IPAddress, ...] | None
+    attachment: attachments.Columns | None
+
+
+def _asked(values: PortChange, id: str) -> _Asked:
+    columns = rules.redescribed(values)
+    for field in ("port_security", "admin_up"):
+        if getattr(values, field) is not UNSET:
+            columns[field] = getattr(values, field)
+    if values.allowed_address_pairs is not UNSET:
+        columns["pairs"] = _pairs(values.allowed_address_pairs)
+    ips = None if values.fixed_ips is UNSET else parse_ips(values.fixed_ips)
+    if ips == ():
+        raise Invalid(
+            "A port keeps at least one address.",
+            field="fixed_ips",
+            accepted="one or more addresses",
+        )
+    mac = None if values.mac is UNSET else rules.mac("mac_address", values.mac)
+    wanted = values.attachment
+    return _Asked(columns, mac, ips, None if wanted is UNSET else attachments.columns(wanted, id))
+
+
+def _own(connection: Any, actor: Actor, id: str) -> PortRow:
+    row = PORTS.get(connection, id) if rules.well_formed("port", id) else None
+    return rules.visible(actor, row, "port", id)
+
+
+def _subnet(connection: Any, id: str) -> SubnetRow:
+    row = SUBNETS.get(connection, id)
+    assert row is not None, "a foreign key"  # noqa: S101 - for the type checker
+    return row
+
+
+def _subnet_for(connection: Any, actor: Actor, id: str) -> SubnetRow:
+    row = find_subnet(connection, id)
+    scope = rules.tenant_scope(actor)
+    if row is None or (scope is not None and row.tenant_id != scope):
+        raise Invalid(
+            f"There is no subnet {rules.printable(id)}.",
+            field="subnet_id",
+            accepted="the id of an existing subnet, subnet-…",
+        )
+    return row
+
+
+def _readdress(unit: Unit, row: PortRow, wanted: tuple[IPAddress, ...]) -> None:
+    """Give the port exactly the addresses asked for, keeping those it has already."""
+    addressing = Addressing(unit, _subnet(unit.connection, row.subnet_id))
+    present = [ip_address(a) for a in ports.addresses_of(unit.connection, [row.id])[row.id]]
+    if list(wanted) == present:
+        return
+    ports.drop_addresses(unit.connection, row.id)
+    addressing.take([a for a in wanted if a not in present], fill=False)
+    addressing.give_back(a for a in present if a not in wanted)
+    ordered = sorted(wanted, key=lambda address: address.version)
+    ports.set_addresses(unit.connection, row.id, row.subnet_id, ordered)
+
+
+def _pairs(pairs: Sequence[tuple[str, str | None]]) -> list[list[Any]]:
+    """Return allowed pairs as the row keeps them."""
+    if len(pairs) > MAX_PAIRS:
+        raise Invalid(
+            f"There are {len(pairs)} pairs.",
+            field="allowed_address_pairs",
+            accepted=f"at most {MAX_PAIRS} pairs",
+        )
+    found: list[list[Any]] = []
+    for number, (text, mac) in enumerate(pairs):
+        field = f"allowed_address_pairs.{number}"
+        block = rules.pair_cidr(f"{field}.cidr", text)
+        value = None if mac is None else int(rules.mac(f"{field}.mac_address", mac))
+        if [str(block), value] not in found:
+            found.append([str(block), value])
+    return found

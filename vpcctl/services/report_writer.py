@@ -1,0 +1,133 @@
+"""Writing a full report: only what changed of the host's facts and links, then the elections."""
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+from typing import Any
+
+from vpcctl.model.problems import Conflict
+from vpcctl.services.context import changed
+from vpcctl.services.hosts import parse_vtep, require_free_vtep, tell_peers
+from vpcctl.services.locating import disputes, settle
+from vpcctl.store import hosts, locations
+from vpcctl.store.hosts import HOSTS
+from vpcctl.store.tables import HostRow, LinkRow
+from vpcctl.store.units import Unit
+from vpcctl.wire.report import HostFacts, Link, LinkReport
+
+VXLAN_OVERHEAD = {4: 50, 6: 70}
+"""Bytes that VXLAN, UDP, IP and the inner Ethernet header take of the underlay's MTU."""
+
+_SAME = ("interface", "interface_uuid", "ofport", "mac", "netns", "admin_up", "oper_up", "error")
+_NETWORK = ("vtep", "tunnel_ofport", "nd_extensions")
+
+
+def one_per_port(links: Sequence[Link]) -> dict[str, Link]:
+    """Return one link per port: of two with one id, the first that has an ofport, by interface."""
+    found: dict[str, Link] = {}
+    for link in sorted(links, key=lambda link: (link.ofport is None, link.interface)):
+        found.setdefault(link.port_id, link)
+    return found
+
+
+class ReportWriter:
+    """Writes one report within a unit of work."""
+
+    def __init__(self, unit: Unit, host_id: str) -> None:
+        self._unit = unit
+        self._connection = unit.connection
+        self._row: HostRow = HOSTS.get_many(unit.connection, [host_id])[host_id]
+
+    def write(self, report: LinkReport, facts: HostFacts, links: dict[str, Link]) -> None:
+        """Make the database say what the report says.
+
+        Raises:
+            Conflict: the VTEP is another host's, or not the pinned one.
+        """
+        self._write_facts(report, facts)
+        self._write_links(links)
+
+    def _write_facts(self, report: LinkReport, facts: HostFacts) -> None:
+        unit, row = self._unit, self._row
+        columns = _facts_columns(facts)
+        self._require_vtep(columns["vtep"])
+        columns |= {"agent_id": report.agent_id, "digest": report.digest}
+        news = {name: value for name, value in columns.items() if getattr(row, name) != value}
+        if row.agent_id not in (None, report.agent_id):
+            unit.tell("host", row.id, "", "warning", "another agent reports for this host now")
+        narrowest = hosts.smallest_mtu(self._connection)
+        if any(name in news for name in _NETWORK):
+            news |= changed(unit)
+            unit.tell("host", row.id, "", "changed", "reported by its agent")
+        elif set(news) - {"digest"}:
+            unit.tell("host", row.id, "", "changed", ", ".join(sorted(set(news) - {"digest"})))
+        if news:
+            HOSTS.update(self._connection, row.id, news)
+        if "vtep" in news:
+            tell_peers(unit, row.id)
+        if hosts.smallest_mtu(self._connection) != narrowest:
+            hosts.move_states_attached(self._connection, unit.revision)
+            unit.wake("hoststate")
+
+    def _require_vtep(self, vtep: str) -> None:
+        pinned = self._row.pinned_vtep
+        if pinned is not None and vtep != pinned:
+            raise Conflict(
+                f"The VTEP of {self._row.id} is pinned to {pinned}; the report says {vtep}.",
+                field="facts.vtep_address",
+                accepted=pinned,
+            )
+        if vtep != self._row.vtep:
+            require_free_vtep(self._unit, vtep, self._row.id, "facts.vtep_address")
+
+    def _write_links(self, links: dict[str, Link]) -> None:
+        unit, host_id = self._unit, self._row.id
+        stored = locations.links_of_host(self._connection, host_id)
+        gone = sorted(stored.keys() - links.keys())
+        news = {id: link for id, link in links.items() if not _same(stored.get(id), link)}
+        moved = [id for id, link in news.items() if _matters(stored.get(id), link)]
+        ports = locations.claimed_ports(self._connection, [*gone, *news])
+        contested = {id: ports[id] for id in (*gone, *moved) if id in ports}
+        before = disputes(unit, contested)
+        rows = [self._link_row(stored.get(id), link) for id, link in sorted(news.items())]
+        locations.write_links(self._connection, host_id, gone, rows)
+        settled = settle(unit, contested, before)
+        for id in (*gone, *sorted(news)):
+            if id in ports and id not in settled:
+                unit.tell("link", id, ports[id].tenant_id, "changed", f"reported by {host_id}")
+
+    def _link_row(self, old: LinkRow | None, link: Link) -> dict[str, Any]:
+        again = old is not None and old.interface_uuid == link.interface_uuid
+        return {
+            "host_id": self._row.id,
+            "port_id": link.port_id,
+            **{name: getattr(link, name) for name in _SAME},
+            "counters": link.counters.model_dump(),
+            "claimed_revision": old.claimed_revision if old and again else self._unit.revision,
+            "reported_at": self._unit.now,
+        }
+
+
+def _facts_columns(facts: HostFacts) -> dict[str, Any]:
+    vtep = parse_vtep(facts.vtep_address, "facts.vtep_address")
+    return {
+        "vtep": vtep,
+        "tunnel_ofport": facts.tunnel_ofport,
+        "nd_extensions": facts.nd_extensions,
+        "inner_mtu": facts.underlay_mtu - VXLAN_OVERHEAD[ip_address(vtep).version],
+        "reported_dpid": None if facts.dpid is None else f"{facts.dpid:016x}",
+        "agent_version": facts.agent_version,
+        "ovs_version": facts.ovs_version,
+        "datapath_type": facts.datapath_type,
+        "errors": list(facts.errors),
+    }
+
+
+def _same(old: LinkRow | None, link: Link) -> bool:
+    return old is not None and all(getattr(old, name) == getattr(link, name) for name in _SAME)
+
+
+def _matters(old: LinkRow | None, link: Link) -> bool:
+    """Tell whether the link may move its port: a new claim, or another ofport."""
+    if old is None:
+        return True
+    return (old.interface_uuid, old.ofport) != (link.interface_uuid, link.ofport)

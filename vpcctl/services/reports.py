@@ -1,0 +1,264 @@
+"""Link reports: what hosts say they have, diffed against the database.
+
+A report that is not newer than the last one accepted changes nothing. One that says what is known
+already costs one read; when it came and what it counted is gathered in memory and written about
+once a second for all hosts together.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from vpcctl.model.problems import Invalid, NotFound
+from vpcctl.services import rules
+from vpcctl.services.context import Context
+from vpcctl.services.host_state import compose
+from vpcctl.services.hosts import require_host
+from vpcctl.services.liveness import thresholds
+from vpcctl.services.report_writer import ReportWriter, one_per_port
+from vpcctl.services.views import Actor
+from vpcctl.store import hosts, locations
+from vpcctl.store.hosts import HOSTS, Reported
+from vpcctl.store.units import Unchanged, Unit
+from vpcctl.wire.report import HostFacts, Link, LinkReport, ReportAnswer, digest
+from vpcctl.wire.state import HostState
+
+Position = tuple[int, int]
+
+
+@dataclass(slots=True)
+class _Seen:
+    """The newest report of a host that this process has taken."""
+
+    position: Position
+    at: datetime
+    dirty: bool = True
+    counters: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+class Sightings:
+    """What reports brought that need not be written at once; shared by the API's threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen: dict[str, _Seen] = {}
+
+    def take(self, host_id: str, position: Position, stored: Position, at: datetime) -> bool:
+        """Take a report; tell whether it is newer than all before it."""
+        with self._lock:
+            seen = self._seen.get(host_id)
+            newest = max(stored, seen.position) if seen else stored
+            if position <= newest:
+                return False
+            counters = seen.counters if seen else {}
+            self._seen[host_id] = _Seen(position, at, counters=counters)
+            return True
+
+    def count(self, host_id: str, links: Sequence[Link]) -> None:
+        """Keep the links' counters until the next flush."""
+        with self._lock:
+            seen = self._seen.get(host_id)
+            if seen is not None:
+                seen.counters = {link.port_id: link.counters.model_dump() for link in links}
+                seen.dirty = True
+
+    def position(self, host_id: str) -> Position:
+        """Return the position of the newest report taken, (0, 0) for none."""
+        with self._lock:
+            seen = self._seen.get(host_id)
+            return seen.position if seen else (0, 0)
+
+    def last_seen(self, host_id: str) -> datetime | None:
+        """Return when the host reported last to this process, None for never."""
+        with self._lock:
+            seen = self._seen.get(host_id)
+            return seen.at if seen else None
+
+    def forget(self, host_id: str) -> None:
+        """Forget a host."""
+        with self._lock:
+            self._seen.pop(host_id, None)
+
+    def drain(self) -> dict[str, _Seen]:
+        """Return what is to be written, by host, and consider it written."""
+        with self._lock:
+            dirty: dict[str, _Seen] = {}
+            for id, seen in self._seen.items():
+                if seen.dirty:
+                    dirty[id] = _Seen(seen.position, seen.at, counters=seen.counters)
+                    seen.dirty, seen.counters = False, {}
+            return dirty
+
+    def restore(self, drained: dict[str, _Seen]) -> None:
+        """Put back what could not be written."""
+        with self._lock:
+            for id, old in drained.items():
+                seen = self._seen.get(id)
+                if seen is not None:
+                    seen.counters = {**old.counters, **seen.counters}
+                    seen.dirty = True
+
+
+class ReportService:
+    """Takes reports, and notices when they stop."""
+
+    def __init__(self, context: Context, sightings: Sightings) -> None:
+        self._context = context
+        self._units = context.units
+        self._sightings = sightings
+        self._started = context.units.clock()
+
+    def accept(self, actor: Actor, host_id: str, report: LinkReport) -> ReportAnswer:
+        """Take a report of a host and answer what it needs to hear.
+
+        Raises:
+            Problem: Forbidden (another host's token), NotFound, Invalid (it contradicts itself),
+                Conflict (the VTEP is another host's, or not the pinned one).
+        """
+        require_host(actor, host_id)
+        facts, links = _content(report)
+        stored = self._units.read(lambda connection: hosts.reported(connection, host_id))
+        if stored is None:
+            self._sightings.forget(host_id)
+            raise NotFound(f"There is no host {rules.printable(host_id)}.")
+        position = (report.boot, report.sequence)
+        if facts is not None and report.digest != stored.digest:
+            return self._change(host_id, report, facts, links)
+        if not self._sightings.take(host_id, position, stored.position, self._units.clock()):
+            return ReportAnswer(accepted=False)
+        if links:
+            self._sightings.count(host_id, tuple(one_per_port(links).values()))
+        if report.digest != stored.digest:
+            return ReportAnswer(accepted=True, full_report_needed=True)
+        return self._answer(host_id, report, stored.state_revision)
+
+    def _change(
+        self, host_id: str, report: LinkReport, facts: HostFacts, links: Sequence[Link]
+    ) -> ReportAnswer:
+        position = (report.boot, report.sequence)
+
+        def work(unit: Unit) -> bool:
+            stored = hosts.reported(unit.connection, host_id)
+            if stored is None:
+                raise NotFound(f"There is no host {rules.printable(host_id)}.")
+            if not self._is_newer(host_id, position, stored):
+                raise Unchanged(False)
+            writer = ReportWriter(unit, host_id)
+            writer.write(report, facts, one_per_port(links))
+            hosts.note_reports(unit.connection, [(host_id, position, unit.now)])
+            return True
+
+        if not self._units.write(work):
+            return ReportAnswer(accepted=False)
+        self._sightings.take(host_id, position, (0, 0), self._units.clock())
+        return self._answer(host_id, report, -1)
+
+    def _is_newer(self, host_id: str, position: Position, stored: Reported) -> bool:
+        return position > max(stored.position, self._sightings.position(host_id))
+
+    def _answer(self, host_id: str, report: LinkReport, known: int) -> ReportAnswer:
+        """Answer an accepted report, with the state when the agent holds another one."""
+        if report.state_revision == known:
+            return ReportAnswer(accepted=True)
+
+        def work(connection: Any) -> HostState | None:
+            row = HOSTS.get(connection, host_id)
+            if row is None or row.state_revision == report.state_revision:
+                return None
+            return compose(connection, row, self._context.settings)
+
+        return ReportAnswer(accepted=True, state=self._units.read(work))
+
+    def flush_liveness(self) -> int:
+        """Write report times and counters gathered since the last call; return how many hosts.
+
+        Raises:
+            Unavailable: the database does not answer; what was gathered is kept.
+        """
+        drained = self._sightings.drain()
+        if not drained:
+            return 0
+
+        def work(connection: Any) -> None:
+            notes = [(id, seen.position, seen.at) for id, seen in sorted(drained.items())]
+            hosts.note_reports(connection, notes)
+            counters = [
+                (id, port_id, values)
+                for id, seen in sorted(drained.items())
+                for port_id, values in sorted(seen.counters.items())
+            ]
+            locations.write_counters(connection, counters)
+
+        try:
+            self._units.write_aside(work)
+        except Exception:
+            self._sightings.restore(drained)
+            raise
+        return len(drained)
+
+    def sweep_liveness(self) -> int:
+        """Tell of every host that came up, is late or went down since told last.
+
+        After a start nothing is late before hosts have had their time to report again.
+        """
+        interval = self._context.settings.report_interval_s
+        late, down = thresholds(self._units.clock(), interval)
+        started = self._started
+        when = hosts.Thresholds(late, _lenient(late, started), _lenient(down, started))
+        waiting = self._units.read(lambda connection: hosts.stale_announcements(connection, when))
+        if not waiting:
+            return 0
+
+        def work(unit: Unit) -> int:
+            found = hosts.stale_announcements(unit.connection, when)
+            if not found:
+                raise Unchanged(0)
+            for id, name, now in found:
+                hosts.announce(unit.connection, id, now)
+                unit.tell("host", id, "", "warning", f"{name} is {now}")
+            return len(found)
+
+        return self._units.write(work)
+
+
+def _lenient(before: datetime, started: datetime) -> datetime:
+    """Return *before*, or no time at all while that lies before our own start."""
+    return before if before >= started else started - timedelta(days=36_500)
+
+
+def _content(report: LinkReport) -> tuple[HostFacts | None, Sequence[Link]]:
+    """Return facts and links of a full report, (None, ()) of an unchanged one.
+
+    Raises:
+        Invalid: it has one without the other, or the digest is of something else.
+    """
+    facts, links = report.facts, report.links
+    if facts is None and links is None:
+        return None, ()
+    if facts is None or links is None:
+        raise Invalid(
+            "A report has both facts and links, or neither.",
+            field="links" if links is None else "facts",
+            accepted="both in a full report, null in an unchanged one",
+        )
+    _require_storable(facts, links)
+    expected = digest(facts, links)
+    if expected != report.digest:
+        raise Invalid(
+            "The digest is not that of the facts and links.", field="digest", accepted=expected
+        )
+    return facts, links
+
+
+def _require_storable(facts: HostFacts, links: Sequence[Link]) -> None:
+    """Refuse the one character that PostgreSQL's texts cannot hold."""
+    texts = {"facts.agent_version": facts.agent_version, "facts.ovs_version": facts.ovs_version}
+    texts |= {f"facts.errors.{n}": text for n, text in enumerate(facts.errors)}
+    for n, link in enumerate(links):
+        for name in ("interface", "interface_uuid", "netns", "error"):
+            texts[f"links.{n}.{name}"] = getattr(link, name) or ""
+    for name, text in texts.items():
+        if "\0" in text:
+            raise Invalid("A text holds a NUL.", field=name, accepted="a text without NUL")

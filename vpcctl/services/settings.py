@@ -1,0 +1,31 @@
+"""What the services need to know of the deployment."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Quotas:
+    """How much one tenant may have."""
+
+    vpcs: int = 1_000
+    subnets: int = 5_000
+    ports: int = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSettings:
+    """What the services need to know of the deployment.
+
+    Attributes:
+        openflow_targets: OVSDB controller targets that agents are told.
+        report_interval_s: seconds between two reports of an agent.
+        quotas: limits per tenant.
+        event_keep_s: how long events are kept, seconds.
+        event_keep: how many revisions of events are kept at most.
+    """
+
+    openflow_targets: tuple[str, ...] = ("tcp:127.0.0.1:6653",)
+    report_interval_s: float = 5.0
+    quotas: Quotas = field(default_factory=Quotas)
+    event_keep_s: float = 7 * 86_400.0
+    event_keep: int = 1_000_000

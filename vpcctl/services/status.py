@@ -1,0 +1,184 @@
+"""Status across resources, and the pieces of waiting until a write is realised."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from vpcctl.model.problems import NotFound
+from vpcctl.services import rules
+from vpcctl.services.context import Context
+from vpcctl.services.hosts import SeenReports, reached_by, require_host
+from vpcctl.services.liveness import liveness
+from vpcctl.services.subnets import find_subnet
+from vpcctl.services.views import Actor
+from vpcctl.services.vpcs import find_vpc
+from vpcctl.store import hosts, locations, usage
+from vpcctl.store.hosts import HOSTS
+from vpcctl.store.ports import PORTS
+from vpcctl.store.realisation import HostRealised, of_hosts, processed
+from vpcctl.store.units import present_revision
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """Whose acknowledgement a write needs: take it before a delete, or after a create/change.
+
+    Attributes:
+        vpc_id: all hosts with a located port of this VPC; None for a host.
+        hosts: hosts concerned when this was taken.
+    """
+
+    vpc_id: str | None
+    hosts: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a revision has come.
+
+    Attributes:
+        realized: whether every host concerned has acknowledged it.
+        processed_revision: revision up to which the southbound has taken the feed.
+        behind: (host id, why) of those that have not.
+    """
+
+    realized: bool
+    processed_revision: int
+    behind: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HostSummary:
+    """One line of ``vpcctl status``."""
+
+    id: str
+    name: str
+    state: str
+    connection: str
+    error: str | None
+    realized_revision: int
+    ports: int
+    flows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The whole network in numbers. ``lag`` is ``revision - processed_revision``."""
+
+    revision: int
+    processed_revision: int
+    lag: int
+    vpcs: int
+    subnets: int
+    ports: int
+    located_ports: int
+    hosts: tuple[HostSummary, ...]
+
+
+class StatusService:
+    """How far the network is realised."""
+
+    def __init__(self, context: Context, seen: SeenReports) -> None:
+        self._context = context
+        self._units = context.units
+        self._seen = seen
+
+    def concern(self, actor: Actor, kind: str, id: str) -> Concern:
+        """Return whose acknowledgement a write to this resource needs.
+
+        Raises:
+            Problem: NotFound, Forbidden.
+        """
+
+        def work(connection: Any) -> Concern:
+            if kind == "host":
+                require_host(actor, id)
+                return Concern(None, frozenset({id}))
+            vpc_id = _vpc_of(connection, actor, kind, id)
+            return Concern(vpc_id, locations.hosts_of_vpc(connection, vpc_id))
+
+        return self._units.read(work)
+
+    def progress(self, concern: Concern, revision: int) -> Progress:
+        """Return how far *revision* has come on the hosts concerned, then and now.
+
+        Hosts deleted in the meantime need not acknowledge anything.
+        """
+
+        def work(connection: Any) -> Progress:
+            done = processed(connection)
+            ids = concern.hosts
+            if concern.vpc_id is not None:
+                ids |= locations.hosts_of_vpc(connection, concern.vpc_id)
+            present = HOSTS.get_many(connection, sorted(ids))
+            realised = of_hosts(connection, sorted(present))
+            behind = tuple(
+                (id, _excuse(realised.get(id)))
+                for id in sorted(present)
+                if reached_by(realised.get(id), done) < revision
+            )
+            return Progress(done >= revision and not behind, done, behind)
+
+        return self._units.read(work)
+
+    def summary(self, actor: Actor) -> Summary:
+        """Return the whole network in numbers.
+
+        Raises:
+            Forbidden: only an admin may see it.
+        """
+        rules.require_admin(actor, "see the whole network's status")
+        return self._units.read(self._summary)
+
+    def ready(self) -> None:
+        """Return when the database answers.
+
+        Raises:
+            Unavailable: it does not.
+        """
+        self._units.read(present_revision)
+
+    def _summary(self, connection: Any) -> Summary:
+        revision, done = present_revision(connection), processed(connection)
+        rows = sorted(HOSTS.all(connection), key=lambda row: row.key)
+        ids = [row.id for row in rows]
+        realised = of_hosts(connection, ids)
+        counts = locations.located_counts(connection, ids)
+        alive = hosts.liveness_of(connection, ids)
+        lines = []
+        for row in rows:
+            one = realised.get(row.id)
+            last = self._seen.last_seen(row.id) or alive[row.id].last_report_at
+            interval = self._context.settings.report_interval_s
+            lines.append(
+                HostSummary(
+                    row.id,
+                    row.name,
+                    liveness(last, self._units.clock(), interval),
+                    one.state if one else "disconnected",
+                    one.error if one else None,
+                    reached_by(one, done),
+                    counts.get(row.id, 0),
+                    one.flows if one else 0,
+                )
+            )
+        numbers = (*usage.totals(connection), usage.located_total(connection))
+        return Summary(revision, done, revision - done, *numbers, tuple(lines))
+
+
+def _vpc_of(connection: Any, actor: Actor, kind: str, id: str) -> str:
+    if kind == "vpc":
+        return rules.visible(actor, find_vpc(connection, id), "VPC", id).id
+    if kind == "subnet":
+        return rules.visible(actor, find_subnet(connection, id), "subnet", id).vpc_id
+    if kind == "port":
+        row = PORTS.get(connection, id) if rules.well_formed("port", id) else None
+        return rules.visible(actor, row, "port", id).vpc_id
+    raise NotFound(f"There is no kind of resource {rules.printable(kind)}.")
+
+
+def _excuse(realised: HostRealised | None) -> str:
+    if realised is None:
+        return "never connected"
+    if realised.error:
+        return f"{realised.state}: {realised.error}"
+    return f"{realised.state} at revision {realised.revision}"

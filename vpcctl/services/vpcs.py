@@ -1,0 +1,195 @@
+"""VPCs: their CIDRs never overlap within one VPC; one goes when it has no subnet left."""
+
+from collections.abc import Sequence
+from ipaddress import ip_network
+from itertools import pairwise
+from typing import Any
+
+from vpcctl.model.addresses import IPNetwork
+from vpcctl.model.ids import new_id
+from vpcctl.model.problems import Blocker, Invalid
+from vpcctl.services import rules
+from vpcctl.services.context import (
+    MAX_BLOCKERS,
+    Context,
+    born,
+    changed,
+    fetch,
+    meta,
+    page,
+    query,
+    refuse_blocked,
+    spend,
+)
+from vpcctl.services.standing import judge
+from vpcctl.services.views import UNSET, Actor, Listing, Page, VpcChange, VpcCreate, VpcView
+from vpcctl.store import keys, usage
+from vpcctl.store.realisation import standings
+from vpcctl.store.tables import VpcRow
+from vpcctl.store.units import Unit
+from vpcctl.store.vpcs import VPCS, subnet_blocks
+
+MAX_CIDRS = 64
+SIZES = {4: (8, 28), 6: (32, 64)}
+
+
+class VpcService:
+    """Use cases of VPCs."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._units = context.units
+
+    def create(self, actor: Actor, values: VpcCreate) -> VpcView:
+        """Make a VPC.
+
+        Raises:
+            Problem: Forbidden, Invalid, Exhausted.
+        """
+        tenant_id = rules.tenant_of(actor, values.tenant_id)
+        columns = {**rules.described(values), "cidrs": _cidrs(values.cidrs)}
+
+        def work(unit: Unit) -> VpcView:
+            id = new_id("vpc")
+            spend(unit, self._context, tenant_id, "vpcs")
+            key = keys.fit(unit.connection, "vpc_key", unit.count)
+            row = {"id": id, "key": key, "tenant_id": tenant_id, **columns, **born(unit)}
+            VPCS.insert(unit.connection, row)
+            unit.tell("vpc", id, tenant_id, "created")
+            return _view(unit.connection, id)
+
+        return self._units.write(work, "vpc_key")
+
+    def get(self, actor: Actor, id: str) -> VpcView:
+        """Return a VPC.
+
+        Raises:
+            Problem: NotFound, Forbidden.
+        """
+
+        def work(connection: Any) -> VpcView:
+            return _views(connection, [_own(connection, actor, id)])[0]
+
+        return self._units.read(work)
+
+    def list(self, actor: Actor, listing: Listing) -> Page[VpcView]:
+        """Return a page of VPCs, oldest first.
+
+        Raises:
+            Problem: Invalid, Forbidden.
+        """
+        asked = query(listing, VPCS, rules.tenant_scope(actor))
+
+        def work(connection: Any) -> Page[VpcView]:
+            rows = fetch(connection, VPCS, asked)
+            views = _views(connection, rows[: listing.limit])
+            return page(views, [row.key for row in rows], listing.limit)
+
+        return self._units.read(work)
+
+    def change(
+        self, actor: Actor, id: str, values: VpcChange, if_match: int | None = None
+    ) -> VpcView:
+        """Change a VPC: add CIDRs, or take away those that no subnet is in.
+
+        Raises:
+            Problem: NotFound, Forbidden, Invalid, Conflict, Stale.
+        """
+        columns = rules.redescribed(values)
+        if values.cidrs is not UNSET:
+            columns["cidrs"] = _cidrs(values.cidrs)
+
+        def work(unit: Unit) -> VpcView:
+            row = _own(unit.connection, actor, id)
+            rules.require_match(row.revision, if_match)
+            if "cidrs" in columns:
+                _require_room(unit.connection, id, columns["cidrs"])
+            VPCS.update(unit.connection, id, {**columns, **changed(unit)})
+            unit.tell("vpc", id, row.tenant_id, "changed")
+            return _view(unit.connection, id)
+
+        return self._units.write(work)
+
+    def delete(self, actor: Actor, id: str, if_match: int | None = None) -> int:
+        """Delete a VPC without subnets; return the revision made.
+
+        Raises:
+            Problem: NotFound, Forbidden, Conflict with the subnets in the way, Stale.
+        """
+
+        def work(unit: Unit) -> int:
+            row = _own(unit.connection, actor, id)
+            rules.require_match(row.revision, if_match)
+            blocks = subnet_blocks(unit.connection, id)[: MAX_BLOCKERS + 1]
+            blockers = [Blocker("subnet", found, "is a subnet of this VPC") for found, *_ in blocks]
+            refuse_blocked("The VPC still has subnets", blockers)
+            VPCS.delete(unit.connection, id)
+            usage.count(unit.connection, row.tenant_id, "vpcs", -1)
+            unit.tell("vpc", id, row.tenant_id, "deleted")
+            return unit.revision
+
+        return self._units.write(work)
+
+
+def _own(connection: Any, actor: Actor, id: str) -> VpcRow:
+    return rules.visible(actor, find_vpc(connection, id), "VPC", id)
+
+
+def find_vpc(connection: Any, id: str) -> VpcRow | None:
+    """Return the VPC's row; None when there is none or the id is malformed."""
+    return VPCS.get(connection, id) if rules.well_formed("vpc", id) else None
+
+
+def _view(connection: Any, id: str) -> VpcView:
+    row = VPCS.get(connection, id)
+    assert row is not None, "written in this transaction"  # noqa: S101 - for the type checker
+    return _views(connection, [row])[0]
+
+
+def _views(connection: Any, rows: Sequence[VpcRow]) -> Sequence[VpcView]:
+    found = standings(connection, [row.id for row in rows])
+    return [
+        VpcView(
+            meta(row, row.tenant_id),
+            row.key,
+            tuple(map(ip_network, row.cidrs)),
+            judge(found[row.id], row.revision),
+        )
+        for row in rows
+    ]
+
+
+def _cidrs(texts: Sequence[str]) -> list[str]:
+    """Return canonical CIDRs, sorted; they must not overlap."""
+    if not 1 <= len(texts) <= MAX_CIDRS:
+        raise Invalid(
+            f"There are {len(texts)} CIDRs.", field="cidrs", accepted=f"1 to {MAX_CIDRS} CIDRs"
+        )
+    blocks = [rules.cidr(f"cidrs.{n}", text, SIZES) for n, text in enumerate(texts)]
+    if all(block.version != 4 for block in blocks):
+        raise Invalid("There is no IPv4 CIDR.", field="cidrs", accepted="at least one IPv4 block")
+    order = sorted(blocks, key=_place)
+    for one, other in pairwise(order):
+        if rules.overlap(one, other):
+            place = max(blocks.index(one), blocks.index(other))
+            raise Invalid(
+                f"{one} and {other} overlap.",
+                field=f"cidrs.{place}",
+                accepted="blocks that share no address",
+            )
+    return [str(block) for block in order]
+
+
+def _place(block: IPNetwork) -> tuple[int, int, int]:
+    return block.version, int(block.network_address), block.prefixlen
+
+
+def _require_room(connection: Any, vpc_id: str, cidrs: Sequence[str]) -> None:
+    blocks = [ip_network(text) for text in cidrs]
+    blockers = [
+        Blocker("subnet", id, f"its block {text} lies in none of the new CIDRs")
+        for id, _, texts in subnet_blocks(connection, vpc_id)
+        for text in texts
+        if not any(rules.within(ip_network(text), block) for block in blocks)
+    ]
+    refuse_blocked("Subnets would lose their VPC's CIDR", blockers)

@@ -1,0 +1,115 @@
+"""Which switch is which host: known datapath ids only, one switch each, its own certificate."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from vpcctl.southbound.codec import messages as m
+from vpcctl.southbound.host import HostState
+from vpcctl.southbound.metrics import Metrics
+from vpcctl.southbound.recorder import Recorder
+from vpcctl.southbound.transport.connection import Connection, Datapath
+
+log = structlog.get_logger(__name__)
+
+_UNKNOWN_S = 2.0
+"""How long an unknown datapath may wait for its host to appear in the feed."""
+_PROBE_S = 1.5
+"""How long an older connection of the same datapath has to show that it lives."""
+_STEP_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """How the engine is asked and told.
+
+    Attributes:
+        find: returns the host of a datapath id, or None.
+        poke: reads the feed now.
+        admit: takes a switch as its host's.
+    """
+
+    find: Callable[[int], HostState | None]
+    poke: Callable[[], None]
+    admit: Callable[[HostState, Connection], None]
+
+
+class Admission:
+    """Decides about switches that have finished their handshake."""
+
+    def __init__(self, registry: Registry, recorder: Recorder, metrics: Metrics) -> None:
+        self._registry = registry
+        self._recorder = recorder
+        self._metrics = metrics
+        self._pending: dict[Datapath, asyncio.Task[None]] = {}
+
+    def consider(self, datapath: Datapath) -> None:
+        """Decide about a switch, now if that is possible."""
+        host = self._registry.find(datapath.id or 0)
+        if host is not None and host.session is None:
+            self._judge(host, datapath)
+            return
+        self._pending[datapath] = asyncio.create_task(self._wait(datapath))
+
+    def gone(self, datapath: Datapath) -> None:
+        """Forget a switch that was waiting."""
+        task = self._pending.pop(datapath, None)
+        if task is not None:
+            task.cancel()
+
+    async def _wait(self, datapath: Datapath) -> None:
+        host = await self._known(datapath)
+        if host is None:
+            self._refuse(datapath, "unknown", "host", f"{datapath.id or 0:#018x}", "unknown host")
+        elif host.session is not None and await self._lives(host):
+            detail = f"a second switch at {datapath.address} has this host's datapath id"
+            self._refuse(datapath, "duplicate", "host", host.id, detail)
+        else:
+            self._judge(host, datapath)
+        self._pending.pop(datapath, None)
+
+    async def _known(self, datapath: Datapath) -> HostState | None:
+        self._registry.poke()
+        for _ in range(int(_UNKNOWN_S / _STEP_S)):
+            host = self._registry.find(datapath.id or 0)
+            if host is not None:
+                return host
+            await asyncio.sleep(_STEP_S)
+        return None
+
+    async def _lives(self, host: HostState) -> bool:
+        """Tell whether the switch that we have still answers; drop it when it does not."""
+        session = host.session
+        if session is None:
+            return False
+        connection = session.connection
+        before = connection.last_heard
+        connection.write(m.echo_request(connection.datapath.next_xid()))
+        for _ in range(int(_PROBE_S / _STEP_S)):
+            await asyncio.sleep(_STEP_S)
+            if host.session is not session or not connection.is_open:
+                return False
+            if connection.last_heard > before:
+                return True
+        connection.fault("silent, and its switch has connected again")
+        await asyncio.sleep(_STEP_S)
+        return False
+
+    def _judge(self, host: HostState, datapath: Datapath) -> None:
+        names = datapath.connection.certificate_names
+        if names is not None and host.id not in names:
+            shown = ", ".join(sorted(names)) or "nobody"
+            detail = f"a switch with this host's datapath id shows the certificate of {shown}"
+            self._refuse(datapath, "certificate", "host", host.id, detail)
+        elif datapath.connection.is_open:
+            self._registry.admit(host, datapath.connection)
+
+    def _refuse(
+        self, datapath: Datapath, reason: str, kind: str, resource_id: str, detail: str
+    ) -> None:
+        log.warning("switch refused", peer=datapath.address, dpid=datapath.id, fault=detail)
+        self._metrics.refused.labels(reason).inc()
+        self._recorder.event(kind, resource_id, detail)
+        datapath.connection.drop(f"refused: {detail}")

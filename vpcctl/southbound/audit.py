@@ -1,0 +1,78 @@
+"""Finds what changed on a switch behind our back, while changes of our own go on."""
+
+from vpcctl.flows.tables import TABLES
+from vpcctl.southbound.codec.messages import EncodeError
+from vpcctl.southbound.encoded import Encoder, Work
+from vpcctl.southbound.host import AuditMark, HostState
+from vpcctl.southbound.metrics import Metrics
+from vpcctl.southbound.program import Program
+from vpcctl.southbound.recorder import Recorder
+from vpcctl.southbound.resync import Actual, Comparer, Drift
+from vpcctl.southbound.session import OpenFlowError, SwitchTimeout
+
+_TOLD = 16
+"""So many flows get an event each; the others are counted."""
+
+
+class Auditor:
+    """Audits one host at a time: table by table, comparing in slices."""
+
+    def __init__(
+        self, program: Program, encoder: Encoder, recorder: Recorder, metrics: Metrics
+    ) -> None:
+        self._program = program
+        self._encoder = encoder
+        self._recorder = recorder
+        self._metrics = metrics
+
+    async def audit(self, host: HostState) -> int:
+        """Compare *host* and queue the repair; return how many flows were wrong, 0 if unknown.
+
+        What we planned ourselves in the meantime is left to the next audit: a flow is only called
+        wrong when nothing with its cookie was planned since before it was read.
+        """
+        if host.session is None or not host.is_idle or host.state == "disconnected":
+            return 0
+        mark = AuditMark()
+        host.marks.append(mark)
+        try:
+            actual: Actual = {}
+            for table in TABLES:
+                await host.session.flows(
+                    lambda entry: actual.__setitem__(*entry), table=table.number
+                )
+                if host.session is None:
+                    return 0
+            return await self._compare(host, actual, mark)
+        except (SwitchTimeout, OpenFlowError, ConnectionError, EncodeError):
+            return 0  # the worker finds out by itself
+        finally:
+            host.marks.remove(mark)
+
+    async def _compare(self, host: HostState, actual: Actual, mark: AuditMark) -> int:
+        refused: frozenset[bytes] = frozenset()
+        comparer = Comparer(self._program, self._encoder, skip=refused, keep=1 << 30)
+        parts = [part async for part in comparer.messages(host.id, actual)]
+        result = comparer.result
+        self._metrics.resyncs.labels("audit").inc()
+        if mark.everything or host.session is None or host.problem is not None:
+            return 0
+        if not parts:
+            host.flows = result.flows
+            return 0
+        real = [drift for drift in result.drift if drift.cookie not in mark.cookies]
+        if len(real) != len(result.drift) or not host.is_idle:
+            return 0  # ours and somebody else's are mixed: the next audit sees clearer
+        repairs = tuple(self._encoder.raw(data, messages) for data, messages in parts)
+        host.enqueue(Work(self._program.revision, repairs))
+        self._tell(host, real)
+        return len(real)
+
+    def _tell(self, host: HostState, drift: list[Drift]) -> None:
+        for one in drift:
+            self._metrics.drift.labels(one.kind).inc()
+        for one in drift[:_TOLD]:
+            self._recorder.event("host", host.id, f"{one.kind} flow repaired: {one.text}")
+        if len(drift) > _TOLD:
+            more = len(drift) - _TOLD
+            self._recorder.event("host", host.id, f"{more} more flows repaired")

@@ -1,0 +1,201 @@
+"""Actions and instructions as OpenFlow 1.4 with Open vSwitch's extensions, and back."""
+
+import struct
+from collections.abc import Iterator
+
+from vpcctl.flows import fields as f
+from vpcctl.flows.actions import Action, DecTtl, Load, Move, Output, Resubmit, SetField
+from vpcctl.flows.fields import Bits, Field
+from vpcctl.flows.tables import BY_NUMBER, Table
+
+_OUTPUT, _DEC_TTL, _SET_FIELD, _VENDOR = 0, 24, 25, 0xFFFF
+_NICIRA = 0x2320
+_REG_MOVE, _REG_LOAD, _RESUBMIT_TABLE = 6, 7, 14
+_IN_PORT_16 = 0xFFF8
+_GOTO, _APPLY = 1, 4
+
+_NXM: dict[Field, int] = {
+    **dict(zip((f.ETH_DST, f.ETH_SRC, f.ETH_TYPE), (1, 2, 3), strict=True)),
+    **dict(zip((f.IP_PROTO, f.IPV4_SRC, f.IPV4_DST), (6, 7, 8), strict=True)),
+    **dict(zip((f.TCP_SRC, f.TCP_DST, f.UDP_SRC, f.UDP_DST), (9, 10, 11, 12), strict=True)),
+    **dict(zip((f.ICMP_TYPE, f.ICMP_CODE), (13, 14), strict=True)),
+    **dict(zip((f.ARP_OP, f.ARP_SPA, f.ARP_TPA), (15, 16, 17), strict=True)),
+    **dict(zip((f.TUN_ID, f.ARP_SHA, f.ARP_THA), (0x10010, 0x10011, 0x10012), strict=True)),
+    **dict(zip((f.IPV6_SRC, f.IPV6_DST), (0x10013, 0x10014), strict=True)),
+    **dict(zip((f.ICMP6_TYPE, f.ICMP6_CODE), (0x10015, 0x10016), strict=True)),
+    **dict(zip((f.ND_TARGET, f.ND_SLL, f.ND_TLL), (0x10017, 0x10018, 0x10019), strict=True)),
+}
+"""Older numbers (class << 16 | field) of some fields (``ovs-fields(7)``).
+
+Open vSwitch writes these, where there are any, in moves and loads whatever the OpenFlow version.
+"""
+_BY_NXM = {number: field for field, number in _NXM.items()}
+
+_LOAD = struct.Struct("!HHIHHIQ")
+_MOVE = struct.Struct("!HHIHHHHII")
+_RESUBMIT = struct.Struct("!HHIHHB3x")
+_OUT = struct.Struct("!HHIH6x")
+
+
+def _old_header(field: Field) -> int:
+    number = _NXM.get(field)
+    if number is None:
+        return field.header
+    return number >> 16 << 16 | (number & 0x7F) << 9 | field.n_bytes
+
+
+def _pad(body: bytes) -> bytes:
+    length = len(body) + 4
+    return body + bytes(-length % 8)
+
+
+def _set_field(action: SetField) -> bytes:
+    field = action.field
+    body = _pad(struct.pack("!I", field.header) + action.value.to_bytes(field.n_bytes, "big"))
+    return struct.pack("!HH", _SET_FIELD, len(body) + 4) + body
+
+
+def _load(action: Load) -> bytes:
+    bits = action.bits
+    if bits.n_bits > 64:
+        raise ValueError(f"{bits.name}: a load writes at most 64 bits")
+    span = bits.offset << 6 | bits.n_bits - 1
+    return _LOAD.pack(_VENDOR, 24, _NICIRA, _REG_LOAD, span, _old_header(bits.field), action.value)
+
+
+def _move(action: Move) -> bytes:
+    spans = (action.n_bits, action.src_offset, action.dst_offset)
+    ends = (_old_header(action.src), _old_header(action.dst))
+    return _MOVE.pack(_VENDOR, 24, _NICIRA, _REG_MOVE, *spans, *ends)
+
+
+def encode_action(action: Action) -> bytes:
+    """Return one action's bytes.
+
+    Raises:
+        ValueError: the action has no encoding.
+    """
+    match action:
+        case SetField():
+            return _set_field(action)
+        case Load():
+            return _load(action)
+        case Move():
+            return _move(action)
+        case Output(port):
+            return _OUT.pack(_OUTPUT, 16, port, 0)
+        case Resubmit(table):
+            head = (_VENDOR, 16, _NICIRA, _RESUBMIT_TABLE, _IN_PORT_16)
+            return _RESUBMIT.pack(*head, table.number)
+        case DecTtl():
+            return struct.pack("!HH4x", _DEC_TTL, 8)
+
+
+class ActionCache(dict[Action, bytes]):
+    """Remembers actions' bytes. Bounded: it starts over."""
+
+    def __init__(self, *, limit: int = 32_768) -> None:
+        super().__init__()
+        self._limit = limit
+
+    def __missing__(self, action: Action) -> bytes:
+        if len(self) >= self._limit:
+            self.clear()
+        encoded = self[action] = encode_action(action)
+        return encoded
+
+
+def encode_instructions(
+    actions: tuple[Action, ...], goto: Table | None, cache: ActionCache
+) -> bytes:
+    """Return a flow's instructions: apply-actions, then goto-table; none of both drops."""
+    jump = b"\0\1\0\x08" + bytes((goto.number, 0, 0, 0)) if goto is not None else b""
+    if not actions:
+        return jump
+    body = b"".join([cache[action] for action in actions])
+    return b"\0\4" + (len(body) + 8).to_bytes(2, "big") + b"\0\0\0\0" + body + jump
+
+
+def decode_instructions(data: bytes) -> tuple[tuple[Action, ...], Table | None]:
+    """Return actions and goto.
+
+    Raises:
+        ValueError: malformed, or nothing that a flow of ours could hold.
+    """
+    actions: tuple[Action, ...] = ()
+    goto: Table | None = None
+    for kind, body in _records(data):
+        if kind == _APPLY:
+            actions = tuple(decode_action(*record) for record in _records(body[4:]))
+        elif kind == _GOTO and body[0] in BY_NUMBER:
+            goto = BY_NUMBER[body[0]]
+        else:
+            raise ValueError(f"unknown instruction {kind}")
+    return actions, goto
+
+
+def _records(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield (type, body after type and length) of a list of type-length records."""
+    position = 0
+    while position < len(data):
+        if position + 4 > len(data):
+            raise ValueError("truncated record")
+        kind, length = struct.unpack_from("!HH", data, position)
+        if length < 8 or position + length > len(data):
+            raise ValueError("wrong length of a record")
+        yield kind, data[position + 4 : position + length]
+        position += length
+
+
+def decode_action(kind: int, body: bytes) -> Action:
+    """Return the action of type *kind* whose bytes after type and length are *body*.
+
+    Raises:
+        ValueError: not an action that the pipeline knows.
+    """
+    if kind == _OUTPUT:
+        return Output(int.from_bytes(body[:4], "big"))
+    if kind == _DEC_TTL:
+        return DecTtl()
+    if kind == _SET_FIELD:
+        field = _field(body[:4])
+        return SetField(field, int.from_bytes(body[4 : 4 + field.n_bytes], "big"))
+    if kind == _VENDOR and len(body) >= 12:
+        return _decode_nicira(body)
+    raise ValueError(f"unknown action {kind}")
+
+
+def _decode_nicira(body: bytes) -> Action:
+    vendor, subtype = struct.unpack_from("!IH", body)
+    if vendor != _NICIRA:
+        raise ValueError(f"unknown vendor {vendor:#x}")
+    if subtype == _REG_LOAD and len(body) == 20:
+        span, header, value = struct.unpack_from("!HIQ", body, 6)
+        field = _field(header.to_bytes(4, "big"))
+        return Load(_bits(field, span >> 6, (span & 0x3F) + 1), value)
+    if subtype == _REG_MOVE and len(body) == 20:
+        n_bits, source, target = struct.unpack_from("!HHH", body, 6)
+        return Move(_field(body[12:16]), _field(body[16:20]), n_bits, source, target)
+    if subtype == _RESUBMIT_TABLE and body[8] in BY_NUMBER:
+        return Resubmit(BY_NUMBER[body[8]])
+    raise ValueError(f"unknown Nicira action {subtype}")
+
+
+_NAMED = {
+    (bits.field, bits.offset, bits.n_bits): bits for bits in vars(f).values() if type(bits) is Bits
+}
+
+
+def _bits(field: Field, offset: int, n_bits: int) -> Bits:
+    named = _NAMED.get((field, offset, n_bits))
+    name = f"{field.name}[{offset}..{offset + n_bits - 1}]"
+    return named or Bits(name, field, offset, n_bits)
+
+
+def _field(header: bytes) -> Field:
+    oxm_class, number = struct.unpack_from("!HB", header)
+    field = f.BY_OXM.get((oxm_class, number >> 1))
+    field = field or _BY_NXM.get(oxm_class << 16 | number >> 1)
+    if field is None:
+        raise ValueError(f"unknown field {oxm_class:#x}:{number >> 1}")
+    return field

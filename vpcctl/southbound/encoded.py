@@ -1,0 +1,141 @@
+"""Encoded pieces: bytes that are made once and go to every host that needs them."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+
+from vpcctl.compile.transition import FlowTuple, HostChange
+from vpcctl.flows.flow import Flow
+from vpcctl.southbound.codec.messages import FlowEncoder, delete_cookie
+
+_XIDS = 0x7FFF_FFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Some flow-mods as bytes, each within its bundle-add message.
+
+    Attributes:
+        data: the messages, one after the other.
+        messages: how many.
+        first_xid: transaction id of the first; the others follow.
+        flows: the flow of each; empty for deletions by cookie.
+        verb: ``add`` or ``delete``.
+    """
+
+    data: bytes
+    messages: int
+    first_xid: int
+    flows: FlowTuple
+    verb: str
+
+    def flow_of(self, xid: int) -> Flow | None:
+        """Return the flow of the message with this transaction id."""
+        index = xid - self.first_xid
+        return self.flows[index] if 0 <= index < len(self.flows) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One host's part of a transition, ready to be sent.
+
+    Attributes:
+        revision: where the network stands when this is done.
+        parts: what to send first, as one bundle.
+        change: the change, for who wants to know which flows it is about; None for repairs.
+        rest: the program of VPCs that are new on the host, read lazily.
+        has_program: whether ``rest`` has anything.
+        added: flows that the parts add, minus those that they delete.
+    """
+
+    revision: int
+    parts: tuple[Encoded, ...]
+    change: HostChange | None = None
+    rest: Iterator[FlowTuple] = field(default_factory=lambda: iter(()))
+    has_program: bool = False
+    added: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of ``parts``."""
+        return sum(len(part.data) for part in self.parts)
+
+
+class Encoder:
+    """Encodes tuples of flows, each once per round."""
+
+    def __init__(self) -> None:
+        self._flows = FlowEncoder()
+        self._xid = 0
+        self._round: dict[tuple[str, int], tuple[FlowTuple, Encoded]] = {}
+
+    def new_round(self) -> None:
+        """Forget what was encoded for the hosts of the last round."""
+        self._round.clear()
+
+    def _take_xids(self, count: int) -> int:
+        if self._xid + count > _XIDS:
+            self._xid = 0
+        first = self._xid + 1
+        self._xid += count
+        return first
+
+    def add(self, flows: FlowTuple) -> Encoded:
+        """Return the messages that add *flows*.
+
+        Raises:
+            EncodeError: a flow is too long for one message.
+        """
+        first = self._take_xids(len(flows))
+        encode = self._flows.add
+        data = b"".join([encode(flow, first + i) for i, flow in enumerate(flows)])
+        return Encoded(data, len(flows), first, flows, "add")
+
+    def delete(self, flows: FlowTuple) -> Encoded:
+        """Return the messages that delete exactly *flows*."""
+        first = self._take_xids(len(flows))
+        encode = self._flows.delete
+        data = b"".join([encode(flow, first + i) for i, flow in enumerate(flows)])
+        return Encoded(data, len(flows), first, flows, "delete")
+
+    def delete_cookies(self, cookies: Iterable[int]) -> Encoded:
+        """Return the messages that delete every flow with one of *cookies*."""
+        all_cookies = tuple(cookies)
+        first = self._take_xids(len(all_cookies))
+        data = b"".join([delete_cookie(c, first + i) for i, c in enumerate(all_cookies)])
+        return Encoded(data, len(all_cookies), first, (), "delete")
+
+    def raw(self, data: bytes, messages: int) -> Encoded:
+        """Wrap messages that were encoded elsewhere."""
+        return Encoded(data, messages, 0, (), "delete")
+
+    def next_xid(self) -> int:
+        """Return a transaction id for one message."""
+        return self._take_xids(1)
+
+    def one(self, flow: Flow) -> bytes:
+        """Return the message that adds *flow*."""
+        return self._flows.add(flow, self._take_xids(1))
+
+    def work(self, change: HostChange, revision: int) -> Work:
+        """Return *change* ready to be sent; what hosts share is encoded once per round."""
+        parts: list[Encoded] = []
+        if change.departed:
+            parts.append(self.delete_cookies(change.departed))
+        parts.extend(self._once("delete", flows) for flows in change.removed if flows)
+        parts.extend(self._once("add", flows) for flows in change.written if flows)
+        added = sum(map(len, change.written)) - sum(map(len, change.removed))
+        program = change.program()
+        first = next(program, None)
+        if first is None:
+            return Work(revision, tuple(parts), change, added=added)
+        rest = chain((first,), program)
+        return Work(revision, tuple(parts), change, rest, has_program=True, added=added)
+
+    def _once(self, verb: str, flows: FlowTuple) -> Encoded:
+        key = (verb, id(flows))
+        found = self._round.get(key)
+        if found is None:  # the tuple is kept too, so that nobody else gets its identity
+            encoded = self.add(flows) if verb == "add" else self.delete(flows)
+            found = self._round[key] = (flows, encoded)
+        return found[1]

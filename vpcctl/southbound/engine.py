@@ -1,0 +1,279 @@
+"""The engine: from the feed to every switch, one round after the other."""
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from vpcctl.compile.transition import Transition
+from vpcctl.model.changes import ChangeBatch
+from vpcctl.model.host import Host
+from vpcctl.southbound.admission import Admission, Registry
+from vpcctl.southbound.audit import Auditor
+from vpcctl.southbound.codec.messages import EncodeError
+from vpcctl.southbound.encoded import Encoder
+from vpcctl.southbound.host import HostState
+from vpcctl.southbound.metrics import Metrics
+from vpcctl.southbound.program import Program
+from vpcctl.southbound.recorder import Outputs, Recorder
+from vpcctl.southbound.session import Deadlines, Session
+from vpcctl.southbound.transport.connection import Connection, Datapath
+from vpcctl.southbound.worker import Tools, Worker
+from vpcctl.store.realisation import HostRealised
+
+log = structlog.get_logger(__name__)
+
+_POLL_S = 1.0
+_RETRY_S = 1.0
+
+
+class Inputs(Protocol):
+    """Where the network comes from (``vpcctl.store.feed.Feed``)."""
+
+    def load(self) -> ChangeBatch: ...
+    def changes(self, after: int) -> ChangeBatch | None: ...
+
+
+class Wakeups(Protocol):
+    """What says that there is something new (``vpcctl.store.wake.WakeListener``)."""
+
+    def fileno(self) -> int: ...
+    def drain(self) -> object: ...
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """How the engine behaves.
+
+    Attributes:
+        audit_interval_s: seconds between two audits of one switch; 0 switches them off.
+        concurrent_compares: switches that are compared at the same time.
+        deadlines: how long a switch may take.
+    """
+
+    audit_interval_s: float = 60.0
+    concurrent_compares: int = 4
+    deadlines: Deadlines = Deadlines()
+
+
+class Engine:
+    """Holds the network, and a state for each host; everything runs in one event loop."""
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        outputs: Outputs,
+        program: Program,
+        *,
+        metrics: Metrics,
+        settings: EngineSettings | None = None,
+    ) -> None:
+        self.settings = settings or EngineSettings()
+        self.metrics = metrics
+        self.hosts: dict[str, HostState] = {}
+        self.loaded = asyncio.Event()
+        self._inputs = inputs
+        self._program = program
+        self._encoder = Encoder()
+        self._by_dpid: dict[int, HostState] = {}
+        self._workers: dict[str, Worker] = {}
+        self._sessions: dict[Datapath, HostState] = {}
+        self._news = asyncio.Event()
+        self.recorder = Recorder(outputs, self._standing)
+        registry = Registry(self._by_dpid.get, self._news.set, self._admit)
+        self._admission = Admission(registry, self.recorder, metrics)
+        self._auditor = Auditor(program, self._encoder, self.recorder, metrics)
+        comparing = asyncio.Semaphore(self.settings.concurrent_compares)
+        self._tools = Tools(program, self._encoder, self.recorder, metrics, comparing)
+
+    def _standing(self, host_id: str) -> HostRealised | None:
+        host = self.hosts.get(host_id)
+        return host.realised() if host is not None else None
+
+    # --- switches -------------------------------------------------------------------------------
+
+    def on_up(self, datapath: Datapath) -> None:
+        """Take a switch that has finished its handshake, if it may be taken."""
+        self._admission.consider(datapath)
+
+    def on_down(self, datapath: Datapath) -> None:
+        """Forget a switch."""
+        self._admission.gone(datapath)
+        host = self._sessions.pop(datapath, None)
+        if host is None:
+            return
+        self._workers.pop(host.id).stop()
+        if host.session is not None:
+            host.session.close()
+        host.disconnected(datapath.connection.close_reason or "connection closed")
+        self.recorder.host(host.id)
+        self.metrics.connections.set(len(self._sessions))
+
+    def _admit(self, host: HostState, connection: Connection) -> None:
+        session = Session(connection, self.settings.deadlines)
+        connection.sink = session
+        pause = host.connected(session)
+        self._sessions[connection.datapath] = host
+        worker = self._workers[host.id] = Worker(host, session, self._tools)
+        worker.start(pause)
+        self.recorder.host(host.id, settled=False)
+        self.metrics.connections.set(len(self._sessions))
+        log.info("switch connected", host=host.id, peer=connection.peer, held_back_s=pause)
+
+    # --- rounds ---------------------------------------------------------------------------------
+
+    def listen(self, wakeups: Wakeups) -> Callable[[], None]:
+        """Start a round at each wake-up; the function returned ends that."""
+        loop = asyncio.get_running_loop()
+        descriptor = wakeups.fileno()
+
+        def woken() -> None:
+            with contextlib.suppress(OSError, socket.timeout):
+                wakeups.drain()
+            self._news.set()
+
+        loop.add_reader(descriptor, woken)
+
+        def end() -> None:
+            loop.remove_reader(descriptor)
+
+        return end
+
+    def poke(self) -> None:
+        """Read the feed now."""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Load, then follow the feed for ever; a database that is away is waited for."""
+        await self._load()
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_POLL_S):
+                    await self._news.wait()
+            self._news.clear()
+            try:
+                await self.round()
+            except Exception as error:
+                log.warning("cannot read the feed", error=str(error))
+                await asyncio.sleep(_RETRY_S)
+
+    async def _load(self) -> None:
+        while True:
+            try:
+                batch = await asyncio.to_thread(self._inputs.load)
+                break
+            except Exception as error:
+                log.warning("cannot load the network", error=str(error))
+                await asyncio.sleep(_RETRY_S)
+        self._program.load(batch)
+        self._refresh_hosts()
+        for worker in self._workers.values():
+            worker.compare()
+        self.recorder.round(batch.revision, tuple(self.hosts))
+        for host in self.hosts.values():
+            self.recorder.host(host.id, settled=host.session is None)
+        self.loaded.set()
+        log.info("network loaded", revision=batch.revision, hosts=len(self.hosts))
+
+    async def round(self) -> None:
+        """Take what is new from the feed and hand each host its part."""
+        started = time.perf_counter()
+        batch = await asyncio.to_thread(self._inputs.changes, self._program.revision)
+        if batch is None:
+            await self._load()
+            return
+        if batch.revision == self._program.revision:
+            return
+        read = time.perf_counter()
+        transition = self._program.apply(batch)
+        planned = time.perf_counter()
+        self._refresh(batch, transition)
+        waiting = self._distribute(transition)
+        encoded = time.perf_counter()
+        self.recorder.round(transition.revision, waiting)
+        self.metrics.processed.set(transition.revision)
+        self.metrics.time(transition.revision, "feed", read - started)
+        self.metrics.time(transition.revision, "plan", planned - read)
+        self.metrics.time(transition.revision, "encode", encoded - planned)
+
+    def _distribute(self, transition: Transition) -> list[str]:
+        """Queue each connected host's part, encoded once; return the hosts that have one."""
+        self._encoder.new_round()
+        waiting: list[str] = []
+        for host_id, change in transition.hosts.items():
+            host, worker = self.hosts.get(host_id), self._workers.get(host_id)
+            if host is None or worker is None:
+                continue
+            try:
+                host.enqueue(self._encoder.work(change, transition.revision))
+            except EncodeError as error:
+                log.error("a flow cannot be written", host=host_id, error=str(error))
+                host.overflowed = True
+            if host.state == "in_sync":
+                host.state = "pending"
+            waiting.append(host_id)
+            worker.wake()
+        self._encoder.new_round()
+        return waiting
+
+    def _refresh(self, batch: ChangeBatch, transition: Transition) -> None:
+        for change in batch.changes:
+            if isinstance(change.resource, Host):
+                self._add_host(change.resource)
+        for host_id in transition.gone:
+            self._remove_host(host_id)
+
+    def _refresh_hosts(self) -> None:
+        present = {host.id: host for host in self._program.hosts()}
+        for host_id in set(self.hosts) - set(present):
+            self._remove_host(host_id)
+        for host in present.values():
+            self._add_host(host)
+
+    def _add_host(self, host: Host) -> None:
+        known = self.hosts.get(host.id)
+        if known is not None and known.dpid != host.dpid:
+            self._remove_host(host.id)
+            known = None
+        if known is None:
+            state = self.hosts[host.id] = self._by_dpid[host.dpid] = HostState(host.id, host.dpid)
+            self.recorder.host(state.id)
+
+    def _remove_host(self, host_id: str) -> None:
+        """Forget a host; its switch loses its connection and may not come back."""
+        host = self.hosts.pop(host_id, None)
+        if host is None:
+            return
+        self._by_dpid.pop(host.dpid, None)
+        if host.session is not None:
+            host.session.connection.drop("host deleted")
+
+    # --- audits ---------------------------------------------------------------------------------
+
+    async def audit(self, host_id: str | None = None) -> int:
+        """Audit one host, or all of them, now; return how many flows were found wrong."""
+        wrong = 0
+        for host in [self.hosts[host_id]] if host_id else list(self.hosts.values()):
+            found = await self._auditor.audit(host)
+            worker = self._workers.get(host.id)
+            if found and worker is not None:
+                worker.wake()
+            wrong += found
+        return wrong
+
+    async def run_audits(self) -> None:
+        """Audit every switch once per interval, one after the other, evenly spread."""
+        interval = self.settings.audit_interval_s
+        while interval > 0:
+            hosts = [host.id for host in self.hosts.values() if host.session is not None]
+            if not hosts:
+                await asyncio.sleep(interval)
+            for host_id in hosts:
+                await asyncio.sleep(interval / len(hosts))
+                if host_id in self.hosts:
+                    await self.audit(host_id)

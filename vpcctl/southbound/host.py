@@ -1,0 +1,138 @@
+"""One host: what is still to be sent to it, and how far it has come."""
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Literal
+
+from vpcctl.southbound.encoded import Work
+from vpcctl.southbound.session import Session
+from vpcctl.store.realisation import HostRealised
+
+State = Literal["in_sync", "pending", "degraded", "disconnected"]
+
+_MAX_QUEUE_BYTES = 4 * 1024 * 1024
+_MAX_QUEUE_WORKS = 4_096
+_BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+_STABLE_S = 20.0
+"""A connection that lasted this long starts the back-off over."""
+
+
+@dataclass(slots=True)
+class AuditMark:
+    """What was planned for a host while it was being audited.
+
+    Attributes:
+        cookies: cookies of the flows that were planned to change.
+        everything: too much was; the audit says nothing.
+    """
+
+    cookies: set[int] = field(default_factory=set)
+    everything: bool = False
+
+    def note(self, work: Work) -> None:
+        """Take note of *work*."""
+        change = work.change
+        if change is None:
+            return
+        self.cookies.update(change.departed)
+        for flows in (*change.removed, *change.written):
+            self.cookies.update(flow.cookie for flow in flows)
+        self.everything = self.everything or work.has_program
+
+
+class HostState:
+    """Everything that the engine keeps of one host; small, whatever the size of its program."""
+
+    __slots__ = (
+        *("id", "dpid", "session", "queue", "queued_bytes", "overflowed", "busy", "revision"),
+        *("error", "flows", "marks", "_failures", "_connected_at", "state", "problem"),
+    )
+
+    def __init__(self, host_id: str, dpid: int) -> None:
+        self.id = host_id
+        self.dpid = dpid
+        self.session: Session | None = None
+        self.queue: deque[Work] = deque()
+        self.queued_bytes = 0
+        self.overflowed = False
+        self.busy = False
+        self.revision = 0
+        self.error: str | None = None
+        self.problem: str | None = None
+        self.flows = 0
+        self.marks: list[AuditMark] = []
+        self.state: State = "disconnected"
+        self._failures = 0
+        self._connected_at = 0.0
+
+    # --- queue ----------------------------------------------------------------------------------
+
+    def enqueue(self, work: Work) -> None:
+        """Add work for a connected host; too much of it is replaced by one comparison later."""
+        for mark in self.marks:
+            mark.note(work)
+        self.queue.append(work)
+        self.queued_bytes += work.size
+        if self.queued_bytes > _MAX_QUEUE_BYTES or len(self.queue) > _MAX_QUEUE_WORKS:
+            self.forget()
+            self.overflowed = True
+
+    def take(self) -> list[Work]:
+        """Take everything that waits."""
+        works = list(self.queue)
+        self.forget()
+        return works
+
+    def forget(self) -> None:
+        """Drop what waits: a comparison will find it."""
+        self.queue.clear()
+        self.queued_bytes = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is waiting or under way."""
+        return not (self.busy or self.queue or self.overflowed)
+
+    # --- standing -------------------------------------------------------------------------------
+
+    def connected(self, session: Session) -> float:
+        """Note a connection and return how many seconds to hold back before working on it."""
+        self.session = session
+        self.state = "pending"
+        self.error = None
+        pause = _BACKOFF_S[min(self._failures, len(_BACKOFF_S) - 1)]
+        self._connected_at = time.monotonic()
+        return pause
+
+    def disconnected(self, reason: str) -> None:
+        """Note the loss of the connection."""
+        stable = time.monotonic() - self._connected_at > _STABLE_S
+        self._failures = 0 if stable else self._failures + 1
+        self.session = None
+        self.forget()
+        self.overflowed = self.busy = False
+        self.state = "disconnected"
+        self.error = self.problem or reason
+        self.problem = None
+
+    def acknowledge(self, revision: int) -> None:
+        """Note that the host has confirmed everything up to *revision*."""
+        self.revision = max(self.revision, revision)
+        if self.problem is None:
+            self.state = "in_sync" if not self.queue else "pending"
+            self.error = None
+        else:
+            self.state = "degraded"
+            self.error = self.problem
+
+    def degrade(self, problem: str | None) -> None:
+        """Note what keeps the host from being right, or that nothing does any more."""
+        self.problem = problem
+        if problem is not None:
+            self.state = "degraded"
+            self.error = problem
+
+    def realised(self) -> HostRealised:
+        """Return the host's standing for the record."""
+        return HostRealised(self.id, self.revision, self.state, self.error, self.flows)

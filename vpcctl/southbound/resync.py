@@ -1,0 +1,161 @@
+"""Read a switch's flows, compare them with what it should hold, and say what is wrong.
+
+Only flows with our cookie mark are read at all (the switch filters), so no other is ever touched.
+What the switch holds is read first and kept as bytes; the program is then compiled piece by piece
+and compared, so an empty switch takes in the first flows while the last are still being compiled.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from vpcctl.compile.transition import FlowTuple
+from vpcctl.flows.cookie import is_ours
+from vpcctl.flows.flow import Flow
+from vpcctl.flows.text import format_flow
+from vpcctl.pipeline.pieces import Piece
+from vpcctl.southbound.codec import messages as m
+from vpcctl.southbound.encoded import Encoder
+from vpcctl.southbound.program import Program
+
+_SLICE_S = 0.005
+"""How long comparing may hold the event loop at a time."""
+
+Actual = dict[bytes, bytes]
+"""A switch's flows: key and value of each, see ``StatsEntry``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One flow that is not as it should be.
+
+    Attributes:
+        kind: ``missing``, ``changed`` or ``alien`` (ours by its mark, but not wanted).
+        text: the flow in ``ovs-ofctl``'s form.
+        cookie: its cookie.
+    """
+
+    kind: str
+    text: str
+    cookie: int
+
+
+@dataclass(slots=True)
+class Comparison:
+    """What comparing found, as messages to send.
+
+    Attributes:
+        flows: how many flows the program has.
+        wrong: how many are missing or changed; with ``aliens``, how many messages were yielded.
+        aliens: how many are there and should not be.
+        drift: the first few of them.
+        sent: where the messages of each piece begin: transaction id and piece.
+        skipped: flows left out, because the switch has refused them.
+    """
+
+    flows: int = 0
+    wrong: int = 0
+    aliens: int = 0
+    drift: list[Drift] = field(default_factory=list)
+    sent: list[tuple[int, Piece]] = field(default_factory=list)
+    skipped: int = 0
+
+
+class Slicer:
+    """Gives the loop back to others every few milliseconds."""
+
+    def __init__(self) -> None:
+        self._since = time.perf_counter()
+
+    async def breathe(self) -> None:
+        """Let others run if we have run long enough."""
+        if time.perf_counter() - self._since > _SLICE_S:
+            await asyncio.sleep(0)
+            self._since = time.perf_counter()
+
+
+class Comparer:
+    """Compares one switch's flows with one host's program."""
+
+    def __init__(
+        self, program: Program, encoder: Encoder, *, skip: frozenset[bytes], keep: int = 0
+    ) -> None:
+        self._program = program
+        self._encoder = encoder
+        self._skip = skip
+        self._keep = keep
+        self.result = Comparison()
+
+    async def messages(self, host_id: str, actual: Actual) -> AsyncIterator[tuple[bytes, int]]:
+        """Yield (bytes, number of messages) that turn *actual*, which is used up, into the program.
+
+        Raises:
+            EncodeError: a flow is too long for one message.
+        """
+        slicer = Slicer()
+        for piece, flows in self._program.pieces(host_id):
+            self.result.flows += len(flows)
+            data, messages = self._piece(piece, flows, actual)
+            if messages:
+                yield data, messages
+            await slicer.breathe()
+        for key, value in actual.items():
+            entry = m.StatsEntry(key, value)
+            if not is_ours(m.cookie_of(entry)):
+                continue
+            self.result.aliens += 1
+            self._note("alien", entry, None)
+            yield m.delete_entry(entry, self._encoder.next_xid()), 1
+            await slicer.breathe()
+
+    def _piece(self, piece: Piece, flows: FlowTuple, actual: Actual) -> tuple[bytes, int]:
+        encoded = self._encoder.add(flows)
+        if not actual and not self._skip and not self._keep:
+            if encoded.messages:
+                self.result.sent.append((encoded.first_xid, piece))
+                self.result.wrong += encoded.messages
+            return encoded.data, encoded.messages
+        parts: list[bytes] = []
+        position, data = 0, encoded.data
+        for flow in flows:
+            length = data[position + 2] << 8 | data[position + 3]
+            message = data[position : position + length]
+            position += length
+            entry = m.entry_of(message)
+            found = actual.pop(entry.key, None)
+            if found == entry.value:
+                continue
+            if entry.key in self._skip:
+                self.result.skipped += 1
+                continue
+            self._note("missing" if found is None else "changed", entry, flow)
+            parts.append(message)
+        if parts:
+            self.result.sent.append((encoded.first_xid, piece))
+            self.result.wrong += len(parts)
+        return b"".join(parts), len(parts)
+
+    def _note(self, kind: str, entry: m.StatsEntry, flow: Flow | None) -> None:
+        if len(self.result.drift) < self._keep:
+            text = describe(entry) if flow is None else format_flow(flow)
+            self.result.drift.append(Drift(kind, text, m.cookie_of(entry)))
+
+    def flow_of(self, xid: int) -> Flow | None:
+        """Return the flow whose message had *xid*, if its piece is still what it was."""
+        for first, piece in reversed(self.result.sent):
+            if first <= xid:
+                flows = self._program.flows(piece)
+                return flows[xid - first] if xid - first < len(flows) else None
+        return None
+
+
+def describe(entry: m.StatsEntry) -> str:
+    """Return a listed flow as text, even when it holds what no flow of ours could hold."""
+    try:
+        return format_flow(m.decode_entry(entry))
+    except ValueError as error:
+        return (
+            f"cookie={m.cookie_of(entry):#x}, table={entry.key[0]}, "
+            f"priority={int.from_bytes(entry.key[1:3], 'big')}, undecoded ({error})"
+        )

@@ -1,0 +1,280 @@
+"""What the engine asks of one switch: a bundle with its barrier, or its flows; one at a time."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from vpcctl.southbound.codec import messages as m
+from vpcctl.southbound.transport.connection import Connection
+from vpcctl.southbound.transport.hub import ofproto_v1_4
+from vpcctl.southbound.transport.validate import Fault
+
+_MAX_REFUSALS = 16
+_REPLY_BIT = 1
+_BUNDLE_FAILED = 17
+_MSG_FAILED = 13
+
+
+class SwitchTimeout(Exception):
+    """The switch did not answer in time; its connection has been dropped."""
+
+
+class OpenFlowError(Exception):
+    """The switch answered a request with an error.
+
+    Attributes:
+        xid: transaction id of the message that it refuses.
+        kind: OFPET_… number.
+        code: number within the kind.
+    """
+
+    def __init__(self, xid: int, kind: int, code: int) -> None:
+        super().__init__(error_text(kind, code))
+        self.xid = xid
+        self.kind = kind
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One message of a bundle that the switch refuses."""
+
+    xid: int
+    error: str
+
+
+class BundleRefused(Exception):
+    """The switch refuses a bundle; nothing of it is in force.
+
+    Attributes:
+        refusals: messages that it named, at most a few.
+    """
+
+    def __init__(self, refusals: tuple[Refusal, ...], error: str) -> None:
+        super().__init__(refusals[0].error if refusals else error)
+        self.refusals = refusals
+
+
+def error_text(kind: int, code: int) -> str:
+    """Return an OpenFlow error as ``OFPET_…: OFP…_…``."""
+    kind_name = ofproto_v1_4.ofp_error_type_to_str(kind)
+    code_name = ofproto_v1_4.ofp_error_code_to_str(kind, code)
+    return f"{str(kind_name).partition('(')[0]}: {str(code_name).partition('(')[0]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long a switch may take, in seconds.
+
+    Attributes:
+        reply_s: for an answer to one small request.
+        per_flow_s: added for every message of a bundle.
+    """
+
+    reply_s: float = 10.0
+    per_flow_s: float = 0.001
+
+
+class Session:
+    """Requests to one switch over one connection."""
+
+    def __init__(self, connection: Connection, deadlines: Deadlines) -> None:
+        self.connection = connection
+        self._deadlines = deadlines
+        self._expected: dict[int, tuple[int, int, asyncio.Future[None]]] = {}
+        self._refusals: list[Refusal] = []
+        self._collect: tuple[int, Callable[[m.StatsEntry], None], asyncio.Future[None]] | None
+        self._collect = None
+        self._bundling = asyncio.Lock()
+        self._reading = asyncio.Lock()
+
+    # --- answers --------------------------------------------------------------------------------
+
+    def on_message(self, kind: int, xid: int, message: bytes) -> None:
+        """Take an answer.
+
+        Raises:
+            Fault: it answers nothing that we asked.
+        """
+        if kind == m.ERROR:
+            self._on_error(message)
+        elif kind == m.MULTIPART_REPLY:
+            self._on_stats(xid, message)
+        else:
+            detail = message[13] if kind == m.BUNDLE_CONTROL else 0
+            bundle = int.from_bytes(message[8:12], "big") if detail else m.BUNDLE_ID
+            expected = self._expected.pop(xid, None)
+            if expected is None or expected[:2] != (kind, detail) or bundle != m.BUNDLE_ID:
+                raise Fault(f"answer of type {kind} to a request that was not made")
+            if not expected[2].done():
+                expected[2].set_result(None)
+
+    def _on_error(self, message: bytes) -> None:
+        kind, code = int.from_bytes(message[8:10], "big"), int.from_bytes(message[10:12], "big")
+        xid = int.from_bytes(message[4:8], "big")
+        expected = self._expected.pop(xid, None)
+        error = OpenFlowError(xid, kind, code)
+        if expected is not None:
+            if not expected[2].done():
+                expected[2].set_exception(error)
+        elif self._collect is not None and self._collect[0] == xid:
+            if not self._collect[2].done():
+                self._collect[2].set_exception(error)
+        elif len(self._refusals) < _MAX_REFUSALS:
+            self._refusals.append(Refusal(xid, str(error)))
+
+    def _on_stats(self, xid: int, message: bytes) -> None:
+        if self._collect is None or self._collect[0] != xid or message[9] != m.MP_FLOW:
+            raise Fault("statistics that nobody asked for")
+        _, take, done = self._collect
+        for entry in m.stats_entries(message):
+            take(entry)
+        if not message[11] & _REPLY_BIT and not done.done():
+            done.set_result(None)
+
+    def _expect(self, kind: int, detail: int = 0) -> tuple[int, asyncio.Future[None]]:
+        xid = self.connection.datapath.next_xid()
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._expected[xid] = (kind, detail, future)
+        return xid, future
+
+    async def _answer(self, future: asyncio.Future[None], seconds: float, what: str) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await future
+        except TimeoutError:
+            self.connection.fault(f"no answer to {what} within {seconds:.0f} s")
+            raise SwitchTimeout(f"no answer to {what} within {seconds:.0f} s") from None
+
+    def close(self) -> None:
+        """Let everybody who waits know that the connection is gone."""
+        error = ConnectionResetError(self.connection.close_reason or "connection closed")
+        pending = [future for *_, future in self._expected.values()]
+        if self._collect is not None:
+            pending.append(self._collect[2])
+        for future in pending:
+            if not future.done():
+                future.set_exception(error)
+                future.exception()  # nobody may be waiting for it any more
+        self._expected.clear()
+
+    # --- requests -------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def bundle(self) -> AsyncIterator["Bundle"]:
+        """Open a bundle; it is committed and confirmed by a barrier when the block ends.
+
+        Raises:
+            BundleRefused: the switch refuses it; nothing of it is in force.
+            SwitchTimeout: no answer in time.
+            ConnectionError: the connection is gone.
+        """
+        async with self._bundling:
+            self._refusals.clear()
+            xid, opened = self._expect(m.BUNDLE_CONTROL, m.OPENED)
+            bundle = Bundle(self.connection, m.bundle_control(m.OPEN, xid))
+            try:
+                yield bundle
+                if bundle.messages:
+                    await self._finish(bundle, opened)
+            finally:
+                self._expected.pop(xid, None)
+                if bundle.messages and not opened.done():
+                    opened.cancel()
+
+    async def _finish(self, bundle: "Bundle", opened: asyncio.Future[None]) -> None:
+        """Close the bundle, so that errors of its parts are known; commit it or discard it."""
+        patience = self._deadlines.reply_s + bundle.messages * self._deadlines.per_flow_s
+        xid, closed = self._expect(m.BUNDLE_CONTROL, m.CLOSED)
+        bundle.put(m.bundle_control(m.CLOSE, xid))
+        await bundle.flush()
+        try:
+            await self._answer(closed, patience, "a bundle")
+            await self._answer(opened, patience, "a bundle")
+        except OpenFlowError as error:
+            await self._discard()
+            raise BundleRefused(tuple(self._refusals), str(error)) from None
+        if self._refusals:
+            await self._discard()
+            raise BundleRefused(tuple(self._refusals), "")
+        await self._commit(patience)
+
+    async def _commit(self, patience: float) -> None:
+        commit_xid, committed = self._expect(m.BUNDLE_CONTROL, m.COMMITTED)
+        barrier_xid, passed = self._expect(m.BARRIER_REPLY)
+        self.connection.write(m.bundle_control(m.COMMIT, commit_xid) + m.barrier(barrier_xid))
+        failed: OpenFlowError | None = None
+        try:
+            await self._answer(committed, patience, "a commit")
+        except OpenFlowError as error:
+            failed = error
+        await self._answer(passed, patience, "a barrier")
+        if failed is not None or self._refusals:
+            raise BundleRefused(tuple(self._refusals), str(failed))
+
+    async def _discard(self) -> None:
+        """Throw the bundle away, so that its id is free again; an error says that it is."""
+        xid, discarded = self._expect(m.BUNDLE_CONTROL, m.DISCARDED)
+        barrier_xid, passed = self._expect(m.BARRIER_REPLY)
+        self.connection.write(m.bundle_control(m.DISCARD, xid) + m.barrier(barrier_xid))
+        await self._answer(passed, self._deadlines.reply_s, "a barrier")
+        try:
+            await self._answer(discarded, self._deadlines.reply_s, "a discard")
+        except OpenFlowError:
+            return
+
+    async def flows(self, take: Callable[[m.StatsEntry], None], table: int = 0xFF) -> None:
+        """Hand every flow of ours in *table* (255: in all) to *take*.
+
+        Raises:
+            SwitchTimeout: no answer, or none for too long between two parts of it.
+            OpenFlowError: the switch refuses.
+            ConnectionError: the connection is gone.
+        """
+        async with self._reading:
+            xid = self.connection.datapath.next_xid()
+            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._collect = (xid, take, done)
+            try:
+                self.connection.write(m.flow_stats_request(xid, table))
+                patience = self._deadlines.reply_s * 6
+                await self._answer(done, patience, "a request for flows")
+            finally:
+                self._collect = None
+
+
+class Bundle:
+    """Messages on their way into one bundle."""
+
+    _CHUNK = 64 * 1024
+
+    def __init__(self, connection: Connection, opening: bytes) -> None:
+        self._connection = connection
+        self._parts: list[bytes] = [opening]
+        self._size = len(opening)
+        self.messages = 0
+
+    def put(self, data: bytes, messages: int = 0) -> None:
+        """Add bytes that hold this many messages; call ``flush`` when ``is_full``."""
+        self._parts.append(data)
+        self._size += len(data)
+        self.messages += messages
+
+    @property
+    def is_full(self) -> bool:
+        """Whether enough has gathered for one write."""
+        return self._size >= self._CHUNK
+
+    async def flush(self) -> None:
+        """Write what has gathered, and wait for room.
+
+        Raises:
+            ConnectionError: the connection is gone.
+        """
+        if self._parts:
+            data = b"".join(self._parts)
+            self._parts.clear()
+            self._size = 0
+            self._connection.write(data)
+        await self._connection.drained()

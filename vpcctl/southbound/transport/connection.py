@@ -1,0 +1,358 @@
+"""One switch's connection: bytes in the event loop, os-ken's ``Datapath`` to everybody else."""
+
+import asyncio
+import random
+import ssl
+import time
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+
+from vpcctl.southbound.codec import messages as m
+from vpcctl.southbound.transport import validate
+from vpcctl.southbound.transport.hub import (
+    app_manager,
+    controller,
+    handler,
+    ofp_event,
+    ofproto_parser,
+    ofproto_protocol,
+)
+
+log = structlog.get_logger(__name__)
+
+_HANDSHAKE_KINDS = frozenset({m.HELLO, m.ERROR, m.ECHO_REQUEST, m.ECHO_REPLY})
+_CONFIG_KINDS = (_HANDSHAKE_KINDS - {m.HELLO}) | {
+    m.FEATURES_REPLY,
+    m.MULTIPART_REPLY,
+    m.PORT_STATUS,
+}
+_MAIN_KINDS = (_CONFIG_KINDS - {m.FEATURES_REPLY}) | {m.BARRIER_REPLY, m.BUNDLE_CONTROL}
+_MAX_PORTS = 70_000
+_CONTROL_XID = 0x8000_0000
+"""Transaction ids from here on belong to the connection, those below to encoded flows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a peer may do.
+
+    Attributes:
+        handshake_s: seconds from accepting a connection to a known, accepted datapath.
+        echo_idle_s: silence after which we ask for an echo.
+        echo_dead_s: silence after which the connection is dropped.
+        stall_s: how long a peer may leave our bytes unread.
+        write_buffer: bytes that wait for a peer before we stop producing for it.
+        messages_per_s: sustained rate of messages from one peer.
+        message_burst: messages above that rate that a peer may send at once.
+        connections: open connections at most.
+        strangers: of these, connections that have not shown who they are yet.
+    """
+
+    handshake_s: float = 10.0
+    echo_idle_s: float = 5.0
+    echo_dead_s: float = 15.0
+    stall_s: float = 15.0
+    write_buffer: int = 128 * 1024
+    messages_per_s: float = 2_000.0
+    message_burst: float = 20_000.0
+    connections: int = 4_096
+    strangers: int = 512
+
+
+class MessageSink(Protocol):
+    """Who takes the messages that an accepted switch answers our requests with."""
+
+    def on_message(self, kind: int, xid: int, message: bytes) -> None:
+        """Take a validated message; raise ``validate.Fault`` when it answers nothing."""
+        ...
+
+
+class Owner(Protocol):
+    """Who keeps the connections."""
+
+    def on_open(self, connection: "Connection") -> bool:
+        """Count a new connection; False refuses it."""
+        ...
+
+    def on_close(self, connection: "Connection") -> None:
+        """Forget a connection."""
+        ...
+
+    def on_fault(self, connection: "Connection", fault: str) -> None:
+        """Note that a peer broke the protocol."""
+        ...
+
+
+class Datapath(controller.Datapath):  # type: ignore[misc]
+    """os-ken's datapath on our transport: same attributes and methods, no threads, no socket."""
+
+    def __init__(self, connection: "Connection", address: str) -> None:
+        ofproto_protocol.ProtocolDesc.__init__(self, version=m.VERSION)
+        self.connection = connection
+        self.address = address
+        self.is_active = True
+        self.xid: int = random.randint(_CONTROL_XID, 0xFFFF_0000)  # noqa: S311
+        self.id: int | None = None
+        self.ports: dict[int, Any] = {}
+        self.unreplied_echo_requests: list[int] = []
+        self.ofp_brick = app_manager.lookup_service_brick("ofp_event")
+        self.state: str | None = None
+
+    @property
+    def supported_ofp_version(self) -> set[int]:
+        """OpenFlow versions that we speak: the one that the codec writes."""
+        return {m.VERSION}
+
+    def set_xid(self, msg: Any) -> int:
+        """Give *msg* the next transaction id of this connection."""
+        msg.set_xid(self.next_xid())
+        return self.xid
+
+    def next_xid(self) -> int:
+        """Return the connection's next transaction id, in its own half of the range."""
+        self.xid = (self.xid + 1) & 0xFFFF_FFFF | _CONTROL_XID
+        return self.xid
+
+    def send(self, buf: bytes, close_socket: bool = False) -> bool:
+        """Queue bytes; os-ken's signature."""
+        return self.connection.send_from_anywhere(bytes(buf), close=close_socket)
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self.connection.drop("closed")
+
+
+class Connection(asyncio.Protocol):
+    """Bytes of one peer: framing, limits, validation, and dispatch to os-ken and to the engine."""
+
+    def __init__(self, owner: Owner, limits: Limits) -> None:
+        self._owner = owner
+        self.limits = limits
+        self._loop = asyncio.get_running_loop()
+        self._buffer = bytearray()
+        self._transport: asyncio.Transport | None = None
+        self._writable = asyncio.Event()
+        self._tokens = limits.message_burst
+        self._filled = time.monotonic()
+        self._counted = False
+        self.sink: MessageSink | None = None
+        self.peer = "?"
+        self.certificate_names: frozenset[str] | None = None
+        self.opened = self.last_heard = self.last_drained = time.monotonic()
+        self.echo_sent: float | None = None
+        self.close_reason: str | None = None
+        self.datapath: Datapath
+
+    # --- asyncio's side -----------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Say hello."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self.peer = _peer_name(transport)
+        self.certificate_names = _certificate_names(transport)
+        self._writable.set()
+        transport.set_write_buffer_limits(high=self.limits.write_buffer)
+        self.datapath = Datapath(self, self.peer)
+        self._counted = self._owner.on_open(self)
+        if not self._counted:
+            self.drop("too many connections")
+            return
+        self.datapath.set_state(handler.HANDSHAKE_DISPATCHER)
+        parser = self.datapath.ofproto_parser
+        bitmap = parser.OFPHelloElemVersionBitmap([m.VERSION])
+        self.datapath.send_msg(parser.OFPHello(self.datapath, [bitmap]))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell everybody who knew this datapath."""
+        self._transport = None
+        self._writable.set()
+        self.close_reason = self.close_reason or (str(exc) if exc else "closed by the switch")
+        self.datapath.is_active = False
+        self.datapath.set_state(handler.DEAD_DISPATCHER)
+        if self._counted:
+            self._owner.on_close(self)
+
+    def pause_writing(self) -> None:
+        """Stop producing: the peer is not reading."""
+        self._writable.clear()
+        self.last_drained = time.monotonic()
+
+    def resume_writing(self) -> None:
+        """Go on producing."""
+        self._writable.set()
+
+    def data_received(self, data: bytes) -> None:
+        """Cut the stream into messages and take each."""
+        self._buffer += data
+        try:
+            self._take_messages()
+        except validate.Fault as fault:
+            self.fault(str(fault))
+
+    def _take_messages(self) -> None:
+        buffer, position = self._buffer, 0
+        while len(buffer) - position >= 8 and self._transport is not None:
+            length = buffer[position + 2] << 8 | buffer[position + 3]
+            if length < 8:
+                raise validate.Fault(f"message of length {length}")
+            if len(buffer) - position < length:
+                break
+            message = bytes(buffer[position : position + length])
+            position += length
+            self._spend_token()
+            self._take(message)
+        del buffer[:position]
+
+    def _spend_token(self) -> None:
+        self._tokens -= 1
+        if self._tokens < 0:
+            now = time.monotonic()
+            gained = (now - self._filled) * self.limits.messages_per_s
+            self._tokens = min(self.limits.message_burst, self._tokens + gained)
+            self._filled = now
+            if self._tokens < 0:
+                raise validate.Fault("too many messages")
+
+    # --- messages -----------------------------------------------------------------------------
+
+    def _take(self, message: bytes) -> None:
+        kind, xid = message[1], int.from_bytes(message[4:8], "big")
+        state = self.datapath.state
+        if message[0] != m.VERSION and kind not in (m.HELLO, m.ERROR):
+            raise validate.Fault(f"message of OpenFlow version {message[0]:#x}")
+        fast = state == handler.MAIN_DISPATCHER and kind in _FAST
+        if not validate.check(message, deep=not fast):
+            return
+        if kind not in _KINDS.get(state or "", _HANDSHAKE_KINDS):
+            raise validate.Fault(f"message of type {kind} in state {state}")
+        self.last_heard = time.monotonic()
+        self.echo_sent = None
+        if kind == m.ECHO_REQUEST:
+            self.write(m.header(m.ECHO_REPLY, len(message), xid) + message[8:])
+        elif fast:
+            if self.sink is None:
+                raise validate.Fault(f"message of type {kind} before any request")
+            self.sink.on_message(kind, xid, message)
+        elif kind != m.ECHO_REPLY:
+            self._dispatch(message, kind, xid)
+
+    def _dispatch(self, message: bytes, kind: int, xid: int) -> None:
+        """Let os-ken parse the message; its handlers and observers get it as an event."""
+        if self.sink is not None and kind == m.ERROR:
+            self.sink.on_message(kind, xid, message)
+        version = message[0] if message[0] in (1, 3, 4, 5, 6) else m.VERSION
+        parsed = ofproto_parser.msg(self.datapath, version, kind, len(message), xid, message)
+        if parsed is None:
+            raise validate.Fault(f"message of type {kind} that cannot be parsed")
+        brick, state = self.datapath.ofp_brick, self.datapath.state
+        event = ofp_event.ofp_msg_to_ev(parsed)
+        for handle in list(brick.get_handlers(event, state)):
+            handle(event)
+        brick.send_event_to_observers(event, state)
+        if len(self.datapath.ports) > _MAX_PORTS:
+            raise validate.Fault("too many ports")
+
+    # --- writing ------------------------------------------------------------------------------
+
+    @property
+    def is_open(self) -> bool:
+        """Whether bytes can still be written."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether the peer has left our bytes unread for longer than it may."""
+        waited = time.monotonic() - self.last_drained
+        return not self._writable.is_set() and waited > self.limits.stall_s
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes; whoever writes much awaits ``drained`` in between.
+
+        A peer that makes us queue without reading (echo requests) is dropped.
+        """
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self._transport.get_write_buffer_size() > 64 * self.limits.write_buffer:
+            self.fault("does not read what it asks for")
+            return
+        self._transport.write(data)
+
+    async def drained(self) -> None:
+        """Return once the peer has room for more.
+
+        Raises:
+            ConnectionError: the connection is gone.
+        """
+        await self._writable.wait()
+        if self._transport is None:
+            raise ConnectionResetError(self.close_reason or "closed")
+
+    def send_from_anywhere(self, data: bytes, *, close: bool) -> bool:
+        """Queue bytes from any thread; tell whether there was still a connection."""
+        if not self.is_open:
+            return False
+
+        def send() -> None:
+            self.write(data)
+            if close and self._transport is not None:
+                self.close_reason = self.close_reason or "handshake failed"
+                self._transport.close()
+
+        try:
+            inside = asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            inside = False
+        if inside:
+            send()
+        else:
+            self._loop.call_soon_threadsafe(send)
+        return True
+
+    def fault(self, what: str) -> None:
+        """Drop a peer that broke the protocol, and say so once."""
+        if self.close_reason is None:
+            log.warning("connection dropped", peer=self.peer, fault=what)
+            self._owner.on_fault(self, what)
+        self.drop(what)
+
+    def drop(self, reason: str) -> None:
+        """Close at once, unwritten bytes included."""
+        self.close_reason = self.close_reason or reason
+        self._buffer.clear()
+        if self._transport is not None:
+            self._transport.abort()
+
+
+_FAST = frozenset({m.MULTIPART_REPLY, m.BARRIER_REPLY, m.BUNDLE_CONTROL})
+"""Answers to the engine's own requests: taken as bytes, os-ken's parser is far too slow."""
+
+_KINDS: dict[str, frozenset[int]] = {
+    handler.HANDSHAKE_DISPATCHER: _HANDSHAKE_KINDS,
+    handler.CONFIG_DISPATCHER: frozenset(_CONFIG_KINDS),
+    handler.MAIN_DISPATCHER: frozenset(_MAIN_KINDS),
+}
+
+
+def _peer_name(transport: asyncio.Transport) -> str:
+    peer = transport.get_extra_info("peername")
+    if isinstance(peer, tuple):
+        return f"{peer[0]}:{peer[1]}"
+    return "unix"
+
+
+def _certificate_names(transport: asyncio.Transport) -> frozenset[str] | None:
+    """Return the names in the peer's verified certificate; None on a connection without TLS."""
+    tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+    if tls is None:
+        return None
+    certificate: dict[str, Any] = dict(tls.getpeercert() or {})
+    subject = {
+        value
+        for group in certificate.get("subject", ())
+        for name, value in group
+        if name == "commonName"
+    }
+    return frozenset(subject | {value for _, value in certificate.get("subjectAltName", ())})

@@ -1,0 +1,192 @@
+"""Length checks in front of os-ken's parser.
+
+os-ken trusts the lengths inside a message: a hello element or an instruction of length 0 makes it
+loop for ever. Everything that a peer sends goes through ``check`` first; what it lets through has
+only lengths that move a parser forward and stay within the message.
+"""
+
+import struct
+from collections.abc import Callable, Iterator
+
+from vpcctl.southbound.codec import messages as m
+
+MAX_HELLO = 1024
+MAX_ECHO = 4096
+_PORT_FIXED = 40
+_FLOW_FIXED = 48
+_APPLY_ACTIONS, _WRITE_ACTIONS = 4, 3
+_ACTION_INSTRUCTIONS = (_APPLY_ACTIONS, _WRITE_ACTIONS)
+
+_LEGAL_BUT_UNWANTED = frozenset({10, m.FLOW_REMOVED, 30, 31, 32})
+"""Packet-in, flow-removed, role-status, table-status, request-forward: asynchronous, ignored."""
+
+
+class Fault(Exception):
+    """A peer broke the protocol; its connection goes."""
+
+
+def check(message: bytes, *, deep: bool = True) -> bool:
+    """Check one whole *message* and tell whether anybody wants it.
+
+    Args:
+        message: header and body, of exactly the length that the header says.
+        deep: also check what is inside flow-stats entries, which only os-ken's parser needs.
+
+    Raises:
+        Fault: the message is malformed or of a type that no switch may send us.
+    """
+    kind = message[1]
+    if kind in _LEGAL_BUT_UNWANTED:
+        return False
+    checker = _CHECKERS.get(kind)
+    if checker is None:
+        raise Fault(f"message of unexpected type {kind}")
+    checker(message, deep)
+    return True
+
+
+def _exactly(length: int) -> Callable[[bytes, bool], None]:
+    def checker(message: bytes, _deep: bool) -> None:
+        if len(message) != length:
+            raise Fault(f"message of type {message[1]} has {len(message)} bytes, not {length}")
+
+    return checker
+
+
+def _hello(message: bytes, _deep: bool) -> None:
+    if len(message) > MAX_HELLO:
+        raise Fault("hello too long")
+    for kind, start, end in _records(message, 8, len(message), smallest=4, what="hello element"):
+        if (end - start) % 8:  # os-ken would take the padding for a next element, of length 0
+            raise Fault(f"hello element of length {end - start}")
+        if kind == 1 and end - start < 8:
+            raise Fault("malformed version bitmap in hello")
+
+
+def _error(message: bytes, _deep: bool) -> None:
+    if len(message) < 12 or (message[8:10] == b"\xff\xff" and len(message) < 16):
+        raise Fault("truncated error message")
+
+
+def _echo(message: bytes, _deep: bool) -> None:
+    if len(message) > MAX_ECHO:
+        raise Fault("echo too long")
+
+
+def _port_status(message: bytes, _deep: bool) -> None:
+    if len(message) < 16 + _PORT_FIXED:
+        raise Fault("truncated port status")
+    _port(message, 16, len(message))
+
+
+def _port(message: bytes, start: int, limit: int) -> int:
+    """Check one port description at *start* and return where it ends."""
+    if start + _PORT_FIXED > limit:
+        raise Fault("truncated port description")
+    length = int.from_bytes(message[start + 4 : start + 6], "big")
+    end = start + length
+    if length < _PORT_FIXED or end > limit:
+        raise Fault(f"port description of length {length}")
+    for _kind, first, last in _records(
+        message, start + _PORT_FIXED, end, smallest=4, what="port property"
+    ):
+        if _kind in (0, 1) and last - first < (32 if _kind == 0 else 40):
+            raise Fault("truncated port property")
+    return end
+
+
+def _records(
+    data: bytes, start: int, end: int, *, smallest: int, what: str
+) -> Iterator[tuple[int, int, int]]:
+    """Yield (type, start, end) of type-length records padded to 8 bytes."""
+    while start < end:
+        if start + 4 > end:
+            raise Fault(f"truncated {what}")
+        kind, length = struct.unpack_from("!HH", data, start)
+        if length < smallest or start + length > end:
+            raise Fault(f"{what} of length {length}")
+        yield kind, start, start + length
+        start += (length + 7) & ~7
+
+
+def _multipart(message: bytes, deep: bool) -> None:
+    if len(message) < 16:
+        raise Fault("truncated multipart reply")
+    kind = int.from_bytes(message[8:10], "big")
+    if kind == m.MP_FLOW:
+        _flow_stats(message, deep)
+    elif kind == m.MP_PORT_DESC:
+        position = 16
+        while position < len(message):
+            position = _port(message, position, len(message))
+    else:
+        raise Fault(f"multipart reply of type {kind} that nobody asked for")
+
+
+def _flow_stats(message: bytes, deep: bool) -> None:
+    position, limit = 16, len(message)
+    while position < limit:
+        if position + _FLOW_FIXED + 8 > limit:
+            raise Fault("truncated flow statistics")
+        length = int.from_bytes(message[position : position + 2], "big")
+        end = position + length
+        if length < _FLOW_FIXED + 8 or length % 8 or end > limit:
+            raise Fault(f"flow statistics of length {length}")
+        match = position + _FLOW_FIXED
+        kind, match_length = struct.unpack_from("!HH", message, match)
+        after = match + ((match_length + 7) & ~7)
+        if kind != 1 or match_length < 4 or after > end:
+            raise Fault(f"match of length {match_length} in flow statistics")
+        if deep:
+            _oxm(message, match + 4, match + match_length)
+            _instructions(message, after, end)
+        position = end
+
+
+def _oxm(message: bytes, start: int, end: int) -> None:
+    while start < end:
+        if start + 4 > end:
+            raise Fault("truncated match field")
+        start += 4 + message[start + 3]
+        if start > end:
+            raise Fault("match field longer than its match")
+
+
+def _instructions(message: bytes, start: int, end: int) -> None:
+    for kind, first, last in _records(message, start, end, smallest=8, what="instruction"):
+        if (last - first) % 8:
+            raise Fault(f"instruction of length {last - first}")
+        if kind in _ACTION_INSTRUCTIONS:
+            _actions(message, first + 8, last)
+
+
+def _actions(message: bytes, start: int, end: int) -> None:
+    for kind, first, last in _records(message, start, end, smallest=8, what="action"):
+        length = last - first
+        if length % 8:
+            raise Fault(f"action of length {length}")
+        if kind in (0, 0xFFFF) and length < 16:
+            raise Fault("truncated action")
+        if kind == 25:
+            _oxm(message, first + 4, min(last, first + 8 + message[first + 7]))
+            if first + 8 + message[first + 7] > last:
+                raise Fault("field longer than its set-field action")
+
+
+def _bundle_control(message: bytes, _deep: bool) -> None:
+    _exactly(16)(message, False)
+    if message[13] not in (m.OPENED, m.CLOSED, m.COMMITTED, m.DISCARDED) or message[12]:
+        raise Fault("bundle control that is not a reply")
+
+
+_CHECKERS: dict[int, Callable[[bytes, bool], None]] = {
+    m.HELLO: _hello,
+    m.ERROR: _error,
+    m.ECHO_REQUEST: _echo,
+    m.ECHO_REPLY: _echo,
+    m.FEATURES_REPLY: _exactly(32),
+    m.PORT_STATUS: _port_status,
+    m.MULTIPART_REPLY: _multipart,
+    m.BARRIER_REPLY: _exactly(8),
+    m.BUNDLE_CONTROL: _bundle_control,
+}

@@ -1,0 +1,287 @@
+"""Brings one connected host to where it should be and keeps it there; one task per connection."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import structlog
+
+from vpcctl.compile.transition import FlowTuple
+from vpcctl.flows.flow import Flow
+from vpcctl.flows.text import format_flow
+from vpcctl.southbound.codec import messages as m
+from vpcctl.southbound.encoded import Encoded, Encoder, Work
+from vpcctl.southbound.host import HostState
+from vpcctl.southbound.metrics import Metrics
+from vpcctl.southbound.program import Program
+from vpcctl.southbound.recorder import Recorder
+from vpcctl.southbound.resync import Actual, Comparer, Slicer
+from vpcctl.southbound.session import (
+    BundleRefused,
+    OpenFlowError,
+    Session,
+    SwitchTimeout,
+)
+
+log = structlog.get_logger(__name__)
+
+_FIRST_BUNDLE = 64
+"""Flows of an arriving VPC that go ahead of the rest, so that the arriving port works at once."""
+_NEXT_BUNDLES = 4_096
+_MAX_REFUSED = 16
+_RETRY_S = (1.0, 2.0, 5.0, 15.0, 60.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What all workers share.
+
+    Attributes:
+        comparing: how many switches may be compared at the same time.
+    """
+
+    program: Program
+    encoder: Encoder
+    recorder: Recorder
+    metrics: Metrics
+    comparing: asyncio.Semaphore
+
+
+class Worker:
+    """Serves one host over one connection."""
+
+    def __init__(self, host: HostState, session: Session, tools: Tools) -> None:
+        self._host = host
+        self._session = session
+        self._tools = tools
+        self._wake = asyncio.Event()
+        self._refused: dict[bytes, str] = {}
+        self._retries = 0
+        self._retry: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._must_compare = True
+
+    def start(self, pause: float) -> None:
+        """Begin, after *pause* seconds."""
+        self._task = asyncio.create_task(self._run(pause))
+
+    def stop(self) -> None:
+        """End; the connection is gone or about to go."""
+        if self._task is not None:
+            self._task.cancel()
+        if self._retry is not None:
+            self._retry.cancel()
+
+    def wake(self) -> None:
+        """Look at the queue."""
+        self._wake.set()
+
+    def compare(self) -> None:
+        """Compare the whole switch, and forget what it refused before."""
+        self._refused.clear()
+        self._must_compare = True
+        self._wake.set()
+
+    async def _run(self, pause: float) -> None:
+        try:
+            await asyncio.sleep(pause)
+            await self._serve()
+        except SwitchTimeout as error:
+            self._fail(str(error))
+        except ConnectionError:
+            return
+        except OpenFlowError as error:
+            self._fail(f"the switch refuses a request: {error}")
+        except Exception as error:
+            log.exception("host worker failed", host=self._host.id)
+            self._fail(f"internal error: {error}")
+        self._session.connection.drop(self._host.problem or "given up")
+
+    def _fail(self, problem: str) -> None:
+        self._host.degrade(problem)
+        self._tools.recorder.event("host", self._host.id, problem)
+        self._tools.recorder.host(self._host.id)
+
+    async def _serve(self) -> None:
+        host = self._host
+        while True:
+            if self._must_compare or host.overflowed:
+                await self._resync()
+            while host.queue and not self._must_compare:
+                await self._send_queue()
+            if not (self._must_compare or host.overflowed):
+                await self._wake.wait()
+                self._wake.clear()
+
+    # --- changes --------------------------------------------------------------------------------
+
+    async def _send_queue(self) -> None:
+        host = self._host
+        host.busy = True
+        works = host.take()
+        try:
+            for batch in _batches(works):
+                await self._send(batch)
+        except BundleRefused:
+            self._must_compare = True
+            return
+        finally:
+            host.busy = False
+        host.flows += sum(work.added for work in works)
+        self._acknowledge(works[-1].revision)
+
+    async def _send(self, works: list[Work]) -> None:
+        """Send what works have in common order as one bundle; the last may have a program."""
+        parts = [part for work in works for part in work.parts]
+        rest = works[-1].rest if works[-1].has_program else iter(())
+        started = time.perf_counter()
+        chunk: list[Encoded] = []
+        size = _FIRST_BUNDLE
+        slicer = Slicer()
+        while True:
+            chunk = self._chunk(rest, size)
+            await self._bundle([*parts, *chunk], works[-1].revision, started)
+            if not chunk:
+                return
+            self._host.flows += sum(part.messages for part in chunk)
+            parts, size = [], _NEXT_BUNDLES
+            await slicer.breathe()
+
+    def _chunk(self, rest: Iterator[FlowTuple], size: int) -> list[Encoded]:
+        chunk: list[Encoded] = []
+        count = 0
+        for flows in rest:
+            chunk.append(self._tools.encoder.add(flows))
+            count += len(flows)
+            if count >= size:
+                break
+        return chunk
+
+    async def _bundle(self, parts: list[Encoded], revision: int, started: float) -> None:
+        if not parts:
+            return
+        metrics, messages = self._tools.metrics, sum(part.messages for part in parts)
+        try:
+            async with self._session.bundle() as bundle:
+                for part in parts:
+                    bundle.put(part.data, part.messages)
+                    if bundle.is_full:
+                        await bundle.flush()
+                sent = time.perf_counter()
+        except BundleRefused as refused:
+            self._refusal(refused, parts)
+            raise
+        metrics.bundles.labels("confirmed").inc()
+        metrics.flow_mods.inc(messages)
+        metrics.time(revision, "send", sent - started, self._host.id)
+        metrics.time(revision, "confirm", time.perf_counter() - sent, self._host.id)
+
+    def _acknowledge(self, revision: int) -> None:
+        self._host.acknowledge(revision)
+        self._tools.recorder.host(self._host.id, settled=not self._host.queue)
+
+    # --- refusals -------------------------------------------------------------------------------
+
+    def _refusal(self, refused: BundleRefused, parts: list[Encoded]) -> None:
+        """Note which flows a switch refuses; the next comparison leaves these out."""
+        named: list[tuple[Flow, str]] = []
+        for refusal in refused.refusals:
+            flow = next((f for part in parts if (f := part.flow_of(refusal.xid))), None)
+            if flow is not None:
+                named.append((flow, refusal.error))
+        self._note_refused(named, refused)
+
+    def _note_refused(self, named: list[tuple[Flow, str]], refused: BundleRefused) -> None:
+        self._tools.metrics.bundles.labels("refused").inc()
+        for flow, error in named:
+            entry = m.entry_of(self._tools.encoder.one(flow))
+            if entry.key not in self._refused:
+                detail = f"the switch refuses a flow: {error}: {format_flow(flow)}"
+                self._refused[entry.key] = detail
+                self._tools.recorder.event("host", self._host.id, detail)
+                log.warning("flow refused", host=self._host.id, error=error)
+        if not named:
+            problem = f"the switch refuses a bundle: {refused}"
+            self._tools.recorder.event("host", self._host.id, problem)
+        else:
+            problem = next(iter(self._refused.values()))
+        self._host.degrade(problem)
+        self._tools.recorder.host(self._host.id)
+
+    def _retry_later(self) -> None:
+        """Try again with everything, later and later as long as it fails."""
+        delay = _RETRY_S[min(self._retries, len(_RETRY_S) - 1)]
+        self._retries += 1
+        if self._retry is not None:
+            self._retry.cancel()
+        self._retry = asyncio.get_running_loop().call_later(delay, self.compare)
+
+    # --- comparing ------------------------------------------------------------------------------
+
+    async def _resync(self) -> None:
+        """Put the whole switch right; flows that it refuses are left out and tried again later."""
+        host = self._host
+        host.busy, host.overflowed, self._must_compare = True, False, False
+        host.forget()
+        revision = self._tools.program.revision
+        try:
+            async with self._tools.comparing:
+                host.forget()
+                revision = self._tools.program.revision
+                skip = frozenset(self._refused)
+                comparer = Comparer(self._tools.program, self._tools.encoder, skip=skip)
+                await self._compare(comparer)
+        except BundleRefused as refused:
+            found = ((comparer.flow_of(one.xid), one.error) for one in refused.refusals)
+            named = [(flow, error) for flow, error in found if flow is not None]
+            self._note_refused(named, refused)
+            if named and len(self._refused) < _MAX_REFUSED:
+                self._must_compare = True
+            else:
+                self._retry_later()
+            return
+        finally:
+            host.busy = False
+        host.flows = comparer.result.flows - comparer.result.skipped
+        if comparer.result.skipped:
+            self._retry_later()
+        else:
+            self._retries = 0
+            self._refused.clear()
+            host.degrade(None)
+        self._acknowledge(revision)
+
+    async def _compare(self, comparer: Comparer) -> None:
+        actual: Actual = {}
+        await self._session.flows(lambda entry: actual.__setitem__(*entry))
+        started = time.perf_counter()
+        async with self._session.bundle() as bundle:
+            async for data, messages in comparer.messages(self._host.id, actual):
+                bundle.put(data, messages)
+                if bundle.is_full:
+                    await bundle.flush()
+        result, metrics = comparer.result, self._tools.metrics
+        metrics.resyncs.labels("connect").inc()
+        metrics.flow_mods.inc(result.wrong + result.aliens)
+        seconds = round(time.perf_counter() - started, 4)
+        log.info(
+            "host compared",
+            host=self._host.id,
+            flows=result.flows,
+            written=result.wrong,
+            deleted=result.aliens,
+            seconds=seconds,
+        )
+
+
+def _batches(works: list[Work]) -> Iterator[list[Work]]:
+    """Yield runs of works that go into one bundle: each ends after one that has a program."""
+    batch: list[Work] = []
+    for work in works:
+        batch.append(work)
+        if work.has_program:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

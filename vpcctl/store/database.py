@@ -1,0 +1,198 @@
+"""The database: how it is opened, brought up to date, and how transactions run and are retried."""
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import (
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from vpcctl.model.problems import Conflict, Unavailable
+from vpcctl.store import schema
+
+T = TypeVar("T")
+
+ATTEMPTS = 8
+BUSY_TIMEOUT_MS = 5_000
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.002, 0.1
+_RETRY_SQLSTATES = {"40001", "40P01", "55P03"}
+_WRITE = "vpcctl_write"
+
+
+def parse_url(url: str) -> URL:
+    """Return *url* with the driver that is used for it.
+
+    Raises:
+        ValueError: it is neither a file of SQLite nor PostgreSQL.
+    """
+    parsed = make_url(url)
+    backend = parsed.get_backend_name()
+    if backend in ("postgresql", "postgres"):
+        return parsed.set(drivername="postgresql+psycopg")
+    if backend == "sqlite" and parsed.database not in (None, "", ":memory:"):
+        return parsed.set(drivername="sqlite+pysqlite")
+    raise ValueError("expected sqlite:///<path> or postgresql://<user>@<host>/<database>")
+
+
+class Database:
+    """One database, used by any number of threads.
+
+    Writers of this process to SQLite queue on a lock of their own: SQLite's busy handler polls
+    and is unfair, so it is left to contention between processes.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.dialect = engine.dialect.name
+        if self.dialect == "sqlite":
+            _configure_sqlite(engine)
+            self._reader = engine
+            self._writer = engine.execution_options(**{_WRITE: True})
+            self._turn: AbstractContextManager[Any] = threading.Lock()
+        else:
+            self._reader = engine.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+            self._writer = engine.execution_options(isolation_level="READ COMMITTED")
+            self._turn = nullcontext()
+
+    @classmethod
+    def open(cls, url: str) -> "Database":
+        """Open the database at *url*; a SQLite file is made, readable by its owner alone.
+
+        Raises:
+            ValueError: the URL is of another kind.
+        """
+        parsed = parse_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            _prepare_file(Path(parsed.database or ""))
+            arguments: dict[str, Any] = {"check_same_thread": False, "isolation_level": None}
+            arguments["timeout"] = BUSY_TIMEOUT_MS / 1000
+        else:
+            arguments = {"application_name": "vpcctl", "connect_timeout": 10}
+        engine = create_engine(
+            parsed, connect_args=arguments, pool_size=10, max_overflow=30, pool_timeout=30
+        )
+        return cls(engine)
+
+    @property
+    def url(self) -> URL:
+        """Where it is."""
+        return self.engine.url
+
+    def upgrade(self) -> None:
+        """Bring the schema to the newest version; harmless when it is there already."""
+        with self._turn, self._writer.connect() as connection, connection.begin():
+            schema.upgrade(connection)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Run *work* in a read transaction that sees one moment of the database.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        return self._run(self._reader, work, nullcontext())
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """Run *work* in a transaction that is done as a whole or not at all.
+
+        It may run several times: after a deadlock or serialisation failure it starts over.
+
+        Raises:
+            Unavailable: the database does not answer, is full, or stayed locked.
+            Conflict: a constraint forbids it.
+        """
+        return self._run(self._writer, work, self._turn)
+
+    def _run(
+        self, engine: Engine, work: Callable[[Connection], T], turn: AbstractContextManager[Any]
+    ) -> T:
+        for attempt in range(1, ATTEMPTS + 1):
+            committing = False
+            try:
+                with turn, engine.connect() as connection, connection.begin() as transaction:
+                    result = work(connection)
+                    committing = True
+                    transaction.commit()
+                    return result
+            except PoolTimeout as error:
+                raise Unavailable("All database connections are in use; try again.") from error
+            except DBAPIError as error:
+                if attempt == ATTEMPTS or not _may_retry(error, attempt, committing=committing):
+                    raise _problem(error) from error
+            time.sleep(_pause(attempt))
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _pause(attempt: int) -> float:
+    longest = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**attempt)
+    return random.uniform(longest / 2, longest)  # noqa: S311 - jitter, not a secret
+
+
+def _may_retry(error: DBAPIError, attempt: int, *, committing: bool) -> bool:
+    if error.connection_invalidated:
+        # A commit whose answer was lost may have happened: only the caller can tell.
+        return not committing
+    if isinstance(error, IntegrityError):
+        # Writers are ordered, so only random values (ids, MACs) can collide: once more.
+        return attempt <= 2
+    if getattr(error.orig, "sqlstate", None) in _RETRY_SQLSTATES:
+        return True
+    text = str(error.orig)
+    return attempt <= 2 and ("database is locked" in text or "database table is locked" in text)
+
+
+def _problem(error: DBAPIError) -> Exception:
+    if isinstance(error, IntegrityError):
+        return Conflict("Something else with the same unique value came first; try again.")
+    if isinstance(error, OperationalError | InterfaceError | InternalError):
+        return Unavailable("The database does not take the request now; nothing was changed.")
+    return error
+
+
+def _prepare_file(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        if os.fstat(descriptor).st_mode & 0o077:
+            os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
+
+
+def _configure_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: Any, _record: object) -> None:
+        # FULL: an acknowledged write outlives a power cut, so no revision is ever made twice.
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "temp_store=MEMORY",
+            "cache_size=-32768",
+        ):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get(_WRITE, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    # Kept by the engine's event registry as long as the engine lives.
+    _ = on_connect, on_begin

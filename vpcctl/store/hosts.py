@@ -1,0 +1,170 @@
+"""Hosts, their liveness and the revision of their state, in the database."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import ip_address
+from typing import Any, cast
+
+from sqlalchemy import Connection, bindparam, case, func, insert, select, update
+
+from vpcctl.store.rows import Repository, chunks
+from vpcctl.store.tables import HostRow, LivenessRow, PortRow
+
+HOSTS = Repository(
+    HostRow,
+    "key",
+    {
+        "name": lambda value: HostRow.name == value,
+        "availability_zone": lambda value: HostRow.availability_zone == value,
+        "vtep_address": lambda value: HostRow.vtep == str(ip_address(value)),
+    },
+)
+
+_VTEP_OWNER = select(HostRow.id, HostRow.name).where(
+    HostRow.vtep == bindparam("vtep_"), HostRow.id != bindparam("but")
+)
+_REPORTED = select(
+    LivenessRow.boot, LivenessRow.sequence, HostRow.digest, HostRow.state_revision
+).join(HostRow, HostRow.id == LivenessRow.host_id)
+_REPORTED_OF = _REPORTED.where(LivenessRow.host_id == bindparam("host_id_"))
+_STATE_REVISION = select(HostRow.state_revision).where(HostRow.id == bindparam("host_id_"))
+_LIVENESS_OF = select(LivenessRow.__table__).where(
+    LivenessRow.host_id.in_(bindparam("ids", expanding=True))
+)
+_NOTE = (
+    update(LivenessRow)
+    .where(
+        LivenessRow.host_id == bindparam("host_id_"),
+        (LivenessRow.boot < bindparam("boot_"))
+        | ((LivenessRow.boot == bindparam("boot_")) & (LivenessRow.sequence < bindparam("seq_"))),
+    )
+    .values(boot=bindparam("boot_"), sequence=bindparam("seq_"), last_report_at=bindparam("at_"))
+)
+_MTU = select(func.min(HostRow.inner_mtu))
+_PEERS = select(HostRow.id, HostRow.vtep).where(HostRow.vtep.is_not(None)).order_by(HostRow.id)
+
+
+class Reported:
+    """What is stored of a host's newest report."""
+
+    __slots__ = ("digest", "position", "state_revision")
+
+    def __init__(self, boot: int, sequence: int, digest: str | None, state_revision: int) -> None:
+        self.position = (boot, sequence)
+        self.digest = digest
+        self.state_revision = state_revision
+
+
+def add_liveness(connection: Connection, host_id: str) -> None:
+    """Begin to keep the liveness of a new host."""
+    values = {"host_id": host_id, "boot": 0, "sequence": 0, "announced": "never"}
+    connection.execute(insert(LivenessRow), values)
+
+
+def reported(connection: Connection, host_id: str) -> Reported | None:
+    """Return what is stored of the host's newest report; None when there is no such host."""
+    row = connection.execute(_REPORTED_OF, {"host_id_": host_id}).one_or_none()
+    return None if row is None else Reported(*row)
+
+
+def note_reports(
+    connection: Connection, reports: Sequence[tuple[str, tuple[int, int], datetime]]
+) -> None:
+    """Store (host id, (boot, sequence), time) where newer than what is stored."""
+    rows = [
+        {"host_id_": host_id, "boot_": boot, "seq_": sequence, "at_": at}
+        for host_id, (boot, sequence), at in reports
+    ]
+    if rows:
+        connection.execute(_NOTE, rows)
+
+
+def liveness_of(connection: Connection, host_ids: Sequence[str]) -> dict[str, LivenessRow]:
+    """Return the liveness rows of these hosts."""
+    found: dict[str, LivenessRow] = {}
+    for part in chunks(host_ids):
+        for row in connection.execute(_LIVENESS_OF, {"ids": part}):
+            found[row.host_id] = cast(LivenessRow, row)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Who is to be announced as what, by the time of its last report.
+
+    Attributes:
+        up_from: reported since: up.
+        late_before: reported last before: late.
+        down_before: reported last before: down.
+    """
+
+    up_from: datetime
+    late_before: datetime
+    down_before: datetime
+
+
+def stale_announcements(connection: Connection, when: Thresholds) -> list[tuple[str, str, str]]:
+    """Return (host id, name, liveness now) where that is not what was announced last."""
+    at, told = LivenessRow.last_report_at, LivenessRow.announced
+    now = case(
+        ((at < when.down_before) & (told != "down"), "down"),
+        ((at >= when.down_before) & (at < when.late_before) & told.in_(("up", "never")), "late"),
+        ((at >= when.up_from) & (told != "up"), "up"),
+    )
+    statement = (
+        select(LivenessRow.host_id, HostRow.name, now)
+        .join(HostRow, HostRow.id == LivenessRow.host_id)
+        .where(now.is_not(None))
+        .order_by(LivenessRow.host_id)
+    )
+    return [(id, name, liveness) for id, name, liveness in connection.execute(statement)]
+
+
+def announce(connection: Connection, host_id: str, liveness: str) -> None:
+    """Remember which liveness was announced last."""
+    statement = update(LivenessRow).where(LivenessRow.host_id == host_id)
+    connection.execute(statement.values(announced=liveness))
+
+
+def vtep_owner(connection: Connection, vtep: str, but: str) -> Any | None:
+    """Return id and name of another host that has *vtep*, or None."""
+    return connection.execute(_VTEP_OWNER, {"vtep_": vtep, "but": but}).one_or_none()
+
+
+def state_revision(connection: Connection, host_id: str) -> int | None:
+    """Return the revision of the host's state, None when there is no such host."""
+    return connection.execute(_STATE_REVISION, {"host_id_": host_id}).scalar_one_or_none()
+
+
+def move_state(connection: Connection, host_ids: Sequence[str], revision: int) -> None:
+    """Note that something in the state of these hosts changed."""
+    statement = update(HostRow).where(HostRow.id.in_(sorted(set(host_ids))))
+    connection.execute(statement.values(state_revision=revision))
+
+
+def move_states_but(connection: Connection, host_id: str, revision: int) -> None:
+    """Note that something changed in the state of every host but *host_id*."""
+    statement = update(HostRow).where(HostRow.id != host_id)
+    connection.execute(statement.values(state_revision=revision))
+
+
+def move_states_attached(
+    connection: Connection, revision: int, subnet_id: str | None = None
+) -> None:
+    """Note a change for every host with an attachment (of *subnet_id*, when given)."""
+    attached = select(PortRow.attach_host_id).where(PortRow.attach_host_id.is_not(None))
+    if subnet_id is not None:
+        attached = attached.where(PortRow.subnet_id == subnet_id)
+    statement = update(HostRow).where(HostRow.id.in_(attached))
+    connection.execute(statement.values(state_revision=revision))
+
+
+def smallest_mtu(connection: Connection) -> int | None:
+    """Return the smallest MTU that any underlay leaves to guests, None before any report."""
+    return connection.execute(_MTU).scalar_one()
+
+
+def vteps(connection: Connection) -> list[tuple[str, str]]:
+    """Return (id, VTEP) of every host that has one, by id."""
+    return [(row.id, row.vtep) for row in connection.execute(_PEERS)]

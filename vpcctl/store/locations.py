@@ -1,0 +1,185 @@
+"""Links (claims), locations, and which hosts a VPC is present on."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+
+from vpcctl.store.rows import chunks
+from vpcctl.store.tables import LinkRow, LocationRow, PortRow, PresenceRow
+
+_LINKS_OF_HOST = select(LinkRow.__table__).where(LinkRow.host_id == bindparam("host_id_"))
+_LINKS_OF = (
+    select(LinkRow.__table__)
+    .where(LinkRow.port_id.in_(bindparam("ids", expanding=True)))
+    .order_by(LinkRow.port_id, LinkRow.host_id)
+)
+_LOCATIONS = select(LocationRow.__table__)
+_LOCATIONS_OF = _LOCATIONS.where(LocationRow.port_id.in_(bindparam("ids", expanding=True)))
+_DROP_LINK = delete(LinkRow).where(
+    LinkRow.host_id == bindparam("host_id_"), LinkRow.port_id == bindparam("port_id_")
+)
+_COUNT_LINK = (
+    update(LinkRow)
+    .where(LinkRow.host_id == bindparam("host_id_"), LinkRow.port_id == bindparam("port_id_"))
+    .values(counters=bindparam("counters_"))
+)
+_CLAIMED = select(PortRow.id, PortRow.vpc_id, PortRow.tenant_id, PortRow.attach_host_id).where(
+    PortRow.id.in_(bindparam("ids", expanding=True))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a port is to be: a location without its revision."""
+
+    port_id: str
+    vpc_id: str
+    host_id: str
+    ofport: int
+
+
+def links_of_host(connection: Connection, host_id: str) -> dict[str, LinkRow]:
+    """Return the host's links by port id."""
+    rows = connection.execute(_LINKS_OF_HOST, {"host_id_": host_id})
+    return {row.port_id: cast(LinkRow, row) for row in rows}
+
+
+def links_of(connection: Connection, port_ids: Iterable[str]) -> dict[str, list[LinkRow]]:
+    """Return every host's links to these ports, by port id."""
+    found: dict[str, list[LinkRow]] = {}
+    for part in chunks(port_ids):
+        for row in connection.execute(_LINKS_OF, {"ids": part}):
+            found.setdefault(row.port_id, []).append(cast(LinkRow, row))
+    return found
+
+
+def claimed_ports(connection: Connection, port_ids: Iterable[str]) -> dict[str, PortRow]:
+    """Return id, VPC, tenant and attachment's host of those of the ports that exist."""
+    found: dict[str, PortRow] = {}
+    for part in chunks(port_ids):
+        for row in connection.execute(_CLAIMED, {"ids": part}):
+            found[row.id] = cast(PortRow, row)
+    return found
+
+
+def write_links(
+    connection: Connection, host_id: str, gone: Sequence[str], rows: Sequence[dict[str, Any]]
+) -> None:
+    """Replace links of a host: those in *gone* and those that *rows* write anew."""
+    old = [{"host_id_": host_id, "port_id_": id} for id in gone]
+    old += [{"host_id_": host_id, "port_id_": row["port_id"]} for row in rows]
+    if old:
+        connection.execute(_DROP_LINK, old)
+    if rows:
+        connection.execute(insert(LinkRow), list(rows))
+
+
+def write_counters(
+    connection: Connection, counters: Sequence[tuple[str, str, dict[str, int]]]
+) -> None:
+    """Store (host id, port id, counters) of links that exist."""
+    if counters:
+        rows = [{"host_id_": h, "port_id_": p, "counters_": c} for h, p, c in counters]
+        connection.execute(_COUNT_LINK, rows)
+
+
+def all_locations(connection: Connection) -> Sequence[LocationRow]:
+    """Return every location."""
+    return cast("Sequence[LocationRow]", connection.execute(_LOCATIONS).all())
+
+
+def locations_of(connection: Connection, port_ids: Iterable[str]) -> dict[str, LocationRow]:
+    """Return the locations of these ports by port id."""
+    found: dict[str, LocationRow] = {}
+    for part in chunks(port_ids):
+        for row in connection.execute(_LOCATIONS_OF, {"ids": part}):
+            found[row.port_id] = cast(LocationRow, row)
+    return found
+
+
+def move(
+    connection: Connection,
+    before: Mapping[str, LocationRow],
+    after: Mapping[str, Place | None],
+    revision: int,
+) -> None:
+    """Replace the locations *before* by *after* (None: the port is nowhere), and count them."""
+    gone = [{"port_id_": id} for id in after if id in before]
+    if gone:
+        statement = delete(LocationRow).where(LocationRow.port_id == bindparam("port_id_"))
+        connection.execute(statement, gone)
+    places = [place for place in after.values() if place is not None]
+    if places:
+        columns = ("port_id", "host_id", "vpc_id", "ofport")
+        rows = [{name: getattr(place, name) for name in columns} for place in places]
+        connection.execute(insert(LocationRow), [{**row, "revision": revision} for row in rows])
+    counts: dict[tuple[str, str], int] = {}
+    for id in after:
+        if id in before:
+            key = before[id].vpc_id, before[id].host_id
+            counts[key] = counts.get(key, 0) - 1
+    for place in places:
+        key = place.vpc_id, place.host_id
+        counts[key] = counts.get(key, 0) + 1
+    for key, more in sorted(counts.items()):
+        if more:
+            _count(connection, key, more)
+
+
+def _count(connection: Connection, key: tuple[str, str], more: int) -> None:
+    vpc_id, host_id = key
+    this = (PresenceRow.vpc_id == vpc_id, PresenceRow.host_id == host_id)
+    statement = update(PresenceRow).where(*this).values(ports=PresenceRow.ports + more)
+    left = connection.execute(statement.returning(PresenceRow.ports)).scalar_one_or_none()
+    if left is None:
+        values = {"vpc_id": vpc_id, "host_id": host_id, "ports": more}
+        connection.execute(insert(PresenceRow), values)
+    elif left == 0:
+        connection.execute(delete(PresenceRow).where(*this))
+
+
+def hosts_of_vpc(connection: Connection, vpc_id: str) -> frozenset[str]:
+    """Return the hosts that have a located port of the VPC."""
+    statement = select(PresenceRow.host_id).where(PresenceRow.vpc_id == vpc_id)
+    return frozenset(connection.execute(statement).scalars())
+
+
+def located_counts(connection: Connection, host_ids: Sequence[str]) -> dict[str, int]:
+    """Return how many ports are located on each of these hosts."""
+    found: dict[str, int] = {}
+    for part in chunks(host_ids):
+        statement = (
+            select(PresenceRow.host_id, func.sum(PresenceRow.ports))
+            .where(PresenceRow.host_id.in_(part))
+            .group_by(PresenceRow.host_id)
+        )
+        for host_id, ports in connection.execute(statement):
+            found[host_id] = int(ports)
+    return found
+
+
+def ids_located(connection: Connection, host_id: str, limit: int) -> Sequence[str]:
+    """Return ids of at most *limit* ports located on the host."""
+    statement = select(LocationRow.port_id).where(LocationRow.host_id == host_id)
+    return connection.execute(statement.order_by(LocationRow.port_id).limit(limit)).scalars().all()
+
+
+def unknown_links(
+    connection: Connection, host_ids: Sequence[str], limit: int
+) -> dict[str, list[tuple[str, str]]]:
+    """Return (interface, port id) of links that name ports which do not exist, by host."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for part in chunks(host_ids):
+        statement = (
+            select(LinkRow.host_id, LinkRow.interface, LinkRow.port_id)
+            .outerjoin(PortRow, PortRow.id == LinkRow.port_id)
+            .where(LinkRow.host_id.in_(part), PortRow.id.is_(None))
+            .order_by(LinkRow.host_id, LinkRow.port_id)
+        )
+        for host_id, interface, port_id in connection.execute(statement):
+            links = found.setdefault(host_id, [])
+            if len(links) < limit:
+                links.append((interface, port_id))
+    return found

@@ -1,0 +1,186 @@
+"""How far the network is realised: the southbound writes it, the API reads it."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, cast
+
+from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, update
+
+from vpcctl.store.database import Database
+from vpcctl.store.rows import chunks
+from vpcctl.store.tables import (
+    HostRow,
+    PortRow,
+    PresenceRow,
+    ProgressRow,
+    RealisationRow,
+    SubnetRow,
+    VpcRow,
+)
+from vpcctl.store.units import Action, Unit, Units, utc_now
+from vpcctl.store.wake import Waker
+
+HostState = Literal["in_sync", "pending", "degraded", "disconnected"]
+
+
+@dataclass(frozen=True, slots=True)
+class HostRealised:
+    """How far one host has come.
+
+    Attributes:
+        host_id: the host.
+        revision: newest revision it has acknowledged as a whole.
+        state: ``in_sync``: everything processed is on the host, whatever ``revision`` says.
+        error: why it is degraded or disconnected.
+        flows: number of flows it has.
+    """
+
+    host_id: str
+    revision: int
+    state: HostState
+    error: str | None
+    flows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far the hosts that a VPC is present on have come, all in one.
+
+    Attributes:
+        processed: revision up to which the southbound has taken the feed.
+        hosts: how many hosts are concerned.
+        lowest: the lowest revision that all of them have acknowledged.
+        degraded: how many are degraded.
+        disconnected: how many are not connected.
+        fault: a degraded host and what it says, ``<id>: <error>``.
+        away: a host that is not connected.
+    """
+
+    processed: int
+    hosts: int
+    lowest: int
+    degraded: int = 0
+    disconnected: int = 0
+    fault: str | None = None
+    away: str | None = None
+
+
+_STATE = func.coalesce(RealisationRow.state, "disconnected")
+_REACHED = case(
+    (RealisationRow.state == "in_sync", ProgressRow.processed),
+    else_=func.coalesce(RealisationRow.revision, 0),
+)
+_FAULT = PresenceRow.host_id + ": " + func.coalesce(RealisationRow.error, "degraded")
+_STANDING = (
+    select(
+        PresenceRow.vpc_id,
+        func.count(),
+        func.min(_REACHED),
+        func.sum(case((_STATE == "degraded", 1), else_=0)),
+        func.sum(case((_STATE == "disconnected", 1), else_=0)),
+        func.min(case((_STATE == "degraded", _FAULT))),
+        func.min(case((_STATE == "disconnected", PresenceRow.host_id))),
+    )
+    .select_from(PresenceRow)
+    .join(ProgressRow, ProgressRow.id == 1)
+    .outerjoin(RealisationRow, RealisationRow.host_id == PresenceRow.host_id)
+    .where(PresenceRow.vpc_id.in_(bindparam("ids", expanding=True)))
+    .group_by(PresenceRow.vpc_id)
+)
+_PROCESSED = select(ProgressRow.processed)
+_HOSTS = select(RealisationRow.__table__)
+_ADVANCE = update(ProgressRow).values(processed=bindparam("processed_"))
+_DROP = delete(RealisationRow).where(RealisationRow.host_id == bindparam("host_id_"))
+
+
+def processed(connection: Connection) -> int:
+    """Return the revision up to which the southbound has taken the feed."""
+    return connection.execute(_PROCESSED).scalar_one()
+
+
+def standings(connection: Connection, vpc_ids: Iterable[str]) -> dict[str, Standing]:
+    """Return how far each of these VPCs has come: one statement, however many ports there are."""
+    ids = sorted(set(vpc_ids))
+    done = processed(connection)
+    found = {id: Standing(done, 0, done) for id in ids}
+    for part in chunks(ids):
+        for row in connection.execute(_STANDING, {"ids": part}):
+            vpc_id, hosts, lowest, degraded, disconnected, fault, away = row
+            counts = int(degraded), int(disconnected)
+            found[vpc_id] = Standing(done, hosts, lowest, *counts, fault, away)
+    return found
+
+
+def of_hosts(connection: Connection, host_ids: Iterable[str]) -> dict[str, HostRealised]:
+    """Return how far these hosts have come; hosts never connected are missing."""
+    found: dict[str, HostRealised] = {}
+    for part in chunks(host_ids):
+        for row in connection.execute(_HOSTS.where(RealisationRow.host_id.in_(part))):
+            found[row.host_id] = HostRealised(
+                row.host_id, row.revision, row.state, row.error, row.flows
+            )
+    return found
+
+
+class RealisationStore:
+    """Where the southbound records how far it has come."""
+
+    def __init__(
+        self,
+        database: Database,
+        waker: Waker | None = None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._units = Units(database, waker, clock)
+
+    def record(self, processed_revision: int, hosts: Sequence[HostRealised]) -> None:
+        """Record one round: how far the feed is taken, and the hosts whose standing changed.
+
+        Hosts that no longer exist are passed over.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        self._units.write_aside(
+            lambda connection: _record(connection, processed_revision, hosts), "realised"
+        )
+
+    def event(self, kind: str, resource_id: str, detail: str, action: Action = "warning") -> None:
+        """Put something worth telling into the event stream."""
+
+        def work(unit: Unit) -> None:
+            tenant_id = _tenant(unit.connection, kind, resource_id)
+            unit.tell(kind, resource_id, tenant_id, action, detail)
+
+        self._units.write(work)
+
+
+def _record(connection: Connection, revision: int, hosts: Sequence[HostRealised]) -> None:
+    connection.execute(_ADVANCE, {"processed_": revision})
+    known: set[str] = set()
+    for part in chunks(host.host_id for host in hosts):
+        known.update(connection.execute(select(HostRow.id).where(HostRow.id.in_(part))).scalars())
+    rows = {
+        host.host_id: {
+            "host_id": host.host_id,
+            "revision": host.revision,
+            "state": host.state,
+            "error": host.error[:1024] if host.error else None,
+            "flows": host.flows,
+        }
+        for host in hosts
+        if host.host_id in known
+    }
+    if rows:
+        connection.execute(_DROP, [{"host_id_": id} for id in rows])
+        connection.execute(insert(RealisationRow), list(rows.values()))
+
+
+def _tenant(connection: Connection, kind: str, id: str) -> str:
+    tables = {"vpc": VpcRow, "subnet": SubnetRow, "port": PortRow, "location": PortRow}
+    table = cast(Any, tables.get(kind))
+    if table is None:
+        return ""
+    found = connection.execute(select(table.tenant_id).where(table.id == id))
+    return found.scalar_one_or_none() or ""

@@ -1,0 +1,120 @@
+"""What the repositories of all resources share: find by id, page, insert, change, delete.
+
+Rows come back as results of Core statements, typed as their declarative class: reading a column is
+reading an attribute, nothing is tracked, nothing is loaded later.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar, cast
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
+
+from vpcctl.store.tables import Base
+
+R = TypeVar("R", bound=Base)
+
+CHUNK = 500
+"""Values in one IN list: well below what SQLite and PostgreSQL take."""
+
+Filter = Callable[[str], ColumnElement[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which rows a page has.
+
+    Attributes:
+        after: order number of the last row of the page before; 0 for the first page.
+        limit: most rows to return.
+        tenant_id: only this tenant's; None for all.
+        filters: field → value, each one that the repository knows.
+        tags: tag → value.
+    """
+
+    after: int
+    limit: int
+    tenant_id: str | None = None
+    filters: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+def chunks(values: Iterable[str]) -> Iterable[list[str]]:
+    """Yield *values* in lists of at most :data:`CHUNK`."""
+    items = list(values)
+    for start in range(0, len(items), CHUNK):
+        yield items[start : start + CHUNK]
+
+
+class Repository(Generic[R]):
+    """Rows of one table with an ``id``, paged by a number that grows with creation.
+
+    Attributes:
+        filters: fields that a list can be filtered by.
+        order: name of the column that pages are ordered by.
+    """
+
+    def __init__(self, row: type[R], order: str, filters: dict[str, Filter]) -> None:
+        self.order = order
+        self.filters = filters
+        self._table = table = row.__table__
+        self._columns = table.c
+        self._by_id = select(table).where(table.c.id == bindparam("row_id"))
+        self._by_ids = select(table).where(table.c.id.in_(bindparam("ids", expanding=True)))
+        self._all = select(table)
+        self._insert = insert(row)
+        self._update = update(row).where(table.c.id == bindparam("row_id"))
+        self._delete = delete(row).where(table.c.id == bindparam("row_id"))
+
+    def get(self, connection: Connection, id: str) -> R | None:
+        """Return the row, or None."""
+        return cast("R | None", connection.execute(self._by_id, {"row_id": id}).one_or_none())
+
+    def get_many(self, connection: Connection, ids: Iterable[str]) -> dict[str, R]:
+        """Return the rows that exist by id."""
+        found: dict[str, R] = {}
+        for part in chunks(ids):
+            for row in connection.execute(self._by_ids, {"ids": part}):
+                found[row.id] = cast("R", row)
+        return found
+
+    def all(self, connection: Connection) -> Sequence[R]:
+        """Return every row."""
+        return cast("Sequence[R]", connection.execute(self._all).all())
+
+    def page(self, connection: Connection, query: Query) -> Sequence[R]:
+        """Return one page, in the order of creation.
+
+        Raises:
+            ValueError: a filter's value is malformed.
+        """
+        order = self._columns[self.order]
+        statement = select(self._table).where(order > query.after)
+        if query.tenant_id is not None:
+            statement = statement.where(self._columns.tenant_id == query.tenant_id)
+        for name, value in query.filters.items():
+            statement = statement.where(self.filters[name](value))
+        for tag, value in query.tags.items():
+            statement = statement.where(self._columns.tags[tag].as_string() == value)
+        statement = statement.order_by(order).limit(query.limit)
+        return cast("Sequence[R]", connection.execute(statement).all())
+
+    def insert(self, connection: Connection, values: dict[str, Any]) -> None:
+        """Add a row."""
+        connection.execute(self._insert, values)
+
+    def update(self, connection: Connection, id: str, values: dict[str, Any]) -> None:
+        """Change columns of a row."""
+        connection.execute(self._update.values(**values), {"row_id": id})
+
+    def delete(self, connection: Connection, id: str) -> None:
+        """Remove a row."""
+        connection.execute(self._delete, {"row_id": id})

@@ -1,0 +1,77 @@
+"""Hosts, when they reported last, and how far each has come."""
+
+from datetime import datetime
+
+from sqlalchemy import JSON, BigInteger, Boolean, ForeignKey, Integer, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from vpcctl.store.tables.base import Address, Base, Described, Id, Timestamp
+
+
+class HostRow(Described, Base):
+    """A host: what the operator said of it and what its agent reported.
+
+    Attributes:
+        pinned_vtep: VTEP the operator insists on; None: what the agent reports.
+        vtep: the VTEP in effect.
+        inner_mtu: what the underlay leaves for guests' frames, bytes; None until reported.
+        state_revision: revision of the newest thing in this host's state.
+        digest: of the last full report accepted.
+        reported_dpid: datapath id that br-int had, as hexadecimal digits (it has 64 bits).
+    """
+
+    __tablename__ = "hosts"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    key: Mapped[int] = mapped_column(Integer, unique=True)
+    availability_zone: Mapped[str | None] = mapped_column(String(64))
+    pinned_vtep: Mapped[str | None] = mapped_column(Address)
+    vtep: Mapped[str | None] = mapped_column(Address, unique=True)
+    tunnel_ofport: Mapped[int | None] = mapped_column(Integer)
+    nd_extensions: Mapped[bool] = mapped_column(Boolean)
+    inner_mtu: Mapped[int | None] = mapped_column(Integer, index=True)
+    reported_dpid: Mapped[str | None] = mapped_column(String(16))
+    agent_id: Mapped[str | None] = mapped_column(String(32))
+    agent_version: Mapped[str | None] = mapped_column(String(64))
+    ovs_version: Mapped[str | None] = mapped_column(String(64))
+    datapath_type: Mapped[str | None] = mapped_column(String(16))
+    errors: Mapped[list[str]] = mapped_column(JSON)
+    digest: Mapped[str | None] = mapped_column(String(64))
+    state_revision: Mapped[int] = mapped_column(BigInteger)
+
+
+class LivenessRow(Base):
+    """The newest report of a host; ``announced`` is the liveness last told as an event."""
+
+    __tablename__ = "liveness"
+
+    host_id: Mapped[str] = mapped_column(
+        ForeignKey("hosts.id", ondelete="CASCADE"), primary_key=True
+    )
+    boot: Mapped[int] = mapped_column(BigInteger)
+    sequence: Mapped[int] = mapped_column(BigInteger)
+    last_report_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    announced: Mapped[str] = mapped_column(String(8))
+
+
+class RealisationRow(Base):
+    """How far a host has come, as the southbound recorded it."""
+
+    __tablename__ = "realisation"
+
+    host_id: Mapped[str] = mapped_column(
+        ForeignKey("hosts.id", ondelete="CASCADE"), primary_key=True
+    )
+    revision: Mapped[int] = mapped_column(BigInteger)
+    state: Mapped[str] = mapped_column(String(16))
+    error: Mapped[str | None] = mapped_column(String(1024))
+    flows: Mapped[int] = mapped_column(Integer)
+
+
+class ProgressRow(Base):
+    """The one row that says up to which revision the southbound has taken the feed."""
+
+    __tablename__ = "progress"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    processed: Mapped[int] = mapped_column(BigInteger)

@@ -1,0 +1,60 @@
+"""The revision counter, the changes it orders, and what is kept once for the whole database."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, Index, Integer, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from vpcctl.store.tables.base import Base, Id, Timestamp
+
+
+class LedgerRow(Base):
+    """The one row that orders all writers.
+
+    Attributes:
+        value: the present revision.
+        pruned: changes up to this revision are gone.
+        vpc_key: keys handed out so far (a counter per number space; wraps when read).
+        settings: fingerprint of what agents were told last.
+    """
+
+    __tablename__ = "ledger"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    value: Mapped[int] = mapped_column(BigInteger)
+    pruned: Mapped[int] = mapped_column(BigInteger)
+    vpc_key: Mapped[int] = mapped_column(BigInteger)
+    vni: Mapped[int] = mapped_column(BigInteger)
+    port_key: Mapped[int] = mapped_column(BigInteger)
+    host_key: Mapped[int] = mapped_column(BigInteger)
+    settings: Mapped[str] = mapped_column(String(64))
+
+
+class ChangeRow(Base):
+    """One change: feed and event stream in one."""
+
+    __tablename__ = "changes"
+    __table_args__ = (
+        Index("ix_changes_time", "time"),
+        Index("ix_changes_tenant_id_revision", "tenant_id", "revision"),
+    )
+
+    revision: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    sequence: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    kind: Mapped[str] = mapped_column(String(16))
+    resource_id: Mapped[str] = mapped_column(Id)
+    tenant_id: Mapped[str] = mapped_column(String(64))
+    action: Mapped[str] = mapped_column(String(16))
+    detail: Mapped[str] = mapped_column(String(1024))
+    time: Mapped[datetime] = mapped_column(Timestamp)
+
+
+class UsageRow(Base):
+    """How much a tenant has: maintained, so that a quota check costs one row."""
+
+    __tablename__ = "usage"
+
+    tenant_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    vpcs: Mapped[int] = mapped_column(BigInteger)
+    subnets: Mapped[int] = mapped_column(BigInteger)
+    ports: Mapped[int] = mapped_column(BigInteger)

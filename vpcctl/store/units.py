@@ -1,0 +1,159 @@
+"""Units of work: a write takes the next revision first, does its work, tells the feed, commits.
+
+The update of the ledger's row orders all writers (its row lock on PostgreSQL, BEGIN IMMEDIATE on
+SQLite), so the order of revisions is the order of commits, and what a unit reads cannot be changed
+by another before it commits.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Generic, Literal, TypeVar
+
+from sqlalchemy import Connection, insert, select, text, update
+
+from vpcctl.store.database import Database
+from vpcctl.store.tables import ChangeRow, LedgerRow
+from vpcctl.store.wake import CHANNEL, NullWaker, Waker
+
+T = TypeVar("T")
+
+Action = Literal["created", "changed", "deleted", "warning"]
+Counter = Literal["vpc_key", "vni", "port_key", "host_key"]
+
+_NEXT: dict[Counter | None, Any] = {
+    None: update(LedgerRow).values(value=LedgerRow.value + 1).returning(LedgerRow.value)
+}
+for _name in ("vpc_key", "vni", "port_key", "host_key"):
+    _column = getattr(LedgerRow, _name)
+    _NEXT[_name] = (
+        update(LedgerRow)
+        .values({"value": LedgerRow.value + 1, _name: _column + 1})
+        .returning(LedgerRow.value, _column)
+    )
+_TELL = insert(ChangeRow)
+_NOTIFY = text(f"SELECT pg_notify('{CHANNEL}', :topic)")
+
+
+def utc_now() -> datetime:
+    """Return the present."""
+    return datetime.now(UTC)
+
+
+class Unchanged(Exception, Generic[T]):
+    """Raised inside a unit that finds nothing to change: it is rolled back, *result* returned."""
+
+    def __init__(self, result: T) -> None:
+        super().__init__("nothing changed")
+        self.result = result
+
+
+class Unit:
+    """One write transaction.
+
+    Attributes:
+        connection: for the repositories.
+        revision: the revision that this makes.
+        now: one moment for everything in it.
+        count: value of the counter that was asked for, else 0.
+    """
+
+    __slots__ = ("_changes", "_topics", "connection", "count", "now", "revision")
+
+    def __init__(self, connection: Connection, now: datetime, counter: Counter | None) -> None:
+        row: Any = connection.execute(_NEXT[counter]).one()
+        self.connection = connection
+        self.revision: int = row[0]
+        self.count: int = row[1] if counter else 0
+        self.now = now
+        self._changes: list[dict[str, Any]] = []
+        self._topics: set[str] = set()
+
+    def tell(self, kind: str, id: str, tenant_id: str, action: Action, detail: str = "") -> None:
+        """Put a change of a resource, or a warning about one, into the feed."""
+        self._changes.append(
+            {
+                "revision": self.revision,
+                "sequence": len(self._changes),
+                "kind": kind,
+                "resource_id": id,
+                "tenant_id": tenant_id,
+                "action": action,
+                "detail": detail[:1024],
+                "time": self.now,
+            }
+        )
+        self._topics.add("realised" if action == "warning" else "network")
+
+    def wake(self, topic: str) -> None:
+        """Wake *topic* once this is committed."""
+        self._topics.add(topic)
+
+    def finish(self) -> frozenset[str]:
+        """Write the changes; return the topics to wake."""
+        if self._changes:
+            self.connection.execute(_TELL, self._changes)
+        if self.connection.dialect.name == "postgresql":
+            for topic in sorted(self._topics):
+                self.connection.execute(_NOTIFY, {"topic": topic})
+        return frozenset(self._topics)
+
+
+class Units:
+    """Makes units of work on a database.
+
+    Attributes:
+        clock: returns the present as an aware datetime.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        waker: Waker | None = None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.database = database
+        self.clock = clock
+        self._waker = waker or NullWaker()
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Run *work* on one moment of the database."""
+        return self.database.read(work)
+
+    def write(self, work: Callable[[Unit], T], counter: Counter | None = None) -> T:
+        """Run *work* as one unit that makes a revision; *counter* is moved on with it."""
+
+        def body(connection: Connection) -> tuple[T, frozenset[str]]:
+            unit = Unit(connection, self.clock(), counter)
+            result = work(unit)
+            return result, unit.finish()
+
+        try:
+            result, topics = self.database.write(body)
+        except Unchanged as unchanged:
+            return unchanged.result
+        for topic in topics:
+            self._waker.wake(topic)
+        return result
+
+    def write_aside(self, work: Callable[[Connection], T], *topics: str) -> T:
+        """Run *work*, which writes what has no revision (tokens, liveness), then wake *topics*."""
+
+        def body(connection: Connection) -> T:
+            result = work(connection)
+            if connection.dialect.name == "postgresql":
+                for topic in topics:
+                    connection.execute(_NOTIFY, {"topic": topic})
+            return result
+
+        result = self.database.write(body)
+        for topic in topics:
+            self._waker.wake(topic)
+        return result
+
+
+def present_revision(connection: Connection) -> int:
+    """Return the revision of the newest write."""
+    return connection.execute(_PRESENT).scalar_one()
+
+
+_PRESENT = select(LedgerRow.value)

@@ -1,0 +1,48 @@
+"""How much each tenant has, counted as it changes."""
+
+from typing import Any, Literal
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+
+from vpcctl.store.tables import HostRow, PresenceRow, UsageRow
+
+Counted = Literal["vpcs", "subnets", "ports"]
+
+_MORE: dict[str, Any] = {
+    name: update(UsageRow)
+    .where(UsageRow.tenant_id == bindparam("tenant_id_"))
+    .values({name: getattr(UsageRow, name) + bindparam("more")})
+    .returning(UsageRow.vpcs, UsageRow.subnets, UsageRow.ports)
+    for name in ("vpcs", "subnets", "ports")
+}
+
+
+def count(connection: Connection, tenant_id: str, what: Counted, more: int) -> int:
+    """Add *more* to what the tenant has; return how much of *what* it has then."""
+    keys = {"tenant_id_": tenant_id, "more": more}
+    row = connection.execute(_MORE[what], keys).one_or_none()
+    if row is None:
+        values = {"vpcs": 0, "subnets": 0, "ports": 0, what: more}
+        connection.execute(insert(UsageRow), {"tenant_id": tenant_id, **values})
+        return more
+    if not any(row):
+        connection.execute(delete(UsageRow).where(UsageRow.tenant_id == tenant_id))
+    return getattr(row, what)
+
+
+def totals(connection: Connection) -> tuple[int, int, int]:
+    """Return how many VPCs, subnets and ports there are."""
+    columns = (UsageRow.vpcs, UsageRow.subnets, UsageRow.ports)
+    row = connection.execute(select(*(func.sum(column) for column in columns))).one()
+    vpcs, subnets, ports = (int(number or 0) for number in row)
+    return vpcs, subnets, ports
+
+
+def located_total(connection: Connection) -> int:
+    """Return how many ports are located somewhere."""
+    return int(connection.execute(select(func.sum(PresenceRow.ports))).scalar_one() or 0)
+
+
+def host_total(connection: Connection) -> int:
+    """Return how many hosts there are."""
+    return connection.execute(select(func.count()).select_from(HostRow)).scalar_one()

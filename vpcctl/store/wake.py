@@ -1,0 +1,168 @@
+"""Wake-ups between the processes of one controller: "look at the database now".
+
+A wake-up carries nothing and may be lost: whoever listens also looks every second or so. Each
+listener binds a Unix datagram socket ``<run_dir>/wake/<topic>.<pid>.<random>.sock``; waking a topic
+sends an empty datagram to each. Over PostgreSQL the same goes by NOTIFY to other machines.
+"""
+
+import contextlib
+import errno
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import psycopg
+from sqlalchemy import URL
+
+Topic = Literal["network", "realised", "hoststate"]
+TOPICS: tuple[Topic, ...] = ("network", "realised", "hoststate")
+CHANNEL = "vpcctl"
+
+
+class _Directory:
+    """The directory of the sockets, reached through a descriptor.
+
+    A socket's path is limited to 107
+    bytes, a run directory's is not.
+    """
+
+    def __init__(self, run_dir: Path) -> None:
+        self.path = run_dir / "wake"
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._descriptor = os.open(self.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def reach(self, name: str) -> str:
+        return f"/proc/self/fd/{self._descriptor}/{name}"
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+class Waker:
+    """Wakes listeners of a topic."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._directory = _Directory(run_dir)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._socket.setblocking(False)
+
+    def wake(self, topic: str) -> None:
+        """Wake everybody who listens to *topic*; never blocks, never raises for a dead one."""
+        try:
+            names = os.listdir(self._directory.path)
+        except FileNotFoundError:
+            return
+        for name in names:
+            if name.startswith(topic + "."):
+                self._send(name)
+
+    def _send(self, name: str) -> None:
+        try:
+            self._socket.sendto(b"\0", self._directory.reach(name))
+        except OSError as error:
+            # A full queue means that the listener is awake; a refused one has died.
+            if error.errno == errno.ECONNREFUSED:
+                with contextlib.suppress(OSError):
+                    os.unlink(self._directory.path / name)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+        self._directory.close()
+
+
+class NullWaker(Waker):
+    """Wakes nobody: for tools that work on the database alone."""
+
+    def __init__(self) -> None:
+        pass
+
+    def wake(self, topic: str) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class WakeListener:
+    """Listens to a topic: readable by ``fileno()`` after a wake-up, until :meth:`drain`."""
+
+    def __init__(self, run_dir: Path, topic: str) -> None:
+        self._directory = _Directory(run_dir)
+        self._name = f"{topic}.{os.getpid()}.{secrets.token_hex(4)}.sock"
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._socket.setblocking(False)
+        self._socket.bind(self._directory.reach(self._name))
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait on."""
+        return self._socket.fileno()
+
+    def drain(self) -> bool:
+        """Take all wake-ups; tell whether there was one."""
+        woken = False
+        while True:
+            try:
+                self._socket.recv(16)
+                woken = True
+            except BlockingIOError:
+                return woken
+
+    def close(self) -> None:
+        """Stop listening and remove the socket."""
+        self._socket.close()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._directory.path / self._name)
+        self._directory.close()
+
+
+class NotifyRelay:
+    """Hands NOTIFY of a PostgreSQL database on to the sockets of this machine.
+
+    Run one per machine, beside the API.
+    """
+
+    def __init__(self, url: URL, run_dir: Path) -> None:
+        self._target = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._waker = Waker(run_dir)
+        self._stop = threading.Event()
+        self.listening = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="notify-relay", daemon=True)
+
+    def start(self) -> None:
+        """Begin to relay in a thread of its own."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End within about a second."""
+        self._stop.set()
+        self._thread.join()
+        self._waker.close()
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            try:
+                with psycopg.connect(self._target, autocommit=True) as connection:
+                    self._relay(connection)
+            except psycopg.Error:
+                self.listening.clear()
+                self._stop.wait(1.0)
+
+    def _relay(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
+        connection.execute(f"LISTEN {CHANNEL}")
+        self._wake(TOPICS)  # whatever was said before we listened
+        self.listening.set()
+        while not self._stop.is_set():
+            heard = {notice.payload for notice in connection.notifies(timeout=0.5)}
+            self._wake(heard)
+
+    def _wake(self, topics: Iterable[str]) -> None:
+        for topic in topics:
+            if topic in TOPICS:
+                self._waker.wake(topic)

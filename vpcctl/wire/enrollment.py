@@ -1,0 +1,117 @@
+"""Enrolment and certificates of hosts: the token's text and what agent and controller exchange."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from vpcctl.model import ids
+
+MAX_TOKEN = 256
+MAX_CSR = 8192
+_TOKEN = re.compile(r"(enroll-[0-9a-f]{17})\.([A-Za-z0-9_-]{43})\.([0-9a-f]{64})")
+
+TokenText = Annotated[
+    str,
+    Field(
+        max_length=MAX_TOKEN,
+        description="The enrolment token, exactly as it was shown.",
+        examples=[f"enroll-0a1b2c3d4e5f60718.{'x' * 43}.{'0' * 64}"],
+    ),
+]
+CsrText = Annotated[
+    str,
+    Field(
+        max_length=MAX_CSR,
+        description="PKCS #10 signing request, PEM. Only its public key is used.",
+        examples=["-----BEGIN CERTIFICATE REQUEST-----\n…\n-----END CERTIFICATE REQUEST-----\n"],
+    ),
+]
+CertificateText = Annotated[
+    str,
+    Field(
+        description="X.509 certificate, PEM.",
+        examples=["-----BEGIN CERTIFICATE-----\n…\n-----END CERTIFICATE-----\n"],
+    ),
+]
+HostIdText = Annotated[
+    str,
+    Field(
+        pattern=ids.PATTERNS["host"],
+        description="The host.",
+        examples=["host-0a1b2c3d4e5f60718"],
+    ),
+]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class EnrollRequest(_Request):
+    """What an agent sends to become a host: its one-time token and its signing request."""
+
+    token: TokenText
+    csr: CsrText
+
+
+class CertificateRequest(_Request):
+    """A host's signing request for its next certificate."""
+
+    csr: CsrText
+
+
+class AuthorityAnswer(_Answer):
+    """The authority's certificate: public, and worth nothing until its fingerprint is checked."""
+
+    ca_certificate: CertificateText
+
+
+class CertificateAnswer(_Answer):
+    """A host's certificate and the authority that signed it."""
+
+    host_id: HostIdText
+    certificate: CertificateText
+    ca_certificate: CertificateText
+
+
+class EnrollAnswer(CertificateAnswer):
+    """What a host has after enrolment: its certificate and its bearer token."""
+
+    host_token: Annotated[
+        str, Field(description="The host's bearer token, shown this once.", examples=["…"])
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class EnrollmentToken:
+    """The three parts of an enrolment token.
+
+    Attributes:
+        enrollment_id: ``enroll-…``, the enrolment that it belongs to.
+        secret: 256 random bits, URL-safe base64; the controller keeps a hash only.
+        ca_fingerprint: SHA-256 of the authority's certificate (DER), lower-case hexadecimal: by
+            it the agent knows the controller before it sends anything.
+    """
+
+    enrollment_id: str
+    secret: str
+    ca_fingerprint: str
+
+    @classmethod
+    def parse(cls, text: str) -> "EnrollmentToken | None":
+        """Return the parts of *text*; None when it is not an enrolment token."""
+        match = _TOKEN.fullmatch(text)
+        return None if match is None else cls(*match.groups())
+
+    def __str__(self) -> str:
+        return f"{self.enrollment_id}.{self.secret}.{self.ca_fingerprint}"
+
+    def __repr__(self) -> str:
+        # A traceback or a log line must not carry the secret.
+        return f"EnrollmentToken({self.enrollment_id!r})"
