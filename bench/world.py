@@ -2,8 +2,9 @@
 
 Every host runs its own ovsdb-server and ovs-vswitchd on the userspace datapath. Its underlay
 device sits in a netdev bridge that holds its tunnel address; a Linux bridge in a further
-namespace is the underlay. Control traffic goes through Unix sockets, which all namespaces see:
-it shares nothing with what is measured, for no system.
+namespace is the underlay. Control traffic shares nothing with what is measured, for no system: it
+goes through Unix sockets, which all namespaces see, or, where Open vSwitch accepts none, through
+a management network of its own.
 """
 
 import contextlib
@@ -26,6 +27,8 @@ from bench.waiting import wait_for
 
 HOSTS = ("a", "b", "c")
 UNDERLAY_MTU = 1500
+MANAGEMENT = "172.30.0.254"
+"""Address that every host reaches through the management network; in the underlay's namespace."""
 _RUNS = Path(tempfile.gettempdir()) / "vpcctl-bench"
 _SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 
@@ -193,7 +196,7 @@ class Host:
 
     def flow_count(self) -> int:
         """Return how many flows br-int has; cheap, the flows are not dumped."""
-        text = run("ovs-ofctl", "dump-aggregate", f"unix:{self.directory}/br-int.mgmt")
+        text = self.ofctl("dump-aggregate")
         return int(text.rpartition("flow_count=")[2].split()[0])
 
     def switch_pids(self) -> tuple[int, ...]:
@@ -266,13 +269,28 @@ class World:
 
     def _build(self) -> None:
         underlay = self._add_netns("u")
-        netns.ip_batch(underlay, "link add underlay type bridge", "link set underlay up")
+        netns.ip_batch(
+            underlay,
+            "link add underlay type bridge",
+            "link set underlay up",
+            "link add management type bridge",
+            "link set management up",
+            f"addr add {MANAGEMENT}/24 dev management",
+        )
         for host in self.hosts:
             self._add_netns(host.name)
-            near = f"u{host.name}"
-            netns.add_veth((underlay, near), (host.netns, "phy"), UNDERLAY_MTU)
-            netns.ip_batch(underlay, f"link set {near} master underlay")
+            for bridge, device in (("underlay", "phy"), ("management", "mgmt")):
+                near = f"{device}-{host.name}"
+                netns.add_veth((underlay, near), (host.netns, device), UNDERLAY_MTU)
+                netns.ip_batch(underlay, f"link set {near} master {bridge}")
+            address = f"172.30.0.{host.index + 1}"
+            netns.ip_batch(host.netns, f"addr add {address}/24 dev mgmt")
             host.start()
+
+    @property
+    def central_netns(self) -> str:
+        """The namespace that has the address MANAGEMENT."""
+        return f"{self.prefix}u"
 
     def _add_netns(self, suffix: str) -> str:
         name = f"{self.prefix}{suffix}"

@@ -22,7 +22,7 @@ from bench.processes import Process
 from bench.rest import Api, ApiError
 from bench.systems.base import Plugging
 from bench.waiting import wait_for
-from bench.world import Host, World
+from bench.world import MANAGEMENT, Host, World
 from vpcctl.wire.report import HostFacts, Link, LinkReport, digest
 
 CONTROLLER, AGENT = "controller", "agent"
@@ -31,7 +31,8 @@ CONTROLLER, AGENT = "controller", "agent"
 class Ours(Plugging):
     """One controller with its embedded database, and three agents.
 
-    Everything talks through Unix sockets, as OVN does beside it.
+    REST goes through a Unix socket, as everything of OVN does beside it. OpenFlow is TCP on the
+    management network: Open vSwitch takes no controller's socket outside its own directory.
     """
 
     name = "ours"
@@ -79,10 +80,12 @@ class Ours(Plugging):
                 *(sys.executable, "-m", "vpcctl.cli", "serve"),
                 *("--state-dir", str(self._directory / "state")),
                 *("--api-listen", f"unix:{socket}"),
-                *("--openflow-listen", f"unix:{self._directory}/openflow.sock"),
+                *("--openflow-listen", f"tcp:{MANAGEMENT}:6653"),
                 *("--log-level", "warning"),
             ],
             log=self._directory / "controller.log",
+            netns=self.world.central_netns,
+            env={"VPCCTL_OPENFLOW_ALLOW_PLAIN": "true"},
         )
         wait_for("the API", self._ready, timeout=60, every=0.05)
 
