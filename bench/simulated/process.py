@@ -46,9 +46,7 @@ class Hosts:
         lines = [Channel(self._api, context, host["token"]) for _ in range(2)]
         self._contexts.append(context)
         self.switches.append(Switch(host["dpid"], self._reconnect))
-        self.agents.append(
-            Agent(host["id"], host["vtep"], host["dpid"], links, lines[0], lines[1])
-        )
+        self.agents.append(Agent(host["id"], host["vtep"], host["dpid"], links, lines[0], lines[1]))
 
     def start(self) -> None:
         """Start every agent and connect every switch."""
