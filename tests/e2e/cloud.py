@@ -270,7 +270,7 @@ class Cloud:
 
     def hand_made(self, at: int, port: dict[str, Any], subnet: dict[str, Any]) -> Guest:
         """Plug a namespace into host *at* as somebody else would: OVS and iface-id, no API."""
-        tag = secrets.token_hex(3)
+        tag = f"{self.tag}-{secrets.token_hex(3)}"
         guest = Guest(port, f"vm{tag}")
         host, outer = self.hosts[at], f"vt{tag}"
         command("ip", "netns", "add", guest.netns)
@@ -315,7 +315,7 @@ class Cloud:
         for host in self.hosts:
             host.run("ip", "link", "show", check=False)
         for line in command("ip", "netns", "list").stdout.splitlines():
-            if line.startswith((f"vg{self.tag}-", f"vm{self.tag}")):
+            if line.startswith((f"vg{self.tag}-", f"vm{self.tag}-")):
                 command("ip", "netns", "del", line.split()[0], check=False)
 
 
