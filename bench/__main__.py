@@ -14,6 +14,7 @@ from types import FrameType
 from rich.console import Console
 
 from bench import machine, plots, report
+from bench.cases import simulated
 from bench.plan import FULL, QUICK, Plan
 from bench.rig import Rig
 from bench.run import NAMES, build_rigs, run, start_session
@@ -80,19 +81,27 @@ def _measure(
     stack: ExitStack, options: argparse.Namespace, plan: Plan, console: Console
 ) -> Session:
     wanted = options.cases.split(",")
-    cache = options.out
     session = start_session(stack, plan, (), options.out, console)
     try:
-        names = options.systems.split(",")
-        rigs = build_rigs(stack, names, options.ovn_prefix, cache)
-        static: Rig | None = None
-        if "dataplane" in wanted:
-            static = build_rigs(stack, ["static"], None, cache)[0]
-        session.rigs = tuple(rigs)
-        run(session, wanted, static)
+        if set(wanted) & set(NAMES):
+            _side_by_side(session, options, wanted)
+        # Only now, when the other systems are gone: they need the whole machine.
+        if "simulated" in wanted:
+            simulated.run(session, options.out / "simulated")
     except KeyboardInterrupt:
         session.failures.append("ended by a signal")
     return session
+
+
+def _side_by_side(session: Session, options: argparse.Namespace, wanted: list[str]) -> None:
+    """Run every case that compares systems."""
+    with ExitStack() as stack:
+        names = options.systems.split(",")
+        session.rigs = tuple(build_rigs(stack, names, options.ovn_prefix, options.out))
+        static: Rig | None = None
+        if "dataplane" in wanted:
+            static = build_rigs(stack, ["static"], None, options.out)[0]
+        run(session, wanted, static)
 
 
 def _finish(

@@ -19,7 +19,6 @@ from vpcctl.wire.report import Link
 
 _CONNECTS_AT_ONCE = 32
 _RETRY_S = 1.0
-_FILES = 65_536
 
 
 class Hosts:
@@ -129,9 +128,15 @@ async def serve(path: Path) -> None:
         print(json.dumps(answer), flush=True)
 
 
+def allow_connections() -> None:
+    """Let this process and its children open as many files as the machine allows."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def main() -> None:
     """Run."""
-    resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES, _FILES))
+    allow_connections()
     asyncio.run(serve(Path(sys.argv[1])))
 
 

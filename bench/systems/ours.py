@@ -206,6 +206,7 @@ class Ours(Plugging):
         for pid in (self._controller.pid, *cpu.children(self._controller.pid)):
             os.kill(pid, signal.SIGKILL)
         self._controller.kill()
+        self.api.close()
         self._start_controller()
 
     def forget(self, host: Host) -> None:
