@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from fastapi import FastAPI
-from vpcctl.store.wake import WakeListener
 
 import vpcctl
 from api import errors, openapi
@@ -28,6 +27,7 @@ from api.schemas import vpcs as vpc_schemas
 from api.upkeep import running
 from api.wakeups import Wakeups
 from vpcctl.services.facade import Services
+from vpcctl.store.wake import WakeListener
 from vpcctl.wire.report import LinkReport, ReportAnswer
 from vpcctl.wire.state import HostState
 
@@ -92,7 +92,8 @@ def create_app(services: Services, *, run_dir: Path, config: ApiConfig | None = 
         redirect_slashes=False,
     )
     app.state.context = context
-    for module in (vpcs, subnets, ports, attachments, hosts, reports, tokens, events, status):
+    # Routes are tried one after the other: the busiest come first.
+    for module in (reports, ports, vpcs, subnets, attachments, hosts, tokens, events, status):
         app.include_router(module.router)
     errors.install(app)
     openapi.install(app, _MODELS)

@@ -62,7 +62,8 @@ async def metrics(request: Request) -> Response:
     ctx = context(request)
 
     def work() -> bytes:
-        ctx.metrics.summarise(ctx.services.status.summary(SELF))
+        if ctx.metrics.is_stale():
+            ctx.metrics.summarise(ctx.services.status.summary(SELF))
         return ctx.metrics.render()
 
     return Response(await ctx.aside(work), headers={"Content-Type": CONTENT_TYPE_LATEST})
