@@ -5,6 +5,8 @@ import fcntl
 import os
 from collections.abc import Iterator
 
+from vpcctl.model.problems import Problem
+from vpcctl.services.facade import Services
 from vpcctl.settings import Settings
 from vpcctl.store.database import Database
 
@@ -53,27 +55,46 @@ def sole_user(settings: Settings) -> Iterator[None]:
 
 
 def upgrade_database(settings: Settings) -> None:
-    """Bring the database to this version's schema, making it when there is none."""
+    """Bring the database to this version's schema, making it when there is none.
+
+    Raises:
+        BootstrapError: the database cannot be used.
+    """
     make_directories(settings)
-    database = Database.open(settings.database_url)
-    try:
+    with _opened(settings) as database:
         database.upgrade()
-    finally:
-        database.close()
 
 
-def make_admin_token(settings: Settings) -> bool:
+def make_admin_token(settings: Settings) -> str:
     """Leave an admin token in ``settings.token_file`` at the first start.
 
     Returns:
-        Whether the file was made now.
-    """
-    from vpcctl.services.container import Services
+        What to tell the operator about it.
 
-    existed = settings.token_file.exists()
-    database = Database.open(settings.database_url)
+    Raises:
+        BootstrapError: the file cannot be written.
+    """
+    path = settings.token_file
+    existed = path.exists()
+    with _opened(settings) as database:
+        try:
+            Services(database).tokens.bootstrap(path)
+        except OSError as error:
+            raise BootstrapError(f"state_dir: {path}: {error.strerror}") from None
+    if not path.exists():
+        return f"admin token: made at an earlier start, its file {path} is gone"
+    return f"admin token: {'as before in' if existed else 'written to'} {path}"
+
+
+@contextlib.contextmanager
+def _opened(settings: Settings) -> Iterator[Database]:
     try:
-        Services(database).tokens.bootstrap(settings.token_file)
+        database = Database.open(settings.database_url)
+    except (ValueError, OSError) as error:
+        raise BootstrapError(f"database_url: {error}") from None
+    try:
+        yield database
+    except Problem as error:
+        raise BootstrapError(f"database_url: {error}") from None
     finally:
         database.close()
-    return not existed and settings.token_file.exists()

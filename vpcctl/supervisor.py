@@ -17,12 +17,15 @@ from vpcctl import bootstrap
 from vpcctl.readiness import is_ready, public_url
 from vpcctl.settings import Settings
 
-CHILDREN = {"api": "api.server", "southbound": "vpcctl.southbound.main"}
+CHILDREN = {"api": "vpcctl.processes.api", "southbound": "vpcctl.processes.southbound"}
 FIRST_DELAY_S = 0.2
 LONGEST_DELAY_S = 10.0
 HEALTHY_S = 30.0
 GRACE_S = 10.0
 FAILURES_BEFORE_READY = 4
+UNUSABLE = 2
+"""Exit code of a child that cannot work with these settings: see ``vpcctl.processes.common``."""
+
 _TICK_S = 0.2
 _PR_SET_PDEATHSIG = 1
 _WAITED = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD})
@@ -40,6 +43,7 @@ class Child:
         delay: pause before its next start, seconds.
         due: monotonic time of its next start, seconds.
         failures: how often it ended since the controller started.
+        code: how it ended the last time.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Child:
     delay: float = 0.0
     due: float = 0.0
     failures: int = 0
+    code: int = 0
 
 
 @dataclass(slots=True)
@@ -86,7 +91,7 @@ class Supervisor:
                     self._start(child, now)
             if not self._was_ready:
                 if stuck := self._gave_up():
-                    say(f"{stuck.name} ended {stuck.failures} times before it was ready; giving up")
+                    say(f"{stuck.name} does not come up; giving up")
                     return 1
                 if self.ready():
                     self._was_ready = True
@@ -110,16 +115,21 @@ class Supervisor:
     def _reap(self, child: Child, now: float) -> None:
         if child.process is None or child.process.poll() is None:
             return
-        code = child.process.returncode
+        child.code = child.process.returncode
         child.process = None
         child.failures += 1
         healthy = now - child.started >= HEALTHY_S
         child.delay = FIRST_DELAY_S if healthy else min(_doubled(child.delay), LONGEST_DELAY_S)
         child.due = now + child.delay
-        say(f"{child.name} ended ({_describe(code)}); starting it again in {child.delay:.1f} s")
+        say(f"{child.name} ended ({_describe(child.code)}); next start in {child.delay:.1f} s")
 
     def _gave_up(self) -> Child | None:
-        return next((c for c in self.children if c.failures >= FAILURES_BEFORE_READY), None)
+        """Return a child that will not come up, however often it is started."""
+        for child in self.children:
+            hopeless = child.failures > 0 and child.code == UNUSABLE
+            if hopeless or child.failures >= FAILURES_BEFORE_READY:
+                return child
+        return None
 
     def _stop(self) -> None:
         running = [child.process for child in self.children if child.process is not None]
@@ -143,8 +153,7 @@ def run(settings: Settings) -> int:
     bootstrap.make_directories(settings)
     with bootstrap.sole_user(settings):
         bootstrap.upgrade_database(settings)
-        made = bootstrap.make_admin_token(settings)
-        say(f"admin token {'written to' if made else 'as before in'} {settings.token_file}")
+        say(bootstrap.make_admin_token(settings))
         supervisor = Supervisor(
             children=[
                 Child(name, (sys.executable, "-m", module)) for name, module in CHILDREN.items()

@@ -110,7 +110,10 @@ add_delete(app, "host")
 
 def _instructions(target: Target, host: Json, token_file: Path | None) -> str:
     token = str(token_file) if token_file else "TOKEN-FILE"
-    start = f"vpc-agent --api {target.api} --host-id {host['id']} --token-file {token}"
+    api = target.api if target.socket else target.base_url
+    vtep = host.get("vtep_address") or "ADDRESS"
+    start = f"vpc-agent --host-id {host['id']} --vtep-address {vtep} --api-url {api}"
+    start += f" --token-file {token}"
     if token_file:
         return f"\nStart its agent on the host with:\n  {start}"
     make = f"vpcctl token create --role host --host {host['id']} --file TOKEN-FILE"

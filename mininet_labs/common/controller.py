@@ -1,0 +1,72 @@
+"""The controller of a lab: ``vpcctl serve`` on its embedded database."""
+
+import socket
+from pathlib import Path
+
+from mininet_labs.common.hypervisor import product
+from mininet_labs.common.processes import Daemons, LabError, tail, wait_until
+from mininet_labs.common.rest import Api
+from mininet_labs.common.runs import Run
+
+FIRST_PORT = 8080
+_NAME = "controller"
+
+
+class Controller:
+    """A running controller.
+
+    It listens on the loopback for people, and on Unix sockets for the hosts of the lab, which
+    have loopbacks of their own.
+
+    Attributes:
+        url: where people find the API.
+    """
+
+    def __init__(self, run: Run, daemons: Daemons) -> None:
+        self._run = run
+        self._daemons = daemons
+        self.url = f"http://127.0.0.1:{_free_port()}"
+
+    @property
+    def api_socket(self) -> Path:
+        """Where hosts find the API."""
+        return self._run.path("api.sock")
+
+    @property
+    def token_file(self) -> Path:
+        """The admin token, which the controller leaves at its first start."""
+        return self._run.path(_NAME, "admin.token")
+
+    def start(self) -> None:
+        """Start it, without waiting for it."""
+        state = self.token_file.parent
+        command = [*product("vpcctl.cli"), "serve", f"--state-dir={state}"]
+        command += [f"--api-listen={self.url.removeprefix('http://')}"]
+        command += [f"--api-listen=unix:{self.api_socket}"]
+        command += [f"--openflow-listen=unix:{self._run.path('openflow.sock')}"]
+        self._daemons.start(_NAME, command)
+
+    def wait(self) -> Api:
+        """Return the API with the admin token, once the controller is ready."""
+        try:
+            wait_until(self._is_ready, "the controller", seconds=30)
+        except LabError as error:
+            raise LabError(f"{error}\n{tail(self._run, _NAME)}") from None
+        return Api(self.api_socket, self.token_file.read_text().strip())
+
+    def _is_ready(self) -> bool:
+        self._daemons.check()
+        return self.token_file.exists() and Api(self.api_socket, "").is_ready()
+
+
+def _free_port() -> int:
+    """Return the first port from 8080 on that nobody listens at."""
+    for port in range(FIRST_PORT, FIRST_PORT + 1000):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise LabError(f"no free port from {FIRST_PORT} on")

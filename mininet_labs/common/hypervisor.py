@@ -1,0 +1,114 @@
+"""A hypervisor: a Mininet host with an Open vSwitch and an agent of its own."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from mininet.node import Host
+
+from mininet_labs.common.processes import Daemons, LabError, wait_until
+from mininet_labs.common.runs import NETNS, Run
+
+SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
+REPOSITORY = Path(__file__).resolve().parents[2]
+PYTHON = REPOSITORY / ".venv" / "bin" / "python"
+"""The product's own Python; the labs' is Debian's, which alone has Mininet."""
+
+
+class Hypervisor(Host):
+    """A host whose network namespaces have names that only it sees.
+
+    ``/run/netns`` is its own file system, so namespaces of two hosts or labs never collide, and
+    they end with the host.
+    """
+
+    def __init__(self, name: str, run: Run, daemons: Daemons, label: str, **params: Any) -> None:
+        self.label = label
+        self._run = run
+        self._daemons = daemons
+        super().__init__(name, privateDirs=[str(NETNS)], **params)
+        run.remember(self.pid)
+
+    @property
+    def rundir(self) -> Path:
+        """Directory of this host's Open vSwitch: its database, sockets and pid files."""
+        return self._run.path(self.label, "ovs", "x").parent
+
+    @property
+    def database(self) -> str:
+        """How OVSDB clients reach this host's database."""
+        return f"unix:{self.rundir}/db.sock"
+
+    def inside(self, *command: str) -> list[str]:
+        """Return *command* as an argument list that runs it on this host."""
+        return ["mnexec", "-a", str(self.pid), *command]
+
+    def within(self, netns: str, *command: str) -> list[str]:
+        """Return *command* as an argument list that runs it in a namespace of this host."""
+        return self.inside("ip", "netns", "exec", netns, *command)
+
+    def start_switch(self) -> None:
+        """Start ovsdb-server and ovs-vswitchd, both with empty memories."""
+        rundir = self.rundir
+        created = ["ovsdb-tool", "create", f"{rundir}/conf.db", str(SCHEMA)]
+        subprocess.run(created, check=True)
+        self._start(
+            "ovsdb-server",
+            "ovsdb-server",
+            f"{rundir}/conf.db",
+            f"--remote=punix:{rundir}/db.sock",
+            f"--pidfile={rundir}/ovsdb-server.pid",
+            "--no-chdir",
+            "-vsyslog:off",
+        )
+        wait_until((rundir / "db.sock").exists, f"{self.label}'s ovsdb-server", seconds=10)
+        init = ["ovs-vsctl", f"--db={self.database}", "--no-wait", "init"]
+        subprocess.run(init, check=True)
+        self._start(
+            "ovs-vswitchd",
+            "ovs-vswitchd",
+            self.database,
+            f"--pidfile={rundir}/ovs-vswitchd.pid",
+            "--no-chdir",
+            "-vsyslog:off",
+            # The controller's socket is not in the directory of this host's switch.
+            "--no-self-confinement",
+        )
+
+    def start_agent(self, host_id: str, api: str, token_file: Path) -> None:
+        """Start vpc-agent, as an operator would on a real host."""
+        settings = {
+            "HOST_ID": host_id,
+            "API_URL": api,
+            "TOKEN_FILE": str(token_file),
+            "VTEP_ADDRESS": self.IP(),
+            "OVSDB": self.database,
+            "OVS_RUNDIR": str(self.rundir),
+            "STATE_DIR": str(self._run.path(self.label, "agent", "x").parent),
+        }
+        environment = {f"VPC_AGENT_{name}": value for name, value in settings.items()}
+        self._start("vpc-agent", *product("agent.main"), environment=environment)
+
+    def namespaces(self) -> list[str]:
+        """Return the names of the network namespaces that exist on this host now."""
+        listed = subprocess.run(
+            self.inside("ls", str(NETNS)), check=False, capture_output=True, text=True
+        )
+        if listed.returncode != 0:
+            raise LabError(f"{self.label}: {listed.stderr.strip()}")
+        return listed.stdout.split()
+
+    def _start(self, name: str, *command: str, environment: dict[str, str] | None = None) -> None:
+        directories = {
+            variable: str(self.rundir) for variable in ("OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR")
+        }
+        self._daemons.start(
+            f"{self.label}-{name}",
+            self.inside(*command),
+            environment=directories | (environment or {}),
+        )
+
+
+def product(module: str) -> list[str]:
+    """Return the command that runs *module* of the product, from this very tree."""
+    return ["env", f"PYTHONPATH={REPOSITORY}", str(PYTHON), "-m", module]

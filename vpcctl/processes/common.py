@@ -1,0 +1,41 @@
+"""What both processes do first."""
+
+import logging
+import sys
+from pathlib import Path
+
+import structlog
+
+from vpcctl.settings import Settings
+
+UNUSABLE = 2
+"""Exit code of a process whose settings cannot work: to start it again would not help."""
+
+
+def configure_logging(settings: Settings) -> None:
+    """Log to stderr, one line an entry, from the settings' level on."""
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    logging.basicConfig(stream=sys.stderr, level=max(level, logging.WARNING))
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+        ],
+    )
+
+
+def server_files(settings: Settings) -> tuple[Path, Path, Path]:
+    """Return the controller's certificate, its key and the authority's certificate."""
+    directory = settings.pki_dir / "server" / "current"
+    return directory / "certificate.pem", directory / "key.pem", directory / "ca.pem"
+
+
+def give_up(reason: Exception) -> int:
+    """Say why the settings cannot work and return the exit code for it."""
+    print(f"vpcctl: error: {reason}", file=sys.stderr, flush=True)
+    return UNUSABLE
