@@ -33,6 +33,7 @@ class Metrics:
         )
         self.streams = self._gauge("vpcctl_api_event_streams", "Event streams open.")
         self.polls = self._gauge("vpcctl_api_long_polls", "Host state long polls open.")
+        self.database_up = self._gauge("vpcctl_database_up", "Whether the database answers.")
         self._revision = self._gauge("vpcctl_revision", "Newest revision stored.")
         self._processed = self._gauge(
             "vpcctl_processed_revision", "Revision up to which the southbound has read."
@@ -66,6 +67,7 @@ class Metrics:
     def summarise(self, summary: Summary) -> None:
         """Take over the network's numbers."""
         self._summarised_at = time.monotonic()
+        self.database_up.set(1)
         self._revision.set(summary.revision)
         self._processed.set(summary.processed_revision)
         self._lag.set(summary.lag)

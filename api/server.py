@@ -243,7 +243,7 @@ def main() -> None:
     _allow_many_files()
     try:
         run(settings)
-    except BadListener as error:
+    except ValueError as error:  # a listener or the database's URL, told in one line
         sys.exit(f"vpcctl api: {error}")
 
 

@@ -187,3 +187,20 @@ def test_a_taken_address_is_told_in_one_line(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.decode().startswith(f"vpcctl api: 127.0.0.1:{port}: ")
     assert done.stderr.count(b"\n") == 1
+
+
+def test_a_database_that_nobody_knows_is_told_in_one_line(tmp_path: Path) -> None:
+    environment = os.environ | {
+        "VPCCTL_STATE_DIR": str(tmp_path),
+        "VPCCTL_DATABASE_URL": "mysql://nobody/nothing",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "api.server"],
+        env=environment,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"vpcctl api: ")
+    assert done.stderr.count(b"\n") == 1
