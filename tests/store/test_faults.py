@@ -94,7 +94,7 @@ def test_a_lasting_fault_is_unavailable_and_leaves_nothing_half_done(world: Worl
         pytest.fail("a creation with more than twenty statements")
 
 
-@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 def test_a_full_disk_is_unavailable_and_leaves_nothing_half_done(world: World) -> None:
     subnet = world.subnet("10.0.0.0/16")
     world.database.engine.dispose()
