@@ -20,3 +20,12 @@ def ovs() -> Iterator[DummyOvs]:
 @pytest.fixture(scope="module")
 def fabric(ovs: DummyOvs) -> Fabric:
     return Fabric(ovs, showcase(), "br")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-goldens", action="store_true", help="write the goldens anew")
+
+
+@pytest.fixture
+def update_goldens(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--update-goldens", default=False))
