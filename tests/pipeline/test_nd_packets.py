@@ -57,7 +57,7 @@ def answer(ovs: DummyOvs, interface: str, frame: bytes) -> bytes:
 def test_an_advertisement_is_valid(
     option: bytes, answered: bytes, ovs: DummyOvs, fabric: Fabric
 ) -> None:
-    frame = answer(ovs, f"br-0-11", solicitation("fd00:1::10", "fd00:1::1", option))
+    frame = answer(ovs, "br-0-11", solicitation("fd00:1::10", "fd00:1::1", option))
     ip, body = frame[14:54], frame[54:]
     assert (frame[:6], frame[6:12], frame[12:14]) == (GUEST, GATEWAY, b"\x86\xdd")
     assert (ip[7], ip[8:24], ip[24:40]) == (255, packed("fd00:1::1"), packed("fd00:1::10"))

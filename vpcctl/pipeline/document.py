@@ -16,6 +16,7 @@ from vpcctl.flows.tables import BY_NAME, TABLES, Table
 from vpcctl.flows.text import format_flow
 from vpcctl.model.network import Network
 from vpcctl.pipeline.example import HERE, example
+from vpcctl.pipeline.flood import SHARDS
 from vpcctl.pipeline.pieces import (
     BasePiece,
     EdgePiece,
@@ -29,7 +30,6 @@ from vpcctl.pipeline.pieces import (
     StaticPiece,
     SubnetPiece,
 )
-from vpcctl.pipeline.flood import SHARDS
 from vpcctl.pipeline.program import compile_piece
 
 _BLOCK = re.compile(r"(<!-- (\w+) ?(\w*) -->\n).*?(<!-- end -->)", re.DOTALL)
