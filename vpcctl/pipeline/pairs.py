@@ -12,7 +12,7 @@ from vpcctl.flows.actions import Action, Resubmit, SetField
 from vpcctl.flows.cookie import Feature, cookie
 from vpcctl.flows.flow import Flow
 from vpcctl.flows.tables import FLOOD, NEIGHBOUR, OUTPUT, RESPOND, SWITCH
-from vpcctl.model.addresses import GATEWAY_MAC, IPAddress, is_unicast
+from vpcctl.model.addresses import GATEWAY_MAC, IPAddress, eui64_mac, is_unicast
 from vpcctl.model.network import Network, single_pairs
 from vpcctl.model.subnet import Subnet
 from vpcctl.pipeline.facts import PortFacts, is_gateway, port_facts
@@ -25,6 +25,8 @@ def address(net: Network, subnet_id: str, ip: IPAddress) -> Iterator[Flow]:
     segment, live = net.segment(subnet_id), net.live_subnet(subnet_id)
     if live is None or not _resolvable(live[0], ip) or segment.fixed(ip).of(int(ip)):
         return
+    if segment.macs.of(eui64_mac(ip)):
+        return  # a port's link-local address is its own
     holders = [port_facts(net, port_id) for port_id in sorted(segment.pairs.get(ip, ()))]
     claims = {
         (facts.port.key, mac)
