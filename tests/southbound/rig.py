@@ -131,12 +131,17 @@ class Rig:
 
 @asynccontextmanager
 async def rig(
-    store: MemoryStore, *, ovs: bool = True, program: type[NetworkProgram] = NetworkProgram
+    store: MemoryStore,
+    *,
+    ovs: bool = True,
+    program: type[NetworkProgram] = NetworkProgram,
+    settings: EngineSettings | None = None,
 ) -> AsyncIterator[Rig]:
     """A running southbound; with *ovs*, an Open vSwitch without bridges beside it."""
     with tempfile.TemporaryDirectory(prefix="vpc-sb-") as name:
         made = Rig(Path(name), store)
         made.program = program
+        made.engine_settings = settings or QUICK
         try:
             if ovs:
                 made.ovs = await asyncio.to_thread(Ovs(made.directory).__enter__)
