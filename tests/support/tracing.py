@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.support.dummy_ovs import DummyOvs
 from vpcctl.compile import compile_host
 from vpcctl.flows.flow import Flow
+from vpcctl.flows.tables import DROP
 from vpcctl.flows.text import format_flow
 from vpcctl.model.network import Network
 
@@ -181,6 +182,6 @@ class Fabric:
     def reason(self, host_id: str, packet: Packet) -> int | None:
         """Number of the reason that one host drops a packet for, as table Drop has seen it."""
         found = re.findall(
-            r"^ ?55\. reg6=(0x[0-9a-f]+)", self.explain(host_id, packet), re.MULTILINE
+            rf"^ ?{DROP.number}\. reg6=(0x[0-9a-f]+)", self.explain(host_id, packet), re.MULTILINE
         )
         return int(found[-1], 16) if found else None
