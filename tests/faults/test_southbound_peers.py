@@ -17,6 +17,7 @@ from vpcctl.flows.flow import Flow, match
 from vpcctl.flows.tables import RESPOND
 from vpcctl.pipeline.pieces import StaticPiece
 from vpcctl.southbound.network_program import NetworkProgram
+from vpcctl.southbound.transport.connection import Limits
 
 BAD, GOOD, NEW = (n.host(i, nd_extensions=False) for i in (1, 2, 3))
 VPC = n.vpc(1)
@@ -66,6 +67,37 @@ def test_a_switch_that_answers_badly_is_named_and_hurts_nobody(fault: str, event
             )
             assert r.store.recorded[BAD.id].error
             await other_host_works(r, good)
+            await bad.close()
+            await good.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_stuck_switch_costs_bounded_memory_and_no_time() -> None:
+    async def scenario() -> None:
+        wide = n.subnet(2, VPC, "10.1.0.0/16")
+        crowd = [
+            n.port(i, wide, f"0e:00:00:01:{i >> 8:02x}:{i & 255:02x}", f"10.1.{i >> 8}.{i & 255}")
+            for i in range(300, 4300)
+        ]
+        store = make_store()
+        store.put(NEW, wide, *crowd, *(n.at(one, NEW, one.key) for one in crowd))
+        limits = Limits(handshake_s=3.0, stall_s=2.0)
+        async with rig(store, ovs=False, limits=limits) as r:
+            good = await FakeSwitch(GOOD.dpid).connect(path(r))
+            await r.settle(GOOD.id)
+            bad = await FakeSwitch(BAD.dpid, "deaf").connect(path(r))
+            host = r.host(BAD.id)
+            await wait_until(lambda: bad.stats_requests and host.session, "stuck")
+            connection = host.session.connection
+            most = 0
+            while host.session is not None:
+                await other_host_works(r, good)
+                if connection._transport is not None:
+                    most = max(most, connection._transport.get_write_buffer_size())
+            assert 0 < most < 512 * 1024
+            assert not host.queue
+            await wait_until(lambda: r.store.told("does not read what we send", BAD.id), "event")
             await bad.close()
             await good.close()
 

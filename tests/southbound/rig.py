@@ -136,12 +136,14 @@ async def rig(
     ovs: bool = True,
     program: type[NetworkProgram] = NetworkProgram,
     settings: EngineSettings | None = None,
+    limits: Limits | None = None,
 ) -> AsyncIterator[Rig]:
     """A running southbound; with *ovs*, an Open vSwitch without bridges beside it."""
     with tempfile.TemporaryDirectory(prefix="vpc-sb-") as name:
         made = Rig(Path(name), store)
         made.program = program
         made.engine_settings = settings or QUICK
+        made.limits = limits or made.limits
         try:
             if ovs:
                 made.ovs = await asyncio.to_thread(Ovs(made.directory).__enter__)
