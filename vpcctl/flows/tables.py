@@ -104,7 +104,7 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "resolution",
         "Finds the MAC that owns an address in a subnet.",
         (f.VNI, f.LOOKUP_IPV4, f.LOOKUP_IPV6, f.FLAGS),
-        (f.FOUND_MAC, f.ETH_DST, f.REASON),
+        (f.FOUND_MAC, f.ETH_DST, f.TUN_DST, f.TUN_IPV6_DST, f.REASON),
         "Respond Switch Drop",
     ),
     (

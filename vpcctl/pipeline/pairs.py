@@ -42,7 +42,11 @@ def address(net: Network, subnet_id: str, ip: IPAddress) -> Iterator[Flow]:
         yield Flow(NEIGHBOUR, 100, match, found, RESPOND, owner)
     elif claims:
         macs = sorted({mac for _, mac in claims})
-        copies = tuple(a for mac in macs for a in (SetField(f.ETH_DST, mac), Resubmit(SWITCH)))
+        copies = tuple(
+            action
+            for mac in macs
+            for action in (*NOWHERE, SetField(f.ETH_DST, mac), Resubmit(SWITCH))
+        )
         routed = tuple(sorted((*match, flag(f.ROUTED)), key=lambda term: term[0].order))
         yield Flow(NEIGHBOUR, 110, routed, copies, None, owner)
         yield Flow(NEIGHBOUR, 100, match, (), SWITCH, owner)
