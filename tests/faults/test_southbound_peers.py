@@ -9,6 +9,7 @@ import pytest
 from tests.southbound.fake_switch import FakeSwitch, hello, message
 from tests.southbound.ovs import wait_until
 from tests.southbound.rig import MemoryStore, Rig, rig
+from tests.southbound.test_validate import ENDLESS_FLOW
 from tests.support import networks as n
 from vpcctl.flows import fields as f
 from vpcctl.flows.actions import OFPP_IN_PORT, Output, SetField
@@ -297,5 +298,53 @@ def test_a_flow_that_ovs_refuses_is_named_and_all_others_are_installed() -> None
             r.store.put(PORTS[2], n.at(PORTS[2], BAD, 33))
             r.southbound.engine.poke()
             await wait_until(lambda: any("=33 " in flow for flow in r.ovs.flows("bad")), "goes on")
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        bytes.fromhex("05000010000000010001000000000000"),
+        message(0, version=1),
+        message(0, version=200),
+        message(1, b"\0\0\0\0" + b"\xff" * 40),
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        bytes(64),
+        b"\x16\x03\x01\x02\x00" + bytes(200),
+        message(19, b"\0\x0d\0\0\0\0\0\0" + bytes(72)),
+    ],
+)
+def test_garbage_before_the_handshake_hurts_nobody(garbage: bytes) -> None:
+    async def scenario() -> None:
+        async with rig(make_store(), ovs=False) as r:
+            good = await FakeSwitch(GOOD.dpid).connect(path(r))
+            await r.settle(GOOD.id)
+            reader, writer = await asyncio.open_unix_connection(path(r))
+            writer.write(garbage)
+            with contextlib.suppress(OSError):
+                await asyncio.wait_for(reader.read(), 6)
+            writer.close()
+            await wait_until(lambda: len(r.southbound.listeners.connections) == 1, "dropped")
+            await other_host_works(r, good)
+            await good.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("entry", ["endless instruction", "endless entry"])
+def test_a_connected_switch_that_lists_endless_flows_is_dropped(entry: str) -> None:
+    async def scenario() -> None:
+        body = ENDLESS_FLOW[16:] if entry == "endless instruction" else bytes(56)
+        async with rig(make_store(), ovs=False) as r:
+            good = await FakeSwitch(GOOD.dpid).connect(path(r))
+            await r.settle(GOOD.id)
+            bad = FakeSwitch(BAD.dpid)
+            bad.listed = (body,)
+            await bad.connect(path(r))
+            await wait_until(lambda: bad.bundles or bad.closed.is_set(), "taken or dropped")
+            await other_host_works(r, good)
+            await bad.close()
+            await good.close()
 
     asyncio.run(scenario())

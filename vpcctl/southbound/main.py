@@ -113,6 +113,7 @@ def run(config: SouthboundConfig, ready: Callable[[list[str]], None] | None = No
     """
     level = logging.getLevelNamesMapping()[config.log_level.upper()]
     logging.basicConfig(level=max(level, logging.WARNING))
+    logging.getLogger("os_ken").setLevel(logging.CRITICAL)  # it logs what it cannot parse, whole
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
     asyncio.run(_serve(config, ready))
 

@@ -179,7 +179,7 @@ class Worker:
 
     def _acknowledge(self, revision: int) -> None:
         self._host.acknowledge(revision)
-        self._tools.recorder.host(self._host.id, settled=not self._host.queue)
+        self._tools.recorder.host(self._host.id, settled=self._host.state != "pending")
 
     # --- refusals -------------------------------------------------------------------------------
 
