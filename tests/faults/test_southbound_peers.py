@@ -17,7 +17,9 @@ from vpcctl.flows.cookie import Feature, cookie
 from vpcctl.flows.flow import Flow, match
 from vpcctl.flows.tables import RESPOND
 from vpcctl.pipeline.pieces import StaticPiece
+from vpcctl.southbound.engine import EngineSettings
 from vpcctl.southbound.network_program import NetworkProgram
+from vpcctl.southbound.session import Deadlines
 from vpcctl.southbound.transport.connection import Limits
 
 BAD, GOOD, NEW = (n.host(i, nd_extensions=False) for i in (1, 2, 3))
@@ -122,6 +124,23 @@ def test_a_switch_that_reconnects_at_once_is_held_back() -> None:
             assert 1 <= requests <= 3
             await other_host_works(r, good)
             await good.close()
+
+    asyncio.run(scenario())
+
+
+def test_many_stuck_switches_do_not_keep_another_from_being_compared() -> None:
+    async def scenario() -> None:
+        store = make_store()
+        stuck = [n.host(i, nd_extensions=False) for i in range(20, 28)]
+        store.put(*stuck)
+        settings = EngineSettings(audit_interval_s=0, deadlines=Deadlines(reply_s=20.0))
+        async with rig(store, ovs=False, settings=settings) as r:
+            bad = [await FakeSwitch(host.dpid, "deaf").connect(path(r)) for host in stuck]
+            await wait_until(lambda: sum(one.stats_requests for one in bad) >= 4, "all slots taken")
+            good = await FakeSwitch(GOOD.dpid).connect(path(r))
+            await wait_until(lambda: r.store.in_sync(GOOD.id), "compared", 9.0)
+            for one in (*bad, good):
+                await one.close()
 
     asyncio.run(scenario())
 
