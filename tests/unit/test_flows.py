@@ -33,6 +33,13 @@ def test_a_match_is_canonical_however_it_is_written() -> None:
     assert match((f.VNI, 5, 0)) == ()
 
 
+def test_four_registers_are_one_wide_register() -> None:
+    address = 0xFD00_0001 << 96 | 0x10
+    parts = zip(f.REGS[8:12], (0xFD000001, 0, 0, 0x10), strict=True)
+    assert match(*parts, (f.VNI, 5)) == match((f.VNI, 5), (f.LOOKUP_IPV6, address))
+    assert len(match((f.REGS[8], 1), (f.REGS[9], 1), (f.REGS[10], 1))) == 3
+
+
 @pytest.mark.parametrize("terms", [((f.ARP_OP, 1 << 16),), ((f.VNI, 1), (f.VNI, 1))])
 def test_a_match_that_means_nothing_is_refused(terms) -> None:
     with pytest.raises(ValueError, match=r"bits|once"):
