@@ -21,6 +21,7 @@ from vpcctl.southbound.host import HostState
 from vpcctl.southbound.metrics import Metrics
 from vpcctl.southbound.program import Program
 from vpcctl.southbound.recorder import Outputs, Recorder
+from vpcctl.southbound.resync import Slots
 from vpcctl.southbound.session import Deadlines, Session
 from vpcctl.southbound.transport.connection import Connection, Datapath
 from vpcctl.southbound.worker import Tools, Worker
@@ -98,7 +99,7 @@ class Engine:
         registry = Registry(self._by_dpid.get, self._news.set, self._admit)
         self._admission = Admission(registry, self.recorder, metrics)
         self._auditor = Auditor(program, self._encoder, self.recorder, metrics)
-        comparing = asyncio.Semaphore(self.settings.concurrent_compares)
+        comparing = Slots(self.settings.concurrent_compares)
         self._tools = Tools(program, self._encoder, self.recorder, metrics, comparing)
 
     def _standing(self, host_id: str) -> HostRealised | None:

@@ -1,6 +1,7 @@
 """The southbound process: listeners, engine and metrics around one event loop."""
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import Callable
@@ -112,6 +113,7 @@ def run(config: SouthboundConfig, ready: Callable[[list[str]], None] | None = No
     """
     level = logging.getLevelNamesMapping()[config.log_level.upper()]
     logging.basicConfig(level=max(level, logging.WARNING))
+    logging.getLogger("os_ken").setLevel(logging.CRITICAL)  # it logs what it cannot parse, whole
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
     asyncio.run(_serve(config, ready))
 
@@ -134,6 +136,8 @@ async def _serve(config: SouthboundConfig, ready: Callable[[list[str]], None] | 
         await asyncio.wait((starting, ending), return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             starting.result()
+            gc.collect()
+            gc.freeze()  # what was loaded stays: looking through it again would stop the loop
             if ready is not None:
                 ready(southbound.listeners.addresses)
             await ending
