@@ -127,7 +127,6 @@ class Agent:
         self._name_interfaces(tuple(self._host.rows.values()))
         if save:
             self._loop.call_later(0.05, self._save, state)
-        self._reporter.trigger("soon")
 
     def _save(self, state: HostState) -> None:
         """Write the newest state to disk, off the loop."""
