@@ -119,7 +119,7 @@ class Reporter:
         self._take(report, answer)
 
     def _build(self, *, full: bool, counters: Mapping[str, LinkCounters]) -> LinkReport:
-        facts, links = self._host.facts(), self._host.links()
+        facts, links = self._host.facts(), self._host.links()[: wire.MAX_LINKS]
         digest = wire.digest(facts, links)
         self.sent += 1
         report = LinkReport(
@@ -131,7 +131,7 @@ class Reporter:
         )
         if digest == self._known and not full:
             return report
-        links = decide.with_counters(links, counters)[: wire.MAX_LINKS]
+        links = decide.with_counters(links, counters)
         return report.model_copy(update={"facts": facts, "links": links})
 
     def _take(self, report: LinkReport, answer: ReportAnswer) -> None:
