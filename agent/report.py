@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 DEBOUNCE_S = 0.001
 SETTLE_S = 0.1
+_AT_ONCE = 8
+"""So many refused reports in a row are repeated at once, further ones at the interval."""
 COUNTERS_EVERY = 12
 """Every so many periodic reports one is sent in full, with counters."""
 
@@ -153,12 +155,13 @@ class Reporter:
         so any distance is made up within some tens of reports.
         """
         self._refused += 1
-        if self._refused > 1:
-            self._boot += 2 ** min(self._refused, 40)
-            self.sent = 0
-            self._directory.save_boot(self._boot)
-            log.warning("reports are refused as old; boot number is now %d", self._boot)
+        self._boot += 2 ** min(self._refused, 40)
+        self.sent = 0
         self._known = ""
+        self._directory.save_boot(self._boot)
+        log.warning("a report was refused as old; boot number is now %d", self._boot)
+        if self._refused <= _AT_ONCE:
+            self._changed.set()
 
     async def _failed(self, error: ClientError) -> None:
         self._failures += 1
