@@ -7,7 +7,6 @@ what goes into a tunnel is traced again where it comes out.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from tests.support.dummy_ovs import DummyOvs
 from vpcctl.compile import compile_host
@@ -23,8 +22,8 @@ _SETS = {
     "ipv4": {"src": "nw_src", "dst": "nw_dst", "ttl": "nw_ttl"},
     "ipv6": {"src": "ipv6_src", "dst": "ipv6_dst", "hlimit": "nw_ttl"},
     "arp": {
-        **{"sip": "arp_spa", "tip": "arp_tpa", "op": "arp_op"},
-        **{"sha": "arp_sha", "tha": "arp_tha"},
+        "sip": "arp_spa", "tip": "arp_tpa", "op": "arp_op",
+        "sha": "arp_sha", "tha": "arp_tha",
     },
     "icmp": {"type": "icmp_type", "code": "icmp_code"},
     "icmpv6": {"type": "icmpv6_type", "code": "icmpv6_code"},
