@@ -58,7 +58,12 @@ def plug(settings: Settings, port_id: str, interface: str, *, mac: str | None, t
         with _Connected(settings) as ovsdb:
             names = {"iface-id": port_id, **given}
             if interface in ovsdb.interfaces():
-                wish = IfaceIdWish(interface, port_id, given.get("attached-mac"), settings.host_id)
+                wish = IfaceIdWish(
+                    interface,
+                    port_id,
+                    given.get("attached-mac"),
+                    marks.by_hand(settings.host_id),
+                )
             else:
                 kind = "tap" if tap else ""
                 port = PortWish(interface, settings.host_id, type=kind, external_ids=names)
@@ -102,9 +107,9 @@ def _clean_ovs(settings: Settings, ovsdb: Ovsdb, worker: Worker) -> None:
         if record is not None:
             worker.call(lambda: _give_back(worker, settings.underlay_bridge, record))
     named = [
-        IfaceIdWish(name, None, None, owner)
-        for name, ids_ in ovsdb.interfaces().items()
-        if ids_.get(marks.OWNER_KEY) == owner and name != marks.TUNNEL
+        IfaceIdWish(name, None, None, by)
+        for name, have in ovsdb.interfaces().items()
+        if (by := have.get(marks.NAMED_KEY)) in (owner, marks.by_hand(owner))
     ]
     ports = ovsdb.owned_ports(settings.bridge, owner)
     unplug = [UnplugWish(settings.bridge, name, owner) for name in ports if name != settings.bridge]

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from agent import ovs_process, poll
+from agent import ovs_process
 from agent.bridges import Bridges, Ovs
 from agent.client import Client
 from agent.decide import work
@@ -18,6 +18,7 @@ from agent.jsonrpc import RpcError
 from agent.neighbours import Neighbours
 from agent.netlink import monitor
 from agent.ovsdb import Change, Ovsdb, OvsdbError
+from agent.poll import Poller
 from agent.reconciler import Reconciler, ports_of
 from agent.report import Callbacks, Reporter
 from agent.settings import Settings
@@ -62,7 +63,8 @@ class Agent:
         ovs = Ovs(self._apply, self._ovsdb.bridges)
         self._bridges = Bridges(settings, worker, ovs, host, self._report_now)
         self._neighbours = Neighbours(worker, self._vswitchd, self._ovsdb.bridges)
-        callbacks = Callbacks(self._revision, self._take_newer, self._counters)
+        self._poller = Poller(self._client, self._revision, self._take)
+        callbacks = Callbacks(self._revision, self._take_newer, self._counters, self._poller.resync)
         self._reporter = Reporter(self._client, host, self._directory, callbacks)
 
     async def run(self) -> None:
@@ -80,7 +82,7 @@ class Agent:
             tasks.create_task(self._bridges.run())
             tasks.create_task(self._reconciler.run())
             tasks.create_task(self._reporter.run())
-            tasks.create_task(poll.watch(self._client, self._revision, self._take))
+            tasks.create_task(self._poller.run())
             if self._host.datapath_type == "netdev":
                 tasks.create_task(self._neighbours.run())
 

@@ -219,15 +219,15 @@ def _iface_id(tables: Tables, wish: IfaceIdWish) -> None:
     if row is None:
         return
     have = row.external_ids.get("iface-id")
-    ours = row.external_ids.get(marks.OWNER_KEY) == wish.owner
+    ours = row.external_ids.get(marks.NAMED_KEY) == wish.named_by
     if wish.port_id is None:
         if ours:
-            _strip(row, "external_ids", ("iface-id", "attached-mac", marks.OWNER_KEY))
+            _strip(row, "external_ids", ("iface-id", "attached-mac", marks.NAMED_KEY))
         return
     if have is not None and have != wish.port_id and not ours:
         raise Refused(f"interface {wish.interface} has the iface-id {have} already")
     if have is None or ours:
-        values = {"iface-id": wish.port_id, marks.OWNER_KEY: wish.owner}
+        values = {"iface-id": wish.port_id, marks.NAMED_KEY: wish.named_by}
         if wish.mac is not None:
             values["attached-mac"] = wish.mac
         _merge(row, "external_ids", values)

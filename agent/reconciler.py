@@ -138,7 +138,9 @@ class Reconciler:
             before = self.ledger.done.get(each.port_id)
             if before is not None and before.netns and before.netns != each.netns:
                 self._namespaces.add(before.netns)
+        started = time.perf_counter()
         results = await self._worker.run(lambda: [self._converge(each) for each in batch])
+        devices = time.perf_counter()
         made = [each for each, problem in zip(batch, results, strict=True) if problem is None]
         for each, problem in zip(batch, results, strict=True):
             if problem is not None:
@@ -146,6 +148,13 @@ class Reconciler:
         if made and not await self._plug(made):
             for each in made:
                 await self._plug([each])
+        log.debug(
+            "%d of %d attachments made: devices %.1f ms, OVSDB %.1f ms",
+            len(made),
+            len(batch),
+            (devices - started) * 1000,
+            (time.perf_counter() - devices) * 1000,
+        )
 
     def _converge(self, wanted: Attachment) -> str | None:
         """Make devices and addresses in the worker thread; return what went wrong."""

@@ -32,11 +32,13 @@ class Callbacks:
         revision: gives the revision of the state that the agent holds.
         state: takes a new state.
         counters: reads the counters of all interfaces, by UUID.
+        back: told when the controller answers again after it did not.
     """
 
     revision: Callable[[], int]
     state: Callable[[HostState], None]
     counters: Callable[[], Awaitable[Mapping[str, LinkCounters]]]
+    back: Callable[[], None]
 
 
 class Reporter:
@@ -168,4 +170,5 @@ class Reporter:
     def _succeeded(self) -> None:
         if self._failures:
             log.info("the controller answers again after %d failures", self._failures)
+            self._callbacks.back()
         self._failures = 0

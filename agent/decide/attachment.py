@@ -137,7 +137,7 @@ class SetGuestEnd:
 
 @dataclass(frozen=True, slots=True)
 class SetAddresses:
-    """Remove, then add addresses of the guest end, then set default routes likewise."""
+    """Add, then remove addresses of the guest end, and set default routes likewise."""
 
     netns: str
     name: str

@@ -10,6 +10,10 @@ OWNER_KEY = "vpcctl-owner"
 CREATED_KEY = "vpcctl-created"
 """Key on a bridge that we created (and did not find), so that ``clean`` may delete it."""
 
+NAMED_KEY = "vpcctl-named"
+"""Key on an interface that others plugged and that got its iface-id from us: the host id when the
+host state asked for it, :func:`by_hand` of it when a person did."""
+
 UNDERLAY_KEY = "vpcctl-underlay"
 """Key on br-underlay: the addresses and routes that it took over, as JSON."""
 
@@ -24,6 +28,11 @@ TUNNEL = "vpcctl-vxlan"
 
 _ALIAS = "vpcctl:"
 _NETNS_ALIAS = "vpcctl:netns:"
+
+
+def by_hand(owner: str) -> str:
+    """Return the value of NAMED_KEY for an iface-id that a person set with ``vpc-agent plug``."""
+    return f"{owner}/by-hand"
 
 
 def host_end(port_id: str) -> str:

@@ -112,12 +112,16 @@ class UnplugWish:
 
 @dataclass(frozen=True, slots=True)
 class IfaceIdWish:
-    """An iface-id on an interface that somebody else plugged; None takes ours away."""
+    """An iface-id on an interface that somebody else plugged; None takes ours away.
+
+    Attributes:
+        named_by: value of the mark that goes with it (``marks.NAMED_KEY``).
+    """
 
     interface: str
     port_id: str | None
     mac: str | None
-    owner: str
+    named_by: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,26 +51,18 @@ class Ledger:
         self.wanted = wanted
 
     def to_make(self, now: float) -> list[Attachment]:
-        """Return what to make or look at now, in the order of the port ids."""
-        return [
+        """Return what to make or look at now: what is new first, then by port id."""
+        found = [
             each
-            for port_id, each in sorted(self.wanted.items())
+            for port_id, each in self.wanted.items()
             if (self.done.get(port_id) != each or port_id in self.suspect)
             and (port_id not in self.failed or self.failed[port_id].retry_at <= now)
         ]
+        return sorted(found, key=lambda each: (each.port_id in self.done, each.port_id))
 
     def to_remove(self) -> list[str]:
         """Return ports that were made, or found with our mark, and are wanted no more."""
         return sorted((self.done.keys() | self.leftover) - self.wanted.keys())
-
-    def moved(self) -> list[Attachment]:
-        """Return attachments as last made that now want another namespace or interface name."""
-        return [
-            old
-            for port_id, old in sorted(self.done.items())
-            if (new := self.wanted.get(port_id)) is not None
-            and (old.netns, old.interface) != (new.netns, new.interface)
-        ]
 
     def next_retry(self) -> float | None:
         """Return when the first failed attachment is to be tried again, or None."""
@@ -116,19 +108,13 @@ def iface_ids(
     named = {
         each.interface: each for each in attachments if each.kind == "interface" and each.interface
     }
-    ends = {marks.host_end(each.port_id) for each in attachments if each.kind == "namespace"}
     wishes: list[IfaceIdWish] = []
     for row in rows:
         have = row.external_ids.get("iface-id")
-        ours = row.external_ids.get(marks.OWNER_KEY) == owner
+        ours = row.external_ids.get(marks.NAMED_KEY) == owner
         wanted = named.get(row.name)
         if wanted is not None and (have is None or (ours and have != wanted.port_id)):
             wishes.append(IfaceIdWish(row.name, wanted.port_id, wanted.mac.lower(), owner))
-        elif wanted is None and ours and have is not None and not _is_pair(row, have, ends):
+        elif wanted is None and ours and have is not None:
             wishes.append(IfaceIdWish(row.name, None, None, owner))
     return wishes
-
-
-def _is_pair(row: InterfaceRow, port_id: str, ends: set[str]) -> bool:
-    """Tell whether an interface is the host end of a pair of ours, wanted or about to go."""
-    return row.name == marks.host_end(port_id) or row.name in ends

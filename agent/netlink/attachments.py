@@ -177,6 +177,7 @@ class AttachmentDriver:
             if link is None:
                 raise OSError(f"interface {step.name} is gone from namespace {step.netns}")
             core.quiet_ipv6(step.name)
+            core.keep_secondaries(step.name)
             if self._checksums_off:
                 core.ethtool_value(step.name, core.ETHTOOL_STXCSUM, 0)
             values = {"ifalias": step.alias, "mtu": step.mtu, "state": "up"}
@@ -191,10 +192,10 @@ class AttachmentDriver:
                 raise OSError(f"interface {step.name} is gone from namespace {step.netns}")
             index = link["index"]
             _remove_gateways(sock, index, step.remove_gateways)
-            for address, length in step.remove:
-                _tolerate(sock.addr, "del", index=index, address=address, prefixlen=length)
             for address, length in step.add:
                 _add_address(sock, index, address, length)
+            for address, length in step.remove:
+                _tolerate(sock.addr, "del", index=index, address=address, prefixlen=length)
             for gateway in step.add_gateways:
                 _add_gateway(sock, index, gateway)
 

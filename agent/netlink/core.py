@@ -193,6 +193,11 @@ def quiet_ipv6(interface: str) -> None:
         _write(_SYSCTL / "ipv6/conf" / interface / name, "0")
 
 
+def keep_secondaries(interface: str) -> None:
+    """Have addresses outlive the removal of the first one of their subnet."""
+    _write(_SYSCTL / "ipv4/conf" / interface / "promote_secondaries", "1")
+
+
 def shut_out_kernel(interface: str, *, shut: bool) -> None:
     """Keep the host's own stack from answering frames that a userspace datapath reads.
 

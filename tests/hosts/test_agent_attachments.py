@@ -188,7 +188,7 @@ def test_half_made_pair_is_replaced(agent: AgentHost) -> None:
 
 def test_vanished_namespace_is_made_again(running: AgentHost) -> None:
     _attached(running, attachment(2, "red", "10.0.0.2/24"))
-    command("umount", str(running.netns_dir / "red"))
+    command("umount", "-l", str(running.netns_dir / "red"))
     (running.netns_dir / "red").unlink()
     wait_until(lambda: running.namespaces() == ["red"])
     wait_until(lambda: "10.0.0.2/24" in running.inside("red", "ip", "addr", check=False))
