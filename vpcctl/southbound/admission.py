@@ -73,7 +73,7 @@ class Admission:
         if host is None:
             self._refuse(datapath, "unknown", "host", f"{datapath.id or 0:#018x}", "unknown host")
         elif not await self._is_valid(datapath.connection):
-            detail = "a switch with this host's datapath id shows a revoked certificate"
+            detail = "a switch with this host's datapath id shows a certificate that is void"
             self._refuse(datapath, "certificate", "host", host.id, detail)
         elif host.session is not None and await self._lives(host):
             detail = f"a second switch at {datapath.address} has this host's datapath id"
