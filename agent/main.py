@@ -34,6 +34,8 @@ _FLAGS = {
     "log_level": "debug, info, warning or error",
 }
 
+_SHORT = {"api_url": ("--api",)}
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="vpc-agent", description="vpcctl's agent on a host")
@@ -42,12 +44,11 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     for name, text in _FLAGS.items():
         for each in (parser, common):
-            flag = "--" + name.replace("_", "-")
-            each.add_argument(flag, help=text, default=argparse.SUPPRESS, dest=name)
+            flags = ["--" + name.replace("_", "-"), *_SHORT.get(name, ())]
+            each.add_argument(*flags, help=text, default=argparse.SUPPRESS, dest=name)
     commands = parser.add_subparsers(dest="command")
     commands.add_parser("run", parents=[common], help="run the agent (the default)")
     enroll = commands.add_parser("enroll", parents=[common], help="make this machine a host")
-    enroll.add_argument("--api", dest="api_url", default=argparse.SUPPRESS, help="as --api-url")
     enroll.add_argument("--token", required=True, help="token of 'vpcctl host enroll'; -: stdin")
     plug = commands.add_parser("plug", parents=[common], help="plug an interface by hand")
     plug.add_argument("--port", required=True, help="port id")
