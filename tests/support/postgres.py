@@ -33,7 +33,7 @@ class Cluster:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._programs = binaries()
-        self._databases = 0
+        self._schemas = 0
 
     def start(self) -> None:
         """Make the cluster and start its server."""
@@ -52,15 +52,16 @@ class Cluster:
         self._run("pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
 
     def new_database(self) -> str:
-        """Make an empty database and return its URL."""
-        self._databases += 1
-        name = f"test_{os.getpid()}_{self._databases}"
-        with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
-        return self._url(name)
+        """Make what serves as an empty database, and return its URL.
 
-    def _url(self, name: str) -> str:
-        return f"postgresql://{ROLE}@/{name}?host={quote(str(self.directory), safe='')}"
+        It is a schema of its own: making one takes milliseconds.
+        """
+        self._schemas += 1
+        name = f"test_{self._schemas}"
+        url = f"postgresql://{ROLE}@/postgres?host={quote(str(self.directory), safe='')}"
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f"CREATE SCHEMA {name}")
+        return f"{url}&options={quote(f'-c search_path={name}')}"
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [*_unprivileged(), str(self._programs / program), *arguments]

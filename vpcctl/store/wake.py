@@ -129,7 +129,8 @@ class NotifyRelay:
     """
 
     def __init__(self, url: URL, run_dir: Path) -> None:
-        self._target = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        # The same arguments as the engine's: libpq reads URLs a little differently.
+        self._target = dict(url.get_dialect()().create_connect_args(url)[1])
         self._waker = Waker(run_dir)
         self._stop = threading.Event()
         self.listening = threading.Event()
@@ -148,7 +149,7 @@ class NotifyRelay:
     def _work(self) -> None:
         while not self._stop.is_set():
             try:
-                with psycopg.connect(self._target, autocommit=True) as connection:
+                with psycopg.connect(**self._target, autocommit=True) as connection:
                     self._relay(connection)
             except psycopg.Error:
                 self.listening.clear()
