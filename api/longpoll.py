@@ -7,7 +7,6 @@ import structlog
 
 from api.context import SELF, Context
 from api.wakeups import Pulse
-from vpcctl.model.problems import NotFound
 from vpcctl.services.views import Actor
 
 _GONE = -1
@@ -46,23 +45,12 @@ class HostStateHub:
 
     async def _look(self) -> None:
         hosts = tuple(self._waiting)
-        found = await self._context.aside(self._read, hosts)
+        found = await self._context.aside(self._context.services.hosts.state_revisions, SELF)
         for host in hosts:
             revision = found.get(host, _GONE)
             if host in self._waiting and self._revisions.get(host) != revision:
                 self._revisions[host] = revision
                 self._pulses[host].fire()
-
-    def _read(self, hosts: tuple[str, ...]) -> dict[str, int]:
-        """Return the state revisions of those of *hosts* that exist (blocking)."""
-        service = self._context.services.hosts
-        found: dict[str, int] = {}
-        for host in hosts:
-            try:
-                found[host] = service.state_revision(SELF, host)
-            except NotFound:
-                continue
-        return found
 
     async def newer(
         self,

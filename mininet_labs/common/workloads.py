@@ -62,6 +62,12 @@ class Prober:
         """Return (protocol, family, sender) of everything that arrived."""
         return {(kind, family, name) for kind, family, name in self._ask({"do": "seen"})["seen"]}
 
+    def end(self) -> None:
+        """Let it end, so that its namespace is nobody's any more."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        self._process.wait(timeout=5.0)
+
     def _ask(self, command: dict[str, Any]) -> dict[str, Any]:
         if self._process.stdin is None:
             raise LabError("a prober is started with pipes")

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
+from api import logs
 from api.app import create_app
 from api.config import ApiConfig
-from api.listeners import parse_listener
+from api.listeners import TlsFiles, parse_listener
 from api.server import Bound, bind_all, serve
 from vpcctl.services.facade import Services
 from vpcctl.services.views import Actor
@@ -23,6 +25,12 @@ from vpcctl.store.realisation import HostRealised, RealisationStore
 from vpcctl.store.wake import Waker
 from vpcctl.wire.report import HostFacts, Link, digest
 
+BOTH = pytest.mark.parametrize(
+    "api",
+    ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)],
+    indirect=True,
+    scope="module",
+)
 ADMIN = Actor(role="admin", token_id="")
 DEADLINE_S = 20.0
 
@@ -87,9 +95,14 @@ class Api:
 
 @contextlib.contextmanager
 def running_api(
-    directory: Path, url: str | None = None, config: ApiConfig | None = None, *extra: str
+    directory: Path,
+    url: str | None = None,
+    config: ApiConfig | None = None,
+    *extra: str,
+    tls: TlsFiles | None = None,
 ) -> Iterator[Api]:
     """Run an API on a free port (and *extra* listeners) for the time of a block."""
+    logs.configure("critical", json=False)
     database = Database.open(url or f"sqlite:///{directory / 'vpcctl.db'}")
     database.upgrade()
     run_dir = directory / "run"
@@ -99,7 +112,7 @@ def running_api(
     _, secret = services.tokens.create(ADMIN, "admin")
     app = create_app(services, run_dir=run_dir, config=config)
     bound = bind_all([parse_listener(text) for text in ("127.0.0.1:0", *extra)])
-    with _thread(app, bound) as stop:
+    with _thread(app, bound, tls) as stop:
         api = Api(services, database, waker, app, bound, secret, stop)
         try:
             yield api
@@ -111,7 +124,9 @@ def running_api(
 
 
 @contextlib.contextmanager
-def _thread(app: Any, bound: tuple[Bound, ...]) -> Iterator[Callable[[], None]]:
+def _thread(
+    app: Any, bound: tuple[Bound, ...], tls: TlsFiles | None
+) -> Iterator[Callable[[], None]]:
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
     started = threading.Event()
@@ -119,7 +134,7 @@ def _thread(app: Any, bound: tuple[Bound, ...]) -> Iterator[Callable[[], None]]:
 
     def run() -> None:
         try:
-            loop.run_until_complete(serve(app, bound, stop=stop, started=started.set))
+            loop.run_until_complete(serve(app, bound, tls=tls, stop=stop, started=started.set))
         except BaseException as error:
             failures.append(error)
         finally:

@@ -4,7 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.api.support import Api, assert_problem, network
+from tests.api.support import BOTH, Api, assert_problem, network
+
+pytestmark = BOTH
 
 
 def test_if_match_lets_only_the_present_revision_through(api: Api) -> None:

@@ -2,7 +2,9 @@
 
 import pytest
 
-from tests.api.support import Api, assert_problem, network
+from tests.api.support import BOTH, Api, assert_problem, network
+
+pytestmark = BOTH
 
 
 def test_vpc_life(api: Api) -> None:

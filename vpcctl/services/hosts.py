@@ -183,6 +183,15 @@ class HostService:
             raise NotFound(f"There is no host {rules.printable(host_id)}.")
         return found
 
+    def state_revisions(self, actor: Actor) -> dict[str, int]:
+        """Return the revisions of all hosts' states: one statement for any number of long polls.
+
+        Raises:
+            Problem: Forbidden.
+        """
+        rules.require_admin(actor, "read the states of all hosts")
+        return self._units.read(hosts.state_revisions)
+
     def _view(self, connection: Any, id: str) -> HostView:
         return self._views(connection, [HOSTS.get_many(connection, [id])[id]])[0]
 

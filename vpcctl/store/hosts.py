@@ -132,6 +132,12 @@ def vtep_owner(connection: Connection, vtep: str, but: str) -> Any | None:
     return connection.execute(_VTEP_OWNER, {"vtep_": vtep, "but": but}).one_or_none()
 
 
+def state_revisions(connection: Connection) -> dict[str, int]:
+    """Return the revision of every host's state."""
+    rows = connection.execute(select(HostRow.id, HostRow.state_revision)).all()
+    return {row[0]: row[1] for row in rows}
+
+
 def state_revision(connection: Connection, host_id: str) -> int | None:
     """Return the revision of the host's state, None when there is no such host."""
     return connection.execute(_STATE_REVISION, {"host_id_": host_id}).scalar_one_or_none()
