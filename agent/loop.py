@@ -30,6 +30,7 @@ from vpcctl.wire.state import HostState
 log = logging.getLogger(__name__)
 
 _VSWITCHD_POLL_S = 0.1
+_RESCAN_S = 5.0
 
 
 class Agent:
@@ -128,7 +129,6 @@ class Agent:
         self._name_interfaces(tuple(self._host.rows.values()))
         if save:
             self._loop.call_later(0.05, self._save, state)
-        self._reporter.trigger("soon")
 
     def _save(self, state: HostState) -> None:
         """Write the newest state to disk, off the loop."""
@@ -194,6 +194,13 @@ class Agent:
 
     async def _scan(self) -> None:
         """Find what earlier agents left on this host with our mark."""
+        try:
+            await self._find_leftovers()
+        except Exception:  # netlink's own errors are plain Exceptions
+            log.warning("leftovers cannot be found now", exc_info=True)
+            self._loop.call_later(_RESCAN_S, setattr, self, "_scanned", False)
+
+    async def _find_leftovers(self) -> None:
         driver, owner = self._worker.attachments, self._settings.host_id
         plugged = ports_of(self._ovsdb.owned_ports(self._settings.bridge, owner))
         ours, half_made, namespaces = await self._worker.run(
