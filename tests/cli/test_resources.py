@@ -8,6 +8,8 @@ import pytest
 
 from tests.support.command_line import Served
 
+pytestmark = pytest.mark.slow
+
 
 def make_vpc(controller: Served, tenant: str, *more: str) -> dict:
     arguments = ("vpc", "create", f"net-{tenant}", "--tenant", tenant)
