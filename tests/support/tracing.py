@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from tests.support.dummy_ovs import DummyOvs
 from vpcctl.compile import compile_host
 from vpcctl.flows.flow import Flow
+from vpcctl.flows.tables import DROP
 from vpcctl.flows.text import format_flow
 from vpcctl.model.network import Network
 
@@ -30,7 +31,9 @@ _SETS = {
     "nd": {"target": "nd_target", "sll": "nd_sll", "tll": "nd_tll"},
     "nd_ext": {"nd_reserved": "nd_reserved", "nd_options_type": "nd_options_type"},
 }
-_TUNNEL = re.compile(r"tnl_push\(tnl_port\((\d+)\).*?dst=([0-9a-f.:]+),proto=17.*?vni=(0x[0-9a-f]+)")
+_TUNNEL = re.compile(
+    r"tnl_push\(tnl_port\((\d+)\).*?dst=([0-9a-f.:]+),(?:label=\w+,)?proto=17.*?vni=(0x[0-9a-f]+)"
+)
 _TOKEN = re.compile(r"[a-z_0-9]+(\((?:[^()]|\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))*\))?")
 
 
@@ -177,5 +180,7 @@ class Fabric:
 
     def reason(self, host_id: str, packet: Packet) -> int | None:
         """Number of the reason that one host drops a packet for, as table Drop has seen it."""
-        found = re.findall(r"^ ?55\. reg6=(0x[0-9a-f]+)", self.explain(host_id, packet), re.MULTILINE)
+        found = re.findall(
+            rf"^ ?{DROP.number}\. reg6=(0x[0-9a-f]+)", self.explain(host_id, packet), re.MULTILINE
+        )
         return int(found[-1], 16) if found else None

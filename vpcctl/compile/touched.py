@@ -7,6 +7,7 @@ against by comparing with a full compile.
 
 from collections.abc import Iterable, Iterator
 
+from vpcctl.model.addresses import link_local
 from vpcctl.model.changes import Change
 from vpcctl.model.claims import Claims
 from vpcctl.model.host import Host
@@ -99,6 +100,7 @@ def _by_port(net: Network, port_id: str, states: tuple[object, object]) -> Itera
             continue
         rivals = _claimants(segment.macs, (port.mac,), port_id)
         yield PairMacPiece(port.subnet_id, port.mac)
+        yield PairPiece(port.subnet_id, link_local(port.mac))
         for ip in port.ips:
             rivals |= _claimants(segment.fixed(ip), (int(ip),), port_id)
             yield PairPiece(port.subnet_id, ip)

@@ -103,9 +103,9 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "Neighbour",
         "resolution",
         "Finds the MAC that owns an address in a subnet.",
-        (f.VNI, f.LOOKUP_IPV4, f.LOOKUP_IPV6, f.FLAGS, f.ETH_DST),
+        (f.VNI, f.LOOKUP_IPV4, f.LOOKUP_IPV6, f.FLAGS),
         (f.FOUND_MAC, f.ETH_DST, f.REASON),
-        "Respond Switch Flood Drop",
+        "Respond Switch Drop",
     ),
     (
         "Respond",

@@ -40,3 +40,11 @@ def link_local(mac: int) -> ipaddress.IPv6Address:
     """Return the EUI-64 link-local address of *mac* (RFC 4291, appendix A)."""
     high, low = (mac >> 24) ^ 0x02_00_00, mac & 0xFF_FF_FF
     return ipaddress.IPv6Address((0xFE80 << 112) | (high << 40) | (0xFFFE << 24) | low)
+
+
+def eui64_mac(ip: IPAddress) -> int:
+    """Return the MAC whose EUI-64 link-local address is *ip*, or 0 when there is none."""
+    number = int(ip)
+    if ip.version == 4 or number >> 64 != 0xFE80 << 48 or (number >> 24) & 0xFFFF != 0xFFFE:
+        return 0
+    return ((number >> 40 & 0xFFFFFF) ^ 0x02_00_00) << 24 | number & 0xFFFFFF

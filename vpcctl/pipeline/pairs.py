@@ -11,13 +11,13 @@ from vpcctl.flows import fields as f
 from vpcctl.flows.actions import Action, Resubmit, SetField
 from vpcctl.flows.cookie import Feature, cookie
 from vpcctl.flows.flow import Flow
-from vpcctl.flows.tables import FLOOD, NEIGHBOUR, OUTPUT, RESPOND, SWITCH
-from vpcctl.model.addresses import GATEWAY_MAC, IPAddress, is_unicast
+from vpcctl.flows.tables import NEIGHBOUR, OUTPUT, RESPOND, SWITCH
+from vpcctl.model.addresses import GATEWAY_MAC, IPAddress, eui64_mac, is_unicast
 from vpcctl.model.network import Network, single_pairs
 from vpcctl.model.subnet import Subnet
 from vpcctl.pipeline.facts import PortFacts, is_gateway, port_facts
 from vpcctl.pipeline.neighbour import lookup
-from vpcctl.pipeline.terms import NOWHERE, TO_GROUP, flag, to_vtep
+from vpcctl.pipeline.terms import NOWHERE, flag, to_vtep
 
 
 def address(net: Network, subnet_id: str, ip: IPAddress) -> Iterator[Flow]:
@@ -25,6 +25,8 @@ def address(net: Network, subnet_id: str, ip: IPAddress) -> Iterator[Flow]:
     segment, live = net.segment(subnet_id), net.live_subnet(subnet_id)
     if live is None or not _resolvable(live[0], ip) or segment.fixed(ip).of(int(ip)):
         return
+    if segment.macs.of(eui64_mac(ip)):
+        return  # a port's link-local address is its own
     holders = [port_facts(net, port_id) for port_id in sorted(segment.pairs.get(ip, ()))]
     claims = {
         (facts.port.key, mac)
@@ -43,7 +45,6 @@ def address(net: Network, subnet_id: str, ip: IPAddress) -> Iterator[Flow]:
         copies = tuple(a for mac in macs for a in (SetField(f.ETH_DST, mac), Resubmit(SWITCH)))
         routed = tuple(sorted((*match, flag(f.ROUTED)), key=lambda term: term[0].order))
         yield Flow(NEIGHBOUR, 110, routed, copies, None, owner)
-        yield Flow(NEIGHBOUR, 105, (*match, TO_GROUP), (), FLOOD, owner)
         yield Flow(NEIGHBOUR, 100, match, (), SWITCH, owner)
 
 
