@@ -14,6 +14,7 @@ from agent.decide.rows import BridgeRow, SslWish, Wish
 from agent.host import Host
 from agent.ovsdb import OvsdbError
 from agent.settings import Settings
+from agent.targets import reachable
 from agent.worker import Worker
 from vpcctl.wire.state import HostState
 
@@ -136,7 +137,10 @@ class Bridges:
             self._host.vtep_address or None,
             self._settings.vxlan_port,
         )
-        return decide.integration_bridge(state, settings)
+        targets = reachable(state.openflow_targets, self._settings.ovs_rundir)
+        return decide.integration_bridge(
+            state.model_copy(update={"openflow_targets": targets}), settings
+        )
 
     def _tls(self) -> list[Wish]:
         key, certificate = self._settings.openflow_key, self._settings.openflow_certificate

@@ -3,6 +3,7 @@
 import sys
 import threading
 
+from agent import targets
 from agent.decide import marks, underlay
 from agent.decide.rows import IfaceIdWish, PlugWish, PortWish, ReleaseWish, UnplugWish
 from agent.ovsdb import Ovsdb, OvsdbError
@@ -92,6 +93,7 @@ def clean(settings: Settings) -> int:
         return _fail(str(error))
     finally:
         left = _clean_links(worker)
+        targets.remove_links(settings.ovs_rundir)
         worker.close()
     for netns in left:
         print(f"vpc-agent: network namespace {netns} is still in use and stays", file=sys.stderr)

@@ -217,6 +217,8 @@ def _make_host(stack: ExitStack, host: Host, bridge: str, mtu: int) -> Host:
         *("ip", "link", "add", outer, "mtu", str(mtu), "type", "veth", "peer", "name", "eth0"),
         *("mtu", str(mtu), "netns", host.name),
     )
+    # The kernel takes its time with a namespace's devices; the pair goes at once.
+    stack.callback(command, "ip", "link", "del", outer, check=False)
     command("ip", "link", "set", outer, "master", bridge, "up")
     checksums_off("eth0", netns=host.name)
     host.run("ip", "link", "set", "lo", "up")

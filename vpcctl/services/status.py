@@ -25,10 +25,12 @@ class Concern:
     Attributes:
         vpc_id: all hosts with a located port of this VPC; None for a host.
         hosts: hosts concerned when this was taken.
+        port_id: the port itself, when it is one: attached to a host, it must also be there.
     """
 
     vpc_id: str | None
     hosts: frozenset[str]
+    port_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,8 @@ class StatusService:
                 require_host(actor, id)
                 return Concern(None, frozenset({id}))
             vpc_id = _vpc_of(connection, actor, kind, id)
-            return Concern(vpc_id, locations.hosts_of_vpc(connection, vpc_id))
+            port_id = id if kind == "port" else None
+            return Concern(vpc_id, locations.hosts_of_vpc(connection, vpc_id), port_id)
 
         return self._units.read(work)
 
@@ -106,6 +109,8 @@ class StatusService:
 
         def work(connection: Any) -> Progress:
             done = processed(connection)
+            arrived, absent = _arrival(connection, concern.port_id)
+            needed = max(revision, arrived)
             ids = concern.hosts
             if concern.vpc_id is not None:
                 ids |= locations.hosts_of_vpc(connection, concern.vpc_id)
@@ -114,9 +119,9 @@ class StatusService:
             behind = tuple(
                 (id, _excuse(realised.get(id)))
                 for id in sorted(present)
-                if reached_by(realised.get(id), done) < revision
+                if reached_by(realised.get(id), done) < needed
             )
-            return Progress(done >= revision and not behind, done, behind)
+            return Progress(done >= needed and not behind + absent, done, behind + absent)
 
         return self._units.read(work)
 
@@ -174,6 +179,17 @@ def _vpc_of(connection: Any, actor: Actor, kind: str, id: str) -> str:
         row = PORTS.get(connection, id) if rules.well_formed("port", id) else None
         return rules.visible(actor, row, "port", id).vpc_id
     raise NotFound(f"There is no kind of resource {rules.printable(kind)}.")
+
+
+def _arrival(connection: Any, port_id: str | None) -> tuple[int, tuple[tuple[str, str], ...]]:
+    """Return the revision at which a port got where it is, and the host that still lacks it."""
+    row = PORTS.get(connection, port_id) if port_id else None
+    if row is None or row.attach_host_id is None:
+        return 0, ()
+    place = locations.locations_of(connection, [row.id]).get(row.id)
+    if place is None or place.host_id != row.attach_host_id:
+        return 0, ((row.attach_host_id, f"has not reported an interface of {row.id} yet"),)
+    return place.revision, ()
 
 
 def _excuse(realised: HostRealised | None) -> str:

@@ -1,0 +1,133 @@
+"""``python -m bench``: measure, show, write ``results.json`` and the plots."""
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from bench import machine, plots, report
+from bench.cases import simulated
+from bench.plan import FULL, QUICK, Plan
+from bench.rig import Rig
+from bench.run import NAMES, build_rigs, run, start_session
+from bench.session import Session
+from bench.stats import summarise
+from bench.systems.packages import find
+from bench.world import sweep
+
+NEEDED = ("ovs-vswitchd", "ovsdb-server", "ovs-ofctl", "iperf3", "ethtool", "ip", "setpriv")
+_PACKAGES = ("openvswitch-switch", "iperf3", "ethtool", "iproute2", "util-linux")
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Return the command line's options."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few samples, up to 1,000 ports")
+    parser.add_argument("--out", type=Path, default=Path("build/bench"), help="results folder")
+    parser.add_argument("--systems", default="ovn,ours", help="which systems, by comma")
+    parser.add_argument("--cases", default=",".join((*NAMES, "simulated")), help="by comma")
+    parser.add_argument("--sizes", help="numbers of ports, by comma, instead of the plan's")
+    parser.add_argument("--samples", type=int, help="samples of a case instead of the plan's")
+    parser.add_argument("--ovn-prefix", type=Path, help="another OVN build's folder")
+    parser.add_argument("--markdown", type=Path, help="print this results file as Markdown; end")
+    return parser.parse_args(arguments)
+
+
+def plan_of(options: argparse.Namespace) -> Plan:
+    """Return the plan that the options ask for."""
+    plan = QUICK if options.quick else FULL
+    if options.samples:
+        plan = replace(plan, samples=options.samples)
+    if options.sizes:
+        plan = replace(plan, sizes=tuple(int(size) for size in options.sizes.split(",")))
+    return plan
+
+
+def main() -> int:
+    """Run the bench; 0 when it measured everything it was asked to."""
+    options = parse(sys.argv[1:])
+    if options.markdown:
+        sys.stdout.write(report.markdown(report.read(options.markdown)[1]))
+        return 0
+    if os.geteuid() != 0:
+        sys.exit("the bench makes network namespaces: run it as root")
+    if missing := [name for name in NEEDED if not shutil.which(name)]:
+        sys.exit(f"missing: {', '.join(missing)}; Debian: apt-get install {' '.join(_PACKAGES)}")
+    signal.signal(signal.SIGTERM, _end)
+    sweep()
+    console = Console(stderr=True)
+    options.out.mkdir(parents=True, exist_ok=True)
+    started = time.time()
+    session: Session | None = None
+    try:
+        with ExitStack() as stack:
+            session = _measure(stack, options, plan_of(options), console)
+    except KeyboardInterrupt:
+        console.log("[red]ended by a signal; what was measured until then is written")
+    if session is not None:
+        _finish(session, options, console, started)
+    return 0 if session is not None and not session.failures else 1
+
+
+def _measure(
+    stack: ExitStack, options: argparse.Namespace, plan: Plan, console: Console
+) -> Session:
+    wanted = options.cases.split(",")
+    session = start_session(stack, plan, (), options.out, console)
+    try:
+        if set(wanted) & set(NAMES):
+            _side_by_side(session, options, wanted)
+        # Only now, when the other systems are gone: they need the whole machine.
+        if "simulated" in wanted:
+            simulated.run(session, options.out / "simulated")
+    except KeyboardInterrupt:
+        session.failures.append("ended by a signal")
+    return session
+
+
+def _side_by_side(session: Session, options: argparse.Namespace, wanted: list[str]) -> None:
+    """Run every case that compares systems."""
+    with ExitStack() as stack:
+        names = options.systems.split(",")
+        session.rigs = tuple(build_rigs(stack, names, options.ovn_prefix, options.out))
+        static: Rig | None = None
+        if "dataplane" in wanted:
+            static = build_rigs(stack, ["static"], None, options.out)[0]
+        run(session, wanted, static)
+
+
+def _finish(
+    session: Session, options: argparse.Namespace, console: Console, started: float
+) -> None:
+    about = {
+        "machine": machine.describe(),
+        "ovn": find(options.ovn_prefix, options.out).version,
+        "plan": asdict(session.plan),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "seconds": round(time.time() - started),
+    }
+    report.write(
+        options.out / "results.json",
+        samples=session.samples,
+        about=about,
+        stalls=[asdict(stall) for stall in session.stalls()],
+        failures=session.failures,
+    )
+    plots.write_all(summarise(session.samples), options.out / "plots")
+    report.show(Console(width=170 if not sys.stdout.isatty() else None), session.samples)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

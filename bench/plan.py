@@ -1,0 +1,62 @@
+"""How much is measured: the full plan and the quick one."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Sizes and numbers of samples.
+
+    Attributes:
+        sizes: numbers of mass ports, ascending; the network grows from one to the next.
+        samples: samples of a case at one size and variant.
+        budget_s: seconds after which a case stops sampling once it has three samples.
+        cold_samples: samples of moves to a host new to the VPC.
+        restart_sizes: sizes at which control planes are restarted.
+        restart_samples: samples of each restart.
+        cold_start_sizes: sizes at which a host is loaded from nothing.
+        cold_start_samples: samples of each load.
+        dataplane_size: size at which forwarding is measured.
+        dataplane_rounds: rounds of forwarding over all systems.
+        dataplane_seconds: seconds of one throughput measurement.
+        one_host: also measure forwarding between two guests of one host.
+        simulated_hosts: number of simulated hosts.
+        simulated_ports: number of ports on them.
+        simulated_changes: one-port changes measured on them.
+    """
+
+    sizes: tuple[int, ...] = (0, 100, 1_000, 5_000, 10_000, 20_000)
+    samples: int = 10
+    budget_s: float = 60.0
+    cold_samples: int = 5
+    restart_sizes: tuple[int, ...] = (1_000, 10_000)
+    restart_samples: int = 4
+    cold_start_sizes: tuple[int, ...] = (5_000, 20_000)
+    cold_start_samples: int = 3
+    dataplane_size: int = 100
+    dataplane_rounds: int = 3
+    dataplane_seconds: float = 4.0
+    one_host: bool = True
+    simulated_hosts: int = 1_000
+    simulated_ports: int = 100_000
+    simulated_changes: int = 100
+
+
+FULL = Plan()
+QUICK = Plan(
+    sizes=(0, 100, 1_000),
+    samples=4,
+    budget_s=6.0,
+    cold_samples=2,
+    restart_sizes=(1_000,),
+    restart_samples=1,
+    cold_start_sizes=(1_000,),
+    cold_start_samples=1,
+    dataplane_size=100,
+    dataplane_rounds=1,
+    dataplane_seconds=1.0,
+    one_host=False,
+    simulated_hosts=50,
+    simulated_ports=2_000,
+    simulated_changes=20,
+)

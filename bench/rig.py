@@ -1,0 +1,138 @@
+"""A system on its world with its guests in place, and the things cases do with them."""
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+from bench import cpu
+from bench.addressing import guest_port
+from bench.probe import Answers, Prober, new_identifier
+from bench.systems.base import System
+from bench.waiting import TooLongError, wait_for
+from bench.world import Guest, World, flight
+
+ANSWER_TIMEOUT_S = 60.0
+QUIET_WINDOW_S = 0.25
+QUIET_SHARE = 0.04
+"""Of one core: what a control plane may use and still be called quiet."""
+
+EMPTY_FLOWS = 500
+"""More than any system keeps on a host without ports; far fewer than a VPC brings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """CPU seconds: of the control plane, and of the hosts' Open vSwitches."""
+
+    control: float
+    switch: float
+
+    def __sub__(self, other: "Spent") -> "Spent":
+        return Spent(self.control - other.control, self.switch - other.switch)
+
+
+class Rig:
+    """One system, its world, and the guests that every case uses.
+
+    Host a holds the sources; b the guest that is plugged, unplugged and moved; c its twin (the
+    same port's interface on another host). Residents make b and c know the VPC.
+    """
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self.world: World = system.world
+        self.name = system.name
+        add = self.world.add_guest
+        self.source = add("a", guest_port("a0", 0, 1))
+        self.routed_source = add("a", guest_port("a1", 1, 2))
+        self.neighbour = add("a", guest_port("a2", 0, 3))
+        mover = guest_port("b0", 0, 4)
+        self.target = add("b", mover)
+        self.twin = add("c", mover)
+        self.resident = add("b", guest_port("b1", 1, 5))
+        self.far_resident = add("c", guest_port("c1", 1, 6))
+        self.world.introduce(list(self.world.guests.values()))
+
+    def setup(self) -> None:
+        """Start the system and plug every guest but the mover."""
+        self.system.setup()
+        for guest in self.residents():
+            self.system.create_port(guest.spec)
+            self.system.plug(guest)
+        self.system.converge(30)
+        self.await_answer(self.source, self.resident)
+        self.await_answer(self.routed_source, self.far_resident)
+
+    def residents(self) -> tuple[Guest, ...]:
+        """Return the guests that stay plugged."""
+        here = (self.source, self.routed_source, self.neighbour)
+        return (*here, self.resident, self.far_resident)
+
+    def start(self, source: Guest, target: Guest, *, until_first: bool) -> Prober:
+        """Start probing from one guest to another."""
+        prober = self.world.prober(source)
+        train = flight(source, target, new_identifier())
+        prober.start(train, until_first=until_first, timeout=ANSWER_TIMEOUT_S)
+        return prober
+
+    def await_answer(self, source: Guest, target: Guest) -> Answers:
+        """Probe until the first answer.
+
+        Raises:
+            TooLongError: none came.
+        """
+        answers = self.start(source, target, until_first=True).result()
+        if answers.first_after(0.0) is None:
+            raise TooLongError(f"{self.name}: {target.spec.name} does not answer")
+        return answers
+
+    def spent(self) -> Spent:
+        """Return the CPU time that everything has used so far."""
+        pids = self.system.pids().values()
+        return Spent(cpu.total(pids), cpu.total(self.world.switch_pids()))
+
+    def quiet(self, *, timeout: float = 60.0) -> None:
+        """Wait until the control plane and the switches have nothing more to do.
+
+        Being busy for *timeout* seconds is not an error: some control planes never rest.
+        """
+
+        def still() -> bool:
+            before, start = self.spent(), time.monotonic()
+            time.sleep(QUIET_WINDOW_S)
+            used = self.spent() - before
+            allowed = QUIET_SHARE * (time.monotonic() - start)
+            return used.control + used.switch <= allowed
+
+        with suppress(TooLongError):
+            wait_for("quiet", still, timeout=timeout, every=0.0)
+
+    def settle(self) -> None:
+        """Wait until the hosts have acknowledged everything and all is quiet."""
+        self.system.converge(120)
+        self.quiet()
+
+    def empty_far_host(self) -> None:
+        """Unplug host c's resident: c is then as if it had never had a port of the VPC.
+
+        Raises:
+            TooLongError: its flows did not go.
+        """
+        host = self.far_resident.host
+        self.system.unplug(self.far_resident)
+        self.settle()
+        self.system.forget(host)
+        self.settle()
+        wait_for("an empty host", lambda: host.flow_count() < EMPTY_FLOWS, timeout=60, every=0.1)
+        self.quiet()
+
+    def idle_rate(self, seconds: float) -> Spent:
+        """Return the CPU seconds that a second costs when nothing happens."""
+        before = self.spent()
+        time.sleep(seconds)
+        used = self.spent() - before
+        return Spent(used.control / seconds, used.switch / seconds)
+
+    def memory_bytes(self) -> int:
+        """Return the resident memory of the control plane."""
+        return sum(cpu.resident_bytes(pid) for pid in self.system.pids().values())

@@ -1,0 +1,75 @@
+"""Runs the plan over the systems."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.cases import add_one, attach, cold_start, dataplane, move, plug, restart
+from bench.plan import Plan
+from bench.rig import Rig
+from bench.session import Session
+from bench.systems import make_system
+from bench.watchdog import Watchdog
+from bench.world import World
+
+Case = Callable[[Session, int], None]
+NAMES = ("attach", "plug", "move", "add_one", "restart", "cold_start", "dataplane")
+
+
+def cases_at(plan: Plan, size: int) -> dict[str, Case]:
+    """Return the cases that the plan has at *size*, by name, in order."""
+    cases: dict[str, Case] = {
+        "attach": attach.run,
+        "plug": plug.run,
+        "move": move.run,
+        "add_one": add_one.run,
+    }
+    if size in plan.restart_sizes:
+        cases["restart"] = restart.run
+    if size in plan.cold_start_sizes:
+        cases["cold_start"] = cold_start.run
+    return cases
+
+
+def run(session: Session, wanted: Sequence[str], static: Rig | None) -> None:
+    """Run the wanted cases over all sizes; *static* takes part in the dataplane only."""
+    plan = session.plan
+    for size in plan.sizes:
+        for rig in session.rigs:
+            rig.system.grow(size)
+            rig.settle()
+        session.console.log(f"{size} ports")
+        for name, case in cases_at(plan, size).items():
+            if name in wanted:
+                case(session, size)
+        if size == plan.dataplane_size and "dataplane" in wanted:
+            rigs = session.rigs
+            session.rigs = (*([static] if static else []), *rigs)
+            dataplane.run(session, size)
+            session.rigs = rigs
+
+
+def build_rigs(
+    stack: ExitStack, names: Sequence[str], ovn_prefix: Path | None, cache: Path
+) -> list[Rig]:
+    """Start the systems called *names*, each on a world of its own."""
+    rigs: list[Rig] = []
+    for name in names:
+        world = stack.enter_context(World(name))
+        system = make_system(name, world, ovn_prefix, cache)
+        stack.callback(system.close)
+        rig = Rig(system)
+        rig.setup()
+        rigs.append(rig)
+    return rigs
+
+
+def start_session(
+    stack: ExitStack, plan: Plan, rigs: Sequence[Rig], directory: Path, console: Console
+) -> Session:
+    """Start the watchdog and return the session."""
+    watchdog = Watchdog(directory)
+    stack.callback(watchdog.close)
+    return Session(plan, rigs, watchdog, console)

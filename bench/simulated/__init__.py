@@ -1,0 +1,1 @@
+"""Many hosts in one process: real OpenFlow and real HTTP over TLS, no Open vSwitch behind them."""

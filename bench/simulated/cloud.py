@@ -1,0 +1,295 @@
+"""A controller behind TLS, a network of many hosts in its database, and the hosts' process."""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import socket
+import ssl
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from bench import cpu
+from bench.processes import Process, run
+from bench.rest import Api, ApiError
+from bench.simulated.process import allow_connections
+from bench.waiting import TooLongError, wait_for
+from vpcctl.services.facade import Services
+from vpcctl.services.views import Actor, HostCreate, PortCreate, SubnetCreate, VpcCreate
+from vpcctl.store.database import Database
+
+ADDRESS = "127.0.0.1"
+PORTS_PER_VPC = 100
+HOSTS_PER_VPC = 10
+_STRIDE = 37  # spreads a VPC's hosts; coprime to the numbers of hosts that plans have
+_ADMIN = Actor(role="admin")
+
+
+@dataclass(frozen=True, slots=True)
+class Vpc:
+    """A VPC of the simulated network: its subnet and the hosts (by number) that have its ports."""
+
+    subnet_id: str
+    hosts: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class SimulatedHost:
+    """A host before and after its enrolment."""
+
+    id: str
+    vtep: str
+    dpid: int
+    ports: list[str]
+    certificate: str = ""
+    key: str = ""
+    token: str = ""
+
+
+class Cloud:
+    """The controller under many simulated hosts; a context manager.
+
+    Args:
+        directory: for everything on disk.
+        hosts: number of hosts.
+        ports: number of ports on them.
+    """
+
+    def __init__(self, directory: Path, hosts: int, ports: int) -> None:
+        self._directory = directory
+        self._state = directory / "state"
+        self._numbers = (hosts, ports)
+        self._api_port, self._openflow_port = _free_port(), _free_port()
+        self.hosts: list[SimulatedHost] = []
+        self.vpcs: list[Vpc] = []
+        self._controller: Process | None = None
+        self._process: Process | None = None
+        self._api: Api | None = None
+
+    def __enter__(self) -> "Cloud":
+        self._directory.mkdir(parents=True)
+        # The controller's processes inherit what one connection per host needs.
+        allow_connections()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def api(self) -> Api:
+        """The administrator's connection to the API."""
+        assert self._api is not None
+        return self._api
+
+    def prepare(self) -> None:
+        """Make the authority, the network, the controller and the hosts' credentials."""
+        vpcctl = (sys.executable, "-m", "vpcctl.cli")
+        state = ("--state-dir", str(self._state))
+        run(*vpcctl, "db", "upgrade", *state)
+        run(*vpcctl, "pki", "init", *state, "--name", ADDRESS)
+        self._seed()
+        self._start_controller()
+        for number, host in enumerate(self.hosts):
+            self._enroll(number, host)
+
+    def _seed(self) -> None:
+        """Fill the database through the product's own services, before the controller starts."""
+        database = Database.open(f"sqlite:///{self._state / 'vpcctl.db'}")
+        services = Services(database)
+        hosts, ports = self._numbers
+        for number in range(hosts):
+            vtep = f"172.29.{number // 250}.{1 + number % 250}"
+            view = services.hosts.create(_ADMIN, HostCreate(f"host-{number}", vtep))
+            self.hosts.append(SimulatedHost(view.meta.id, vtep, view.dpid, []))
+        wide = tuple(range(hosts))
+        self._seed_vpc(services, 0, wide, hosts)
+        for number in range(1, 1 + (ports - hosts) // PORTS_PER_VPC):
+            members = tuple((number + index * _STRIDE) % hosts for index in range(HOSTS_PER_VPC))
+            self._seed_vpc(services, number, members, PORTS_PER_VPC)
+        database.engine.dispose()
+
+    def _seed_vpc(
+        self, services: Services, number: int, members: tuple[int, ...], ports: int
+    ) -> None:
+        values = VpcCreate(("10.0.0.0/16",), name=f"vpc-{number}", tenant_id=f"tenant-{number}")
+        vpc = services.vpcs.create(_ADMIN, values).meta.id
+        subnet = services.subnets.create(_ADMIN, SubnetCreate(vpc, "10.0.0.0/18")).meta.id
+        self.vpcs.append(Vpc(subnet, members))
+        for index in range(ports):
+            port = services.ports.create(_ADMIN, PortCreate(subnet)).meta.id
+            self.hosts[members[index % len(members)]].ports.append(port)
+
+    def _start_controller(self) -> None:
+        self._controller = Process(
+            [
+                *(sys.executable, "-m", "vpcctl.cli", "serve", "--state-dir", str(self._state)),
+                *("--api-listen", f"https://{ADDRESS}:{self._api_port}"),
+                *("--openflow-listen", f"ssl:{ADDRESS}:{self._openflow_port}"),
+                *("--log-level", "warning"),
+            ],
+            log=self._directory / "controller.log",
+        )
+        ca = ssl.create_default_context(cafile=str(self._ca()))
+
+        def ready() -> bool:
+            if not (self._state / "admin.token").exists():
+                return False
+            token = (self._state / "admin.token").read_text().strip()
+            self._api = Api.tls(ADDRESS, self._api_port, token, ca)
+            with contextlib.suppress(ApiError):
+                self._api.call("GET", "/readyz")
+                return True
+            return False
+
+        wait_for("the controller behind TLS", ready, timeout=120, every=0.1)
+
+    def _ca(self) -> Path:
+        """Return the authority's certificate, as ``pki show`` prints it."""
+        path = self._directory / "ca.pem"
+        if not path.exists():
+            words = ("pki", "show", "--ca", "--state-dir", str(self._state))
+            path.write_text(run(sys.executable, "-m", "vpcctl.cli", *words))
+        return path
+
+    def _enroll(self, number: int, host: SimulatedHost) -> None:
+        """Enrol as an agent does: a key of its own, a signing request, a one-time token."""
+        path = f"/v1/hosts/{host.id}/enrollments"
+        token = self.api.call("POST", path, {"lifetime_s": 3600})["token"]
+        key = ec.generate_private_key(ec.SECP256R1())
+        answer = self.api.call("POST", "/v1/enroll", {"token": token, "csr": _csr(key, host.id)})
+        host.token = answer["host_token"]
+        host.certificate = str(self._directory / f"{number}.crt")
+        host.key = str(self._directory / f"{number}.key")
+        Path(host.certificate).write_text(answer["certificate"])
+        Path(host.key).touch(mode=0o600)
+        Path(host.key).write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+
+    def start_hosts(self) -> float:
+        """Start all hosts at once; return when, on the monotonic clock."""
+        document = {
+            "api": [ADDRESS, self._api_port],
+            "openflow": [ADDRESS, self._openflow_port],
+            "ca": str(self._ca()),
+            "hosts": [
+                {name: getattr(host, name) for name in SimulatedHost.__slots__}
+                for host in self.hosts
+            ],
+        }
+        path = self._directory / "hosts.json"
+        path.write_text(json.dumps(document))
+        argv = [sys.executable, "-m", "bench.simulated.process", str(path)]
+        self._process = Process(argv, log=self._directory / "hosts.log", pipes=True)
+        self._answer()
+        start = time.monotonic()
+        self.ask({"op": "start"})
+        return start
+
+    def ask(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Send a command to the hosts' process and return its answer."""
+        assert self._process is not None
+        assert self._process.popen.stdin is not None
+        self._process.popen.stdin.write(json.dumps(command).encode() + b"\n")
+        self._process.popen.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process is not None
+        assert self._process.popen.stdout is not None
+        line = self._process.popen.stdout.readline()
+        if not line:
+            raise TooLongError("the simulated hosts' process died")
+        return json.loads(line)
+
+    def await_convergence(self, timeout: float) -> float:
+        """Wait until every host is in sync and every port located; return when that was.
+
+        Raises:
+            TooLongError: with the state it had come to.
+        """
+        status: dict[str, Any] = {}
+
+        def done() -> bool:
+            nonlocal status
+            status = self.api.call("GET", "/v1/status")
+            in_sync = sum(line["connection"] == "in_sync" for line in status["hosts"])
+            status["in_sync"] = in_sync
+            return (
+                in_sync == len(self.hosts)
+                and status["located_ports"] == status["ports"]
+                and status["lag"] == 0
+            )
+
+        try:
+            wait_for("convergence", done, timeout=timeout, every=0.5)
+        except TooLongError as error:
+            names = ("in_sync", "located_ports", "ports", "lag")
+            found = {name: status.get(name) for name in names}
+            raise TooLongError(f"{error}: {found}, {self.ask({'op': 'state'})}") from error
+        # The last commit, unless reading the status was what took longest.
+        return float(self.ask({"op": "state"})["last_commit"])
+
+    def change(self, *, everywhere: bool) -> dict[str, Any]:
+        """Attach one more port; return how long until the last host concerned had committed."""
+        vpc = self.vpcs[0] if everywhere else random.choice(self.vpcs[1:])
+        body = {"subnet_id": vpc.subnet_id}
+        port = self.api.call("POST", "/v1/ports", body)["id"]
+        self.await_rest()
+        host = random.choice(vpc.hosts)
+        command = {"op": "change", "host": host, "port": port, "concerned": vpc.hosts}
+        return self.ask({**command, "timeout": 30})
+
+    def await_rest(self) -> None:
+        """Wait until no host commits anything any more."""
+        last = -1
+
+        def still() -> bool:
+            nonlocal last
+            before, last = last, self.ask({"op": "state"})["commits"]
+            return before == last
+
+        wait_for("rest", still, timeout=30, every=0.15)
+
+    def pids(self) -> tuple[int, ...]:
+        """Return the controller's processes."""
+        assert self._controller is not None
+        return (self._controller.pid, *cpu.children(self._controller.pid))
+
+    def close(self) -> None:
+        """Stop everything."""
+        if self._api is not None:
+            self._api.close()
+        if self._process is not None:
+            self._process.kill()
+        if self._controller is not None:
+            for pid in self.pids():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            self._controller.kill()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((ADDRESS, 0))
+        return probe.getsockname()[1]
+
+
+def _csr(key: ec.EllipticCurvePrivateKey, name: str) -> str:
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    request = x509.CertificateSigningRequestBuilder().subject_name(subject)
+    signed = request.sign(key, hashes.SHA256())
+    return signed.public_bytes(serialization.Encoding.PEM).decode()

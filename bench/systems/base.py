@@ -1,0 +1,91 @@
+"""What a case may ask of any system."""
+
+from typing import Protocol
+
+from bench.addressing import PortSpec
+from bench.world import Guest, Host, World
+
+
+class System(Protocol):
+    """A control plane that runs a world.
+
+    Attributes:
+        name: ``ovn``, ``ours`` or ``static``.
+        world: the hosts it runs.
+        parts: names of what can be restarted, for :meth:`restart`.
+    """
+
+    name: str
+    world: World
+    parts: tuple[str, ...]
+
+    def setup(self) -> None:
+        """Start the control plane, connect the three hosts, make the VPC and its subnets."""
+        ...
+
+    def create_port(self, spec: PortSpec) -> None:
+        """Create a port; returns when the API has said so."""
+        ...
+
+    def delete_port(self, spec: PortSpec) -> None:
+        """Delete a port."""
+        ...
+
+    def plug(self, guest: Guest) -> None:
+        """Plug a guest's interface into br-int as its port; returns once OVSDB has it."""
+        ...
+
+    def unplug(self, guest: Guest) -> None:
+        """Unplug a guest's interface."""
+        ...
+
+    def grow(self, ports: int) -> None:
+        """Bring the number of mass ports to *ports*, located on shadow hosts.
+
+        A shadow host exists in the control plane only: for the three real hosts its ports are
+        remote ports like any other, with flows of their own.
+        """
+        ...
+
+    def restart(self, part: str, host: Host) -> None:
+        """Kill *part* (of *host*, where each has its own) with SIGKILL and start it again."""
+        ...
+
+    def forget(self, host: Host) -> None:
+        """Make sure that *host*, whose last port was unplugged, holds nothing of the VPC."""
+        ...
+
+    def converge(self, timeout: float) -> None:
+        """Wait until every real host has acknowledged everything asked so far.
+
+        Raises:
+            TooLongError: a host did not within *timeout* seconds.
+        """
+        ...
+
+    def pids(self) -> dict[str, int]:
+        """Return the control plane's processes by name, without the hosts' Open vSwitches."""
+        ...
+
+    def close(self) -> None:
+        """Stop the control plane."""
+        ...
+
+
+class Plugging:
+    """Plugs interfaces the way libvirt does: ``external_ids:iface-id`` names the port."""
+
+    world: World
+
+    def interface_id(self, spec: PortSpec) -> str:
+        """Return the id by which the system knows *spec*."""
+        raise NotImplementedError
+
+    def plug(self, guest: Guest) -> None:
+        """Plug a guest's interface into br-int as its port; returns once OVSDB has it."""
+        ids = {"iface-id": self.interface_id(guest.spec), "attached-mac": guest.spec.mac}
+        guest.host.add_interface("br-int", guest.device, ids)
+
+    def unplug(self, guest: Guest) -> None:
+        """Unplug a guest's interface."""
+        guest.host.remove_interface("br-int", guest.device)

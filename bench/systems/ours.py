@@ -1,0 +1,264 @@
+"""This product: ``vpcctl serve`` and an agent per host."""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+import uuid
+from typing import Any
+
+from bench import cpu
+from bench.addressing import (
+    SUBNETS,
+    VPC_CIDR,
+    PortSpec,
+    cidr,
+    mass_port,
+    shadow_host,
+    shadow_vtep,
+)
+from bench.processes import Process
+from bench.rest import Api, ApiError
+from bench.systems.base import Plugging
+from bench.waiting import wait_for
+from bench.world import MANAGEMENT, Host, World
+from vpcctl.wire.report import HostFacts, Link, LinkReport, digest
+
+CONTROLLER, AGENT = "controller", "agent"
+
+
+class Ours(Plugging):
+    """One controller with its embedded database, and three agents.
+
+    REST goes through a Unix socket, as everything of OVN does beside it. OpenFlow is TCP on the
+    management network: Open vSwitch takes no controller's socket outside its own directory.
+    """
+
+    name = "ours"
+    parts: tuple[str, ...] = (CONTROLLER, AGENT)
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._directory = world.directory / "vpcctl"
+        self._controller: Process | None = None
+        self._agents: dict[str, Process] = {}
+        self._api: Api | None = None
+        self._host_ids: dict[str, str] = {}
+        self._subnets: list[str] = []
+        self._ports: dict[str, str] = {}
+        self._mass: list[str] = []
+        self._shadows: dict[int, str] = {}
+
+    @property
+    def api(self) -> Api:
+        """The persistent connection to the API."""
+        assert self._api is not None
+        return self._api
+
+    def setup(self) -> None:
+        """Start the controller, then the agents; make one VPC with all its subnets."""
+        self._directory.mkdir()
+        self._start_controller()
+        token = (self._directory / "state/admin.token").read_text().strip()
+        self._api = Api.unix(self._directory / "api.sock", token)
+        for host in self.world.hosts:
+            self._add_host(host)
+        body = {"name": "vpc", "cidrs": [VPC_CIDR], "tenant_id": "bench"}
+        vpc = self.api.call("POST", "/v1/vpcs", body)
+        for number in range(SUBNETS):
+            body = {"name": f"subnet-{number}", "vpc_id": vpc["id"], "cidr": cidr(number)}
+            self._subnets.append(self.api.call("POST", "/v1/subnets", body)["id"])
+        self.converge(60)
+
+    def _start_controller(self) -> None:
+        socket = self._directory / "api.sock"
+        with contextlib.suppress(FileNotFoundError):
+            socket.unlink()
+        self._controller = Process(
+            [
+                *(sys.executable, "-m", "vpcctl.cli", "serve"),
+                *("--state-dir", str(self._directory / "state")),
+                *("--api-listen", f"unix:{socket}"),
+                *("--openflow-listen", f"tcp:{MANAGEMENT}:6653"),
+                *("--log-level", "warning"),
+            ],
+            log=self._directory / "controller.log",
+            netns=self.world.central_netns,
+            env={"VPCCTL_OPENFLOW_ALLOW_PLAIN": "true"},
+        )
+        wait_for("the API", self._ready, timeout=60, every=0.05)
+
+    def _ready(self) -> bool:
+        assert self._controller is not None
+        if not self._controller.alive():
+            raise ApiError((self._directory / "controller.log").read_text()[-1000:])
+        api = Api.unix(self._directory / "api.sock", "")
+        with contextlib.suppress(ApiError):
+            api.call("GET", "/readyz")
+            return True
+        return False
+
+    def _add_host(self, host: Host) -> None:
+        body = {"name": host.name, "vtep_address": host.vtep}
+        self._host_ids[host.name] = self.api.call("POST", "/v1/hosts", body)["id"]
+        token = self._directory / f"{host.name}.token"
+        token.touch(mode=0o600)
+        token.write_text(self._host_token(self._host_ids[host.name]))
+        self._start_agent(host)
+
+    def _host_token(self, host_id: str) -> str:
+        return self.api.call("POST", "/v1/tokens", {"role": "host", "host_id": host_id})["secret"]
+
+    def _start_agent(self, host: Host) -> None:
+        words = {
+            "host-id": self._host_ids[host.name],
+            "api-url": f"unix:{self._directory}/api.sock",
+            "token-file": str(self._directory / f"{host.name}.token"),
+            "ovsdb": f"unix:{host.socket}",
+            "ovs-rundir": str(host.directory),
+            "state-dir": str(self._directory / f"agent-{host.name}"),
+            "datapath": "netdev",
+            "vtep-address": host.vtep,
+            "log-level": "warning",
+        }
+        options = [text for name, value in words.items() for text in (f"--{name}", value)]
+        self._agents[host.name] = Process(
+            [sys.executable, "-m", "agent.main", "run", *options],
+            log=self._directory / f"agent-{host.name}.log",
+            netns=host.netns,
+            env=host.env,
+        )
+
+    def interface_id(self, spec: PortSpec) -> str:
+        """Return the port's id."""
+        return self._ports[spec.name]
+
+    def create_port(self, spec: PortSpec) -> None:
+        """Create a port by one request."""
+        self._ports[spec.name] = self._create(spec)
+
+    def _create(self, spec: PortSpec) -> str:
+        body = {
+            "name": spec.name,
+            "subnet_id": self._subnets[spec.subnet],
+            "mac_address": spec.mac,
+            "fixed_ips": [spec.address],
+        }
+        return self.api.call("POST", "/v1/ports", body)["id"]
+
+    def delete_port(self, spec: PortSpec) -> None:
+        """Delete a port."""
+        port = self._ports.pop(spec.name)
+        # The agent's report that it was unplugged may still be on its way.
+        wait_for("the port to be free", lambda: self._try_delete(port), timeout=30)
+
+    def _try_delete(self, port: str) -> bool:
+        try:
+            self.api.call("DELETE", f"/v1/ports/{port}")
+        except ApiError as error:
+            if ": 409 " in str(error):
+                return False
+            raise
+        return True
+
+    def grow(self, ports: int) -> None:
+        """Create mass ports one by one and report them from shadow hosts."""
+        before = len(self._mass)
+        for number in range(before, ports):
+            self._mass.append(self._create(mass_port(number)))
+        touched = {shadow_host(number) for number in range(before, ports)}
+        for shadow in sorted(touched):
+            self._report(shadow)
+        self.converge(600)
+
+    def _report(self, shadow: int) -> None:
+        if shadow not in self._shadows:
+            body = {"name": f"shadow-{shadow}", "vtep_address": shadow_vtep(shadow)}
+            self._shadows[shadow] = self.api.call("POST", "/v1/hosts", body)["id"]
+        host_id = self._shadows[shadow]
+        links = tuple(
+            Link(port_id=port, interface=f"m{number}", interface_uuid=str(number), ofport=1 + index)
+            for index, (number, port) in enumerate(self._mass_of(shadow))
+        )
+        report = link_report(host_id, shadow_vtep(shadow), links)
+        api = Api.unix(self._directory / "api.sock", self._host_token(host_id))
+        body = report.model_dump(mode="json", exclude_defaults=True)
+        answer: dict[str, Any] = api.call("POST", f"/v1/hosts/{host_id}/reports", body)
+        api.close()
+        if not answer["accepted"]:
+            raise ApiError(f"the report of shadow host {shadow} was not accepted")
+
+    def _mass_of(self, shadow: int) -> list[tuple[int, str]]:
+        return [
+            (number, port)
+            for number, port in enumerate(self._mass)
+            if shadow_host(number) == shadow
+        ]
+
+    def restart(self, part: str, host: Host) -> None:
+        """Kill the whole controller, or the host's agent, and start it again."""
+        if part == AGENT:
+            self._agents[host.name].kill()
+            self._start_agent(host)
+            return
+        assert self._controller is not None
+        for pid in (self._controller.pid, *cpu.children(self._controller.pid)):
+            os.kill(pid, signal.SIGKILL)
+        self._controller.kill()
+        self.api.close()
+        self._start_controller()
+
+    def forget(self, host: Host) -> None:
+        """Do nothing: a VPC leaves a host with its last port."""
+
+    def converge(self, timeout: float) -> None:
+        """Wait until every real host is in sync with the newest revision."""
+        mine = set(self._host_ids.values())
+
+        def done() -> bool:
+            status = self.api.call("GET", "/v1/status")
+            if status["processed_revision"] < max(status["revision"], self.api.revision):
+                return False
+            hosts = [line for line in status["hosts"] if line["id"] in mine]
+            return all(line["connection"] == "in_sync" for line in hosts)
+
+        wait_for("our hosts", done, timeout=timeout, every=0.05)
+
+    def pids(self) -> dict[str, int]:
+        """Return the supervisor, its children and the agents."""
+        assert self._controller is not None
+        found = {"supervisor": self._controller.pid}
+        for number, pid in enumerate(cpu.children(self._controller.pid)):
+            found[f"controller child {number}"] = pid
+        return found | {f"agent {name}": process.pid for name, process in self._agents.items()}
+
+    def close(self) -> None:
+        """Stop all of it."""
+        if self._api is not None:
+            self._api.close()
+        for process in self._agents.values():
+            process.kill()
+        if self._controller is not None:
+            self._controller.stop(timeout=15)
+
+
+def link_report(
+    host_id: str, vtep: str, links: tuple[Link, ...], *, dpid: int | None = None
+) -> LinkReport:
+    """Return a full report as the agent of a host that is not there would send it."""
+    facts = HostFacts(
+        vtep_address=vtep,
+        tunnel_ofport=1,
+        dpid=dpid,
+        datapath_type="netdev",
+        nd_extensions=False,
+    )
+    return LinkReport(
+        agent_id=uuid.uuid5(uuid.NAMESPACE_OID, host_id).hex,
+        boot=int(time.time()),
+        sequence=time.monotonic_ns(),
+        digest=digest(facts, links),
+        facts=facts,
+        links=links,
+    )

@@ -1,0 +1,178 @@
+"""The goals, each judged by ratios within one run."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from bench.stats import Summary
+
+BETTER_WHEN_MORE = ("TCP throughput", "UDP 64-byte packets")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a goal was reached.
+
+    Attributes:
+        goal: the goal in words.
+        measured: what was measured, in words.
+        met: True, False, or None when this run did not measure it.
+    """
+
+    goal: str
+    measured: str
+    met: bool | None
+
+
+class Medians:
+    """Medians of a run, by what they are of."""
+
+    def __init__(self, summaries: Sequence[Summary]) -> None:
+        self._values = {
+            (item.key, item.variant, item.size, item.system): item.clean.median
+            for item in summaries
+        }
+        self.summaries = tuple(summaries)
+
+    def get(self, key: str, variant: str, size: int, system: str) -> float | None:
+        """Return a median, None when it was not measured."""
+        return self._values.get((key, variant, size, system))
+
+    def sizes(self, key: str, variant: str, system: str) -> list[int]:
+        """Return the sizes at which something was measured, ascending."""
+        wanted = (key, variant, system)
+        return sorted({name[2] for name in self._values if (name[0], name[1], name[3]) == wanted})
+
+    def variants(self, key: str) -> list[str]:
+        """Return the variants of *key*, in order."""
+        return list(dict.fromkeys(name[1] for name in self._values if name[0] == key))
+
+
+def judge(summaries: Sequence[Summary]) -> tuple[Verdict, ...]:
+    """Return the verdict on every goal."""
+    medians = Medians(summaries)
+    parts: tuple[Callable[[Medians], Iterator[Verdict]], ...] = (
+        _latencies,
+        _flat,
+        _one_port,
+        _restarts,
+        _cold_start,
+        _dataplane,
+        _simulated,
+        _memory,
+    )
+    return tuple(verdict for part in parts for verdict in part(medians))
+
+
+def _compare(goal: str, mine: float | None, bound: float | None, unit: str) -> Verdict:
+    if mine is None or bound is None:
+        return Verdict(goal, "not measured", None)
+    return Verdict(goal, f"{mine:.3g} against {bound:.3g} {unit}", mine <= bound)
+
+
+def _latencies(medians: Medians) -> Iterator[Verdict]:
+    for key in ("attach_ms", "plug_ms", "move_gap_ms"):
+        for variant in medians.variants(key):
+            goal = f"{key}, {variant}: median at most OVN's at 100 ports"
+            mine = medians.get(key, variant, 100, "ours")
+            yield _compare(goal, mine, medians.get(key, variant, 100, "ovn"), "ms")
+
+
+def _flat(medians: Medians) -> Iterator[Verdict]:
+    for key, only in (
+        ("attach_ms", None),
+        ("plug_ms", None),
+        ("move_gap_ms", None),
+        ("add_one_port", "CPU of the control plane"),
+    ):
+        for variant in medians.variants(key):
+            if only in (None, variant):
+                yield _flat_one(medians, key, variant)
+
+
+def _flat_one(medians: Medians, key: str, variant: str) -> Verdict:
+    largest = max(medians.sizes(key, variant, "ours"), default=0)
+    at = f"{largest:,}" if largest > 100 else "20,000"
+    goal = f"{key}, {variant}: at {at} ports at most 1.2 times its own at 100"
+    if largest <= 100:
+        return Verdict(goal, "not measured", None)
+    small = medians.get(key, variant, 100, "ours")
+    bound = 1.2 * small if small is not None else None
+    return _compare(goal, medians.get(key, variant, largest, "ours"), bound, "ms")
+
+
+def _one_port(medians: Medians) -> Iterator[Verdict]:
+    variant = "CPU of the control plane"
+    for size in medians.sizes("add_one_port", variant, "ours"):
+        if size >= 1_000:
+            goal = f"add_one_port CPU below OVN's at {size:,} ports"
+            mine = medians.get("add_one_port", variant, size, "ours")
+            yield _compare(goal, mine, medians.get("add_one_port", variant, size, "ovn"), "ms")
+
+
+def _restarts(medians: Medians) -> Iterator[Verdict]:
+    for part in ("controller", "agent"):
+        for size in medians.sizes("restart_gap_ms", f"{part}: lost probes", "ours"):
+            lost = medians.get("restart_gap_ms", f"{part}: lost probes", size, "ours")
+            goal = f"{part} restarted at {size:,} ports: no probe lost"
+            yield _compare(goal, lost, 0.0, "probes")
+            right = f"{part}: until all flows are right"
+            goal = f"{part} restarted at {size:,} ports: all flows right within 1 s"
+            yield _compare(goal, medians.get("restart_gap_ms", right, size, "ours"), 1000.0, "ms")
+
+
+def _cold_start(medians: Medians) -> Iterator[Verdict]:
+    for variant in medians.variants("cold_start"):
+        if variant.startswith("limit"):
+            continue
+        for size in medians.sizes("cold_start", variant, "ours"):
+            goal = f"cold_start, {variant}, below OVN's at {size:,} ports"
+            mine = medians.get("cold_start", variant, size, "ours")
+            yield _compare(goal, mine, medians.get("cold_start", variant, size, "ovn"), "ms")
+    limit = "limit: ovs-ofctl --bundle add-flows, wall"
+    load = "flows loaded after a reconnect, wall"
+    for size in medians.sizes("cold_start", load, "ours"):
+        best = medians.get("cold_start", limit, size, "ours")
+        goal = f"loading at {size:,} ports at least at 60 % of ovs-ofctl --bundle's rate"
+        bound = best / 0.6 if best is not None else None
+        yield _compare(goal, medians.get("cold_start", load, size, "ours"), bound, "ms")
+
+
+def _dataplane(medians: Medians) -> Iterator[Verdict]:
+    for variant in medians.variants("dataplane"):
+        size = max(medians.sizes("dataplane", variant, "ours"), default=None)
+        if size is None:
+            continue
+        more = variant.startswith(BETTER_WHEN_MORE)
+        mine, raw, theirs = (
+            medians.get("dataplane", variant, size, system) for system in ("ours", "static", "ovn")
+        )
+        share = 0.93 if "routed" in variant else 0.97
+        yield _share(f"dataplane, {variant}: {share} of raw VXLAN", mine, raw, share, more=more)
+        yield _share(f"dataplane, {variant}: better than OVN's", mine, theirs, 1.0, more=more)
+
+
+def _share(
+    goal: str, mine: float | None, other: float | None, share: float, *, more: bool
+) -> Verdict:
+    if not mine or not other:
+        return Verdict(goal, "not measured", None)
+    value = mine / other if more else other / mine
+    return Verdict(goal, f"{value:.3f}", value >= share)
+
+
+def _simulated(medians: Medians) -> Iterator[Verdict]:
+    for variant in medians.variants("simulated_hosts"):
+        if not variant.endswith("p99"):
+            continue
+        for size in medians.sizes("simulated_hosts", variant, "ours"):
+            p99 = medians.get("simulated_hosts", variant, size, "ours")
+            goal = f"simulated hosts, {size:,} ports, {variant}, under 1 s"
+            yield _compare(goal, p99, 1000.0, "ms")
+
+
+def _memory(medians: Medians) -> Iterator[Verdict]:
+    sizes = [size for size in medians.sizes("memory", "control plane", "ours") if size <= 10_000]
+    if sizes:
+        mine = medians.get("memory", "control plane", sizes[-1], "ours")
+        goal = f"control-plane memory at {sizes[-1]:,} ports under 300 MiB"
+        yield _compare(goal, mine, 300.0, "MiB")

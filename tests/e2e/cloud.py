@@ -1,0 +1,344 @@
+"""A whole cloud on one machine: controller, hosts with Open vSwitch and agent, guests.
+
+Everything is real and everything is reached as a user would: REST, netlink, packets. The hosts
+reach the controller by Unix sockets, as namespaces do not share the loopback.
+"""
+
+import json
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.support.hosts import Host, HostSet, command
+from tests.support.waiting import wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+OUR_COOKIES = "cookie=0x7663000000000000/0xffff000000000000"
+
+
+@dataclass
+class Guest:
+    """A workload in a network namespace, and the port that the API knows it by."""
+
+    port: dict[str, Any]
+    netns: str
+
+    @property
+    def id(self) -> str:
+        return self.port["id"]
+
+    @property
+    def ipv4(self) -> str:
+        return next(ip for ip in self.port["fixed_ips"] if "." in ip)
+
+    @property
+    def ipv6(self) -> str:
+        return next(ip for ip in self.port["fixed_ips"] if ":" in ip)
+
+    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return command("nsenter", f"--net=/run/netns/{self.netns}", *arguments, check=check)
+
+    def spawn(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        inside = ["setpriv", "--pdeathsig", "KILL", "nsenter", f"--net=/run/netns/{self.netns}"]
+        return subprocess.Popen([*inside, *arguments], text=True, **options)
+
+    def pings(self, address: str, *options: str) -> bool:
+        """One echo request and its answer."""
+        done = self.run("ping", "-n", "-c1", "-W1", *options, address, check=False)
+        return done.returncode == 0
+
+    def reaches(self, address: str, *options: str, timeout: float = 10) -> None:
+        """Wait until *address* answers."""
+        wait_until(
+            lambda: self.pings(address, *options), timeout, f"{self.netns} reaches {address}"
+        )
+
+
+class Pinger:
+    """A stream of echo requests whose losses are counted at the end."""
+
+    def __init__(self, guest: Guest, address: str, interval_s: float = 0.01) -> None:
+        self._process = guest.spawn(
+            *("ping", "-n", "-i", str(interval_s), "-W", "2", address),
+            stdout=subprocess.PIPE,
+        )
+
+    def stop(self) -> tuple[int, int]:
+        """Return how many requests were answered and how many before the last one were not.
+
+        The request under way when the stream stops is no loss, so gaps are counted.
+        """
+        self._process.send_signal(signal.SIGINT)
+        output, _ = self._process.communicate(timeout=20)
+        seen = {int(number) for number in re.findall(r"icmp_seq=(\d+) ttl", output)}
+        assert seen, output
+        return len(seen), max(seen) - len(seen)
+
+
+@dataclass
+class Cloud:
+    """The controller and its hosts.
+
+    Attributes:
+        tag: makes the names of this cloud's things its own.
+        directory: holds every file of the controller and the agents.
+        hosts: the machines, in order.
+        host_ids: their ids as the API knows them.
+        processes: controller and agents, by name.
+    """
+
+    tag: str
+    directory: Path
+    hosts: tuple[Host, ...]
+    host_ids: list[str] = field(default_factory=list)
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    database_url: str = ""
+    _clients: dict[str, httpx.Client] = field(default_factory=dict)
+
+    @property
+    def socket(self) -> Path:
+        return self.directory / "api.sock"
+
+    def client(self, token: str) -> httpx.Client:
+        """Return a client of the API with *token*; kept for the cloud's life."""
+        if token not in self._clients:
+            self._clients[token] = httpx.Client(
+                transport=httpx.HTTPTransport(uds=str(self.socket), retries=2),
+                base_url="http://controller/v1",
+                headers={"Authorization": f"Bearer {token}"},
+                timeout=40,
+            )
+        return self._clients[token]
+
+    @property
+    def admin(self) -> httpx.Client:
+        return self.client((self.directory / "state" / "admin.token").read_text().strip())
+
+    # -- the controller ---------------------------------------------------------------------------
+
+    def start_controller(self) -> None:
+        """Start it and wait until it is ready."""
+        arguments = [sys.executable, "-m", "vpcctl.cli", "serve"]
+        arguments += ["--state-dir", str(self.directory / "state")]
+        arguments += ["--api-listen", f"unix:{self.socket}"]
+        arguments += ["--openflow-listen", f"unix:{self.directory}/of.sock"]
+        if self.database_url:
+            arguments += ["--database-url", self.database_url]
+        log = (self.directory / "controller.log").open("ab")
+        self.processes["controller"] = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", *arguments],
+            cwd=ROOT,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "VPCCTL_REPORT_INTERVAL_S": "1", "PYTHONPATH": str(ROOT)},
+        )
+        wait_until(self._ready, 30, "the controller is ready")
+
+    def _ready(self) -> bool:
+        process = self.processes["controller"]
+        assert process.poll() is None, (self.directory / "controller.log").read_text()[-4000:]
+        try:
+            transport = httpx.HTTPTransport(uds=str(self.socket))
+            with httpx.Client(transport=transport, base_url="http://controller") as client:
+                return client.get("/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def stop(self, name: str, number: int = signal.SIGTERM) -> None:
+        """End the controller or an agent and wait for its end."""
+        process = self.processes.pop(name, None)
+        if process is None:
+            return
+        process.send_signal(number)
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(5)
+            raise AssertionError(f"{name} did not end within 15 s of a signal") from None
+
+    # -- hosts ------------------------------------------------------------------------------------
+
+    def add_hosts(self) -> None:
+        """Make every host known and start its agent; returns when all are in sync."""
+        for at, _ in enumerate(self.hosts):
+            host = self.post("hosts", name=f"{self.tag}-{at}")
+            self.host_ids.append(host["id"])
+            token = self.post("tokens", role="host", host_id=host["id"])["secret"]
+            path = self.directory / f"agent-{at}.token"
+            path.touch(mode=0o600)
+            path.write_text(token)
+            self.start_agent(at)
+        for at, _ in enumerate(self.hosts):
+            self.in_sync(at)
+
+    def start_agent(self, at: int) -> None:
+        """Start the agent of host *at*."""
+        host = self.hosts[at]
+        log = (self.directory / f"agent-{at}.log").open("ab")
+        self.processes[f"agent-{at}"] = host.spawn(
+            *(sys.executable, "-m", "agent.main"),
+            *("--host-id", self.host_ids[at], "--api-url", f"unix:{self.socket}"),
+            *("--token-file", str(self.directory / f"agent-{at}.token")),
+            *("--ovsdb", host.ovsdb, "--ovs-rundir", str(host.directory)),
+            *("--state-dir", str(self.directory / f"agent-{at}")),
+            *("--vtep-address", host.address, "--datapath", "netdev"),
+            env={"PYTHONPATH": str(ROOT)},
+            cwd=ROOT,
+            stdout=log,
+            stderr=log,
+        )
+
+    def host(self, at: int) -> dict[str, Any]:
+        """Return what the API says of host *at*."""
+        return self.get(f"hosts/{self.host_ids[at]}")
+
+    def in_sync(self, at: int, timeout: float = 20) -> None:
+        """Wait until host *at* is up and has realised everything."""
+        wait_until(
+            lambda: (host := self.host(at))["state"] == "up" and host["connection"] == "in_sync",
+            timeout,
+            f"host {at} is in sync: {self.logs()}",
+        )
+
+    def flows(self, at: int) -> list[str]:
+        """Return our flows on host *at*, without what counts and ages."""
+        text = self.hosts[at].ofctl("dump-flows", "br-int", OUR_COOKIES)
+        lines = [line for line in text.splitlines() if "table=" in line]
+        counting = r" ?(duration|n_packets|n_bytes|idle_age|hard_age|reset_counts)[^,]*,"
+        return sorted(re.sub(counting, "", line) for line in lines)
+
+    # -- REST -------------------------------------------------------------------------------------
+
+    def post(self, path: str, *, client: httpx.Client | None = None, **body: Any) -> dict[str, Any]:
+        """Create something; an error is an AssertionError with the problem document."""
+        return self._answer((client or self.admin).post(path, json=body))
+
+    def get(self, path: str, *, client: httpx.Client | None = None) -> dict[str, Any]:
+        """Read something."""
+        return self._answer((client or self.admin).get(path))
+
+    def delete(self, path: str, *, client: httpx.Client | None = None) -> None:
+        """Delete something."""
+        response = (client or self.admin).delete(path)
+        assert response.is_success, response.text
+
+    @staticmethod
+    def _answer(response: httpx.Response) -> dict[str, Any]:
+        assert response.is_success, f"{response.status_code} {response.text}"
+        return response.json()
+
+    def tenant(self, name: str) -> httpx.Client:
+        """Return a client with a new token of tenant *name*."""
+        return self.client(self.post("tokens", role="tenant", tenant_id=name)["secret"])
+
+    def subnet(self, vpc: dict[str, Any], client: httpx.Client, **body: Any) -> dict[str, Any]:
+        """Make a subnet of *vpc*."""
+        return self.post("subnets", client=client, vpc_id=vpc["id"], **body)
+
+    def guest(
+        self, at: int, subnet: dict[str, Any], client: httpx.Client | None = None, **body: Any
+    ) -> Guest:
+        """Make a port attached as a namespace on host *at*; returns when the namespace is up."""
+        netns = f"vg{self.tag}-{secrets.token_hex(3)}"
+        attachment = {"kind": "namespace", "host_id": self.host_ids[at], "netns": netns}
+        port = self.post(
+            "ports", client=client, subnet_id=subnet["id"], attachment=attachment, **body
+        )
+        return self.attached(Guest(port, netns), client)
+
+    def attached(self, guest: Guest, client: httpx.Client | None = None) -> Guest:
+        """Wait until the guest's port is active."""
+
+        def active() -> bool:
+            guest.port = self.get(f"ports/{guest.id}", client=client)
+            return guest.port["status"]["state"] == "active"
+
+        wait_until(active, 20, f"{guest.id} is active: {guest.port} {self.logs()}")
+        return guest
+
+    def hand_made(self, at: int, port: dict[str, Any], subnet: dict[str, Any]) -> Guest:
+        """Plug a namespace into host *at* as somebody else would: OVS and iface-id, no API."""
+        tag = f"{self.tag}-{secrets.token_hex(3)}"
+        guest = Guest(port, f"vm{tag}")
+        host, outer = self.hosts[at], f"vt{tag}"
+        command("ip", "netns", "add", guest.netns)
+        inner = ("peer", "name", "eth0", "address", port["mac_address"], "mtu", str(port["mtu"]))
+        host.run(
+            *("ip", "link", "add", outer, "mtu", str(port["mtu"]), "type", "veth"),
+            *inner,
+            *("netns", guest.netns),
+        )
+        host.run("ip", "link", "set", outer, "up")
+        for arguments in (
+            ("ethtool", "-K", "eth0", "tx", "off"),
+            ("ip", "link", "set", "lo", "up"),
+            ("ip", "link", "set", "eth0", "up"),
+            ("ip", "addr", "add", f"{guest.ipv4}/{subnet['cidr'].split('/')[1]}", "dev", "eth0"),
+            ("ip", "route", "add", "default", "via", subnet["gateway"]),
+        ):
+            guest.run(*arguments)
+        host.vsctl(
+            *("add-port", "br-int", outer, "--", "set", "interface", outer),
+            f"external_ids:iface-id={port['id']}",
+        )
+        return guest
+
+    def unplug(self, at: int, guest: Guest) -> None:
+        """Take a hand-made guest away: its OVS port, its veth and its namespace."""
+        outer = guest.netns.replace("vm", "vt", 1)
+        self.hosts[at].vsctl("--if-exists", "del-port", "br-int", outer)
+        command("ip", "netns", "del", guest.netns, check=False)
+
+    def logs(self) -> str:
+        """Return the ends of all logs."""
+        files = sorted(self.directory.glob("*.log"))
+        return "\n".join(f"--- {each.name}\n{each.read_text()[-1500:]}" for each in files)
+
+    def close(self) -> None:
+        """Remove everything that this cloud made."""
+        for client in self._clients.values():
+            client.close()
+        for name in reversed(list(self.processes)):
+            self.stop(name, signal.SIGKILL if name.startswith("agent") else signal.SIGTERM)
+        for host in self.hosts:
+            host.run("ip", "link", "show", check=False)
+        for line in command("ip", "netns", "list").stdout.splitlines():
+            if line.startswith((f"vg{self.tag}-", f"vm{self.tag}-")):
+                command("ip", "netns", "del", line.split()[0], check=False)
+
+
+@contextmanager
+def make_cloud(count: int, *, database_url: str = "", mtu: int = 1500) -> Iterator[Cloud]:
+    """Make a cloud of *count* hosts; nothing of it is left at the end."""
+    with ExitStack() as stack:
+        hosts = stack.enter_context(HostSet.make(count, mtu=mtu))
+        cloud = Cloud(secrets.token_hex(2), hosts.directory, hosts.hosts, database_url=database_url)
+        stack.callback(cloud.close)
+        cloud.start_controller()
+        cloud.add_hosts()
+        yield cloud
+
+
+def unchanged_for(condition: Any, seconds: float, what: str) -> None:
+    """Check that *condition* holds all the time for *seconds*."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        assert condition(), what
+        time.sleep(0.02)
+
+
+def as_json(value: Any) -> str:
+    """Return *value* as text for an assertion."""
+    return json.dumps(value, indent=1, default=str)

@@ -1,0 +1,81 @@
+import json
+import xml.etree.ElementTree as ElementTree
+
+from bench import addressing, plots, report
+from bench.stats import Sample, summarise
+from bench.targets import judge
+
+
+def samples():
+    found = []
+    for size, ovn, ours in ((100, 20.0, 10.0), (20_000, 900.0, 13.0)):
+        for value in (0.9, 1.0, 1.1):
+            found.append(Sample("attach_ms", "routed", size, "ovn", ovn * value, "ms"))
+            found.append(Sample("attach_ms", "routed", size, "ours", ours * value, "ms"))
+    return found
+
+
+def verdicts(found):
+    return {verdict.goal: verdict.met for verdict in judge(summarise(found))}
+
+
+def test_latency_goals_are_judged_by_medians():
+    found = verdicts(samples())
+    assert found["attach_ms, routed: median at most OVN's at 100 ports"] is True
+    assert found["attach_ms, routed: at 20,000 ports at most 1.2 times its own at 100"] is False
+
+
+def test_dataplane_goals_know_which_way_is_better():
+    def row(variant, static, ovn, ours):
+        values = (("static", static), ("ovn", ovn), ("ours", ours))
+        return [Sample("dataplane", variant, 100, name, value, "") for name, value in values]
+
+    found = verdicts(
+        row("TCP throughput, routed, across hosts", 1.0, 0.8, 0.95)
+        + row("ICMP round trip, same subnet, across hosts", 100.0, 120.0, 110.0)
+    )
+    assert found["dataplane, TCP throughput, routed, across hosts: 0.93 of raw VXLAN"] is True
+    assert found["dataplane, TCP throughput, routed, across hosts: better than OVN's"] is True
+    rtt = "dataplane, ICMP round trip, same subnet, across hosts"
+    assert found[f"{rtt}: 0.97 of raw VXLAN"] is False
+    assert found[f"{rtt}: better than OVN's"] is True
+
+
+def test_what_was_not_measured_is_said_so():
+    only_ovn = [sample for sample in samples() if sample.system == "ovn"]
+    goal = "attach_ms, routed: median at most OVN's at 100 ports"
+    assert verdicts(only_ovn)[goal] is None
+
+
+def test_results_file_round_trips(tmp_path):
+    path = tmp_path / "results.json"
+    report.write(path, samples=samples(), about={"machine": {}}, stalls=[], failures=["one"])
+    document, found = report.read(path)
+    assert list(found) == samples()
+    assert document["failures"] == ["one"]
+    assert json.loads(path.read_text())["summaries"]
+
+
+def test_markdown_has_a_line_per_size_and_the_ratio():
+    text = report.markdown(samples())
+    line = next(line for line in text.splitlines() if line.startswith("| 20,000 | routed"))
+    assert "| 0.01 |" in line
+
+
+def test_plot_is_well_formed_svg(tmp_path):
+    (path,) = plots.write_all(summarise(samples()), tmp_path)
+    root = ElementTree.fromstring(path.read_text())  # noqa: S314 - our own file
+    assert root.tag.endswith("svg")
+    assert len([item for item in root.iter() if item.tag.endswith("circle")]) == 4
+
+
+def test_one_size_makes_no_plot(tmp_path):
+    found = [sample for sample in samples() if sample.size == 100]
+    assert plots.write_all(summarise(found), tmp_path) == []
+
+
+def test_mass_ports_have_addresses_of_their_own():
+    ports = [addressing.mass_port(number) for number in range(20_000)]
+    assert len({port.address for port in ports}) == len(ports)
+    assert len({port.mac for port in ports}) == len(ports)
+    assert {port.subnet for port in ports} == set(range(addressing.SUBNETS))
