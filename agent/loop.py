@@ -8,7 +8,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from agent import ovs_process
+from agent import certificates, ovs_process
 from agent.bridges import Bridges, Ovs
 from agent.client import Client
 from agent.decide import work
@@ -84,6 +84,7 @@ class Agent:
             tasks.create_task(self._reconciler.run())
             tasks.create_task(self._reporter.run())
             tasks.create_task(self._poller.run())
+            tasks.create_task(certificates.keep(self._settings, self._client, self._bridges.wake))
             if self._host.datapath_type == "netdev":
                 tasks.create_task(self._neighbours.run())
 

@@ -112,10 +112,10 @@ def create_app(services: Services, *, run_dir: Path, config: ApiConfig | None = 
         subnets,
         attachments,
         hosts,
-        enrollment,
         tokens,
         events,
         status,
+        enrollment,
     )
     for module in modules:
         app.include_router(module.router)

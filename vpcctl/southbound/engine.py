@@ -15,6 +15,7 @@ from vpcctl.model.changes import ChangeBatch
 from vpcctl.model.host import Host
 from vpcctl.southbound.admission import Admission, Registry
 from vpcctl.southbound.audit import Auditor
+from vpcctl.southbound.certificates import Certificates
 from vpcctl.southbound.codec.messages import EncodeError
 from vpcctl.southbound.encoded import Encoder
 from vpcctl.southbound.host import HostState
@@ -83,6 +84,7 @@ class Engine:
         *,
         metrics: Metrics,
         settings: EngineSettings | None = None,
+        certificates: Certificates | None = None,
     ) -> None:
         self.settings = settings or EngineSettings()
         self.metrics = metrics
@@ -97,7 +99,7 @@ class Engine:
         self._news = asyncio.Event()
         self.recorder = Recorder(outputs, self._standing)
         registry = Registry(self._by_dpid.get, self._news.set, self._admit)
-        self._admission = Admission(registry, self.recorder, metrics)
+        self._admission = Admission(registry, self.recorder, metrics, certificates)
         self._auditor = Auditor(program, self._encoder, self.recorder, metrics)
         comparing = Slots(self.settings.concurrent_compares)
         self._tools = Tools(program, self._encoder, self.recorder, metrics, comparing)

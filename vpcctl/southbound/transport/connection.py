@@ -11,6 +11,8 @@ from typing import Any, Protocol, cast
 
 import structlog
 
+from vpcctl.pki.certificates import HostIdentity, host_identity
+from vpcctl.pki.errors import PkiError
 from vpcctl.southbound.codec import messages as m
 from vpcctl.southbound.transport import validate
 from vpcctl.southbound.transport.hub import (
@@ -143,6 +145,7 @@ class Connection(asyncio.Protocol):
         self.sink: MessageSink | None = None
         self.peer = "?"
         self.certificate_names: frozenset[str] | None = None
+        self.identity: HostIdentity | None = None
         self.opened = self.last_heard = self.last_drained = time.monotonic()
         self.echo_sent: float | None = None
         self.close_reason: str | None = None
@@ -156,6 +159,7 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         self.peer = _peer_name(transport)
         self.certificate_names = _certificate_names(transport)
+        self.identity = _identity(transport)
         self._writable.set()
         transport.set_write_buffer_limits(high=self.limits.write_buffer)
         self.datapath = Datapath(self, self.peer)
@@ -353,6 +357,16 @@ def _peer_name(transport: asyncio.Transport) -> str:
     credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     process, user, _ = _CREDENTIALS.unpack(credentials)
     return f"unix, process {process}, user {user}"
+
+
+def _identity(transport: asyncio.Transport) -> HostIdentity | None:
+    """Return host and serial of the peer's verified certificate; None when it has none of ours."""
+    tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+    der = tls.getpeercert(binary_form=True) if tls is not None else None
+    try:
+        return host_identity(der) if der else None
+    except PkiError:
+        return None
 
 
 def _certificate_names(transport: asyncio.Transport) -> frozenset[str] | None:
