@@ -4,10 +4,14 @@ It keeps no copy of the database: the fastest way for a client to make a change,
 for every system that is measured.
 """
 
+import contextlib
 import json
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from bench.waiting import wait_for
 
 Row = dict[str, Any]
 Operation = dict[str, Any]
@@ -48,6 +52,24 @@ class Ovsdb:
         self._buffer = b""
         self._next = 0
 
+    @classmethod
+    def await_server(cls, path: Path, database: str) -> "Ovsdb":
+        """Connect as soon as a server that was just started takes connections.
+
+        Raises:
+            TooLongError: it did not within 10 s.
+        """
+
+        def connected() -> "Ovsdb | None":
+            # The socket is there a moment before the server listens on it.
+            with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+                return cls(path, database)
+            return None
+
+        found = wait_for(f"the OVSDB server at {path}", connected, timeout=10)
+        assert found is not None
+        return found
+
     def close(self) -> None:
         """Close the connection."""
         self._socket.close()
@@ -73,7 +95,21 @@ class Ovsdb:
         """Set *row*'s columns in the rows of *table* that meet *condition*."""
         self.transact({"op": "update", "table": table, "where": condition, "row": row})
 
-    def _call(self, method: str, params: list[Any]) -> list[Any]:
+    def monitor(self, table: str, columns: list[str]) -> None:
+        """Ask to be told of changes of *columns* in *table*; :meth:`changes` gives them."""
+        self._call("monitor", [self._database, None, {table: {"columns": columns}}])
+
+    def changes(self) -> Iterator[dict[str, Any]]:
+        """Yield changes of monitored tables (RFC 7047, table-updates) until the connection ends."""
+        while True:
+            try:
+                message = self._receive()
+            except (OSError, OvsdbError):
+                return
+            if message.get("method") == "update":
+                yield message["params"][1]
+
+    def _call(self, method: str, params: list[Any]) -> Any:
         self._next += 1
         request = {"method": method, "params": params, "id": self._next}
         self._socket.sendall(json.dumps(request).encode())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.cases import add_one, attach, cold_start, dataplane, move, plug, restart
+from bench.cases import add_one, attach, cold_start, dataplane, move, plug, restart, trace
 from bench.plan import Plan
 from bench.rig import Rig
 from bench.session import Session
@@ -15,7 +15,7 @@ from bench.watchdog import Watchdog
 from bench.world import World
 
 Case = Callable[[Session, int], None]
-NAMES = ("attach", "plug", "move", "add_one", "restart", "cold_start", "dataplane")
+NAMES = ("attach", "plug", "move", "add_one", "restart", "cold_start", "trace", "dataplane")
 
 
 def cases_at(plan: Plan, size: int) -> dict[str, Case]:
@@ -30,6 +30,8 @@ def cases_at(plan: Plan, size: int) -> dict[str, Case]:
         cases["restart"] = restart.run
     if size in plan.cold_start_sizes:
         cases["cold_start"] = cold_start.run
+    if size in (plan.dataplane_size, plan.sizes[-1]):
+        cases["trace"] = trace.run
     return cases
 
 

@@ -64,6 +64,10 @@ class Host:
         assert self._ovsdb is not None
         return self._ovsdb
 
+    def connect(self) -> Ovsdb:
+        """Return a further connection to its OVSDB server."""
+        return Ovsdb(self.socket, "Open_vSwitch")
+
     def start(self) -> None:
         """Start its Open vSwitch and join it to the underlay (device ``phy`` must exist)."""
         self.directory.mkdir(parents=True)
@@ -79,8 +83,7 @@ class Host:
             netns=self.netns,
             env=self.env,
         )
-        wait_for("the OVSDB server", self.socket.exists, timeout=10)
-        self._ovsdb = Ovsdb(self.socket, "Open_vSwitch")
+        self._ovsdb = Ovsdb.await_server(self.socket, "Open_vSwitch")
         self.ovsdb.transact(insert("Open_vSwitch", {}))
         self.start_vswitchd()
         self._add_bridges()

@@ -18,8 +18,9 @@ def run(session: Session, size: int) -> None:
         "add one port", size, lambda rig: _once(rig, idle[rig.name]), count=session.plan.samples
     )
     for rig in session.rigs:
-        mib = rig.memory_bytes() / 2**20
-        session.add(Value("memory", "control plane", mib, "MiB"), size, rig.name, stalled=False)
+        for part, used in rig.memory_bytes().items():
+            value = Value("memory", part, used / 2**20, "MiB")
+            session.add(value, size, rig.name, stalled=False)
         share = idle[rig.name].control * 100
         session.add(Value("idle_cpu", "control plane", share, "%"), size, rig.name, stalled=False)
 

@@ -13,10 +13,12 @@ from bench.ovsdb import insert, ovs_set, where
 from bench.processes import run as command
 from bench.rig import Rig, Spent
 from bench.session import Session, Value
+from bench.systems.ours import Ours
 from bench.waiting import wait_for
 from bench.world import Host
 
 KEY = "cold_start"
+LOADED = "flows loaded after a reconnect, wall"
 _SCRATCH = "br-limit"
 
 
@@ -28,6 +30,7 @@ def run(session: Session, size: int) -> None:
     # OVN's flows need a tunnel option table that only its own bridge has: no limit for them.
     ours = [rig for rig in session.rigs if rig.name == "ours"]
     if ours:
+        session.interleave("cold start, reconnect", size, _reconnected, count=count, rigs=ours)
         session.interleave("cold start, limit", size, _limit, count=count, rigs=ours)
 
 
@@ -63,6 +66,25 @@ def _until_loaded(
         Value(KEY, f"{variant}, wall", max(0.0, loaded - start) * 1000, "ms", detail),
         Value(KEY, f"{variant}, CPU of the control plane", used.control * 1000, "ms", detail),
     ]
+
+
+def _reconnected(rig: Rig) -> list[Value]:
+    ours = rig.system
+    assert isinstance(ours, Ours)
+    host = rig.far_resident.host
+    complete = host.flow_count()
+    controller = ours.disconnect(host)
+    try:
+        host.ofctl("del-flows")
+        rig.quiet()
+        start = time.monotonic()
+        ours.reconnect(host, controller)
+        loaded = await_flows(host, complete, lambda: None)
+    finally:
+        ours.resume(host)
+    rig.settle()
+    detail = {"flows": complete}
+    return [Value(KEY, LOADED, (loaded - start) * 1000, "ms", detail)]
 
 
 def _limit(rig: Rig) -> list[Value]:

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 import uuid
+from pathlib import Path
 from typing import Any
 
 from bench import cpu
@@ -18,6 +19,7 @@ from bench.addressing import (
     shadow_host,
     shadow_vtep,
 )
+from bench.ovsdb import insert, ovs_set, where
 from bench.processes import Process
 from bench.rest import Api, ApiError
 from bench.systems.base import Plugging
@@ -26,6 +28,7 @@ from bench.world import MANAGEMENT, Host, World
 from vpcctl.wire.report import HostFacts, Link, LinkReport, digest
 
 CONTROLLER, AGENT = "controller", "agent"
+OPENFLOW_PORT = 6653
 
 
 class Ours(Plugging):
@@ -61,7 +64,7 @@ class Ours(Plugging):
         self._directory.mkdir()
         self._start_controller()
         token = (self._directory / "state/admin.token").read_text().strip()
-        self._api = Api.unix(self._directory / "api.sock", token)
+        self._api = Api.unix(self.api_socket, token)
         for host in self.world.hosts:
             self._add_host(host)
         body = {"name": "vpc", "cidrs": [VPC_CIDR], "tenant_id": "bench"}
@@ -72,7 +75,7 @@ class Ours(Plugging):
         self.converge(60)
 
     def _start_controller(self) -> None:
-        socket = self._directory / "api.sock"
+        socket = self.api_socket
         with contextlib.suppress(FileNotFoundError):
             socket.unlink()
         self._controller = Process(
@@ -80,7 +83,7 @@ class Ours(Plugging):
                 *(sys.executable, "-m", "vpcctl.cli", "serve"),
                 *("--state-dir", str(self._directory / "state")),
                 *("--api-listen", f"unix:{socket}"),
-                *("--openflow-listen", f"tcp:{MANAGEMENT}:6653"),
+                *("--openflow-listen", f"tcp:{MANAGEMENT}:{OPENFLOW_PORT}"),
                 *("--log-level", "warning"),
             ],
             log=self._directory / "controller.log",
@@ -93,7 +96,7 @@ class Ours(Plugging):
         assert self._controller is not None
         if not self._controller.alive():
             raise ApiError((self._directory / "controller.log").read_text()[-1000:])
-        api = Api.unix(self._directory / "api.sock", "")
+        api = Api.unix(self.api_socket, "")
         with contextlib.suppress(ApiError):
             api.call("GET", "/readyz")
             return True
@@ -110,10 +113,20 @@ class Ours(Plugging):
     def _host_token(self, host_id: str) -> str:
         return self.api.call("POST", "/v1/tokens", {"role": "host", "host_id": host_id})["secret"]
 
-    def _start_agent(self, host: Host) -> None:
+    @property
+    def api_socket(self) -> Path:
+        """The API's socket."""
+        return self._directory / "api.sock"
+
+    def restart_agent(self, host: Host, api: Path) -> None:
+        """Restart the host's agent, which is to find the API at the socket *api*."""
+        self._agents[host.name].kill()
+        self._start_agent(host, api)
+
+    def _start_agent(self, host: Host, api: Path | None = None) -> None:
         words = {
             "host-id": self._host_ids[host.name],
-            "api-url": f"unix:{self._directory}/api.sock",
+            "api-url": f"unix:{api or self.api_socket}",
             "token-file": str(self._directory / f"{host.name}.token"),
             "ovsdb": f"unix:{host.socket}",
             "ovs-rundir": str(host.directory),
@@ -182,7 +195,7 @@ class Ours(Plugging):
             for index, (number, port) in enumerate(self._mass_of(shadow))
         )
         report = link_report(host_id, shadow_vtep(shadow), links)
-        api = Api.unix(self._directory / "api.sock", self._host_token(host_id))
+        api = Api.unix(self.api_socket, self._host_token(host_id))
         body = report.model_dump(mode="json", exclude_defaults=True)
         answer: dict[str, Any] = api.call("POST", f"/v1/hosts/{host_id}/reports", body)
         api.close()
@@ -199,8 +212,7 @@ class Ours(Plugging):
     def restart(self, part: str, host: Host) -> None:
         """Kill the whole controller, or the host's agent, and start it again."""
         if part == AGENT:
-            self._agents[host.name].kill()
-            self._start_agent(host)
+            self.restart_agent(host, self.api_socket)
             return
         assert self._controller is not None
         for pid in (self._controller.pid, *cpu.children(self._controller.pid)):
@@ -208,6 +220,38 @@ class Ours(Plugging):
         self._controller.kill()
         self.api.close()
         self._start_controller()
+
+    def disconnect(self, host: Host) -> dict[str, Any]:
+        """Take the controller off *host*'s br-int; return what :meth:`reconnect` needs.
+
+        The agent, which would put it back at once, is stopped meanwhile.
+        """
+        os.kill(self._agents[host.name].pid, signal.SIGSTOP)
+        columns = ["target", "connection_mode", "external_ids", "other_config"]
+        row = host.ovsdb.select("Controller", [], columns)[0]
+        host.ovsdb.update("Bridge", where("name", "br-int"), {"controller": ovs_set([])})
+        self._await_connection(host, "disconnected")
+        return row
+
+    def reconnect(self, host: Host, controller: dict[str, Any]) -> None:
+        """Put the controller back."""
+        host.ovsdb.transact(
+            insert("Controller", controller, "controller"),
+            {
+                "op": "update",
+                "table": "Bridge",
+                "where": where("name", "br-int"),
+                "row": {"controller": ["named-uuid", "controller"]},
+            },
+        )
+
+    def resume(self, host: Host) -> None:
+        """Let the agent of *host* go on."""
+        os.kill(self._agents[host.name].pid, signal.SIGCONT)
+
+    def _await_connection(self, host: Host, state: str) -> None:
+        path = f"/v1/hosts/{self._host_ids[host.name]}"
+        wait_for(state, lambda: self.api.call("GET", path)["connection"] == state, timeout=30)
 
     def forget(self, host: Host) -> None:
         """Do nothing: a VPC leaves a host with its last port."""

@@ -92,8 +92,7 @@ class Ovn(Plugging):
         argv = ["ovsdb-server", str(file), f"--remote=punix:{self._socket(name)}"]
         argv += [f"--unixctl={self._directory}/{name}.ctl"]
         self._central[name] = Process(argv, log=self._directory / f"{name}.log")
-        wait_for(f"OVN's {name} database", self._socket(name).exists, timeout=10)
-        return Ovsdb(self._socket(name), database)
+        return Ovsdb.await_server(self._socket(name), database)
 
     def _start(
         self, program: str, words: list[str], directory: Path, host: Host | None = None

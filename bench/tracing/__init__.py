@@ -1,0 +1,1 @@
+"""Where a change's time goes, seen from outside: on sockets, on the wire and in OVSDB."""
