@@ -16,7 +16,7 @@ from vpcctl.southbound.engine import EngineSettings
 
 pytestmark = pytest.mark.ovs
 
-HOSTS = [n.host(i, nd_extensions=False) for i in (1, 2)]
+HOSTS = [n.host(1), n.host(2, nd_extensions=False)]
 VPC = n.vpc(1)
 SUBNET = n.subnet(1, VPC, "10.0.0.0/24", "fd00:1::/64")
 PORTS = [
