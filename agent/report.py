@@ -48,7 +48,7 @@ class Reporter:
 
     Attributes:
         interval_s: seconds between reports while nothing changes.
-        sent: reports sent so far.
+        sent: reports sent so far in this boot.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Reporter:
         self._agent_id = directory.agent_id()
         self._boot = directory.next_boot()
         self._changed = asyncio.Event()
+        self._changed.set()  # the first report leaves at once
         self._known = ""  # digest that the controller has
         self._full_asked = False
         self._refused = 0
@@ -99,7 +100,7 @@ class Reporter:
     async def _wait(self) -> bool:
         """Wait for a change or the interval; tell whether it was a change."""
         try:
-            async with asyncio.timeout(self.interval_s if self.sent else 0):
+            async with asyncio.timeout(self.interval_s):
                 await self._changed.wait()
         except TimeoutError:
             return False
