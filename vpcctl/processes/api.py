@@ -6,6 +6,7 @@ import sys
 from api.app import create_app
 from api.listeners import BadListener, TlsFiles, parse_listener
 from api.server import bind_all, serve
+
 from vpcctl.processes.common import configure_logging, give_up, server_files
 from vpcctl.services.facade import Services, ServiceSettings
 from vpcctl.settings import Settings
