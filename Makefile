@@ -37,7 +37,7 @@ test: install ## Run every test (needs root)
 	$(SUDO) $(VENV)/python -m pytest $(PYTEST_ARGS)
 
 test-fast: install ## Run the tests that take seconds and need no root
-	$(VENV)/python -m pytest -m "not root and not postgres and not slow" $(PYTEST_ARGS)
+	$(VENV)/python -m pytest -n auto -m "not root and not postgres and not slow and not ovs" $(PYTEST_ARGS)
 
 lint: install ## Check style, types and the direction of imports
 	$(VENV)/ruff check .
