@@ -6,6 +6,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from agent import pki
 from agent.decide import bridge as decide
 from agent.decide import marks, underlay
 from agent.decide.backoff import Backoff
@@ -144,9 +145,19 @@ class Bridges:
     def _tls(self) -> list[Wish]:
         key, certificate = self._settings.openflow_key, self._settings.openflow_certificate
         ca = self._settings.openflow_ca
-        if key is None or certificate is None or ca is None or self._state is None:
+        if self._state is None:
             return []
+        if key is None or certificate is None or ca is None:
+            return self._enrolled_tls(self._state)
         return [SslWish(str(key), str(certificate), str(ca), self._state.host_id)]
+
+    def _enrolled_tls(self, state: HostState) -> list[Wish]:
+        """Return the wish for the certificate of an enrolled host, where a target needs it."""
+        credentials = pki.open_store(self._settings.state_dir).current()
+        if credentials is None or not any(t.startswith("ssl:") for t in state.openflow_targets):
+            return []
+        paths = pki.ssl_files(credentials)
+        return [SslWish(paths.private_key, paths.certificate, paths.ca_cert, state.host_id)]
 
     async def _find_vtep(self) -> None:
         """Find the tunnel's address and device; the bridge's record knows them after a restart."""

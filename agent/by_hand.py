@@ -120,12 +120,11 @@ def _clean_ovs(settings: Settings, ovsdb: Ovsdb, worker: Worker) -> None:
 
 def _give_back(worker: Worker, bridge_name: str, record: underlay.Record) -> None:
     driver = worker.underlay
-    device, bridge = driver.device(record.device), driver.device(bridge_name)
+    driver.delete(bridge_name)  # it outlives an ovs-vswitchd that does not run
+    device = driver.device(record.device)
     if device is None:
         return
     driver.shut_out_kernel(device.name, shut=False)
-    if bridge is not None:
-        driver.move(underlay.Move(take=bridge.addresses), bridge, bridge)
     driver.move(underlay.plan_return(record, device), None, device)
 
 

@@ -1,13 +1,16 @@
 """The controller's API as the agent uses it: reports out, host states in."""
 
 import ssl
-from pathlib import Path
 from typing import Any
 
 import httpx
 from pydantic import ValidationError
 
+from agent import pki
 from agent.settings import Settings
+from vpcctl.pki import tls
+from vpcctl.pki.files import Credentials
+from vpcctl.wire.enrollment import CertificateAnswer, CertificateRequest
 from vpcctl.wire.report import LinkReport, ReportAnswer
 from vpcctl.wire.state import HostState
 
@@ -20,18 +23,25 @@ class ClientError(Exception):
     """The controller did not answer, or not as it should; worth trying again later."""
 
 
-def _endpoint(settings: Settings) -> dict[str, Any]:
+def _endpoint(settings: Settings, context: ssl.SSLContext | None) -> dict[str, Any]:
     """Return httpx arguments for the API's address."""
     url = settings.api_url
     if url.startswith("unix:"):
         transport = httpx.AsyncHTTPTransport(uds=url.removeprefix("unix:"))
         return {"base_url": "http://localhost", "transport": transport}
     if url.startswith("https://"):
-        return {"base_url": url, "verify": _tls(settings.api_ca)}
+        return {"base_url": url, "verify": context}
     return {"base_url": url}
 
 
-def _tls(ca_file: Path | None) -> ssl.SSLContext:
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    """Return the context for HTTPS; an enrolled host shows its certificate."""
+    if not settings.api_url.startswith("https://"):
+        return None
+    ca_file = settings.api_ca
+    credentials = pki.open_store(settings.state_dir).current()
+    if credentials is not None and ca_file is not None:
+        return tls.client_context(ca_file.read_text(), credentials)
     context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
@@ -42,18 +52,41 @@ class Client:
 
     def __init__(self, settings: Settings) -> None:
         secret = settings.secret()
+        self._context = _tls(settings)
         headers = {"Authorization": f"Bearer {secret}"} if secret else {}
         self._base = f"/v1/hosts/{settings.host_id}"
         self._http = httpx.AsyncClient(
             headers={**headers, "Content-Type": "application/json"},
             timeout=httpx.Timeout(REPORT_TIMEOUT_S, connect=3.0),
             trust_env=False,
-            **_endpoint(settings),
+            **_endpoint(settings, self._context),
         )
 
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+
+    def use(self, credentials: Credentials) -> None:
+        """Show another certificate from the next connection on.
+
+        Raises:
+            PkiError: the files cannot be used.
+        """
+        if self._context is not None:
+            tls.load_credentials(self._context, credentials)
+
+    async def renew(self, csr: str) -> CertificateAnswer:
+        """Ask for the host's next certificate.
+
+        Raises:
+            ClientError: no usable answer.
+        """
+        body = CertificateRequest(csr=csr).model_dump_json()
+        response = await self._send("POST", f"{self._base}/certificate", content=body)
+        try:
+            return CertificateAnswer.model_validate_json(response.content)
+        except ValidationError as error:
+            raise ClientError(f"unreadable certificate: {_brief(error)}") from error
 
     async def report(self, report: LinkReport) -> ReportAnswer:
         """Send a report.

@@ -16,6 +16,8 @@ _MAX_ERRORS = 32
 
 Urgency = Literal["none", "soon", "now"]
 
+_Known = tuple[InterfaceRow, str | None, str | None, Link | None]
+
 
 def most_urgent(*each: Urgency) -> Urgency:
     """Return the most urgent of several."""
@@ -49,6 +51,7 @@ class Host:
     underlay_mtu: int = 1500
     dpid: int | None = None
     ovs_version: str = ""
+    _links: dict[str, _Known] = field(default_factory=dict[str, _Known])
 
     def take_row(self, row: InterfaceRow) -> Urgency:
         """Take in an interface; tell how soon that is worth a report."""
@@ -64,6 +67,7 @@ class Host:
 
     def forget_row(self, uuid: str) -> InterfaceRow | None:
         """Forget an interface that is gone; return it when it was known."""
+        self._links.pop(uuid, None)
         return self.rows.pop(uuid, None)
 
     def error(self, source: str, text: str | None) -> bool:
@@ -95,7 +99,16 @@ class Host:
 
     def links(self) -> tuple[Link, ...]:
         """Return the host's links as they are now, sorted by port and interface."""
-        return decide.links(self.rows.values(), self.wanted, self.problems())
+        return decide.links(self.rows.values(), self.wanted, self.problems(), self._link)
+
+    def _link(self, row: InterfaceRow, netns: str | None, problem: str | None) -> Link | None:
+        """Return a link, the same object as last time when nothing about it changed."""
+        before = self._links.get(row.uuid)
+        if before is not None and before[0] is row and before[1:3] == (netns, problem):
+            return before[3]
+        link = decide.link_of(row, netns, problem)
+        self._links[row.uuid] = (row, netns, problem, link)
+        return link
 
 
 def is_link(row: InterfaceRow) -> bool:

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from agent import ovs_process
+from agent import certificates, ovs_process
 from agent.bridges import Bridges, Ovs
 from agent.client import Client
 from agent.decide import work
@@ -30,6 +30,7 @@ from vpcctl.wire.state import HostState
 log = logging.getLogger(__name__)
 
 _VSWITCHD_POLL_S = 0.1
+_RESCAN_S = 5.0
 
 
 class Agent:
@@ -83,6 +84,7 @@ class Agent:
             tasks.create_task(self._reconciler.run())
             tasks.create_task(self._reporter.run())
             tasks.create_task(self._poller.run())
+            tasks.create_task(certificates.keep(self._settings, self._client, self._bridges.wake))
             if self._host.datapath_type == "netdev":
                 tasks.create_task(self._neighbours.run())
 
@@ -127,7 +129,6 @@ class Agent:
         self._name_interfaces(tuple(self._host.rows.values()))
         if save:
             self._loop.call_later(0.05, self._save, state)
-        self._reporter.trigger("soon")
 
     def _save(self, state: HostState) -> None:
         """Write the newest state to disk, off the loop."""
@@ -193,6 +194,13 @@ class Agent:
 
     async def _scan(self) -> None:
         """Find what earlier agents left on this host with our mark."""
+        try:
+            await self._find_leftovers()
+        except Exception:  # netlink's own errors are plain Exceptions
+            log.warning("leftovers cannot be found now", exc_info=True)
+            self._loop.call_later(_RESCAN_S, setattr, self, "_scanned", False)
+
+    async def _find_leftovers(self) -> None:
         driver, owner = self._worker.attachments, self._settings.host_id
         plugged = ports_of(self._ovsdb.owned_ports(self._settings.bridge, owner))
         ours, half_made, namespaces = await self._worker.run(

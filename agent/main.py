@@ -34,6 +34,8 @@ _FLAGS = {
     "log_level": "debug, info, warning or error",
 }
 
+_SHORT = {"api_url": ("--api",)}
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="vpc-agent", description="vpcctl's agent on a host")
@@ -42,10 +44,12 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     for name, text in _FLAGS.items():
         for each in (parser, common):
-            flag = "--" + name.replace("_", "-")
-            each.add_argument(flag, help=text, default=argparse.SUPPRESS, dest=name)
+            flags = ["--" + name.replace("_", "-"), *_SHORT.get(name, ())]
+            each.add_argument(*flags, help=text, default=argparse.SUPPRESS, dest=name)
     commands = parser.add_subparsers(dest="command")
     commands.add_parser("run", parents=[common], help="run the agent (the default)")
+    enroll = commands.add_parser("enroll", parents=[common], help="make this machine a host")
+    enroll.add_argument("--token", required=True, help="token of 'vpcctl host enroll'; -: stdin")
     plug = commands.add_parser("plug", parents=[common], help="plug an interface by hand")
     plug.add_argument("--port", required=True, help="port id")
     plug.add_argument("--interface", required=True, help="device or OVS interface")
@@ -96,15 +100,33 @@ def _datapath(settings: Settings) -> Literal["system", "netdev"]:
     return "system" if has_kernel_datapath() else "netdev"
 
 
+def _given(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {name: value for name, value in vars(arguments).items() if name in _FLAGS}
+
+
 def _settings(arguments: argparse.Namespace) -> Settings:
-    values: dict[str, Any] = {
-        name: value for name, value in vars(arguments).items() if name in _FLAGS
-    }
-    found = agent_settings.load(values, arguments.config)
+    found = agent_settings.load(_given(arguments), arguments.config)
     if not found.host_id:
         raise SettingsError("host_id is not set: give --host-id or VPC_AGENT_HOST_ID")
     found.secret()
     return found
+
+
+def _enroll(arguments: argparse.Namespace) -> int:
+    from agent.enroll import EnrollmentError, EnrollmentPaths, enroll
+
+    settings = agent_settings.load(_given(arguments), arguments.config)
+    given = arguments.token
+    token = sys.stdin.readline() if given == "-" else given
+    token_file = settings.token_file or agent_settings.default_token_file(settings.state_dir)
+    try:
+        done = enroll(settings.api_url, token, EnrollmentPaths(settings.state_dir, token_file))
+    except EnrollmentError as error:
+        print(f"vpc-agent: {error}", file=sys.stderr)
+        return 1
+    print(f"this machine is {done.host_id}; start its agent with:")
+    print(f"  vpc-agent --api-url {settings.api_url} --state-dir {settings.state_dir}")
+    return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -113,6 +135,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.modules.setdefault("eventlet", None)  # pyright: ignore[reportArgumentType]
     arguments = _parser().parse_args(argv)
     try:
+        if arguments.command == "enroll":
+            return _enroll(arguments)
         settings = _settings(arguments)
     except SettingsError as error:
         print(f"vpc-agent: {error}", file=sys.stderr)

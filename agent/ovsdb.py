@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ovsdbapp import exceptions
 from ovsdbapp.backend.ovs_idl import command, connection, idlutils, transaction
 
 from agent import ovsdb_rows
@@ -89,21 +88,25 @@ class _Replica(connection.OvsdbIdl):
 
     def __init__(self, remote: str, helper: Any, *, listener: Listener, bridge: str) -> None:
         super().__init__(remote, helper)
+        for table in ovsdb_rows.INDEXED:
+            self.index_create(table, ovsdb_rows.INDEX).add_column("name")
         self._session.reconnect.set_backoff(*_BACKOFF_MS)
         self._listener = listener
         self._bridge = bridge
         self._dirty: dict[Any, Any] = {}
         self._gone: set[str] = set()
         self._structure = False
+        self._elsewhere = False  # another bridge may have got or lost ports
         self._known: set[Any] = set()
         self._connected = False
         self._foreign: frozenset[Any] = frozenset()
 
     def notify(self, event: str, row: Any, updates: Any = None) -> None:
         """Remember what changed; called for each row within :meth:`run`."""
-        del updates
-        if row._table.name != "Interface":
-            self._structure = True
+        table = row._table.name
+        if table != "Interface":
+            self._structure |= ovsdb_rows.is_structure(table, event, row, updates)
+            self._elsewhere |= table == "Bridge" and row.name != self._bridge
         elif event == "delete":
             self._dirty.pop(row.uuid, None)
             self._known.discard(row.uuid)
@@ -116,7 +119,13 @@ class _Replica(connection.OvsdbIdl):
         """Take in what the server sent, then tell the listener."""
         changed = super().run()
         connected = self._session.is_connected() and self.state == self.IDL_S_MONITORING
-        news = self._dirty or self._gone or self._structure or connected != self._connected
+        news = (
+            self._dirty
+            or self._gone
+            or self._structure
+            or self._elsewhere
+            or connected != self._connected
+        )
         if news and (connected or not self._session.is_connected()):
             self._tell(connected=connected)
         return changed
@@ -124,7 +133,7 @@ class _Replica(connection.OvsdbIdl):
     def _tell(self, *, connected: bool) -> None:
         rows = self.tables["Interface"].rows
         everything = (connected and not self._connected) or len(rows) != len(self._known)
-        if self._structure or everything:
+        if self._elsewhere or everything:
             foreign = ovsdb_rows.interfaces_elsewhere(self.tables, self._bridge)
             everything = everything or foreign != self._foreign
             self._foreign = foreign
@@ -143,7 +152,8 @@ class _Replica(connection.OvsdbIdl):
             structure=self._structure or everything,
         )
         self._connected = connected
-        self._dirty, self._gone, self._structure = {}, set(), False
+        self._dirty, self._gone = {}, set()
+        self._structure = self._elsewhere = False
         self._listener(change)
 
 
@@ -233,7 +243,7 @@ class Ovsdb:
             txn.add(_Apply(api, wish))
         try:
             txn.commit()
-        except (exceptions.OvsdbAppException, RuntimeError, ovsdb_rows.Refused) as error:
+        except Exception as error:  # whatever the replica's thread ran into
             raise OvsdbError(str(error) or type(error).__name__) from error
 
     def bridges(self) -> dict[str, BridgeRow]:

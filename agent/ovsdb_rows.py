@@ -23,6 +23,10 @@ from agent.decide.rows import (
 
 Tables = Mapping[str, Any]
 
+INDEXED = ("Port", "Interface")
+"""Tables with an index on ``name`` called :data:`INDEX`: there are many rows in them."""
+INDEX = "by-name"
+
 
 class Refused(Exception):
     """A wish cannot be carried out because of what others have made."""
@@ -75,12 +79,31 @@ def interfaces_elsewhere(tables: Tables, bridge: str) -> frozenset[Any]:
     )
 
 
+def is_structure(table: str, event: str, row: Any, updates: Any) -> bool:
+    """Tell whether a change may have broken what a bridge should be.
+
+    Ports that come, and those of attachments that go, are everyday changes and no such thing.
+    """
+    if table == "Port":
+        return event == "delete" and not row.name.startswith(marks.PAIR_PREFIX)
+    if table == "Bridge" and event == "update":
+        return set(updates._data) != {"ports"}
+    return True
+
+
 def _named(tables: Tables, table: str, name: str) -> Any:
-    return next((row for row in tables[table].rows.values() if row.name == name), None)
+    rows = tables[table].rows
+    if table in INDEXED:
+        entry = rows.IndexEntry(name=name)
+        return next(rows.indexes[INDEX].irange(entry, entry), None)
+    return next((row for row in rows.values() if row.name == name), None)
 
 
-def _port_on(bridge: Any, name: str) -> Any:
-    return next((port for port in bridge.ports if port.name == name), None)
+def _port_on(tables: Tables, bridge: Any, name: str) -> Any:
+    """Return a bridge's port; an index finds that there is none without looking at all."""
+    if _named(tables, "Port", name) is None:
+        return None
+    return next((port for port in _have(bridge, "ports", []) if port.name == name), None)
 
 
 def owned_ports(tables: Tables, bridge: str, owner: str) -> dict[str, str]:
@@ -189,7 +212,7 @@ def _new_port(txn: Any, tables: Tables, wish: PortWish) -> Any:
 
 
 def _plug(txn: Any, tables: Tables, bridge: Any, wish: PortWish) -> None:
-    port = _port_on(bridge, wish.name)
+    port = _port_on(tables, bridge, wish.name)
     if port is None:
         if _named(tables, "Port", wish.name) is not None:
             raise Refused(f"port {wish.name} is on another bridge")
@@ -208,7 +231,7 @@ def _unplug(tables: Tables, wish: UnplugWish) -> None:
     bridge = _named(tables, "Bridge", wish.bridge)
     if bridge is None:
         return
-    port = _port_on(bridge, wish.name)
+    port = _port_on(tables, bridge, wish.name)
     if port is not None and port.external_ids.get(marks.OWNER_KEY) == wish.owner:
         bridge.delvalue("ports", port)
 

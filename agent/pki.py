@@ -46,6 +46,16 @@ def open_store(state_dir: Path) -> CredentialStore:
     return CredentialStore(state_dir / "pki")
 
 
+def host_of(credentials: Credentials) -> str:
+    """Return the id of the host that the credentials are of.
+
+    Raises:
+        PkiError: the certificate cannot be read, or is not a host's.
+    """
+    certificate = certificates.from_pem(files.read_file(credentials.certificate))
+    return certificates.host_identity(certificates.to_der(certificate)).host_id
+
+
 def ssl_files(credentials: Credentials) -> SslFiles:
     """Return what OVS has to be told for *credentials*."""
     return SslFiles(

@@ -240,7 +240,7 @@ class Reconciler:
     def _try_release(self, netns: str) -> bool:
         try:
             return self._worker.attachments.release_namespace(netns)
-        except OSError as error:
+        except Exception as error:  # netlink's own errors are plain Exceptions
             log.warning("network namespace %s cannot be removed: %s", netns, error)
             return False
 

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 DEBOUNCE_S = 0.001
 SETTLE_S = 0.1
+_AT_ONCE = 8
+"""So many refused reports in a row are repeated at once, further ones at the interval."""
 COUNTERS_EVERY = 12
 """Every so many periodic reports one is sent in full, with counters."""
 
@@ -46,7 +48,7 @@ class Reporter:
 
     Attributes:
         interval_s: seconds between reports while nothing changes.
-        sent: reports sent so far.
+        sent: reports sent so far in this boot.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Reporter:
         self._agent_id = directory.agent_id()
         self._boot = directory.next_boot()
         self._changed = asyncio.Event()
+        self._changed.set()  # the first report leaves at once
         self._known = ""  # digest that the controller has
         self._full_asked = False
         self._refused = 0
@@ -97,7 +100,7 @@ class Reporter:
     async def _wait(self) -> bool:
         """Wait for a change or the interval; tell whether it was a change."""
         try:
-            async with asyncio.timeout(self.interval_s if self.sent else 0):
+            async with asyncio.timeout(self.interval_s):
                 await self._changed.wait()
         except TimeoutError:
             return False
@@ -119,7 +122,7 @@ class Reporter:
         self._take(report, answer)
 
     def _build(self, *, full: bool, counters: Mapping[str, LinkCounters]) -> LinkReport:
-        facts, links = self._host.facts(), self._host.links()
+        facts, links = self._host.facts(), self._host.links()[: wire.MAX_LINKS]
         digest = wire.digest(facts, links)
         self.sent += 1
         report = LinkReport(
@@ -131,7 +134,7 @@ class Reporter:
         )
         if digest == self._known and not full:
             return report
-        links = decide.with_counters(links, counters)[: wire.MAX_LINKS]
+        links = decide.with_counters(links, counters)
         return report.model_copy(update={"facts": facts, "links": links})
 
     def _take(self, report: LinkReport, answer: ReportAnswer) -> None:
@@ -153,12 +156,13 @@ class Reporter:
         so any distance is made up within some tens of reports.
         """
         self._refused += 1
-        if self._refused > 1:
-            self._boot += 2 ** min(self._refused, 40)
-            self.sent = 0
-            self._directory.save_boot(self._boot)
-            log.warning("reports are refused as old; boot number is now %d", self._boot)
+        self._boot += 2 ** min(self._refused, 40)
+        self.sent = 0
         self._known = ""
+        self._directory.save_boot(self._boot)
+        log.warning("a report was refused as old; boot number is now %d", self._boot)
+        if self._refused <= _AT_ONCE:
+            self._changed.set()
 
     async def _failed(self, error: ClientError) -> None:
         self._failures += 1

@@ -13,7 +13,9 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from agent import pki
 from vpcctl.model import ids
+from vpcctl.pki.errors import PkiError
 
 CONFIG_VARIABLE = "VPC_AGENT_CONFIG"
 
@@ -120,14 +122,43 @@ def load(flags: dict[str, Any], config: str | None = None) -> Settings:
     """
     path = config or os.environ.get(CONFIG_VARIABLE)
     if path is None:
-        return _make(Settings, flags)
+        return _as_enrolled(_make(Settings, flags))
     if not Path(path).is_file():
         raise SettingsError(f"there is no file {path}")
 
     class FromFile(Settings):
         model_config = SettingsConfigDict(toml_file=path)
 
-    return _make(FromFile, flags)
+    return _as_enrolled(_make(FromFile, flags))
+
+
+def default_token_file(state_dir: Path) -> Path:
+    """Return where enrolment leaves the host's token."""
+    return state_dir / "token"
+
+
+def _as_enrolled(settings: Settings) -> Settings:
+    """Return the settings with what enrolment has left on this machine, where nothing was given.
+
+    Raises:
+        SettingsError: the machine was enrolled as another host than the one given.
+    """
+    store = pki.open_store(settings.state_dir)
+    try:
+        credentials = store.current()
+        if credentials is None:
+            return settings
+        host_id = pki.host_of(credentials)
+    except (PkiError, OSError) as error:
+        raise SettingsError(f"{store.link}: {error}") from error
+    if settings.host_id not in ("", host_id):
+        raise SettingsError(f"host_id is {settings.host_id}, but {store.link} is of {host_id}")
+    found: dict[str, Any] = {"host_id": host_id}
+    if settings.api_ca is None:
+        found["api_ca"] = store.link / "ca.pem"
+    if settings.token is None and settings.token_file is None:
+        found["token_file"] = default_token_file(settings.state_dir)
+    return settings.model_copy(update=found)
 
 
 def _make(source: type[Settings], flags: dict[str, Any]) -> Settings:

@@ -104,17 +104,18 @@ def create_app(services: Services, *, run_dir: Path, config: ApiConfig | None = 
         redirect_slashes=False,
     )
     app.state.context = context
+    # Routes are tried one after the other: the busiest come first.
     modules = (
+        reports,
+        ports,
         vpcs,
         subnets,
-        ports,
         attachments,
         hosts,
-        enrollment,
-        reports,
         tokens,
         events,
         status,
+        enrollment,
     )
     for module in modules:
         app.include_router(module.router)

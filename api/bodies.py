@@ -53,10 +53,19 @@ def require_json(request: Request) -> None:
     )
 
 
+async def read_json(request: Request, limit: int) -> bytes:
+    """Return the body of a request that says that it is JSON.
+
+    Raises:
+        UnsupportedMediaType: the body is not said to be JSON.
+        TooLarge: the body is longer than *limit* bytes.
+    """
+    require_json(request)
+    return await read(request, limit)
+
+
 async def read_model(request: Request, model: type[Model], limit: int) -> tuple[Model, bytes]:
     """Return the body as *model*, and as it was sent.
-
-    The JSON is parsed and validated in one pass. Validation is strict: "1" is no number.
 
     Raises:
         UnsupportedMediaType: the body is not said to be JSON.
@@ -64,12 +73,22 @@ async def read_model(request: Request, model: type[Model], limit: int) -> tuple[
         Malformed: it is not JSON in UTF-8.
         InvalidFields: a field is not as documented.
     """
-    require_json(request)
-    raw = await read(request, limit)
+    raw = await read_json(request, limit)
+    return parse(raw, model), raw
+
+
+def parse(raw: bytes, model: type[Model]) -> Model:
+    """Return JSON text as *model*: parsed and validated in one pass, and strictly.
+
+    Raises:
+        Malformed: it is not JSON in UTF-8.
+        InvalidFields: a field is not as documented: "1" is no number.
+        Invalid: a text holds a NUL character.
+    """
     if _ESCAPED_NUL in raw:
         _refuse_nul(_parse(raw), "")
     try:
-        return model.model_validate_json(raw, strict=True), raw
+        return model.model_validate_json(raw, strict=True)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
         if found[0]["type"] == "json_invalid":

@@ -1,6 +1,7 @@
 """Idempotency-Key on POST: the same request sent twice makes one resource and gets one answer."""
 
 import asyncio
+import contextlib
 import hashlib
 import re
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from weakref import WeakValueDictionary
 
 from starlette.requests import Request
 
-from vpcctl.model.problems import Invalid
+from vpcctl.model.problems import Invalid, Problem
 from vpcctl.services.facade import Services, StoredResponse
 from vpcctl.services.views import Actor
 
@@ -58,7 +59,8 @@ def once(
     try:
         made = work()
     except BaseException:
-        services.idempotency.release(actor, key)
+        with contextlib.suppress(Problem):
+            services.idempotency.release(actor, key)
         raise
     services.idempotency.store(actor, key, made)
     return made, False

@@ -1,10 +1,14 @@
 """Prometheus metrics, in a registry of their own for each application."""
 
+import math
+import time
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from vpcctl.services.facade import Summary
 
 _BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_FRESH_S = 1.0
 _HOST_STATES = ("up", "late", "down", "never")
 
 
@@ -13,6 +17,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self._summarised_at = -math.inf
         self._requests = Counter(
             "vpcctl_api_requests",
             "Requests answered.",
@@ -28,6 +33,7 @@ class Metrics:
         )
         self.streams = self._gauge("vpcctl_api_event_streams", "Event streams open.")
         self.polls = self._gauge("vpcctl_api_long_polls", "Host state long polls open.")
+        self.database_up = self._gauge("vpcctl_database_up", "Whether the database answers.")
         self._revision = self._gauge("vpcctl_revision", "Newest revision stored.")
         self._processed = self._gauge(
             "vpcctl_processed_revision", "Revision up to which the southbound has read."
@@ -54,8 +60,14 @@ class Metrics:
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
+    def is_stale(self) -> bool:
+        """Tell whether the network's numbers are older than a second; they cost queries."""
+        return time.monotonic() - self._summarised_at > _FRESH_S
+
     def summarise(self, summary: Summary) -> None:
         """Take over the network's numbers."""
+        self._summarised_at = time.monotonic()
+        self.database_up.set(1)
         self._revision.set(summary.revision)
         self._processed.set(summary.processed_revision)
         self._lag.set(summary.lag)

@@ -172,6 +172,8 @@ async def delete(request: Request, kind: Kind, identity: str, query: WriteQuery)
 
     made, concern = await ctx.call(work)
     ctx.wrote()
+    if kind.name == "host":
+        ctx.auth.forget()  # its tokens went with it
     if concern is not None:
         await wait_realized(ctx, concern, made.revision, identity, query.timeout)
     return made.response()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import resource
 import signal
 import socket
 import ssl
@@ -261,13 +262,21 @@ def run(settings: Settings) -> None:
         database.close()
 
 
+def _allow_many_files() -> None:
+    """Use as many descriptors as this process may: each long poll and stream needs one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def main() -> None:
     """Run the API process with the settings of the environment."""
     settings = Settings()
     logs.configure(settings.log_level)
+    _allow_many_files()
     try:
         run(settings)
-    except BadListener as error:
+    except ValueError as error:  # a listener or the database's URL, told in one line
         sys.exit(f"vpcctl api: {error}")
 
 

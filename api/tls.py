@@ -29,7 +29,8 @@ async def _keep(keeper: ServerKeeper) -> None:
     loop = asyncio.get_running_loop()
     while True:
         try:
-            if await loop.run_in_executor(None, keeper.run_once):
+            await loop.run_in_executor(None, keeper.renew)
+            if keeper.reload():
                 log.info("the server certificate was renewed")
         except (PkiError, OSError) as error:  # the present one goes on: it has weeks left
             log.error("the server certificate cannot be renewed", error=str(error))

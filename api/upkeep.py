@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import structlog
 
 from api.context import Context
+from vpcctl.model.problems import Problem
 
 
 async def _maintain(context: Context) -> None:
@@ -37,4 +38,6 @@ async def running(context: Context) -> AsyncIterator[None]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         context.wakeups.stop()
+        with contextlib.suppress(Problem):
+            await context.aside(context.services.reports.flush_liveness)
         await asyncio.get_running_loop().run_in_executor(None, context.close)

@@ -14,7 +14,7 @@ from mininet.net import Mininet
 
 from mininet_labs.common import lifecycle
 from mininet_labs.common.controller import Controller
-from mininet_labs.common.hypervisor import VENV, Hypervisor
+from mininet_labs.common.hypervisor import PYTHON, Hypervisor
 from mininet_labs.common.processes import Daemons, LabError, wait_until
 from mininet_labs.common.report import Checks, check_matrix, print_matrix, print_topology, say
 from mininet_labs.common.rest import Api, ApiError
@@ -49,6 +49,7 @@ UNSHARED = {4: 200, 6: 200}
 """Workload → last part of its address with the second tenant, which the first tenant has nowhere:
 there nobody may answer, while at all other addresses both tenants have somebody."""
 
+DATAPATHS = {"system": "the kernel's datapath", "netdev": "userspace datapath"}
 READY_S = 30.0
 PATIENCE_S = 15.0
 
@@ -110,11 +111,12 @@ class TwoTenants:
         usage = f"""
 The lab is up; `make down` ends it. In this shell:
 
+  export PATH=$PWD/.venv/bin:$PATH
   export VPCCTL_API={self._controller.url} VPCCTL_TOKEN_FILE={token}
 
-  .venv/bin/vpcctl status
-  .venv/bin/vpcctl port list
-  .venv/bin/vpcctl vpc create mine --cidr 10.7.0.0/16 --tenant me
+  vpcctl status
+  vpcctl port list
+  vpcctl vpc create mine --cidr 10.7.0.0/16 --tenant me
   curl -s -H "Authorization: Bearer $(cat $VPCCTL_TOKEN_FILE)" $VPCCTL_API/v1/hosts
 
 Inside a workload (as root):
@@ -208,7 +210,7 @@ Inside a workload (as root):
     def _facts(self, admin: Api) -> dict[str, str]:
         facts = {}
         for host in admin.get("/v1/hosts?limit=500")["items"]:
-            software = f"Open vSwitch {host['ovs_version']}, {host['datapath_type']} datapath"
+            software = f"Open vSwitch {host['ovs_version']}, {DATAPATHS[host['datapath_type']]}"
             facts[host["name"]] = f"{host['vtep_address']}  {software}"
         return dict(sorted(facts.items()))
 
@@ -272,6 +274,6 @@ def _write_token(path: Path, secret: str) -> Path:
 
 
 if __name__ == "__main__":
-    if not (VENV / "vpcctl").exists():
-        sys.exit(f"lab: {VENV.parent} is not there: run `make install` first")
+    if not PYTHON.exists():
+        sys.exit(f"lab: {PYTHON} is not there: run `make install` first")
     sys.exit(lifecycle.main("two_tenants", TwoTenants))

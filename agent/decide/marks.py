@@ -23,6 +23,9 @@ LINK_GROUP = 0x7663
 PROTOCOL = 0x76
 """Protocol number of the addresses and routes that we set in namespaces."""
 
+PAIR_PREFIX = "vp"
+"""How the names of host ends begin. A name alone proves nothing: see the group and the alias."""
+
 TUNNEL = "vpcctl-vxlan"
 """Name of the VXLAN port on br-int."""
 
@@ -37,7 +40,7 @@ def by_hand(owner: str) -> str:
 
 def host_end(port_id: str) -> str:
     """Return the name of the host end of the veth pair of a port (15 characters)."""
-    return "vp" + hashlib.sha256(port_id.encode()).hexdigest()[:13]
+    return PAIR_PREFIX + hashlib.sha256(port_id.encode()).hexdigest()[:13]
 
 
 def link_alias(port_id: str) -> str:

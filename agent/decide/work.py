@@ -44,9 +44,14 @@ class Ledger:
 
     def want(self, attachments: Iterable[Attachment]) -> None:
         """Take in a new host state; a changed attachment is tried at once."""
-        wanted = {each.port_id: each for each in attachments if each.kind == "namespace"}
+        wanted: dict[str, Attachment] = {}
+        for each in attachments:
+            if each.kind == "namespace":
+                # The same object for the same wish: later comparisons are by identity.
+                before = self.wanted.get(each.port_id)
+                wanted[each.port_id] = before if before == each and before else each
         for port_id in list(self.failed):
-            if wanted.get(port_id) != self.wanted.get(port_id):
+            if wanted.get(port_id) is not self.wanted.get(port_id):
                 del self.failed[port_id]
         self.wanted = wanted
 
@@ -55,7 +60,7 @@ class Ledger:
         found = [
             each
             for port_id, each in self.wanted.items()
-            if (self.done.get(port_id) != each or port_id in self.suspect)
+            if (self.done.get(port_id) is not each or port_id in self.suspect)
             and (port_id not in self.failed or self.failed[port_id].retry_at <= now)
         ]
         return sorted(found, key=lambda each: (each.port_id in self.done, each.port_id))

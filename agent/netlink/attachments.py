@@ -92,7 +92,8 @@ class AttachmentDriver:
                 raise
 
     def our_namespaces(self) -> list[str]:
-        """Return the names of the namespaces that carry our mark."""
+        """Return the names of the namespaces that carry our mark; half-made ones are removed."""
+        self._namespaces.remove_bare(marks.netns_alias(self._owner))
         return [name for name in self._namespaces.names() if self._is_ours(name)]
 
     def release_namespace(self, netns: str) -> bool:

@@ -21,6 +21,9 @@ _SIOCETHTOOL = 0x8946
 ETHTOOL_STXCSUM = 0x17
 ETHTOOL_GGRO, ETHTOOL_SGRO = 0x2B, 0x2C
 
+_FRESH = ".vpcctl-"
+"""Prefix of the file that a namespace is about to be mounted on, until it holds its mark."""
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -145,6 +148,7 @@ class Namespaces:
     def make(self, netns: str, alias: str) -> None:
         """Make a namespace; its mark is on ``lo`` before the namespace has a name.
 
+        The file that it is mounted on holds the mark too, in case we are killed before that.
         Router advertisements are not accepted there and addresses are used at once: the
         network itself guards them against duplicates.
 
@@ -158,10 +162,25 @@ class Namespaces:
             with IPRoute() as inside:
                 inside.link("set", index=1, state="up", ifalias=alias)
             quiet_ipv6("default")
-            os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o444))
+            if not path.exists():
+                fresh = self.path(_FRESH + netns)
+                fresh.write_text(alias)
+                fresh.rename(path)
             bind_mount(_HERE, path)
         finally:
             enter(self._home)
+
+    def remove_bare(self, alias: str) -> None:
+        """Remove files that hold a mark but that no namespace was mounted on."""
+        if not self.directory.is_dir():
+            return
+        for path in sorted(self.directory.iterdir()):
+            try:
+                bare = path.is_file() and not self.exists(path.name)
+                if bare and path.read_text() == alias:
+                    path.unlink()
+            except (OSError, UnicodeDecodeError):
+                continue  # somebody else's, and busy
 
     def remove(self, netns: str) -> None:
         """Take a namespace's name away; the kernel ends it when nothing uses it any more."""

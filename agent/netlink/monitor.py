@@ -63,6 +63,6 @@ async def watch(listener: Callable[[Event], None]) -> None:
                         event = _event(message)
                         if event is not None:
                             listener(event)
-        except OSError as error:
+        except Exception as error:  # netlink's own errors are plain Exceptions
             log.warning("netlink events were lost: %s", error)
         await asyncio.sleep(_PAUSE_S)

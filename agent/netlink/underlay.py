@@ -83,6 +83,16 @@ class UnderlayDriver:
         for route in move.routes:
             self._add_route(target.index, route)
 
+    def delete(self, name: str) -> None:
+        """Delete a device; one that is gone is fine."""
+        try:
+            device = self.device(name)
+            if device is not None:
+                self._sock.link("del", index=device.index)
+        except NetlinkError as error:
+            if not core.not_found(error):
+                raise
+
     def shut_out_kernel(self, name: str, *, shut: bool) -> None:
         """Keep the host's own stack off a device, or let it in again."""
         core.shut_out_kernel(name, shut=shut)

@@ -56,13 +56,16 @@ async def report_links(
 ) -> Response:
     """Take what a host sees of its links; answers what the host has to do, if that is news."""
     ctx, who = context(request), actor(request)
-    report, _ = await bodies.read_model(request, LinkReport, ctx.config.report_limit)
+    raw = await bodies.read_json(request, ctx.config.report_limit)
 
-    def work() -> str:
-        return ctx.services.reports.accept(who, host_id, report).model_dump_json()
+    def work() -> tuple[str, bool]:
+        # Parsed here, in a thread: a full report may be long.
+        report = bodies.parse(raw, LinkReport)
+        answer = ctx.services.reports.accept(who, host_id, report)
+        return answer.model_dump_json(), report.links is not None
 
-    answer = await ctx.call(work)
-    if report.links is not None:
+    answer, may_change = await ctx.call(work)
+    if may_change:
         ctx.wrote()
     return Response(answer, media_type=resources.JSON)
 

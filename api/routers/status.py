@@ -11,6 +11,7 @@ from api.context import SELF, actor, context
 from api.openapi import describe, describe_open
 from api.queries import NoQuery
 from api.schemas import status as schema
+from vpcctl.model.problems import Problem
 
 router = APIRouter()
 
@@ -62,7 +63,11 @@ async def metrics(request: Request) -> Response:
     ctx = context(request)
 
     def work() -> bytes:
-        ctx.metrics.summarise(ctx.services.status.summary(SELF))
+        if ctx.metrics.is_stale():
+            try:
+                ctx.metrics.summarise(ctx.services.status.summary(SELF))
+            except Problem:  # what the process itself counts is worth telling all the same
+                ctx.metrics.database_up.set(0)
         return ctx.metrics.render()
 
     return Response(await ctx.aside(work), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -3,7 +3,7 @@
 import socket
 from pathlib import Path
 
-from mininet_labs.common.hypervisor import VENV
+from mininet_labs.common.hypervisor import product
 from mininet_labs.common.processes import Daemons, LabError, tail, wait_until
 from mininet_labs.common.rest import Api
 from mininet_labs.common.runs import Run
@@ -40,7 +40,7 @@ class Controller:
     def start(self) -> None:
         """Start it, without waiting for it."""
         state = self.token_file.parent
-        command = [str(VENV / "vpcctl"), "serve", f"--state-dir={state}"]
+        command = [*product("vpcctl.cli"), "serve", f"--state-dir={state}"]
         command += [f"--api-listen={self.url.removeprefix('http://')}"]
         command += [f"--api-listen=unix:{self.api_socket}"]
         command += [f"--openflow-listen=unix:{self._run.path('openflow.sock')}"]

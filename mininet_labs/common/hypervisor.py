@@ -10,7 +10,9 @@ from mininet_labs.common.processes import Daemons, LabError, wait_until
 from mininet_labs.common.runs import NETNS, Run
 
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
-VENV = Path(__file__).resolve().parents[2] / ".venv" / "bin"
+REPOSITORY = Path(__file__).resolve().parents[2]
+PYTHON = REPOSITORY / ".venv" / "bin" / "python"
+"""The product's own Python; the labs' is Debian's, which alone has Mininet."""
 
 
 class Hypervisor(Host):
@@ -85,7 +87,7 @@ class Hypervisor(Host):
             "STATE_DIR": str(self._run.path(self.label, "agent", "x").parent),
         }
         environment = {f"VPC_AGENT_{name}": value for name, value in settings.items()}
-        self._start("vpc-agent", str(VENV / "vpc-agent"), environment=environment)
+        self._start("vpc-agent", *product("agent.main"), environment=environment)
 
     def namespaces(self) -> list[str]:
         """Return the names of the network namespaces that exist on this host now."""
@@ -105,3 +107,8 @@ class Hypervisor(Host):
             self.inside(*command),
             environment=directories | (environment or {}),
         )
+
+
+def product(module: str) -> list[str]:
+    """Return the command that runs *module* of the product, from this very tree."""
+    return ["env", f"PYTHONPATH={REPOSITORY}", str(PYTHON), "-m", module]

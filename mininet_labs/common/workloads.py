@@ -5,10 +5,12 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mininet_labs.common.hypervisor import Hypervisor
 from mininet_labs.common.processes import Daemons, LabError
+
+if TYPE_CHECKING:
+    from mininet_labs.common.hypervisor import Hypervisor
 
 PROBER = Path(__file__).with_name("prober.py")
 FAMILIES = (4, 6)
@@ -31,7 +33,7 @@ class Workload:
     name: str
     tenant: str
     subnet: str
-    host: Hypervisor
+    host: "Hypervisor"
     port_id: str
     addresses: dict[int, str]
     gateways: dict[int, str]

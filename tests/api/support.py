@@ -16,7 +16,7 @@ import pytest
 from api import logs
 from api.app import create_app
 from api.config import ApiConfig
-from api.listeners import parse_listener
+from api.listeners import TlsFiles, parse_listener
 from api.server import Bound, bind_all, serve
 from vpcctl.services.facade import Services
 from vpcctl.services.views import Actor
@@ -95,7 +95,11 @@ class Api:
 
 @contextlib.contextmanager
 def running_api(
-    directory: Path, url: str | None = None, config: ApiConfig | None = None, *extra: str
+    directory: Path,
+    url: str | None = None,
+    config: ApiConfig | None = None,
+    *extra: str,
+    tls: TlsFiles | None = None,
 ) -> Iterator[Api]:
     """Run an API on a free port (and *extra* listeners) for the time of a block."""
     logs.configure("critical", json=False)
@@ -108,7 +112,7 @@ def running_api(
     _, secret = services.tokens.create(ADMIN, "admin")
     app = create_app(services, run_dir=run_dir, config=config)
     bound = bind_all([parse_listener(text) for text in ("127.0.0.1:0", *extra)])
-    with _thread(app, bound) as stop:
+    with _thread(app, bound, tls) as stop:
         api = Api(services, database, waker, app, bound, secret, stop)
         try:
             yield api
@@ -120,7 +124,9 @@ def running_api(
 
 
 @contextlib.contextmanager
-def _thread(app: Any, bound: tuple[Bound, ...]) -> Iterator[Callable[[], None]]:
+def _thread(
+    app: Any, bound: tuple[Bound, ...], tls: TlsFiles | None
+) -> Iterator[Callable[[], None]]:
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
     started = threading.Event()
@@ -128,7 +134,7 @@ def _thread(app: Any, bound: tuple[Bound, ...]) -> Iterator[Callable[[], None]]:
 
     def run() -> None:
         try:
-            loop.run_until_complete(serve(app, bound, stop=stop, started=started.set))
+            loop.run_until_complete(serve(app, bound, tls=tls, stop=stop, started=started.set))
         except BaseException as error:
             failures.append(error)
         finally:

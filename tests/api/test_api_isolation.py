@@ -48,6 +48,7 @@ BODIES = {
     "/v1/hosts": {"name": "hv"},
     "/v1/hosts/{host_id}": {"name": "hv"},
     "/v1/tokens": {"role": "admin"},
+    "/v1/hosts/{host_id}/certificate": {"csr": "none"},
 }
 
 

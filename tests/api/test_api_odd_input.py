@@ -1,8 +1,12 @@
 """Odd queries, ids and texts end in a problem document, whichever database looks at them."""
 
+import copy
+from typing import Any
+
 import pytest
 
-from tests.api.support import BOTH, Api, assert_problem
+from tests.api.support import BOTH, Api, assert_problem, report
+from vpcctl.wire.report import Link
 
 pytestmark = BOTH
 
@@ -65,3 +69,53 @@ def test_odd_texts_are_stored_as_they_are_or_refused(api: Api) -> None:
             assert answer.json()["id"] in [item["id"] for item in found]
         else:
             assert_problem(answer, 422, "invalid")
+
+
+GARBAGE: list[Any] = [
+    None,
+    True,
+    -1,
+    0,
+    2**70,
+    1.5,
+    "",
+    "x",
+    "\0",
+    "x" * 5000,
+    [],
+    {},
+    [[]],
+    [None],
+]
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    children = value.items() if isinstance(value, dict) else enumerate(value)
+    found: list[tuple[Any, ...]] = []
+    for key, item in children:
+        found.append((*path, key))
+        if isinstance(item, dict | list):
+            found += _places(item, (*path, key))
+    return found
+
+
+_SAMPLE = report(
+    1, (Link(port_id="port-" + "0" * 17, interface="tap0", interface_uuid="u", ofport=3),)
+)
+
+
+@pytest.mark.parametrize("place", _places(_SAMPLE), ids=lambda place: ".".join(map(str, place)))
+def test_garbage_in_any_field_never_fails(api: Api, place: tuple[Any, ...]) -> None:
+    host_id, agent = api.host("garbage")
+    for garbage in GARBAGE:
+        body = copy.deepcopy(_SAMPLE)
+        target = body
+        for key in place[:-1]:
+            target = target[key]
+        target[place[-1]] = garbage
+        answer = agent.post(f"/v1/hosts/{host_id}/reports", json=body)
+        assert answer.status_code in (200, 409, 422), (garbage, answer.text)
+        if answer.status_code != 200:
+            problem = assert_problem(answer, answer.status_code)
+            if problem["field"] and problem["code"] == "invalid" and problem["errors"]:
+                assert problem["field"].split(".")[0] == str(place[0])

@@ -3,11 +3,14 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 
-from tests.api.support import Api, assert_problem, frames, network, wait_until
+from tests.api.support import ADMIN, Api, assert_problem, frames, network, wait_until
+from vpcctl.services.views import VpcChange
+from vpcctl.store import events
 
 
 def _context(api: Api):
@@ -51,6 +54,39 @@ def test_events_are_the_tenants_own(own_api: Api) -> None:
             if event["kind"] == "vpc":
                 seen.append(event["tenant_id"])
         assert seen == ["other", "mine", "other", "mine"]
+
+
+def test_a_stream_tells_that_older_events_are_gone(own_api: Api) -> None:
+    tenant = own_api.tenant("gone")
+    tenant.post("/v1/vpcs", json={"cidrs": ["10.0.0.0/16"]}).raise_for_status()
+    later = datetime.now(UTC) + timedelta(days=1)
+    own_api.database.write(lambda connection: events.prune(connection, later, 1_000_000, 10_000))
+    assert own_api.services.events.pruned() > 0
+    with tenant.stream("GET", "/v1/events", params={"after": "0"}) as stream:
+        seen = frames(stream.iter_lines())
+        assert next(seen)["event"] == "reset"
+        vpc = tenant.post("/v1/vpcs", json={"cidrs": ["10.0.0.0/16"]}).json()
+        assert next(seen)["data"]["resource_id"] == vpc["id"]
+
+
+def test_a_stream_reads_far_behind_and_then_follows(own_api: Api) -> None:
+    tenant = own_api.tenant("behind")
+    vpc = tenant.post("/v1/vpcs", json={"cidrs": ["10.0.0.0/16"]}).json()
+    path = f"/v1/vpcs/{vpc['id']}"
+    for number in range(700):  # more than a batch
+        own_api.services.vpcs.change(ADMIN, vpc["id"], VpcChange(name=f"n{number}"))
+    with (
+        own_api.admin.stream("GET", "/v1/events") as first,
+        tenant.stream("GET", "/v1/events", params={"after": str(vpc["revision"])}) as second,
+    ):
+        lines = first.iter_lines()
+        next(lines)
+        seen = frames(second.iter_lines())
+        revisions = [next(seen)["data"]["revision"] for _ in range(700)]
+        assert revisions == sorted(set(revisions))
+        changed = tenant.patch(path, json={"name": "last"}).json()
+        assert next(seen)["data"]["revision"] == changed["revision"]
+        assert next(frames(lines))["data"]["revision"] == changed["revision"]
 
 
 @pytest.mark.parametrize("after", ["x", "-1", "1.x", "1.2.3", "9" * 30, "%D9%A1", ""])

@@ -186,6 +186,15 @@ def test_half_made_pair_is_replaced(agent: AgentHost) -> None:
     wait_until(lambda: agent.devices() == [])
 
 
+def test_file_without_its_namespace_is_removed_when_it_holds_our_mark(agent: AgentHost) -> None:
+    agent.netns_dir.mkdir()
+    (agent.netns_dir / "ours").write_text(f"vpcctl:netns:{agent.host_id}")
+    (agent.netns_dir / "theirs").write_text("")
+    (agent.netns_dir / "another").write_text("vpcctl:netns:host-00000000000000099")
+    agent.start()
+    wait_until(lambda: agent.namespaces() == ["another", "theirs"])
+
+
 def test_vanished_namespace_is_made_again(running: AgentHost) -> None:
     _attached(running, attachment(2, "red", "10.0.0.2/24"))
     command("umount", "-l", str(running.netns_dir / "red"))

@@ -90,8 +90,9 @@ class Oracle:
         claims: list[tuple[str, object]] = [(own, ipaddress.ip_network(ip)) for ip in port.ips]
         if self._subnets[port.subnet_id].ipv6_cidr:
             claims.append((own, ipaddress.ip_network(eui64(port.mac))))
-        for pair in port.allowed_pairs:
-            claims.append((own if pair.mac is None else text(pair.mac), pair.cidr))
+        claims += [
+            (own if pair.mac is None else text(pair.mac), pair.cidr) for pair in port.allowed_pairs
+        ]
         return claims
 
     def _is_honest(self, port: Port, packet: Packet) -> bool:
@@ -279,9 +280,13 @@ class Oracle:
 
 def _arp_reply(packet: Packet, mac: str) -> Packet:
     return packet | {
-        **{"eth_src": mac, "eth_dst": packet["eth_src"], "arp_op": "2"},
-        **{"arp_sha": mac, "arp_spa": packet["arp_tpa"]},
-        **{"arp_tha": packet["arp_sha"], "arp_tpa": packet["arp_spa"]},
+        "eth_src": mac,
+        "eth_dst": packet["eth_src"],
+        "arp_op": "2",
+        "arp_sha": mac,
+        "arp_spa": packet["arp_tpa"],
+        "arp_tha": packet["arp_sha"],
+        "arp_tpa": packet["arp_spa"],
     }
 
 
@@ -296,8 +301,11 @@ def _echo_reply(packet: Packet) -> Packet:
 
 def _advertisement(packet: Packet) -> Packet:
     reply = packet | {
-        **{"eth_src": ROUTER_MAC, "eth_dst": packet["eth_src"], "icmpv6_type": "136"},
-        **{"ipv6_src": packet["nd_target"], "ipv6_dst": packet["ipv6_src"]},
+        "eth_src": ROUTER_MAC,
+        "eth_dst": packet["eth_src"],
+        "icmpv6_type": "136",
+        "ipv6_src": packet["nd_target"],
+        "ipv6_dst": packet["ipv6_src"],
         "nd_reserved": "0xe0000000",
     }
     if packet["ipv6_src"] == "::":

@@ -65,7 +65,7 @@ def test_differences_lead_where_recomputing_leads(
 
 @SETTINGS
 @given(full_start(), st.lists(changes, max_size=12), st.randoms(use_true_random=False))
-def test_only_the_last_state_counts_and_not_the_order(start, later, random) -> None:  # noqa: ANN001
+def test_only_the_last_state_counts_and_not_the_order(start, later, random) -> None:
     history = [*start, *later]
     last = list({(change.kind, change.id): change for change in history}.values())
     random.shuffle(last)

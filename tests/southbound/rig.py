@@ -98,6 +98,7 @@ class Rig:
         self.tls: TlsFiles | None = None
         self.listen: tuple[str, ...] = (self.target,)
         self.ovs: Ovs | None = None
+        self.program: type[NetworkProgram] = NetworkProgram
 
     async def start(self) -> None:
         config = SouthboundConfig(
@@ -108,7 +109,7 @@ class Rig:
             engine=self.engine_settings,
             limits=self.limits,
         )
-        self.southbound = Southbound(config, self.store, self.store, NetworkProgram())
+        self.southbound = Southbound(config, self.store, self.store, self.program())
         await self.southbound.start()
 
     async def stop(self) -> None:
@@ -129,10 +130,20 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(store: MemoryStore, *, ovs: bool = True) -> AsyncIterator[Rig]:
+async def rig(
+    store: MemoryStore,
+    *,
+    ovs: bool = True,
+    program: type[NetworkProgram] = NetworkProgram,
+    settings: EngineSettings | None = None,
+    limits: Limits | None = None,
+) -> AsyncIterator[Rig]:
     """A running southbound; with *ovs*, an Open vSwitch without bridges beside it."""
     with tempfile.TemporaryDirectory(prefix="vpc-sb-") as name:
         made = Rig(Path(name), store)
+        made.program = program
+        made.engine_settings = settings or QUICK
+        made.limits = limits or made.limits
         try:
             if ovs:
                 made.ovs = await asyncio.to_thread(Ovs(made.directory).__enter__)

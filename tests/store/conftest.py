@@ -1,11 +1,13 @@
 """The same tests on both databases."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, text
 
 from tests.support.postgres import Cluster, cluster
 from vpcctl.services.facade import Services, ServiceSettings
@@ -23,6 +25,7 @@ from vpcctl.services.views import (
 from vpcctl.store.database import Database
 from vpcctl.store.feed import Feed
 from vpcctl.store.realisation import RealisationStore
+from vpcctl.store.tables import metadata
 
 ADMIN = Actor("admin")
 
@@ -34,19 +37,57 @@ def postgres() -> Iterator[Cluster]:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database."""
+    if kind == "sqlite":
         return f"sqlite:///{tmp_path}/state/vpcctl.db"
     server: Cluster = request.getfixturevalue("postgres")
     return server.new_database()
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "vpcctl.db"
+    made = Database.open(f"sqlite:///{path}")
+    made.upgrade()
+    made.close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: Cluster) -> str:
+    url = postgres.new_database()
+    made = Database.open(url)
+    made.upgrade()
+    made.close()
+    return url
+
+
 @pytest.fixture
-def database(url: str) -> Iterator[Database]:
-    opened = Database.open(url)
-    opened.upgrade()
+def database(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database as the migrations leave it."""
+    if kind == "sqlite":
+        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "vpcctl.db")
+        opened = Database.open(f"sqlite:///{tmp_path}/vpcctl.db")
+    else:
+        opened = Database.open(request.getfixturevalue("postgres_template"))
     yield opened
+    if kind == "postgresql":
+        opened.write(empty)
     opened.close()
+
+
+def empty(connection: Connection) -> None:
+    """Bring PostgreSQL's tables back to what the migrations left."""
+    tables = ", ".join(table.name for table in metadata.sorted_tables)
+    connection.execute(text(f"TRUNCATE {tables}"))
+    connection.execute(text("INSERT INTO ledger VALUES (1, 0, 0, 0, 0, 0, 0, '')"))
+    connection.execute(text("INSERT INTO progress VALUES (1, 0)"))
 
 
 class Clock:

@@ -94,7 +94,7 @@ def test_a_lasting_fault_is_unavailable_and_leaves_nothing_half_done(world: Worl
         pytest.fail("a creation with more than twenty statements")
 
 
-@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 def test_a_full_disk_is_unavailable_and_leaves_nothing_half_done(world: World) -> None:
     subnet = world.subnet("10.0.0.0/16")
     world.database.engine.dispose()
@@ -184,3 +184,26 @@ def test_revisions_are_in_the_order_of_commits(world: World) -> None:
     reader.join()
     assert failures == []
     assert all(revision == count for revision, count in seen)
+
+
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
+def test_lost_connections_are_made_anew(world: World) -> None:
+    subnet = world.subnet()
+    kill = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE application_name = 'vpcctl' AND pid <> pg_backend_pid()"
+    )
+    for act in (lambda: world.port(subnet), world.feed.load, world.services.status.ready):
+        other = Database.open(world.database.url.render_as_string(hide_password=False))
+        other.write(lambda connection: connection.execute(kill).all())
+        other.close()
+        act()
+
+
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
+def test_a_server_that_is_not_there_is_unavailable(world: World, tmp_path) -> None:
+    nobody = Database.open(f"postgresql://vpcctl@/postgres?host={tmp_path}")
+    for act in (nobody.read, nobody.write):
+        with pytest.raises(Unavailable):
+            act(lambda connection: connection.execute(text("SELECT 1")))
+    nobody.close()

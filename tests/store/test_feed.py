@@ -173,7 +173,7 @@ def test_a_dead_listeners_socket_is_removed(tmp_path: Path) -> None:
     assert not list((tmp_path / "wake").iterdir())
 
 
-@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
 def test_postgresql_carries_wake_ups_to_other_machines(world: World, tmp_path: Path) -> None:
     listener = WakeListener(tmp_path, "network")
     relay = NotifyRelay(world.database.url, tmp_path)

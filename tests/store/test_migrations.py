@@ -1,6 +1,7 @@
 import os
 import stat
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,21 +22,29 @@ def differences(database: Database) -> list:
     return database.read(work)
 
 
-def test_models_match_the_newest_migration(database: Database) -> None:
-    assert differences(database) == []
-    assert database.read(schema.current) == schema.head()
+@pytest.fixture
+def fresh(url: str) -> Iterator[Database]:
+    opened = Database.open(url)
+    opened.upgrade()
+    yield opened
+    opened.close()
 
 
-def test_the_comparison_notices_a_difference(database: Database) -> None:
-    with database.engine.begin() as connection:
+def test_models_match_the_newest_migration(fresh: Database) -> None:
+    assert differences(fresh) == []
+    assert fresh.read(schema.current) == schema.head()
+
+
+def test_the_comparison_notices_a_difference(fresh: Database) -> None:
+    with fresh.engine.begin() as connection:
         connection.execute(text("ALTER TABLE vpcs ADD COLUMN colour INTEGER"))
-    assert differences(database) != []
+    assert differences(fresh) != []
 
 
-def test_upgrading_twice_changes_nothing(database: Database) -> None:
-    database.write(lambda connection: connection.execute(text("UPDATE ledger SET value = 7")))
-    database.upgrade()
-    read = database.read(lambda c: c.execute(text("SELECT value FROM ledger")).scalars().all())
+def test_upgrading_twice_changes_nothing(fresh: Database) -> None:
+    fresh.write(lambda connection: connection.execute(text("UPDATE ledger SET value = 7")))
+    fresh.upgrade()
+    read = fresh.read(lambda c: c.execute(text("SELECT value FROM ledger")).scalars().all())
     assert read == [7]
 
 
@@ -60,12 +69,12 @@ def test_two_upgrades_at_once_make_one_schema(url: str) -> None:
         database.close()
 
 
-def test_downgrading_leaves_nothing(database: Database) -> None:
-    database.write(lambda connection: schema.downgrade(connection, "base"))
-    names = database.read(lambda connection: inspect(connection).get_table_names())
+def test_downgrading_leaves_nothing(fresh: Database) -> None:
+    fresh.write(lambda connection: schema.downgrade(connection, "base"))
+    names = fresh.read(lambda connection: inspect(connection).get_table_names())
     assert set(names) <= {"alembic_version"}
-    database.upgrade()
-    assert differences(database) == []
+    fresh.upgrade()
+    assert differences(fresh) == []
 
 
 def test_a_database_file_is_its_owners_alone(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from tests.store.conftest import ADMIN, World
 from tests.store.reporting import Agent, counted, facts, link
 from vpcctl.model.location import Location
 from vpcctl.model.problems import Conflict, Forbidden, Invalid, NotFound
-from vpcctl.services.views import Actor, AttachmentView, HostView, PortChange, PortView
+from vpcctl.services.views import Actor, AttachmentView, HostChange, HostView, PortChange, PortView
 from vpcctl.store.units import present_revision
 from vpcctl.wire.report import digest
 
@@ -166,6 +166,17 @@ def test_a_pinned_vtep_stays(world: World, agents) -> None:
     assert caught.value.accepted == "192.0.2.77"
     agent.facts = facts("192.0.2.77")
     assert agent.report().accepted
+
+
+def test_pinning_another_vtep_asks_the_agent_again(world: World, agents) -> None:
+    agents[0].report()
+    pin = HostChange(vtep_address="192.0.2.99")
+    world.services.hosts.change(ADMIN, agents[0].host.meta.id, pin)
+    assert agents[0].report(full=False).full_report_needed
+    with pytest.raises(Conflict):
+        agents[0].report()
+    agents[0].facts = facts("192.0.2.99")
+    assert agents[0].report().accepted
 
 
 @pytest.mark.parametrize("vtep", ["x", "224.0.0.1", "0.0.0.0", "::", "fe80::1", "1.2.3.4/8"])

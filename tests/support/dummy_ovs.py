@@ -1,4 +1,4 @@
-"""A private Open vSwitch on its dummy datapath: real classifier and translation, no packets, no root.
+"""A private Open vSwitch on its dummy datapath: a real classifier and translation, without root.
 
 Several bridges in one ovs-vswitchd stand for several hosts. Everything lives in a directory of its
 own and is spoken to by Unix sockets.

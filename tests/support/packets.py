@@ -54,9 +54,14 @@ def icmp6(kind: int, eth: tuple[str, str], ip: tuple[str, str]) -> Packet:
 def arp(op: int, eth: tuple[str, str], sender: tuple[str, str], target: tuple[str, str]) -> Packet:
     """An ARP packet; *sender* and *target* are (MAC, IP)."""
     return {
-        **{"protocol": "arp", "eth_src": eth[0], "eth_dst": eth[1], "arp_op": str(op)},
-        **{"arp_sha": sender[0], "arp_spa": sender[1]},
-        **{"arp_tha": target[0], "arp_tpa": target[1]},
+        "protocol": "arp",
+        "eth_src": eth[0],
+        "eth_dst": eth[1],
+        "arp_op": str(op),
+        "arp_sha": sender[0],
+        "arp_spa": sender[1],
+        "arp_tha": target[0],
+        "arp_tpa": target[1],
     }
 
 

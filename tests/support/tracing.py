@@ -7,11 +7,11 @@ what goes into a tunnel is traced again where it comes out.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from tests.support.dummy_ovs import DummyOvs
 from vpcctl.compile import compile_host
 from vpcctl.flows.flow import Flow
+from vpcctl.flows.tables import DROP
 from vpcctl.flows.text import format_flow
 from vpcctl.model.network import Network
 
@@ -23,8 +23,11 @@ _SETS = {
     "ipv4": {"src": "nw_src", "dst": "nw_dst", "ttl": "nw_ttl"},
     "ipv6": {"src": "ipv6_src", "dst": "ipv6_dst", "hlimit": "nw_ttl"},
     "arp": {
-        **{"sip": "arp_spa", "tip": "arp_tpa", "op": "arp_op"},
-        **{"sha": "arp_sha", "tha": "arp_tha"},
+        "sip": "arp_spa",
+        "tip": "arp_tpa",
+        "op": "arp_op",
+        "sha": "arp_sha",
+        "tha": "arp_tha",
     },
     "icmp": {"type": "icmp_type", "code": "icmp_code"},
     "icmpv6": {"type": "icmpv6_type", "code": "icmpv6_code"},
@@ -181,6 +184,6 @@ class Fabric:
     def reason(self, host_id: str, packet: Packet) -> int | None:
         """Number of the reason that one host drops a packet for, as table Drop has seen it."""
         found = re.findall(
-            r"^ ?55\. reg6=(0x[0-9a-f]+)", self.explain(host_id, packet), re.MULTILINE
+            rf"^ ?{DROP.number}\. reg6=(0x[0-9a-f]+)", self.explain(host_id, packet), re.MULTILINE
         )
         return int(found[-1], 16) if found else None

@@ -109,6 +109,13 @@ add_delete(app, "host")
 
 
 def _instructions(target: Target, host: Json, token_file: Path | None) -> str:
+    if target.api.startswith("https://"):
+        return (
+            "\nLet its machine enrol (over TLS a token alone is not enough), and start its agent:\n"
+            f"  vpcctl host enroll {host['id']}\n"
+            f"  vpc-agent enroll --api-url {target.api} --token -\n"
+            f"  vpc-agent --vtep-address ADDRESS --api-url {target.api}"
+        )
     token = str(token_file) if token_file else "TOKEN-FILE"
     api = target.api if target.socket else target.base_url
     vtep = host.get("vtep_address") or "ADDRESS"

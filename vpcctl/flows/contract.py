@@ -101,6 +101,6 @@ def _writes(flow: Flow, table: Table, field: Field) -> None:
     _require(flow, _is_met(field, flow), f"{field.name} lacks what it requires")
 
 
-def _require(flow: Flow, holds: bool, why: str) -> None:  # noqa: FBT001
+def _require(flow: Flow, holds: bool, why: str) -> None:
     if not holds:
         raise BrokenContract(f"table {flow.table.name}, priority {flow.priority}: {why}")

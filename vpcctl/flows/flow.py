@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from vpcctl.flows.actions import Action
-from vpcctl.flows.fields import Field
+from vpcctl.flows.fields import REGS, XXREGS, Field
 from vpcctl.flows.tables import Table
 
 Term = tuple[Field, int, int | None]
@@ -46,6 +46,9 @@ class Flow:
 def match(*terms: tuple[Field, int] | Term) -> Match:
     """Return the canonical match of *terms* given in any order.
 
+    Four registers that are matched exactly and make up a 128-bit one become that one: a switch
+    says them one by one whichever way they were written.
+
     Raises:
         ValueError: a field is named twice, or a value or mask is too wide.
     """
@@ -58,7 +61,18 @@ def match(*terms: tuple[Field, int] | Term) -> Match:
             raise ValueError(f"{field.name} has {field.bits} bits")
         if mask != 0:
             canonical.append((field, value if mask is None else value & mask, mask))
-    canonical.sort(key=lambda term: term[0].order)
     if len({term[0] for term in canonical}) != len(canonical):
         raise ValueError("a field may appear once in a match")
-    return tuple(canonical)
+    return tuple(sorted(_joined(canonical), key=lambda term: term[0].order))
+
+
+def _joined(terms: list[Term]) -> list[Term]:
+    exact = {field: value for field, value, mask in terms if mask is None}
+    for number, wide in enumerate(XXREGS):
+        parts = REGS[4 * number : 4 * number + 4]
+        if all(part in exact for part in parts):
+            value = 0
+            for part in parts:
+                value = value << part.bits | exact[part]
+            terms = [*(term for term in terms if term[0] not in parts), (wide, value, None)]
+    return terms

@@ -2,7 +2,8 @@
 
 Before adding one, try to use one that is there. Give it a name that says what it does, put it
 where its stage belongs, and say what it reads, writes and leads to: ``vpcctl.flows.contract``
-holds every flow to that. Numbers leave gaps, so that a new table renumbers none of the others.
+holds every flow to that. The tables that are planned have their places already, and numbers leave
+gaps, so that a new table renumbers none of the others.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,11 @@ from vpcctl.flows.fields import Field
 Stage = Literal["classification", "validation", "resolution", "routing", "switching", "output"]
 
 _STEP = 5
+_PLACES = (
+    *("Classify", "TunnelIn", "SpoofGuard", "NdGuard", "ArpNd", "GuestServices", "EgressAcl"),
+    *("Route", "Neighbour", "Respond", "Switch", "Flood", "IngressAcl", "Output", "Drop"),
+)
+"""The order of tables, those included that are not there yet."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,9 +109,9 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "Neighbour",
         "resolution",
         "Finds the MAC that owns an address in a subnet.",
-        (f.VNI, f.LOOKUP_IPV4, f.LOOKUP_IPV6, f.FLAGS, f.ETH_DST),
-        (f.FOUND_MAC, f.ETH_DST, f.REASON),
-        "Respond Switch Flood Drop",
+        (f.VNI, f.LOOKUP_IPV4, f.LOOKUP_IPV6, f.FLAGS),
+        (f.FOUND_MAC, f.ETH_DST, f.TUN_DST, f.TUN_IPV6_DST, f.REASON),
+        "Respond Switch Drop",
     ),
     (
         "Respond",
@@ -147,7 +153,7 @@ _OUTPUTS = frozenset({"Respond", "Output", "Route"})
 TABLES: tuple[Table, ...] = tuple(
     Table(
         name,
-        i * _STEP,
+        _PLACES.index(name) * _STEP,
         stage,
         purpose,
         frozenset(reads),
@@ -155,7 +161,7 @@ TABLES: tuple[Table, ...] = tuple(
         tuple(successors.split()),
         name in _OUTPUTS,
     )
-    for i, (name, stage, purpose, reads, writes, successors) in enumerate(_DECLARED)
+    for name, stage, purpose, reads, writes, successors in _DECLARED
 )
 """All tables in pipeline order."""
 

@@ -11,13 +11,13 @@ from vpcctl.flows import fields as f
 from vpcctl.flows.actions import Action, Resubmit, SetField
 from vpcctl.flows.cookie import Feature, cookie
 from vpcctl.flows.flow import Flow
-from vpcctl.flows.tables import FLOOD, NEIGHBOUR, OUTPUT, RESPOND, SWITCH
+from vpcctl.flows.tables import NEIGHBOUR, OUTPUT, RESPOND, SWITCH
 from vpcctl.model.addresses import GATEWAY_MAC, IPAddress, eui64_mac, is_unicast
 from vpcctl.model.network import Network, single_pairs
 from vpcctl.model.subnet import Subnet
 from vpcctl.pipeline.facts import PortFacts, is_gateway, port_facts
 from vpcctl.pipeline.neighbour import lookup
-from vpcctl.pipeline.terms import NOWHERE, TO_GROUP, flag, to_vtep
+from vpcctl.pipeline.terms import NOWHERE, flag, to_vtep
 
 
 def address(net: Network, subnet_id: str, ip: IPAddress) -> Iterator[Flow]:
@@ -42,10 +42,13 @@ def address(net: Network, subnet_id: str, ip: IPAddress) -> Iterator[Flow]:
         yield Flow(NEIGHBOUR, 100, match, found, RESPOND, owner)
     elif claims:
         macs = sorted({mac for _, mac in claims})
-        copies = tuple(a for mac in macs for a in (SetField(f.ETH_DST, mac), Resubmit(SWITCH)))
+        copies = tuple(
+            action
+            for mac in macs
+            for action in (*NOWHERE, SetField(f.ETH_DST, mac), Resubmit(SWITCH))
+        )
         routed = tuple(sorted((*match, flag(f.ROUTED)), key=lambda term: term[0].order))
         yield Flow(NEIGHBOUR, 110, routed, copies, None, owner)
-        yield Flow(NEIGHBOUR, 105, (*match, TO_GROUP), (), FLOOD, owner)
         yield Flow(NEIGHBOUR, 100, match, (), SWITCH, owner)
 
 

@@ -12,8 +12,9 @@ from vpcctl.pki.files import Credentials
 class ServerKeeper:
     """Makes server contexts and keeps them showing the present certificate.
 
-    One process, the one that holds the authority, renews; every process that has contexts reloads.
-    Both is :meth:`run_once`, to be called every minute or so; it reads two small files at most.
+    One process renews; every process that has contexts reloads. Both are cheap, to be done every
+    minute or so: :meth:`renew` in any thread, :meth:`reload` in the one that makes connections
+    from the contexts, because OpenSSL does not promise that a context may change under a handshake.
 
     Args:
         directory: the controller's PKI directory.
@@ -35,7 +36,7 @@ class ServerKeeper:
         self._shown: Credentials | None = None
 
     def context(self, *, client_certificate_required: bool) -> ssl.SSLContext:
-        """Return a new context that :meth:`run_once` keeps up to date.
+        """Return a new context that :meth:`reload` keeps up to date.
 
         Raises:
             PkiError: there is no server certificate, or it cannot be used.
@@ -46,8 +47,17 @@ class ServerKeeper:
         self._contexts.append(context)
         return context
 
-    def run_once(self) -> bool:
-        """Renew the certificate if that is due and ours to do; reload what has changed.
+    def renew(self) -> None:
+        """Renew the certificate on disk if that is due, and ours to do.
+
+        Raises:
+            PkiError: the authority cannot be used. What is there stays.
+        """
+        if self._renews:
+            self._directory.renew_server(now=self._clock(), only_if_due=True)
+
+    def reload(self) -> bool:
+        """Let the contexts show the certificate that is on disk.
 
         Connections that exist go on with the certificate that they began with.
 
@@ -57,8 +67,6 @@ class ServerKeeper:
         Raises:
             PkiError: the files cannot be used. The contexts go on with what they have.
         """
-        if self._renews:
-            self._directory.renew_server(now=self._clock(), only_if_due=True)
         present = self._directory.server()
         if present == self._shown:
             return False

@@ -2,7 +2,6 @@
 
 import logging
 import sys
-from pathlib import Path
 
 import structlog
 
@@ -27,12 +26,6 @@ def configure_logging(settings: Settings) -> None:
             structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
         ],
     )
-
-
-def server_files(settings: Settings) -> tuple[Path, Path, Path]:
-    """Return the controller's certificate, its key and the authority's certificate."""
-    directory = settings.pki_dir / "server" / "current"
-    return directory / "certificate.pem", directory / "key.pem", directory / "ca.pem"
 
 
 def give_up(reason: Exception) -> int:

@@ -1,12 +1,16 @@
 """``python -m vpcctl.processes.southbound``: the southbound process."""
 
+import ssl
 import sys
 
-from vpcctl.processes.common import configure_logging, give_up, server_files
+from vpcctl.pki.directory import PkiDirectory
+from vpcctl.pki.errors import PkiError
+from vpcctl.pki.keeper import ServerKeeper
+from vpcctl.processes.common import configure_logging, give_up
 from vpcctl.settings import Settings
 from vpcctl.southbound.engine import EngineSettings
 from vpcctl.southbound.main import SouthboundConfig, run
-from vpcctl.southbound.transport.listener import ListenError, TlsFiles
+from vpcctl.southbound.transport.listener import ListenError
 
 
 def main() -> int:
@@ -17,23 +21,36 @@ def main() -> int:
         database_url=settings.database_url,
         run_dir=settings.run_dir,
         listen=settings.openflow_listen,
-        tls=_tls_files(settings),
+        tls=_tls(settings),
         allow_plain=settings.openflow_allow_plain,
         engine=EngineSettings(audit_interval_s=settings.audit_interval_s),
         log_level=settings.log_level,
     )
     try:
         run(config)
-    except (ListenError, OSError) as error:
+    except (ListenError, PkiError, OSError) as error:
         return give_up(error)
     return 0
 
 
-def _tls_files(settings: Settings) -> TlsFiles | None:
-    if all(listener.scheme != "tls" for listener in settings.openflow_listeners):
-        return None
-    certificate, key, authority = server_files(settings)
-    return TlsFiles(certificate=certificate, key=key, ca=authority)
+class _Tls:
+    """The controller's certificate, which the API process renews."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._keeper = ServerKeeper(PkiDirectory(settings.pki_dir), renews=False)
+
+    def context(self) -> ssl.SSLContext:
+        """Return a context that demands a host's certificate."""
+        return self._keeper.context(client_certificate_required=True)
+
+    def reload(self) -> bool:
+        """Take over what was renewed."""
+        return self._keeper.reload()
+
+
+def _tls(settings: Settings) -> _Tls | None:
+    encrypted = any(listener.scheme == "tls" for listener in settings.openflow_listeners)
+    return _Tls(settings) if encrypted else None
 
 
 if __name__ == "__main__":

@@ -330,7 +330,8 @@ def _change_vtep(unit: Unit, row: HostRow, values: HostChange) -> dict[str, str 
         return {"pinned_vtep": pinned}
     require_free_vtep(unit, pinned, row.id, "vtep_address")
     tell_peers(unit, row.id)
-    return {"pinned_vtep": pinned, "vtep": pinned}
+    # Without a known digest the agent is asked for a full report, which has to agree.
+    return {"pinned_vtep": pinned, "vtep": pinned, "digest": None}
 
 
 def _blockers(unit: Unit, host_id: str) -> list[Blocker]:

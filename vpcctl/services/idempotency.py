@@ -66,7 +66,7 @@ class IdempotencyService:
                         field="Idempotency-Key",
                         accepted="the same request a little later",
                     )
-            idempotency.reserve(connection, scope, key, request_hash, now)
+            idempotency.reserve(connection, (scope, key), request_hash, now, row)
             return None
 
         return self._units.write_aside(work)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from ipaddress import ip_address
+from operator import attrgetter
 from typing import Any
 
 from vpcctl.model.problems import Conflict
@@ -18,6 +19,7 @@ VXLAN_OVERHEAD = {4: 50, 6: 70}
 """Bytes that VXLAN, UDP, IP and the inner Ethernet header take of the underlay's MTU."""
 
 _SAME = ("interface", "interface_uuid", "ofport", "mac", "netns", "admin_up", "oper_up", "error")
+_values = attrgetter(*_SAME)
 _NETWORK = ("vtep", "tunnel_ofport", "nd_extensions")
 
 
@@ -123,7 +125,7 @@ def _facts_columns(facts: HostFacts) -> dict[str, Any]:
 
 
 def _same(old: LinkRow | None, link: Link) -> bool:
-    return old is not None and all(getattr(old, name) == getattr(link, name) for name in _SAME)
+    return old is not None and _values(old) == _values(link)
 
 
 def _matters(old: LinkRow | None, link: Link) -> bool:

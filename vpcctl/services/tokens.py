@@ -19,6 +19,7 @@ from vpcctl.services.context import MAX_LIMIT, Context, filter_value, moment
 from vpcctl.services.views import Actor, Listing, Page, Role, TokenView
 from vpcctl.store import tokens
 from vpcctl.store.hosts import HOSTS
+from vpcctl.store.ledger import lock
 from vpcctl.store.tables import TokenRow
 
 _SECRET = re.compile(r"vpc_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
@@ -134,6 +135,7 @@ class TokenService:
         values, secret = _new("admin", "made at first start")
 
         def work(connection: Any) -> None:
+            lock(connection)
             if tokens.has_admin(connection):
                 return
             _write_secret(path, secret)

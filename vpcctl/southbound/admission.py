@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from vpcctl.southbound.certificates import Certificates, is_valid
 from vpcctl.southbound.codec import messages as m
 from vpcctl.southbound.host import HostState
 from vpcctl.southbound.metrics import Metrics
@@ -39,8 +40,15 @@ class Registry:
 class Admission:
     """Decides about switches that have finished their handshake."""
 
-    def __init__(self, registry: Registry, recorder: Recorder, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        recorder: Recorder,
+        metrics: Metrics,
+        certificates: Certificates | None = None,
+    ) -> None:
         self._registry = registry
+        self._certificates = certificates
         self._recorder = recorder
         self._metrics = metrics
         self._pending: dict[Datapath, asyncio.Task[None]] = {}
@@ -48,7 +56,8 @@ class Admission:
     def consider(self, datapath: Datapath) -> None:
         """Decide about a switch, now if that is possible."""
         host = self._registry.find(datapath.id or 0)
-        if host is not None and host.session is None:
+        asked = self._certificates is not None and datapath.connection.identity is not None
+        if host is not None and host.session is None and not asked:
             self._judge(host, datapath)
             return
         self._pending[datapath] = asyncio.create_task(self._wait(datapath))
@@ -63,12 +72,20 @@ class Admission:
         host = await self._known(datapath)
         if host is None:
             self._refuse(datapath, "unknown", "host", f"{datapath.id or 0:#018x}", "unknown host")
+        elif not await self._is_valid(datapath.connection):
+            detail = "a switch with this host's datapath id shows a certificate that is void"
+            self._refuse(datapath, "certificate", "host", host.id, detail)
         elif host.session is not None and await self._lives(host):
             detail = f"a second switch at {datapath.address} has this host's datapath id"
             self._refuse(datapath, "duplicate", "host", host.id, detail)
         else:
             self._judge(host, datapath)
         self._pending.pop(datapath, None)
+
+    async def _is_valid(self, connection: Connection) -> bool:
+        if self._certificates is None or connection.identity is None:
+            return True
+        return await is_valid(self._certificates, connection.identity)
 
     async def _known(self, datapath: Datapath) -> HostState | None:
         self._registry.poke()

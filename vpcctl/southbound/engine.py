@@ -15,12 +15,14 @@ from vpcctl.model.changes import ChangeBatch
 from vpcctl.model.host import Host
 from vpcctl.southbound.admission import Admission, Registry
 from vpcctl.southbound.audit import Auditor
+from vpcctl.southbound.certificates import Certificates
 from vpcctl.southbound.codec.messages import EncodeError
 from vpcctl.southbound.encoded import Encoder
 from vpcctl.southbound.host import HostState
 from vpcctl.southbound.metrics import Metrics
 from vpcctl.southbound.program import Program
 from vpcctl.southbound.recorder import Outputs, Recorder
+from vpcctl.southbound.resync import Slots
 from vpcctl.southbound.session import Deadlines, Session
 from vpcctl.southbound.transport.connection import Connection, Datapath
 from vpcctl.southbound.worker import Tools, Worker
@@ -82,6 +84,7 @@ class Engine:
         *,
         metrics: Metrics,
         settings: EngineSettings | None = None,
+        certificates: Certificates | None = None,
     ) -> None:
         self.settings = settings or EngineSettings()
         self.metrics = metrics
@@ -96,9 +99,9 @@ class Engine:
         self._news = asyncio.Event()
         self.recorder = Recorder(outputs, self._standing)
         registry = Registry(self._by_dpid.get, self._news.set, self._admit)
-        self._admission = Admission(registry, self.recorder, metrics)
+        self._admission = Admission(registry, self.recorder, metrics, certificates)
         self._auditor = Auditor(program, self._encoder, self.recorder, metrics)
-        comparing = asyncio.Semaphore(self.settings.concurrent_compares)
+        comparing = Slots(self.settings.concurrent_compares)
         self._tools = Tools(program, self._encoder, self.recorder, metrics, comparing)
 
     def _standing(self, host_id: str) -> HostRealised | None:

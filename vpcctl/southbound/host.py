@@ -120,7 +120,7 @@ class HostState:
         """Note that the host has confirmed everything up to *revision*."""
         self.revision = max(self.revision, revision)
         if self.problem is None:
-            self.state = "in_sync" if not self.queue else "pending"
+            self.state = "pending" if self.queue or self.overflowed else "in_sync"
             self.error = None
         else:
             self.state = "degraded"

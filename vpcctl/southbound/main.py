@@ -1,6 +1,7 @@
 """The southbound process: listeners, engine and metrics around one event loop."""
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import Callable
@@ -9,20 +10,25 @@ from pathlib import Path
 
 import structlog
 
+from vpcctl.pki.errors import PkiError
 from vpcctl.southbound.app import start_apps, stop_apps
+from vpcctl.southbound.certificates import Certificates, watch
 from vpcctl.southbound.engine import Engine, EngineSettings, Inputs, Wakeups
 from vpcctl.southbound.metrics import Metrics
 from vpcctl.southbound.network_program import NetworkProgram
 from vpcctl.southbound.program import Program
 from vpcctl.southbound.recorder import Outputs
 from vpcctl.southbound.transport.connection import Connection, Limits
-from vpcctl.southbound.transport.listener import Listeners, TlsFiles
+from vpcctl.southbound.transport.listener import Listeners, ServerTls
+from vpcctl.store.certificates import CertificateStore
 from vpcctl.store.database import Database
 from vpcctl.store.feed import Feed
 from vpcctl.store.realisation import RealisationStore
 from vpcctl.store.wake import WakeListener, Waker
 
 log = structlog.get_logger(__name__)
+
+_CERTIFICATE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,7 @@ class SouthboundConfig:
         run_dir: directory of the wake-up sockets.
         listen: ``tcp:HOST:PORT`` (loopback only, see ``allow_plain``), ``unix:PATH``,
             ``ssl:HOST:PORT``.
-        tls: certificate files; needed for ``ssl:``.
+        tls: makes the TLS context; needed for ``ssl:``.
         allow_plain: plain text off the loopback too.
         metrics_listen: ``HOST:PORT`` of the metrics over HTTP, or None.
         engine: how the engine behaves.
@@ -45,7 +51,7 @@ class SouthboundConfig:
     database_url: str
     run_dir: Path
     listen: tuple[str, ...] = ("tcp:127.0.0.1:6653",)
-    tls: TlsFiles | None = None
+    tls: ServerTls | None = None
     allow_plain: bool = False
     metrics_listen: str | None = None
     engine: EngineSettings = field(default_factory=EngineSettings)
@@ -57,11 +63,25 @@ class Southbound:
     """Everything of the southbound within a running event loop."""
 
     def __init__(
-        self, config: SouthboundConfig, inputs: Inputs, outputs: Outputs, program: Program
+        self,
+        config: SouthboundConfig,
+        inputs: Inputs,
+        outputs: Outputs,
+        program: Program,
+        *,
+        certificates: Certificates | None = None,
     ) -> None:
         self.config = config
         self.metrics = Metrics()
-        self.engine = Engine(inputs, outputs, program, metrics=self.metrics, settings=config.engine)
+        self._certificates = certificates
+        self.engine = Engine(
+            inputs,
+            outputs,
+            program,
+            metrics=self.metrics,
+            settings=config.engine,
+            certificates=certificates,
+        )
         self.listeners = Listeners(
             limits=config.limits,
             tls=config.tls,
@@ -88,6 +108,10 @@ class Southbound:
             self.engine.listen(wakeups)
         await self.engine.loaded.wait()
         await self.listeners.open(self.config.listen)
+        if self._certificates is not None:
+            self._spawn(watch(self._certificates, lambda: self.listeners.connections))
+        if self.config.tls is not None:
+            self._spawn(_keep_certificate(self.config.tls))
         self._spawn(self.engine.run_audits())
         log.info("southbound ready", listening=self.listeners.addresses)
 
@@ -103,6 +127,17 @@ class Southbound:
         stop_apps()
 
 
+async def _keep_certificate(tls: ServerTls) -> None:
+    """Show the controller's newest certificate to switches that connect from now on."""
+    while True:
+        await asyncio.sleep(_CERTIFICATE_S)
+        try:
+            if tls.reload():
+                log.info("the server certificate was renewed")
+        except PkiError as error:  # the present one goes on
+            log.error("the server certificate cannot be read", error=str(error))
+
+
 def run(config: SouthboundConfig, ready: Callable[[list[str]], None] | None = None) -> None:
     """Run until SIGTERM or SIGINT; the entry point of the process.
 
@@ -112,6 +147,7 @@ def run(config: SouthboundConfig, ready: Callable[[list[str]], None] | None = No
     """
     level = logging.getLevelNamesMapping()[config.log_level.upper()]
     logging.basicConfig(level=max(level, logging.WARNING))
+    logging.getLogger("os_ken").setLevel(logging.CRITICAL)  # it logs what it cannot parse, whole
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
     asyncio.run(_serve(config, ready))
 
@@ -125,7 +161,13 @@ async def _serve(config: SouthboundConfig, ready: Callable[[list[str]], None] | 
     waker = Waker(config.run_dir)
     wakeups = WakeListener(config.run_dir, "network")
     outputs = RealisationStore(database, waker)
-    southbound = Southbound(config, Feed(database), outputs, NetworkProgram())
+    southbound = Southbound(
+        config,
+        Feed(database),
+        outputs,
+        NetworkProgram(),
+        certificates=CertificateStore(database),
+    )
     if config.metrics_listen:
         southbound.metrics.serve(config.metrics_listen)
     starting = asyncio.create_task(southbound.start(wakeups))
@@ -134,6 +176,8 @@ async def _serve(config: SouthboundConfig, ready: Callable[[list[str]], None] | 
         await asyncio.wait((starting, ending), return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             starting.result()
+            gc.collect()
+            gc.freeze()  # what was loaded stays: looking through it again would stop the loop
             if ready is not None:
                 ready(southbound.listeners.addresses)
             await ending

@@ -8,6 +8,7 @@ and compared, so an empty switch takes in the first flows while the last are sti
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from vpcctl.compile.transition import FlowTuple
@@ -21,6 +22,9 @@ from vpcctl.southbound.program import Program
 
 _SLICE_S = 0.005
 """How long comparing may hold the event loop at a time."""
+
+_HOLD_S = 3.0
+"""How long a switch may keep others from being compared."""
 
 Actual = dict[bytes, bytes]
 """A switch's flows: key and value of each, see ``StatsEntry``."""
@@ -73,6 +77,29 @@ class Slicer:
         if time.perf_counter() - self._since > _SLICE_S:
             await asyncio.sleep(0)
             self._since = time.perf_counter()
+
+
+class Slots:
+    """Limits how many switches are compared at once, to bound memory.
+
+    A slot is given back after a while even if its switch is still not done: one that is stuck must
+    not hold up the others.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._free = asyncio.Semaphore(count)
+
+    @asynccontextmanager
+    async def hold(self) -> AsyncIterator[None]:
+        """Wait for a slot and hold it."""
+        await self._free.acquire()
+        timer = asyncio.get_running_loop().call_later(_HOLD_S, self._free.release)
+        try:
+            yield
+        finally:
+            if timer.when() > asyncio.get_running_loop().time():
+                timer.cancel()
+                self._free.release()
 
 
 class Comparer:

@@ -13,6 +13,8 @@ from vpcctl.southbound.transport.validate import Fault
 
 _MAX_REFUSALS = 16
 _REPLY_BIT = 1
+_MAX_LISTING = 256 * 1024 * 1024
+"""Bytes of one listing of flows: more than a million of ours."""
 
 
 class SwitchTimeout(Exception):
@@ -86,6 +88,7 @@ class Session:
         self._refusals: list[Refusal] = []
         self._collect: tuple[int, Callable[[m.StatsEntry], None], asyncio.Future[None]] | None
         self._collect = None
+        self._collected = 0
         self._bundling = asyncio.Lock()
         self._reading = asyncio.Lock()
 
@@ -128,6 +131,9 @@ class Session:
         if self._collect is None or self._collect[0] != xid or message[9] != m.MP_FLOW:
             raise Fault("statistics that nobody asked for")
         _, take, done = self._collect
+        self._collected += len(message)
+        if self._collected > _MAX_LISTING:
+            raise Fault("lists far too many flows")
         for entry in m.stats_entries(message):
             take(entry)
         if not message[11] & _REPLY_BIT and not done.done():
@@ -236,6 +242,7 @@ class Session:
             xid = self.connection.datapath.next_xid()
             done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._collect = (xid, take, done)
+            self._collected = 0
             try:
                 self.connection.write(m.flow_stats_request(xid, table))
                 patience = self._deadlines.reply_s * 6

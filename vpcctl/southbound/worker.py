@@ -16,7 +16,7 @@ from vpcctl.southbound.host import HostState
 from vpcctl.southbound.metrics import Metrics
 from vpcctl.southbound.program import Program
 from vpcctl.southbound.recorder import Recorder
-from vpcctl.southbound.resync import Actual, Comparer, Slicer
+from vpcctl.southbound.resync import Actual, Comparer, Slicer, Slots
 from vpcctl.southbound.session import (
     BundleRefused,
     OpenFlowError,
@@ -45,7 +45,7 @@ class Tools:
     encoder: Encoder
     recorder: Recorder
     metrics: Metrics
-    comparing: asyncio.Semaphore
+    comparing: Slots
 
 
 class Worker:
@@ -179,7 +179,7 @@ class Worker:
 
     def _acknowledge(self, revision: int) -> None:
         self._host.acknowledge(revision)
-        self._tools.recorder.host(self._host.id, settled=not self._host.queue)
+        self._tools.recorder.host(self._host.id, settled=self._host.state != "pending")
 
     # --- refusals -------------------------------------------------------------------------------
 
@@ -228,7 +228,7 @@ class Worker:
         skip = frozenset(self._refused)
         comparer = Comparer(self._tools.program, self._tools.encoder, skip=skip)
         try:
-            async with self._tools.comparing:
+            async with self._tools.comparing.hold():
                 host.forget()
                 revision = self._tools.program.revision
                 await self._compare(comparer)

@@ -14,9 +14,21 @@ def get(connection: Connection, scope: str, key: str) -> IdempotencyRow | None:
     return cast("IdempotencyRow | None", connection.execute(statement).one_or_none())
 
 
-def reserve(connection: Connection, scope: str, key: str, request_hash: str, now: datetime) -> None:
-    """Reserve the key, in place of an earlier record of it."""
-    remove(connection, scope, key)
+def reserve(
+    connection: Connection,
+    this: tuple[str, str],
+    request_hash: str,
+    now: datetime,
+    earlier: IdempotencyRow | None,
+) -> None:
+    """Reserve the key, in place of *earlier*, the record of it that was read.
+
+    Whoever reserves it at the same time meets the primary key, or finds *earlier* gone.
+    """
+    scope, key = this
+    if earlier is not None:
+        statement = delete(IdempotencyRow).where(*_this(scope, key))
+        connection.execute(statement.where(IdempotencyRow.created_at == earlier.created_at))
     values = {"scope": scope, "key": key, "request_hash": request_hash, "created_at": now}
     connection.execute(insert(IdempotencyRow), values)
 

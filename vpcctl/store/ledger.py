@@ -1,8 +1,16 @@
 """What the ledger's row keeps beside the revision."""
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, select, update
 
 from vpcctl.store.tables import LedgerRow
+
+
+def lock(connection: Connection) -> None:
+    """Wait for other writers and keep them out until this transaction ends.
+
+    Units of work do that by taking a revision; on SQLite every writer does.
+    """
+    connection.execute(select(LedgerRow.value).with_for_update())
 
 
 def told_settings(connection: Connection, fingerprint: str) -> bool:

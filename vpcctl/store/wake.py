@@ -13,7 +13,7 @@ import socket
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import psycopg
 from sqlalchemy import URL
@@ -130,7 +130,7 @@ class NotifyRelay:
 
     def __init__(self, url: URL, run_dir: Path) -> None:
         # The same arguments as the engine's: libpq reads URLs a little differently.
-        self._target: dict[str, Any] = url.get_dialect()().create_connect_args(url)[1]
+        self._target = dict(url.get_dialect()().create_connect_args(url)[1])
         self._waker = Waker(run_dir)
         self._stop = threading.Event()
         self.listening = threading.Event()

@@ -48,19 +48,20 @@ def test_a_due_certificate_is_renewed_and_shown_by_all_contexts(directory):
     contexts = [keeper.context(client_certificate_required=False) for _ in range(2)]
     before = certificates.serial_of(directory.server_certificate())
     assert {shown_by(context, directory) for context in contexts} == {before}
-    assert keeper.run_once()
+    keeper.renew()
+    assert keeper.reload()
     after = certificates.serial_of(directory.server_certificate())
     assert after != before
     assert {shown_by(context, directory) for context in contexts} == {after}
-    assert not keeper.run_once()
+    assert not keeper.reload()
 
 
 def test_a_process_that_does_not_renew_takes_over_what_another_renewed(directory):
     keeper = ServerKeeper(directory, renews=False)
     context = keeper.context(client_certificate_required=False)
-    assert not keeper.run_once()
+    assert not keeper.reload()
     directory.renew_server(now=datetime.now(UTC))
-    assert keeper.run_once()
+    assert keeper.reload()
     assert shown_by(context, directory) == certificates.serial_of(directory.server_certificate())
 
 
@@ -68,7 +69,8 @@ def test_a_fresh_certificate_is_left_alone(directory):
     keeper = ServerKeeper(directory, renews=True, clock=lambda: MADE + timedelta(days=1))
     before = directory.server()
     keeper.context(client_certificate_required=False)
-    assert not keeper.run_once()
+    keeper.renew()
+    assert not keeper.reload()
     assert directory.server() == before
 
 
@@ -79,7 +81,7 @@ def test_unusable_files_are_told_and_the_context_goes_on(directory):
     directory.renew_server(now=datetime.now(UTC))
     directory.server().key.write_bytes(b"nonsense")
     with pytest.raises(PkiError, match="cannot use the key"):
-        keeper.run_once()
+        keeper.reload()
     assert shown_by(context, directory) == before
 
 

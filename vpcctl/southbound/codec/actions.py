@@ -13,6 +13,7 @@ _NICIRA = 0x2320
 _REG_MOVE, _REG_LOAD, _RESUBMIT_TABLE = 6, 7, 14
 _IN_PORT_16 = 0xFFF8
 _GOTO, _APPLY = 1, 4
+_MAX_BODY = 0xFF00
 
 _NXM: dict[Field, int] = {
     **dict(zip((f.ETH_DST, f.ETH_SRC, f.ETH_TYPE), (1, 2, 3), strict=True)),
@@ -108,11 +109,17 @@ class ActionCache(dict[Action, bytes]):
 def encode_instructions(
     actions: tuple[Action, ...], goto: Table | None, cache: ActionCache
 ) -> bytes:
-    """Return a flow's instructions: apply-actions, then goto-table; none of both drops."""
+    """Return a flow's instructions: apply-actions, then goto-table; none of both drops.
+
+    Raises:
+        ValueError: more actions than one message holds.
+    """
     jump = b"\0\1\0\x08" + bytes((goto.number, 0, 0, 0)) if goto is not None else b""
     if not actions:
         return jump
     body = b"".join([cache[action] for action in actions])
+    if len(body) > _MAX_BODY:
+        raise ValueError(f"{len(body)} bytes of actions")
     return b"\0\4" + (len(body) + 8).to_bytes(2, "big") + b"\0\0\0\0" + body + jump
 
 

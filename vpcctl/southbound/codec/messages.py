@@ -79,7 +79,10 @@ class FlowEncoder:
         Raises:
             EncodeError: the flow needs more than one message may hold.
         """
-        instructions = encode_instructions(flow.actions, flow.goto, self._actions)
+        try:
+            instructions = encode_instructions(flow.actions, flow.goto, self._actions)
+        except ValueError as error:
+            raise EncodeError(f"flow in table {flow.table.name}: {error}") from None
         return self._flow_mod(flow, ADD, xid, instructions)
 
     def delete(self, flow: Flow, xid: int) -> bytes:

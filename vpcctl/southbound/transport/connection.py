@@ -2,13 +2,17 @@
 
 import asyncio
 import random
+import socket
 import ssl
+import struct
 import time
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import structlog
 
+from vpcctl.pki.certificates import HostIdentity, host_identity
+from vpcctl.pki.errors import PkiError
 from vpcctl.southbound.codec import messages as m
 from vpcctl.southbound.transport import validate
 from vpcctl.southbound.transport.hub import (
@@ -30,6 +34,7 @@ _CONFIG_KINDS = (_HANDSHAKE_KINDS - {m.HELLO}) | {
 }
 _MAIN_KINDS = (_CONFIG_KINDS - {m.FEATURES_REPLY}) | {m.BARRIER_REPLY, m.BUNDLE_CONTROL}
 _MAX_PORTS = 70_000
+_CREDENTIALS = struct.Struct("3i")
 _CONTROL_XID = 0x8000_0000
 """Transaction ids from here on belong to the connection, those below to encoded flows."""
 
@@ -140,6 +145,7 @@ class Connection(asyncio.Protocol):
         self.sink: MessageSink | None = None
         self.peer = "?"
         self.certificate_names: frozenset[str] | None = None
+        self.identity: HostIdentity | None = None
         self.opened = self.last_heard = self.last_drained = time.monotonic()
         self.echo_sent: float | None = None
         self.close_reason: str | None = None
@@ -153,6 +159,7 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         self.peer = _peer_name(transport)
         self.certificate_names = _certificate_names(transport)
+        self.identity = _identity(transport)
         self._writable.set()
         transport.set_write_buffer_limits(high=self.limits.write_buffer)
         self.datapath = Datapath(self, self.peer)
@@ -243,15 +250,17 @@ class Connection(asyncio.Protocol):
         """Let os-ken parse the message; its handlers and observers get it as an event."""
         if self.sink is not None and kind == m.ERROR:
             self.sink.on_message(kind, xid, message)
-        version = message[0] if message[0] in (1, 3, 4, 5, 6) else m.VERSION
-        parsed = ofproto_parser.msg(self.datapath, version, kind, len(message), xid, message)
-        if parsed is None:
-            raise validate.Fault(f"message of type {kind} that cannot be parsed")
+        version = message[0] if message[0] in _PARSED_VERSIONS else m.VERSION
         brick: Any = self.datapath.ofp_brick
         state = self.datapath.state
-        event = ofp_event.ofp_msg_to_ev(parsed)
-        for handle in list(brick.get_handlers(event, state)):
-            handle(event)
+        try:
+            parsed = ofproto_parser.msg(self.datapath, version, kind, len(message), xid, message)
+            event = ofp_event.ofp_msg_to_ev(parsed)
+            for handle in list(brick.get_handlers(event, state)):
+                handle(event)
+        except Exception as error:  # os-ken's parser and handlers trust what is in a message
+            detail = f"message of type {kind} that cannot be handled: {error!r:.80}"
+            raise validate.Fault(detail) from error
         brick.send_event_to_observers(event, state)
         if len(self.datapath.ports) > _MAX_PORTS:
             raise validate.Fault("too many ports")
@@ -327,6 +336,9 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
 
+_PARSED_VERSIONS = (1, 3, 4, 5, 6)
+"""Versions whose hello os-ken can read, if only to say that they will not do."""
+
 _FAST = frozenset({m.MULTIPART_REPLY, m.BARRIER_REPLY, m.BUNDLE_CONTROL})
 """Answers to the engine's own requests: taken as bytes, os-ken's parser is far too slow."""
 
@@ -341,7 +353,20 @@ def _peer_name(transport: asyncio.Transport) -> str:
     peer = transport.get_extra_info("peername")
     if isinstance(peer, tuple):
         return f"{peer[0]}:{peer[1]}"
-    return "unix"
+    sock = transport.get_extra_info("socket")
+    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    process, user, _ = _CREDENTIALS.unpack(credentials)
+    return f"unix, process {process}, user {user}"
+
+
+def _identity(transport: asyncio.Transport) -> HostIdentity | None:
+    """Return host and serial of the peer's verified certificate; None when it has none of ours."""
+    tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+    der = tls.getpeercert(binary_form=True) if tls is not None else None
+    try:
+        return host_identity(der) if der else None
+    except PkiError:
+        return None
 
 
 def _certificate_names(transport: asyncio.Transport) -> frozenset[str] | None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 
@@ -25,6 +26,18 @@ _WATCH_S = 0.5
 
 class ListenError(ValueError):
     """A listener that cannot or must not be opened."""
+
+
+class ServerTls(Protocol):
+    """Makes the context that switches are met with, and keeps its certificate fresh."""
+
+    def context(self) -> ssl.SSLContext:
+        """Return a context that demands a certificate of the peer."""
+        ...
+
+    def reload(self) -> bool:
+        """Take over a certificate that was renewed; tell whether there was one."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +60,10 @@ class TlsFiles:
             context.load_verify_locations(self.revoked)
             context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
         return context
+
+    def reload(self) -> bool:
+        """Return False: these files are read once."""
+        return False
 
 
 def _split(target: str) -> tuple[str, str, int]:
@@ -78,7 +95,7 @@ class Listeners:
         self,
         *,
         limits: Limits,
-        tls: TlsFiles | None = None,
+        tls: ServerTls | None = None,
         allow_plain: bool = False,
         on_fault: Callable[[Connection, str], None] = lambda _connection, _fault: None,
     ) -> None:

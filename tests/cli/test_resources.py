@@ -1,0 +1,201 @@
+"""What the resource commands do, against a running controller."""
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.support.command_line import Served
+
+pytestmark = pytest.mark.slow
+
+
+def make_vpc(controller: Served, tenant: str, *more: str) -> dict:
+    arguments = ("vpc", "create", f"net-{tenant}", "--tenant", tenant)
+    return controller.document(*arguments, "--cidr", "10.0.0.0/16", *more)
+
+
+def make_subnet(controller: Served, vpc: dict, name: str, *more: str) -> dict:
+    arguments = ("subnet", "create", name, "--vpc", vpc["id"], "--cidr", "10.0.1.0/24")
+    return controller.document(*arguments, *more)
+
+
+def test_vpc_is_created_shown_changed_listed_and_deleted(controller: Served, tenant: str) -> None:
+    made = make_vpc(controller, tenant, "--cidr", "fd00:1::/48", "--tag", "env=prod")
+    assert made["cidrs"] == ["10.0.0.0/16", "fd00:1::/48"]
+    assert made["tags"] == {"env": "prod"}
+
+    by_name = controller.document("vpc", "show", made["name"])
+    assert by_name["id"] == made["id"]
+
+    changed = controller.document(
+        "vpc", "set", made["id"], "--description", "shop", "--tag", "env=test"
+    )
+    assert (changed["description"], changed["tags"]) == ("shop", {"env": "test"})
+    assert changed["revision"] > made["revision"]
+
+    tagged = controller.document("vpc", "list", "--tenant", tenant, "--tag", "env=test")
+    assert [vpc["id"] for vpc in tagged] == [made["id"]]
+    assert controller.document("vpc", "list", "--tenant", tenant, "--tag", "env=prod") == []
+
+    gone = controller.document("vpc", "delete", made["id"], "--wait")
+    assert gone["deleted"] is True
+    assert gone["revision"] > changed["revision"]
+    assert controller.run("vpc", "show", made["id"]).code == 3
+
+
+def test_port_is_created_with_addresses_attached_and_detached(
+    controller: Served, tenant: str
+) -> None:
+    vpc = make_vpc(controller, tenant)
+    subnet = make_subnet(controller, vpc, f"front-{tenant}")
+    host = controller.document("host", "create", f"hv-{tenant}")
+    port = controller.document(
+        *("port", "create", "web", "--subnet", subnet["name"], "--ip", "10.0.1.20"),
+        *("--mac", "0e:00:00:00:00:2a", "--pair", "10.0.1.99/32=0e:00:00:00:00:99", "--down"),
+    )
+    assert port["fixed_ips"] == ["10.0.1.20"]
+    assert port["mac_address"] == "0e:00:00:00:00:2a"
+    assert port["admin_up"] is False
+    assert port["allowed_address_pairs"] == [
+        {"cidr": "10.0.1.99/32", "mac_address": "0e:00:00:00:00:99"}
+    ]
+
+    attach = ("port", "attach", port["id"], "--host", host["name"], "--netns", "web-1")
+    assert controller.run(*attach).code == 0
+    attached = controller.document("port", "show", port["id"])
+    assert attached["attachment"] == {
+        "kind": "namespace",
+        "host_id": host["id"],
+        "netns": "web-1",
+        "interface": "eth0",
+    }
+
+    changed = controller.document("port", "set", port["id"], "--up", "--no-port-security")
+    assert (changed["admin_up"], changed["port_security"]) == (True, False)
+
+    assert controller.run("port", "detach", port["id"]).code == 0
+    assert controller.document("port", "show", port["id"])["attachment"] is None
+
+
+def test_a_name_that_several_have_is_refused_with_their_ids(
+    controller: Served, tenant: str
+) -> None:
+    first, second = (make_vpc(controller, tenant) for _ in range(2))
+    outcome = controller.run("vpc", "show", first["name"])
+    assert outcome.code == 4
+    assert first["id"] in outcome.err
+    assert second["id"] in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("vpc", "show", "vpc-00000000000000000"), 3, "vpc-00000000000000000"),
+        (("vpc", "show", "no-such-name"), 3, "no vpc named 'no-such-name'"),
+        (("vpc", "create", "x", "--tenant", "t", "--cidr", "10.0.0.1/16"), 2, "cidrs"),
+        (("vpc", "create", "x", "--tenant", "t", "--cidr", "nonsense"), 2, "accepted:"),
+        (("vpc", "create", "x", "--cidr", "10.0.0.0/16", "--tag", "oops"), 2, "KEY=VALUE"),
+        (("vpc", "create", "x"), 2, "--cidr"),
+        (("vpc", "list", "--output", "yaml"), 2, "yaml"),
+        (("no-such-command",), 2, "no-such-command"),
+        (("port", "attach", "port-00000000000000000"), 2, "attachment"),
+    ],
+)
+def test_errors_are_one_line_and_the_exit_code_says_the_kind(
+    controller: Served, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    outcome = controller.run(*arguments)
+    assert outcome.code == code
+    assert outcome.out == ""
+    assert outcome.err.startswith("error: ")
+    assert outcome.err.count("\n") == 1
+    assert words in outcome.err
+
+
+def test_what_is_still_needed_is_a_conflict_that_names_the_blocker(
+    controller: Served, tenant: str
+) -> None:
+    vpc = make_vpc(controller, tenant)
+    subnet = make_subnet(controller, vpc, f"front-{tenant}")
+    outcome = controller.run("vpc", "delete", vpc["id"])
+    assert outcome.code == 4
+    assert subnet["id"] in outcome.err
+
+
+def test_a_tenants_token_sees_its_own_and_nothing_else(controller: Served, tenant: str) -> None:
+    vpc = make_vpc(controller, tenant)
+    made = controller.run("token", "create", "--role", "tenant", "--tenant", tenant)
+    other = controller.run("token", "create", "--role", "tenant", "--tenant", "somebody-else")
+    show = ("vpc", "show", vpc["id"], "--output", "json")
+    assert controller.run(*show, token=made.out.strip()).document["id"] == vpc["id"]
+    assert controller.run(*show, token=other.out.strip()).code == 3
+    assert controller.run("host", "create", "hv", token=made.out.strip()).code == 5
+    assert controller.run(*show, token="nonsense").code == 5
+
+
+def test_a_revoked_token_is_refused(controller: Served, tenant: str) -> None:
+    arguments = ("token", "create", "--role", "tenant", "--tenant", tenant)
+    made = controller.document(*arguments)
+    assert made["token"]["id"] in controller.run("token", "list").out
+    assert controller.run("vpc", "list", token=made["secret"]).code == 0
+    assert controller.run("token", "revoke", made["token"]["id"]).code == 0
+    assert controller.run("vpc", "list", token=made["secret"]).code == 5
+
+
+def test_a_new_host_comes_with_its_token_and_how_to_start_the_agent(
+    controller: Served, tenant: str, tmp_path: Path
+) -> None:
+    token_file = tmp_path / "keys" / "hv.token"
+    outcome = controller.run("host", "create", f"hv-{tenant}", "--token-file", str(token_file))
+    host_id = controller.document("host", "show", f"hv-{tenant}")["id"]
+    assert stat.S_IMODE(token_file.stat().st_mode) == 0o600
+    assert f"vpc-agent --host-id {host_id}" in outcome.out
+    assert f"--token-file {token_file}" in outcome.out
+    secret = token_file.read_text().strip()
+    assert secret not in outcome.out
+    assert controller.run("host", "show", host_id, token=secret).code == 0
+
+
+def test_status_counts_and_check_fails_while_a_host_is_missing(
+    controller: Served, tenant: str
+) -> None:
+    host = controller.document("host", "create", f"hv-{tenant}")
+    summary = controller.document("status")
+    assert host["id"] in [each["id"] for each in summary["hosts"]]
+    assert summary["revision"] >= host["revision"]
+    outcome = controller.run("status", "--check")
+    assert outcome.code == 1
+    assert f"hv-{tenant}" in outcome.err
+
+
+def test_events_tell_what_changed_in_order(controller: Served, tenant: str) -> None:
+    vpc = make_vpc(controller, tenant)
+    controller.run("vpc", "delete", vpc["id"])
+    told = controller.run("events", "--after", str(vpc["revision"] - 1), "--output", "json")
+    events = [json.loads(line) for line in told.out.splitlines()]
+    ours = [event["action"] for event in events if event["resource_id"] == vpc["id"]]
+    assert ours == ["created", "deleted"]
+
+
+def test_piped_tables_have_whole_ids_and_no_colours(controller: Served, tenant: str) -> None:
+    vpc = make_vpc(controller, tenant)
+    subnet = make_subnet(controller, vpc, "n" * 100, "--description", "x" * 500)
+    port = controller.document("port", "create", "p" * 100, "--subnet", subnet["id"])
+    listed = controller.run("port", "list", "--vpc", vpc["id"])
+    assert port["id"] in listed.out
+    assert "p" * 100 in listed.out
+    assert "\x1b" not in listed.out
+    assert all(line == line.rstrip() for line in listed.out.splitlines())
+
+
+def test_an_unreachable_controller_has_an_exit_code_of_its_own(
+    controller: Served, tmp_path: Path
+) -> None:
+    nobody = f"unix:{tmp_path}/nobody.sock"
+    outcome = controller.run("--api", nobody, "vpc", "list")
+    assert outcome.code == 6
+    assert nobody in outcome.err
+    assert outcome.err.count("\n") == 1

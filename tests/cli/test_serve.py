@@ -1,0 +1,126 @@
+"""``vpcctl serve``: two processes under one that keeps them running and takes them along."""
+
+import os
+import signal
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.support.command_line import serving, vpcctl
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.slow
+
+
+def children_of(pid: int) -> dict[str, int]:
+    """Return the children of *pid*: what they run → their pid."""
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    found = {}
+    for child in map(int, text.split()):
+        command = Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0")
+        # A child that is just ending or beginning has no command of its own.
+        if len(command) > 1:
+            found[command[-2].rpartition(".")[2]] = child
+    return found
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_the_first_start_leaves_a_token_for_its_owner_alone(tmp_path: Path) -> None:
+    with serving(tmp_path) as served:
+        token = served.state_dir / "admin.token"
+        assert stat.S_IMODE(token.stat().st_mode) == 0o600
+        assert stat.S_IMODE(served.state_dir.stat().st_mode) == 0o700
+        secret = token.read_text().strip()
+        assert served.run("status").code == 0
+    with serving(tmp_path) as served:
+        assert token.read_text().strip() == secret
+        assert served.run("status").code == 0
+
+
+@pytest.mark.parametrize("name", ["api", "southbound"])
+def test_a_child_that_is_killed_is_started_again_and_the_other_lives_on(
+    tmp_path: Path, name: str
+) -> None:
+    with serving(tmp_path) as served:
+        before = children_of(served.process.pid)
+        assert set(before) == {"api", "southbound"}
+        os.kill(before[name], signal.SIGKILL)
+
+        def replaced() -> bool:
+            now = children_of(served.process.pid)
+            return now.get(name, before[name]) != before[name]
+
+        wait_until(replaced, 10, what=f"a new {name}")
+        wait_until(lambda: served.run("status").code == 0, 20, what="the API to answer")
+        other = "southbound" if name == "api" else "api"
+        assert children_of(served.process.pid)[other] == before[other]
+
+
+def test_sigterm_ends_both_children_and_their_sockets(tmp_path: Path) -> None:
+    with serving(tmp_path) as served:
+        children = children_of(served.process.pid)
+        served.process.send_signal(signal.SIGTERM)
+        assert served.process.wait(15) == 0
+        assert not any(is_running(pid) for pid in children.values())
+        assert not (tmp_path / "api.sock").exists()
+
+
+def test_no_child_outlives_a_supervisor_that_is_killed(tmp_path: Path) -> None:
+    with serving(tmp_path) as served:
+        children = children_of(served.process.pid)
+        served.process.kill()
+        served.process.wait(5)
+        gone = lambda: not any(is_running(pid) for pid in children.values())  # noqa: E731
+        wait_until(gone, 5, what="the children to end")
+
+
+def test_a_second_controller_on_the_same_state_is_refused(tmp_path: Path) -> None:
+    with serving(tmp_path) as served:
+        outcome = vpcctl("serve", f"--state-dir={served.state_dir}")
+        assert outcome.code == 1
+        assert str(served.process.pid) in outcome.err
+        assert outcome.err.count("\n") == 1
+        assert served.run("status").code == 0
+
+
+def test_what_cannot_be_listened_at_ends_it_at_once(tmp_path: Path) -> None:
+    socket = tmp_path / "api.sock"
+    socket.write_text("not a socket")
+    outcome = vpcctl(
+        "serve",
+        f"--state-dir={tmp_path}/state",
+        f"--api-listen=unix:{socket}",
+        f"--openflow-listen=unix:{tmp_path}/of.sock",
+    )
+    assert outcome.code == 1
+    assert str(socket) in outcome.err
+    assert socket.read_text() == "not a socket"
+
+
+def test_a_setting_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    outcome = vpcctl("serve", f"--state-dir={tmp_path}", "--api-listen", "0.0.0.0:80")
+    assert outcome.code == 2
+    assert "api_listen (--api-listen)" in outcome.err
+    assert "accepted:" in outcome.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_database_can_be_upgraded_by_itself(tmp_path: Path) -> None:
+    for _ in range(2):
+        outcome = vpcctl("db", "upgrade", f"--state-dir={tmp_path}/state")
+        assert (outcome.code, outcome.out) == (0, "the database is up to date\n")
+    assert (tmp_path / "state" / "vpcctl.db").exists()
+
+
+def test_a_database_that_cannot_be_used_is_told_in_one_line(tmp_path: Path) -> None:
+    outcome = vpcctl("db", "upgrade", f"--state-dir={tmp_path}", "--database-url", "mysql://x/y")
+    assert outcome.code == 1
+    assert outcome.err.startswith("error: database_url: ")
+    assert outcome.err.count("\n") == 1

@@ -1,0 +1,166 @@
+"""The oracle must notice when flows are wrong, or its silence says nothing."""
+
+import dataclasses
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.oracle.oracle import Arrival, Oracle, Packet
+from tests.oracle.test_oracle import seen
+from tests.oracle.worlds import questions
+from tests.support.dummy_ovs import DummyOvs
+from tests.support.showcase import HOST_1, WORLD, showcase
+from tests.support.tracing import Fabric
+from vpcctl.flows import fields as f
+from vpcctl.flows import tables as t
+from vpcctl.flows.actions import OFPP_IN_PORT, DecTtl, Output, SetField
+from vpcctl.flows.flow import Flow
+
+pytestmark = [pytest.mark.ovs, pytest.mark.timeout(180)]
+Question = tuple[str, int, Packet, Counter[Arrival]]
+
+
+@pytest.fixture(scope="module")
+def fabric() -> Iterator[Fabric]:
+    with tempfile.TemporaryDirectory() as directory, DummyOvs(Path(directory)) as ovs:
+        yield Fabric(ovs, showcase(), "teeth")
+
+
+@pytest.fixture(scope="module")
+def answered() -> list[Question]:
+    oracle = Oracle(WORLD)
+    places = {one.port_id: one for one in WORLD.locations}
+    return [
+        (places[source.id].host_id, places[source.id].ofport, packet, Counter(arrivals))
+        for source, packet in questions(WORLD)
+        for arrivals in (oracle.arrivals(source, packet),)
+    ]
+
+
+def notices(fabric: Fabric, answered: list[Question]) -> bool:
+    """Whether one of the questions is answered differently by the flows that are there now."""
+    for host_id, ofport, packet, expected in answered:
+        try:
+            if seen(fabric.inject(host_id, ofport, packet)) != expected:
+                return True
+        except AssertionError:
+            return True
+    return False
+
+
+def matters(flow: Flow) -> bool:
+    """Whether a flow decides where packets go, not only how their loss is counted."""
+    if flow.table is t.DROP or (flow.goto is t.DROP and flow.table is not t.ARP_ND):
+        return False
+    if flow.goto is None and not flow.actions:
+        return False
+    if flow.table is t.FLOOD and _is_local(flow):
+        return False
+    field_names = {field.name for field, _, _ in flow.match}
+    link_local = any(
+        field.name in ("ipv6_src", "nd_target") and value >> 112 == 0xFE80
+        for field, value, _ in flow.match
+    )
+    return not link_local and "vlan_vid" not in field_names
+
+
+def deletions(flows: list[Flow]) -> Iterator[tuple[str, list[Flow]]]:
+    for at, flow in enumerate(flows):
+        if not matters(flow) or at % 3:
+            continue
+        if flow.table in (t.CLASSIFY, t.NEIGHBOUR, t.SWITCH, t.OUTPUT, t.ROUTE, t.FLOOD, t.RESPOND):
+            yield f"without {flow}", [*flows[:at], *flows[at + 1 :]]
+
+
+def with_action(flow: Flow, wanted: type, change: object) -> Flow | None:
+    """*flow* with the first action of a kind changed, or None when it has none such."""
+    for at, action in enumerate(flow.actions):
+        if isinstance(action, wanted) and (changed := change(action)) is not None:  # type: ignore[operator]
+            actions = (*flow.actions[:at], *changed, *flow.actions[at + 1 :])
+            return dataclasses.replace(flow, actions=actions)
+    return None
+
+
+def other_value(field: f.Field):
+    return lambda one: (
+        (SetField(field, one.value + 1),) if one.field is field and one.value else None
+    )
+
+
+MUTATIONS = {
+    "another interface": (
+        t.OUTPUT,
+        Output,
+        lambda one: (Output(11 if one.port != 11 else 12),) if one.port > 1 else None,
+    ),
+    "another VNI after routing": (t.ROUTE, SetField, other_value(f.VNI)),
+    "another VNI at the port": (t.CLASSIFY, SetField, other_value(f.VNI)),
+    "another VPC at the port": (t.CLASSIFY, SetField, other_value(f.VPC)),
+    "another VTEP": (t.SWITCH, SetField, other_value(f.TUN_DST)),
+    "another port": (t.SWITCH, SetField, other_value(f.DEST_PORT)),
+    "another MAC": (t.NEIGHBOUR, SetField, other_value(f.FOUND_MAC)),
+    "a TTL left as it was": (t.ROUTE, DecTtl, lambda _: ()),
+    "another copy": (t.FLOOD, SetField, other_value(f.DEST_PORT)),
+    "an answer to nobody": (
+        t.RESPOND,
+        Output,
+        lambda one: (Output(12),) if one.port == OFPP_IN_PORT else None,
+    ),
+}
+
+EQUIVALENT = {"another VTEP": True, "another port": False}
+"""Mutations that change nothing for a destination that is local (True), or that is not (False)."""
+
+
+def test_the_flows_as_compiled_raise_nothing(fabric: Fabric, answered: list[Question]) -> None:
+    fabric.program()
+    assert not notices(fabric, answered)
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_changed_action_is_noticed(name: str, fabric: Fabric, answered: list[Question]) -> None:
+    table, wanted, change = MUTATIONS[name]
+    flows = fabric.flows(HOST_1.id)
+    tried = 0
+    for at, flow in enumerate(flows):
+        mutant = with_action(flow, wanted, change) if flow.table is table else None
+        if mutant is None or (name in EQUIVALENT and _is_local(flow) is EQUIVALENT[name]):
+            continue
+        tried += 1
+        fabric.program({HOST_1.id: [*flows[:at], mutant, *flows[at + 1 :]]})
+        assert notices(fabric, answered), f"{name}: {mutant}"
+    fabric.program()
+    assert tried
+
+
+def _is_local(flow: Flow) -> bool:
+    """Whether the VTEP that a flow writes is the host's own, which nothing is sent to."""
+    own = int(HOST_1.vtep or 0)
+    return any(isinstance(one, SetField) and one.value == own for one in flow.actions)
+
+
+def test_a_missing_flow_is_noticed(fabric: Fabric, answered: list[Question]) -> None:
+    unnoticed = []
+    for name, flows in deletions(fabric.flows(HOST_1.id)):
+        fabric.program({HOST_1.id: flows})
+        if not notices(fabric, answered):
+            unnoticed.append(name)
+    fabric.program()
+    assert not unnoticed, "\n".join(unnoticed)
+
+
+def test_a_guard_that_lets_everything_through_is_noticed(
+    fabric: Fabric, answered: list[Question]
+) -> None:
+    flows = fabric.flows(HOST_1.id)
+    for at, flow in enumerate(flows):
+        if flow.table in (t.SPOOF_GUARD, t.ND_GUARD) and flow.goto is t.DROP:
+            opened = dataclasses.replace(flow, actions=(), goto=t.ARP_ND)
+            if flow.priority not in (10, 50):
+                continue
+            fabric.program({HOST_1.id: [*flows[:at], opened, *flows[at + 1 :]]})
+            assert notices(fabric, answered), opened
+    fabric.program()

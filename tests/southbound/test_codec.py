@@ -1,0 +1,281 @@
+"""The codec against os-ken's parser and against a real Open vSwitch."""
+
+import socket
+import struct
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.southbound.fake_switch import hello
+from tests.southbound.ovs import Ovs
+from vpcctl.flows import fields as f
+from vpcctl.flows.actions import OFPP_IN_PORT, DecTtl, Load, Move, Output, Resubmit, SetField
+from vpcctl.flows.cookie import OWNER_COOKIE
+from vpcctl.flows.fields import Bits, Field
+from vpcctl.flows.flow import Flow, match
+from vpcctl.flows.tables import FLOOD, OUTPUT, TABLES
+from vpcctl.southbound.codec import messages as m
+from vpcctl.southbound.transport import validate
+from vpcctl.southbound.transport.hub import ofproto_parser, ofproto_protocol
+
+ENCODER = m.FlowEncoder()
+FREE = [
+    f.IN_PORT,
+    f.TUN_ID,
+    f.TUN_SRC,
+    f.ETH_DST,
+    f.ETH_SRC,
+    *f.REGS[:8],
+    *f.XXREGS[2:],
+    f.VLAN_VID,
+]
+KINDS: dict[str, tuple[list[tuple[Field, int]], list[Field]]] = {
+    "any": ([], []),
+    "ipv4": ([(f.ETH_TYPE, 0x800)], [f.IPV4_SRC, f.IPV4_DST, f.IP_TTL]),
+    "ipv6": ([(f.ETH_TYPE, 0x86DD)], [f.IPV6_SRC, f.IPV6_DST, f.IP_TTL]),
+    "arp": ([(f.ETH_TYPE, 0x806)], [f.ARP_OP, f.ARP_SPA, f.ARP_TPA, f.ARP_SHA, f.ARP_THA]),
+    "udp": ([(f.ETH_TYPE, 0x800), (f.IP_PROTO, 17)], [f.UDP_SRC, f.UDP_DST, f.IPV4_DST]),
+    "tcp6": ([(f.ETH_TYPE, 0x86DD), (f.IP_PROTO, 6)], [f.TCP_SRC, f.TCP_DST, f.IPV6_DST]),
+    "icmp": ([(f.ETH_TYPE, 0x800), (f.IP_PROTO, 1)], [f.ICMP_TYPE, f.ICMP_CODE]),
+    "ns": (
+        [(f.ETH_TYPE, 0x86DD), (f.IP_PROTO, 58), (f.ICMP6_TYPE, 135), (f.ICMP6_CODE, 0)],
+        [f.ND_TARGET, f.ND_SLL, f.IPV6_SRC],
+    ),
+    "na": (
+        [(f.ETH_TYPE, 0x86DD), (f.IP_PROTO, 58), (f.ICMP6_TYPE, 136), (f.ICMP6_CODE, 0)],
+        [f.ND_TARGET, f.ND_TLL],
+    ),
+}
+
+
+def value(field: Field, draw: st.DrawFn) -> int:
+    if field is f.IN_PORT:
+        return draw(st.integers(1, 0xFEFF))
+    if field is f.TUN_SRC:
+        return draw(st.integers(1, field.ones))
+    if field is f.ARP_OP:
+        return draw(st.integers(0, 255))
+    if field is f.VLAN_VID:
+        return 0x1000 | draw(st.integers(0, 4094))
+    return draw(st.integers(0, field.ones))
+
+
+@st.composite
+def flows(draw: st.DrawFn) -> Flow:
+    fixed, optional = KINDS[draw(st.sampled_from(sorted(KINDS)))]
+    terms: list = list(fixed)
+    chosen = draw(st.lists(st.sampled_from(FREE + optional), unique=True, max_size=6))
+    for field in chosen:
+        number = value(field, draw)
+        if field.maskable and field is not f.VLAN_VID and draw(st.booleans()):
+            mask = draw(st.integers(1, field.ones))
+            terms.append((field, number & mask, mask))
+        else:
+            terms.append((field, number))
+    goto = draw(st.sampled_from((None, *TABLES[1:])))
+    tables = [t for t in TABLES if goto is None or t.number < goto.number]
+    return Flow(
+        draw(st.sampled_from(tables)),
+        draw(st.integers(0, 0xFFFF)),
+        match(*terms),
+        tuple(draw(st.lists(actions(), max_size=5))) + ip_actions(fixed, draw),
+        goto,
+        OWNER_COOKIE | draw(st.integers(0, 2**48 - 1)),
+    )
+
+
+@st.composite
+def actions(draw: st.DrawFn):
+    writable = [f.TUN_ID, f.TUN_DST, f.ETH_SRC, f.ETH_DST, *f.REGS[:8], *f.XXREGS[2:]]
+    kind = draw(st.sampled_from(("set", "load", "move", "output", "resubmit")))
+    field = draw(st.sampled_from(writable))
+    if kind == "set":
+        return SetField(field, draw(st.integers(0, field.ones)))
+    if kind == "load":
+        n = draw(st.integers(1, min(field.bits, 64)))
+        offset = draw(st.integers(0, field.bits - n))
+        return Load(Bits("", field, offset, n), draw(st.integers(0, (1 << n) - 1)))
+    if kind == "move":
+        source = draw(st.sampled_from(writable))
+        n = draw(st.integers(1, min(field.bits, source.bits)))
+        return Move(source, field, n, 0, field.bits - n)
+    if kind == "output":
+        return Output(draw(st.sampled_from((1, 7, 0xFEFF, OFPP_IN_PORT))))
+    return Resubmit(draw(st.sampled_from((FLOOD, OUTPUT))))
+
+
+def ip_actions(fixed: list, draw: st.DrawFn) -> tuple:
+    if (f.ETH_TYPE, 0x800) in fixed and draw(st.booleans()):
+        return (DecTtl(), Move(f.IPV4_DST, f.REGS[4], 32), SetField(f.IPV4_SRC, 5))
+    if (f.ETH_TYPE, 0x806) in fixed and draw(st.booleans()):
+        return (Move(f.ARP_SHA, f.ARP_THA, 48), SetField(f.ARP_OP, 2))
+    if (f.ICMP6_TYPE, 135) in fixed and draw(st.booleans()):
+        return (Move(f.ND_TARGET, f.XXREGS[2], 128), SetField(f.ND_OPTIONS_TYPE, 2))
+    return ()
+
+
+def same(one: Flow, other: Flow) -> bool:
+    """Equal, but for the names of bits."""
+
+    def plain(flow: Flow) -> tuple:
+        shown = [
+            (a.bits.field, a.bits.offset, a.bits.n_bits, a.value) if isinstance(a, Load) else a
+            for a in flow.actions
+        ]
+        return (flow.key, shown, flow.goto, flow.cookie)
+
+    return plain(one) == plain(other)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(flows())
+def test_what_we_write_is_what_os_ken_reads_and_what_we_read_back(flow: Flow) -> None:
+    data = ENCODER.add(flow, 77)
+    assert same(m.decode_entry(m.entry_of(data)), flow)
+    datapath = ofproto_protocol.ProtocolDesc(version=m.VERSION)
+    mod = datapath.ofproto_parser.OFPFlowMod.parser(datapath, 5, 14, len(data) - 16, 77, data[16:])
+    assert (mod.table_id, mod.priority, mod.cookie) == (
+        flow.table.number,
+        flow.priority,
+        flow.cookie,
+    )
+    expected = dict(_os_ken_fields(flow))
+    assert dict(mod.match.items()).keys() == expected.keys()
+    assert len(mod.match.items()) == len(expected)
+    applied = [i for i in mod.instructions if i.type == 4]
+    assert sum(len(i.actions) for i in applied) == len(flow.actions)
+    again = bytearray()
+    mod.match.serialize(again, 0)
+    assert len(again) == int.from_bytes(data[66:68], "big") + 7 & ~7
+
+
+_OS_KEN = {
+    "nw_src": "ipv4_src",
+    "nw_dst": "ipv4_dst",
+    "nw_proto": "ip_proto",
+    "tun_id": "tunnel_id",
+    "icmp_type": "icmpv4_type",
+    "icmp_code": "icmpv4_code",
+    "tun_src": "tun_ipv4_src",
+    "nd_target": "ipv6_nd_target",
+    "nd_sll": "ipv6_nd_sll",
+    "nd_tll": "ipv6_nd_tll",
+}
+
+
+def _os_ken_fields(flow: Flow):
+    for field, number, mask in flow.match:
+        if field in f.XXREGS:
+            first = 4 * f.XXREGS.index(field)
+            whole = field.ones if mask is None else mask
+            for i, shift in enumerate((96, 64, 32, 0)):
+                if whole >> shift & 0xFFFFFFFF:
+                    yield f"reg{first + i}", number >> shift & 0xFFFFFFFF
+        else:
+            yield _OS_KEN.get(field.name, field.name), number
+
+
+class Direct:
+    """A bridge's own OpenFlow socket."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(str(path))
+        self._file = self._socket.makefile("rb")
+        self._socket.sendall(hello())
+        self.receive()
+
+    def receive(self) -> bytes:
+        head = self._file.read(8)
+        return head + self._file.read(int.from_bytes(head[2:4], "big") - 8)
+
+    def bundle(self, *messages: bytes) -> list[bytes]:
+        """Send one bundle and return the errors that came back."""
+        data = m.bundle_control(m.OPEN, 1) + b"".join(messages)
+        data += m.bundle_control(m.COMMIT, 2) + m.barrier(3)
+        self._socket.sendall(data)
+        errors = []
+        while (got := self.receive())[1] != m.BARRIER_REPLY:
+            if got[1] == m.ERROR:
+                errors.append(got)
+        return errors
+
+    def flows(self) -> dict[bytes, bytes]:
+        self._socket.sendall(m.flow_stats_request(9))
+        found: dict[bytes, bytes] = {}
+        more = True
+        while more:
+            got = self.receive()
+            validate.check(got)
+            found.update(m.stats_entries(got))
+            more = bool(got[11] & 1)
+        return found
+
+
+@pytest.mark.ovs
+def test_open_vswitch_lists_exactly_the_bytes_that_we_sent(tmp_path: Path) -> None:
+    seen: dict[bytes, bytes] = {}
+    with Ovs(tmp_path) as ovs:
+        ovs.add_bridge("br", 1, "unix:/nonexistent")
+        direct = Direct(tmp_path / "br.mgmt")
+
+        @settings(
+            max_examples=60,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            phases=(Phase.explicit, Phase.reuse, Phase.generate),
+        )
+        @given(st.lists(flows(), min_size=10, max_size=40))
+        def check(some: list[Flow]) -> None:
+            assert direct.flows() == {}
+            unique = {flow.key: flow for flow in some}
+            sent = [ENCODER.add(flow, 100 + i) for i, flow in enumerate(unique.values())]
+            assert direct.bundle(*sent) == []
+            entries = dict(m.entry_of(data) for data in sent)
+            listed = direct.flows()
+            assert listed == entries, _difference(listed, entries)
+            gone = [m.delete_entry(m.StatsEntry(*item), 5000) for item in listed.items()]
+            assert direct.bundle(*gone) == []
+            assert direct.flows() == {}
+            seen.update(entries)
+
+        check()
+    assert len(seen) > 100
+
+
+def _difference(listed: dict[bytes, bytes], sent: dict[bytes, bytes]) -> str:
+    wrong = [
+        f"{m.decode_entry(m.StatsEntry(key, data))}: sent {data.hex()} listed "
+        f"{listed.get(key, b'').hex()}; key {key.hex()}"
+        for key, data in sent.items()
+        if listed.get(key) != data
+    ]
+    return "\n".join(wrong[:2] + [key.hex() for key in listed if key not in sent][:2])
+
+
+@pytest.mark.ovs
+def test_nothing_without_our_mark_is_listed_or_deleted(tmp_path: Path) -> None:
+    with Ovs(tmp_path) as ovs:
+        ovs.add_bridge("br", 1, "unix:/nonexistent")
+        ovs.ofctl("add-flow", "br", "table=5,priority=7,cookie=0x1,ip actions=drop")
+        direct = Direct(tmp_path / "br.mgmt")
+        assert direct.flows() == {}
+        flow = Flow(TABLES[1], 7, match((f.ETH_TYPE, 0x800)), (), None, OWNER_COOKIE)
+        assert flow.table.number == 5
+        assert direct.bundle(ENCODER.delete(flow, 50)) == []
+        assert len(ovs.flows("br")) == 1
+
+
+def test_a_flow_longer_than_a_message_is_refused_by_name() -> None:
+    flow = Flow(FLOOD, 1, (), tuple(Output(1) for _ in range(5000)), None, OWNER_COOKIE)
+    with pytest.raises(m.EncodeError, match="Flood"):
+        ENCODER.add(flow, 1)
+
+
+def test_struct_sizes() -> None:
+    data = ENCODER.add(Flow(TABLES[0], 1, (), (), None, OWNER_COOKIE), 1)
+    assert len(data) == 16 + 48 + 8
+    assert struct.unpack_from("!H", data, 2)[0] == len(data)
+    assert ofproto_parser is not None

@@ -1,0 +1,52 @@
+"""Documents that say what the code says, held to it."""
+
+import re
+import tomllib
+
+from tests.support.command_line import REPOSITORY
+from vpcctl.flows import fields, tables
+from vpcctl.settings import Settings, load
+
+DOCS = REPOSITORY / "docs"
+
+
+def first_cells(text: str) -> list[str]:
+    return re.findall(r"^\| `?([A-Za-z0-9_]+)`?[^|]*\|", text, re.M)
+
+
+def section(name: str, title: str) -> str:
+    text = (DOCS / name).read_text()
+    return text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def test_the_architecture_goes_table_by_table_in_order() -> None:
+    told = first_cells(section("architecture.md", "What a packet meets"))
+    assert told[1 : len(tables.TABLES) + 1] == [table.name for table in tables.TABLES]
+
+
+def test_the_architecture_says_what_each_register_holds() -> None:
+    told = first_cells(section("architecture.md", "What a packet meets"))
+    used = (
+        fields.SOURCE_PORT,
+        fields.DEST_PORT,
+        fields.VNI,
+        fields.VPC,
+        fields.LOOKUP_IPV4,
+        fields.FLAGS,
+        fields.REASON,
+        fields.LOOKUP_IPV6,
+        fields.FOUND_MAC,
+    )
+    assert told[len(tables.TABLES) + 2 :] == [field.name for field in used]
+
+
+def test_every_setting_has_its_line_and_no_other_is_there() -> None:
+    told = (DOCS / "settings.md").read_text().partition("\n## ")[0]
+    assert first_cells(told)[1:] == list(Settings.model_fields)
+
+
+def test_the_example_file_can_be_used() -> None:
+    block = re.search(r"```toml\n(.*?)```", (DOCS / "settings.md").read_text(), re.S)
+    assert block
+    settings = load(flags=tomllib.loads(block[1]))
+    assert settings.targets == ("ssl:controller.example:6653",)

@@ -1,0 +1,123 @@
+"""What holds for the whole tree: sizes, words that have no place in it, and the way it starts."""
+
+import ast
+import importlib
+import os
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.command_line import REPOSITORY
+
+CODE = ("agent", "api", "bench", "migrations", "mininet_labs", "tests", "vpcctl")
+LONGEST_FUNCTION, LONGEST_FILE = 60, 500
+LONGEST_PAUSE_S = 0.05
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+
+
+def sources() -> list[Path]:
+    folders = [REPOSITORY / name for name in CODE if (REPOSITORY / name).is_dir()]
+    return sorted(path for folder in folders for path in folder.rglob("*.py"))
+
+
+def functions(path: Path) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield f"{path.relative_to(REPOSITORY)}:{node.lineno} {node.name}", _length(node)
+
+
+def _length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    return (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+def test_no_file_is_too_long() -> None:
+    lengths = {path: len(path.read_text().splitlines()) for path in sources()}
+    assert {str(path): n for path, n in lengths.items() if n > LONGEST_FILE} == {}
+
+
+def test_no_function_is_too_long() -> None:
+    # A migration declares; how long it is follows from how much it declares.
+    written = [p for p in sources() if not p.is_relative_to(REPOSITORY / "migrations")]
+    long = [(name, n) for path in written for name, n in functions(path) if n > LONGEST_FUNCTION]
+    assert long == []
+
+
+def test_nothing_is_left_for_later_or_left_out() -> None:
+    banned = re.compile(r"# ?(TODO|FIXME|XXX)|mark\.(skip\b|xfail)|pytest\.xfail\(")
+    found = [
+        f"{path.relative_to(REPOSITORY)}: {line.strip()}"
+        for path in sources()
+        if path != Path(__file__)
+        for line in path.read_text().splitlines()
+        if banned.search(line)
+    ]
+    assert found == []
+
+
+def test_tests_poll_conditions_and_never_wait_for_a_time() -> None:
+    slept = re.compile(r"time\.sleep\(([0-9.]+)\)")
+    found = [
+        f"{path.relative_to(REPOSITORY)}: {pause} s"
+        for path in sources()
+        if path.is_relative_to(REPOSITORY / "tests")
+        for pause in slept.findall(path.read_text())
+        if float(pause) > LONGEST_PAUSE_S
+    ]
+    assert found == []
+
+
+def test_every_directory_of_the_product_is_a_package() -> None:
+    packages = [REPOSITORY / name for name in ("agent", "api", "migrations", "vpcctl")]
+    folders = {path.parent for package in packages for path in package.rglob("*.py")}
+    assert [str(folder) for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
+@pytest.mark.parametrize(("name", "target"), PROJECT["project"]["scripts"].items())
+def test_every_script_leads_to_a_function(name: str, target: str) -> None:
+    module, _, function = target.partition(":")
+    assert callable(getattr(importlib.import_module(module), function)), name
+
+
+def test_no_machinery_of_green_threads_is_imported() -> None:
+    program = (
+        "import sys, vpcctl.processes.southbound; "
+        "print([m for m in ('eventlet', 'gevent', 'greenlet') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [REPOSITORY / ".venv" / "bin" / "python", "-c", program],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() in ("[]", "['greenlet']")
+
+
+@pytest.mark.parametrize("script", [".ci/run", ".ci/install"])
+def test_the_scripts_can_be_run_and_are_well_formed(script: str) -> None:
+    path = REPOSITORY / script
+    assert os.access(path, os.X_OK)
+    assert "set -euo pipefail" in path.read_text()
+    subprocess.run(["bash", "-n", path], check=True)
+
+
+def test_make_help_lists_every_target() -> None:
+    makefile = (REPOSITORY / "Makefile").read_text()
+    phony = re.search(r"^\.PHONY: (.*)$", makefile, re.M)
+    assert phony
+    shown = subprocess.run(
+        ["make", "--no-print-directory", "help"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert {line.split()[0] for line in shown.stdout.splitlines()} == set(phony[1].split())
+
+
+def test_the_changelog_knows_what_is_unreleased() -> None:
+    assert "## [Unreleased]" in (REPOSITORY / "CHANGELOG.md").read_text()

@@ -1,0 +1,59 @@
+"""The fixed network of the pipeline's document: small, and with one of everything."""
+
+import ipaddress
+
+from vpcctl.model.addresses import Mac
+from vpcctl.model.changes import Change
+from vpcctl.model.host import Host
+from vpcctl.model.location import Location
+from vpcctl.model.network import Network
+from vpcctl.model.port import AddressPair, Port
+from vpcctl.model.subnet import Subnet
+from vpcctl.model.vpc import Vpc
+
+HERE, THERE = "host-00000000000000001", "host-00000000000000002"
+_VPC, _WEB, _DATA = "vpc-00000000000000001", "subnet-00000000000000011", "subnet-00000000000000012"
+
+
+def example() -> Network:
+    """Return one VPC with two subnets and four ports on two hosts.
+
+    Ports 0x101 and 0x102 share 10.0.1.77 by allowed pairs; 0x104 has no port security.
+    """
+    net = Network()
+    for host_id, number in ((HERE, 1), (THERE, 2)):
+        vtep = ipaddress.ip_address(f"192.0.2.{number}")
+        host = Host(host_id, number, 0x7663 << 48 | number, vtep, 1, nd_extensions=True)
+        net.apply_one(Change("host", host_id, host))
+    net.apply_one(Change("vpc", _VPC, Vpc(_VPC, "tenant-red", 1, ())))
+    for subnet in (_subnet(_WEB, 0x11, 1), _subnet(_DATA, 0x12, 2)):
+        net.apply_one(Change("subnet", subnet.id, subnet))
+    shared = (AddressPair(ipaddress.ip_network("10.0.1.77/32")),)
+    _attach(net, Port("port-101", _WEB, 0x101, _mac(1), _ips(1, 10), allowed_pairs=shared), HERE)
+    _attach(net, Port("port-102", _WEB, 0x102, _mac(2), _ips(1, 11), allowed_pairs=shared), THERE)
+    _attach(net, Port("port-103", _DATA, 0x103, _mac(1), _ips(2, 10)), THERE)
+    _attach(net, Port("port-104", _DATA, 0x104, _mac(2), _ips(2, 11), port_security=False), HERE)
+    return net
+
+
+def _mac(number: int) -> Mac:
+    return Mac(0x0E_00_00_00_00_00 | number)
+
+
+def _ips(third: int, last: int) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, ...]:
+    return (
+        ipaddress.IPv4Address(f"10.0.{third}.{last}"),
+        ipaddress.IPv6Address(f"fd00:{third}::{last}"),
+    )
+
+
+def _subnet(subnet_id: str, vni: int, third: int) -> Subnet:
+    block = ipaddress.IPv4Network(f"10.0.{third}.0/24")
+    block6 = ipaddress.IPv6Network(f"fd00:{third}::/64")
+    return Subnet(subnet_id, _VPC, vni, block, block[1], block6, block6[1])
+
+
+def _attach(net: Network, port: Port, host_id: str) -> None:
+    net.apply_one(Change("port", port.id, port))
+    location = Location(port.id, host_id, 10 + port.key % 0x100)
+    net.apply_one(Change("location", port.id, location))
