@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from rich.console import Console
 
@@ -37,7 +38,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--sizes", help="numbers of ports, by comma, instead of the plan's")
     parser.add_argument("--samples", type=int, help="samples of a case instead of the plan's")
     parser.add_argument("--ovn-prefix", type=Path, help="another OVN build's folder")
-    parser.add_argument("--markdown", type=Path, help="print this results file as Markdown; end")
+    parser.add_argument("--document", type=Path, help="write the results of --out into it; end")
     return parser.parse_args(arguments)
 
 
@@ -54,8 +55,8 @@ def plan_of(options: argparse.Namespace) -> Plan:
 def main() -> int:
     """Run the bench; 0 when it measured everything it was asked to."""
     options = parse(sys.argv[1:])
-    if options.markdown:
-        sys.stdout.write(report.markdown(report.read(options.markdown)[1]))
+    if options.document:
+        _document(options.out, options.document)
         return 0
     if os.geteuid() != 0:
         sys.exit("the bench makes network namespaces: run it as root")
@@ -75,6 +76,15 @@ def main() -> int:
     if session is not None:
         _finish(session, options, console, started)
     return 0 if session is not None and not session.failures else 1
+
+
+def _document(results: Path, path: Path) -> None:
+    """Write the results and the plots that tell most into the documentation."""
+    about, samples = report.read(results / "results.json")
+    report.document(path, report.markdown(about, samples))
+    plots.write_all(
+        [item for item in summarise(samples) if item.key in plots.SHOWN], path.with_suffix("")
+    )
 
 
 def _measure(
@@ -107,11 +117,12 @@ def _side_by_side(session: Session, options: argparse.Namespace, wanted: list[st
 def _finish(
     session: Session, options: argparse.Namespace, console: Console, started: float
 ) -> None:
-    about = {
+    about: dict[str, Any] = {
         "machine": machine.describe(),
         "ovn": find(options.ovn_prefix, options.out).version,
         "plan": asdict(session.plan),
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "load": session.load,
         "seconds": round(time.time() - started),
     }
     report.write(

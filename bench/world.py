@@ -12,6 +12,7 @@ import os
 import random
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,13 +109,15 @@ class Host:
         assert self.vswitchd is not None
         return self.directory / f"ovs-vswitchd.{self.vswitchd.pid}.ctl"
 
-    def restart_vswitchd(self) -> None:
-        """Kill ovs-vswitchd as a crash would and start it again."""
+    def restart_vswitchd(self) -> float:
+        """Kill ovs-vswitchd as a crash would and start it again; return when, monotonic."""
         assert self.vswitchd is not None
         self.vswitchd.kill()
         self._control().unlink(missing_ok=True)
+        start = time.monotonic()
         self.start_vswitchd()
         self._configure_underlay()
+        return start
 
     def _add_bridges(self) -> None:
         for bridge, fail_mode in (("br-phy", "standalone"), ("br-int", "secure")):

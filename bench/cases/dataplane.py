@@ -45,17 +45,17 @@ def _ends(rig: Rig, path: str) -> tuple[Guest, Guest]:
 
 def _path(rig: Rig, path: str, seconds: float) -> list[Value]:
     source, target = _ends(rig, path)
-    values = [_icmp(rig, source, target), _udp(source, target, min(seconds, 2.0))]
+    values = [_icmp(rig, source, target, seconds), _udp(source, target, min(seconds, 2.0))]
     with _iperf_server(rig, target):
         values += _tcp(rig, source, target, seconds)
         values.append(_small_packets(source, target, seconds))
     return [Value(KEY, f"{name}, {path}", value, unit) for name, value, unit in values]
 
 
-def _icmp(rig: Rig, source: Guest, target: Guest) -> tuple[str, float, str]:
+def _icmp(rig: Rig, source: Guest, target: Guest, seconds: float) -> tuple[str, float, str]:
     prober = rig.world.prober(source)
     train = flight(source, target, new_identifier())
-    prober.start(train, until_first=False, timeout=1.0, interval=INTERVAL_S)
+    prober.start(train, until_first=False, timeout=min(seconds, 2.0), interval=INTERVAL_S)
     times = prober.result().round_trips_ms()
     if not times:
         raise TooLongError("no answer to ICMP")

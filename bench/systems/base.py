@@ -51,6 +51,14 @@ class System(Protocol):
         """Kill *part* (of *host*, where each has its own) with SIGKILL and start it again."""
         ...
 
+    def rest(self, host: Host) -> None:
+        """Wait until earlier interruptions of *host*'s connection no longer count against it.
+
+        A controller may hold a switch back that reconnects again and again. One whose switch
+        dies after a long time does not wait, and neither shall the bench's.
+        """
+        ...
+
     def forget(self, host: Host) -> None:
         """Make sure that *host*, whose last port was unplugged, holds nothing of the VPC."""
         ...

@@ -173,6 +173,9 @@ class Ovn(Plugging):
         self._controllers[host.name].kill()
         self._start_controller(host)
 
+    def rest(self, host: Host) -> None:
+        """Do nothing: OVN does not hold its switch back."""
+
     def forget(self, host: Host) -> None:
         """Recompute: incremental processing alone keeps a network that lost its last port."""
         control = host.directory / f"ovn-controller.{self._controllers[host.name].pid}.ctl"

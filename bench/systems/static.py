@@ -84,6 +84,9 @@ class Static:
     def restart(self, part: str, host: Host) -> None:
         """Do nothing: there is nothing to restart."""
 
+    def rest(self, host: Host) -> None:
+        """Do nothing: there is no connection."""
+
     def forget(self, host: Host) -> None:
         """Do nothing: there is nothing to forget."""
 
