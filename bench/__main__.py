@@ -6,6 +6,7 @@ import shutil
 import signal
 import sys
 import time
+import traceback
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -103,6 +104,10 @@ def _measure(
             simulated.run(session, options.out / "simulated")
     except KeyboardInterrupt:
         session.failures.append("ended by a signal")
+    except Exception:
+        # What was measured until then is worth keeping: an hour of it, at worst.
+        session.failures.append(traceback.format_exc())
+        console.print_exception()
     return session
 
 
