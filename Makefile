@@ -37,7 +37,7 @@ test: install ## Run every test (needs root)
 	$(SUDO) $(VENV)/python -m pytest $(PYTEST_ARGS)
 
 test-fast: install ## Run the tests that take seconds and need no root
-	$(VENV)/python -m pytest -m "not root and not postgres and not slow" $(PYTEST_ARGS)
+	$(VENV)/python -m pytest -n auto -m "not root and not postgres and not slow and not ovs" $(PYTEST_ARGS)
 
 lint: install ## Check style, types and the direction of imports
 	$(VENV)/ruff check .
@@ -52,3 +52,5 @@ format: install ## Format the code
 clean: ## Remove what was made here, the virtual environment too
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+include bench/bench.mk

@@ -6,10 +6,12 @@ import shutil
 import signal
 import sys
 import time
+import traceback
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from rich.console import Console
 
@@ -36,8 +38,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--cases", default=",".join((*NAMES, "simulated")), help="by comma")
     parser.add_argument("--sizes", help="numbers of ports, by comma, instead of the plan's")
     parser.add_argument("--samples", type=int, help="samples of a case instead of the plan's")
+    parser.add_argument("--budget", type=float, help="seconds for a case instead of the plan's")
     parser.add_argument("--ovn-prefix", type=Path, help="another OVN build's folder")
-    parser.add_argument("--markdown", type=Path, help="print this results file as Markdown; end")
+    parser.add_argument("--document", type=Path, help="write the results of --out into it; end")
     return parser.parse_args(arguments)
 
 
@@ -46,6 +49,8 @@ def plan_of(options: argparse.Namespace) -> Plan:
     plan = QUICK if options.quick else FULL
     if options.samples:
         plan = replace(plan, samples=options.samples)
+    if options.budget:
+        plan = replace(plan, budget_s=options.budget)
     if options.sizes:
         plan = replace(plan, sizes=tuple(int(size) for size in options.sizes.split(",")))
     return plan
@@ -54,8 +59,8 @@ def plan_of(options: argparse.Namespace) -> Plan:
 def main() -> int:
     """Run the bench; 0 when it measured everything it was asked to."""
     options = parse(sys.argv[1:])
-    if options.markdown:
-        sys.stdout.write(report.markdown(report.read(options.markdown)[1]))
+    if options.document:
+        _document(options.out, options.document)
         return 0
     if os.geteuid() != 0:
         sys.exit("the bench makes network namespaces: run it as root")
@@ -77,6 +82,15 @@ def main() -> int:
     return 0 if session is not None and not session.failures else 1
 
 
+def _document(results: Path, path: Path) -> None:
+    """Write the results and the plots that tell most into the documentation."""
+    about, samples = report.read(results / "results.json")
+    report.document(path, report.markdown(about, samples))
+    plots.write_all(
+        [item for item in summarise(samples) if item.key in plots.SHOWN], path.with_suffix("")
+    )
+
+
 def _measure(
     stack: ExitStack, options: argparse.Namespace, plan: Plan, console: Console
 ) -> Session:
@@ -90,6 +104,10 @@ def _measure(
             simulated.run(session, options.out / "simulated")
     except KeyboardInterrupt:
         session.failures.append("ended by a signal")
+    except Exception:
+        # What was measured until then is worth keeping: an hour of it, at worst.
+        session.failures.append(traceback.format_exc())
+        console.print_exception()
     return session
 
 
@@ -107,11 +125,12 @@ def _side_by_side(session: Session, options: argparse.Namespace, wanted: list[st
 def _finish(
     session: Session, options: argparse.Namespace, console: Console, started: float
 ) -> None:
-    about = {
+    about: dict[str, Any] = {
         "machine": machine.describe(),
         "ovn": find(options.ovn_prefix, options.out).version,
         "plan": asdict(session.plan),
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "load": session.load,
         "seconds": round(time.time() - started),
     }
     report.write(

@@ -10,7 +10,10 @@ class Plan:
     Attributes:
         sizes: numbers of mass ports, ascending; the network grows from one to the next.
         samples: samples of a case at one size and variant.
-        budget_s: seconds after which a case stops sampling once it has three samples.
+        minimum: samples that are taken however long they take.
+        budget_s: seconds after which a case stops sampling once it has the minimum.
+        empty_cases: cases run without mass ports; None means all.
+        light_sizes: sizes at which only what costs CPU or memory is measured, and restarts.
         cold_samples: samples of moves to a host new to the VPC.
         restart_sizes: sizes at which control planes are restarted.
         restart_samples: samples of each restart.
@@ -26,16 +29,19 @@ class Plan:
     """
 
     sizes: tuple[int, ...] = (0, 100, 1_000, 5_000, 10_000, 20_000)
-    samples: int = 10
-    budget_s: float = 60.0
-    cold_samples: int = 5
+    samples: int = 8
+    minimum: int = 3
+    budget_s: float = 20.0
+    empty_cases: tuple[str, ...] | None = None
+    light_sizes: tuple[int, ...] = (10_000,)
+    cold_samples: int = 4
     restart_sizes: tuple[int, ...] = (1_000, 10_000)
-    restart_samples: int = 4
+    restart_samples: int = 3
     cold_start_sizes: tuple[int, ...] = (5_000, 20_000)
     cold_start_samples: int = 3
     dataplane_size: int = 100
     dataplane_rounds: int = 3
-    dataplane_seconds: float = 4.0
+    dataplane_seconds: float = 2.5
     one_host: bool = True
     simulated_hosts: int = 1_000
     simulated_ports: int = 100_000
@@ -46,17 +52,19 @@ FULL = Plan()
 QUICK = Plan(
     sizes=(0, 100, 1_000),
     samples=4,
-    budget_s=6.0,
-    cold_samples=2,
+    minimum=2,
+    budget_s=4.0,
+    empty_cases=("attach",),
+    cold_samples=1,
     restart_sizes=(1_000,),
     restart_samples=1,
     cold_start_sizes=(1_000,),
     cold_start_samples=1,
     dataplane_size=100,
     dataplane_rounds=1,
-    dataplane_seconds=1.0,
+    dataplane_seconds=0.8,
     one_host=False,
     simulated_hosts=50,
     simulated_ports=2_000,
-    simulated_changes=20,
+    simulated_changes=10,
 )

@@ -16,6 +16,7 @@ _HEAD = (
     *("ports", "what", "unit", "OVN min", "median", "p95"),
     *("ours min", "median", "p95", "ours / OVN", "with stalls", "left out", "raw median"),
 )
+BEGIN, END = "<!-- results begin -->", "<!-- results end -->"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +137,13 @@ def read(path: Path) -> tuple[dict[str, Any], tuple[Sample, ...]]:
     return document, tuple(Sample(**sample) for sample in document["samples"])
 
 
-def markdown(samples: Sequence[Sample]) -> str:
-    """Return the tables and verdicts as Markdown."""
+def markdown(about: dict[str, Any], samples: Sequence[Sample]) -> str:
+    """Return the machine, the tables and the verdicts as Markdown."""
     summaries = summarise(samples)
-    lines: list[str] = []
+    lines = [f"Measured {about['started']}, {about['seconds'] / 60:.0f} minutes.", ""]
+    facts = {**about["machine"], "OVN": about["ovn"], "load before": about["load"]}
+    lines += [f"- {name}: {value}" for name, value in facts.items()]
+    lines += [f"- not measured: {failure}" for failure in about["failures"]]
     last = ""
     for row in rows(summaries):
         if row.key != last:
@@ -155,3 +159,17 @@ def markdown(samples: Sequence[Sample]) -> str:
 
 def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def document(path: Path, text: str) -> None:
+    """Replace what stands between the results' marks in the document *path* by *text*.
+
+    Raises:
+        ValueError: the document has no such marks.
+    """
+    old = path.read_text()
+    head, begin, rest = old.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{path} has no marks {BEGIN} and {END}")
+    path.write_text(f"{head}{begin}\n\n{text}\n{end}{tail}")

@@ -12,7 +12,7 @@ from bench.waiting import TooLongError, wait_for
 from bench.world import Guest, World, flight
 
 ANSWER_TIMEOUT_S = 60.0
-QUIET_WINDOW_S = 0.25
+QUIET_WINDOW_S = 0.15
 QUIET_SHARE = 0.03
 """Of one core: what a control plane may use above its own idling and still be called quiet."""
 
@@ -29,6 +29,11 @@ class Spent:
 
     control: float
     switch: float
+
+    def since(self, before: "Spent", seconds: float) -> "Spent":
+        """Return the rate since *before*, which was *seconds* ago."""
+        used = self - before
+        return Spent(used.control / seconds, used.switch / seconds)
 
     def __sub__(self, other: "Spent") -> "Spent":
         return Spent(self.control - other.control, self.switch - other.switch)
@@ -137,8 +142,7 @@ class Rig:
         """Return the CPU seconds that a second costs when nothing happens."""
         before = self.spent()
         time.sleep(seconds)
-        used = self.spent() - before
-        return Spent(used.control / seconds, used.switch / seconds)
+        return self.spent().since(before, seconds)
 
     def memory_bytes(self) -> dict[str, int]:
         """Return the resident memory of the control plane: all of it, and by where it runs."""

@@ -26,12 +26,16 @@ def cases_at(plan: Plan, size: int) -> dict[str, Case]:
         "move": move.run,
         "add_one": add_one.run,
     }
+    if size in plan.light_sizes:
+        cases = {"add_one": add_one.run}
     if size in plan.restart_sizes:
         cases["restart"] = restart.run
     if size in plan.cold_start_sizes:
         cases["cold_start"] = cold_start.run
     if size in (plan.dataplane_size, plan.sizes[-1]):
         cases["trace"] = trace.run
+    if size == 0 and plan.empty_cases is not None:
+        return {name: case for name, case in cases.items() if name in plan.empty_cases}
     return cases
 
 

@@ -1,5 +1,6 @@
 """One run: the rigs, the watchdog, the samples, and interleaving."""
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from bench.stats import Sample
 from bench.waiting import TooLongError
 from bench.watchdog import Stall, Watchdog
 
-MINIMUM_SAMPLES = 3
+_PATIENCE = 3
 FAULTS = (TooLongError, CommandError, OvsdbError, ApiError)
 """What may go wrong in one sample without ending the run."""
 
@@ -44,6 +45,7 @@ class Session:
         self.samples: list[Sample] = []
         self.failures: list[str] = []
         self.console = console
+        self.load = "{:.1f} {:.1f} {:.1f}".format(*os.getloadavg())
         self._watchdog = watchdog
 
     def interleave(
@@ -64,11 +66,11 @@ class Session:
         failed: dict[str, int] = {}
         turns = 0
         for turn in range(count):
-            if turn >= MINIMUM_SAMPLES and time.monotonic() - start > self.plan.budget_s:
+            if turn >= self.plan.minimum and time.monotonic() - start > self.plan.budget_s:
                 break
             chosen = list(self.rigs if rigs is None else rigs)
             for rig in chosen if turn % 2 == 0 else reversed(chosen):
-                if failed.get(rig.name, 0) < MINIMUM_SAMPLES:
+                if failed.get(rig.name, 0) < _PATIENCE:
                     good = self._attempt(what, size, rig, attempt)
                     failed[rig.name] = failed.get(rig.name, 0) + (not good)
             turns += 1

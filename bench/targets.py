@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from bench.stats import Summary
 
+LIMIT = "limit: ovs-ofctl --bundle add-flows, wall"
+LOADED = "flows loaded after a reconnect, wall"
 BETTER_WHEN_MORE = ("TCP throughput", "UDP 64-byte packets")
 
 
@@ -110,7 +112,7 @@ def _one_port(medians: Medians) -> Iterator[Verdict]:
 
 
 def _restarts(medians: Medians) -> Iterator[Verdict]:
-    for part in ("controller", "agent"):
+    for part in ("control plane", "agent"):
         for size in medians.sizes("restart_gap_ms", f"{part}: lost probes", "ours"):
             lost = medians.get("restart_gap_ms", f"{part}: lost probes", size, "ours")
             goal = f"{part} restarted at {size:,} ports: no probe lost"
@@ -122,19 +124,17 @@ def _restarts(medians: Medians) -> Iterator[Verdict]:
 
 def _cold_start(medians: Medians) -> Iterator[Verdict]:
     for variant in medians.variants("cold_start"):
-        if variant.startswith("limit"):
+        if variant in (LIMIT, LOADED):
             continue
         for size in medians.sizes("cold_start", variant, "ours"):
             goal = f"cold_start, {variant}, below OVN's at {size:,} ports"
             mine = medians.get("cold_start", variant, size, "ours")
             yield _compare(goal, mine, medians.get("cold_start", variant, size, "ovn"), "ms")
-    limit = "limit: ovs-ofctl --bundle add-flows, wall"
-    load = "flows loaded after a reconnect, wall"
-    for size in medians.sizes("cold_start", load, "ours"):
-        best = medians.get("cold_start", limit, size, "ours")
+    for size in medians.sizes("cold_start", LOADED, "ours"):
+        best = medians.get("cold_start", LIMIT, size, "ours")
         goal = f"loading at {size:,} ports at least at 60 % of ovs-ofctl --bundle's rate"
         bound = best / 0.6 if best is not None else None
-        yield _compare(goal, medians.get("cold_start", load, size, "ours"), bound, "ms")
+        yield _compare(goal, medians.get("cold_start", LOADED, size, "ours"), bound, "ms")
 
 
 def _dataplane(medians: Medians) -> Iterator[Verdict]:

@@ -7,13 +7,13 @@ from bench.rig import Rig, Spent
 from bench.session import Session, Value
 from bench.waiting import TooLongError
 
-_IDLE_S = 2.0
+_IDLE_S = 5.0
 KEY = "add_one_port"
 
 
 def run(session: Session, size: int) -> None:
     """Measure; what the control plane costs when idle is taken off."""
-    idle = {rig.name: rig.idle_rate(_IDLE_S) for rig in session.rigs}
+    idle = _idle_rates(session)
     session.interleave(
         "add one port", size, lambda rig: _once(rig, idle[rig.name]), count=session.plan.samples
     )
@@ -23,6 +23,15 @@ def run(session: Session, size: int) -> None:
             session.add(value, size, rig.name, stalled=False)
         share = idle[rig.name].control * 100
         session.add(Value("idle_cpu", "control plane", share, "%"), size, rig.name, stalled=False)
+
+
+def _idle_rates(session: Session) -> dict[str, Spent]:
+    """Return, by system, the CPU seconds that a second costs when nothing happens."""
+    before = {rig.name: rig.spent() for rig in session.rigs}
+    start = time.monotonic()
+    time.sleep(_IDLE_S)
+    took = time.monotonic() - start
+    return {rig.name: rig.spent().since(before[rig.name], took) for rig in session.rigs}
 
 
 def _once(rig: Rig, idle: Spent) -> list[Value]:

@@ -3,7 +3,8 @@
 from typing import Protocol
 
 from bench.addressing import PortSpec
-from bench.world import Guest, Host, World
+from bench.host import Host
+from bench.world import Guest, World
 
 
 class System(Protocol):
@@ -49,6 +50,14 @@ class System(Protocol):
 
     def restart(self, part: str, host: Host) -> None:
         """Kill *part* (of *host*, where each has its own) with SIGKILL and start it again."""
+        ...
+
+    def rest(self, host: Host) -> None:
+        """Wait until earlier interruptions of *host*'s connection no longer count against it.
+
+        A controller may hold a switch back that reconnects again and again. One whose switch
+        dies after a long time does not wait, and neither shall the bench's.
+        """
         ...
 
     def forget(self, host: Host) -> None:

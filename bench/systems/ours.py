@@ -19,16 +19,19 @@ from bench.addressing import (
     shadow_host,
     shadow_vtep,
 )
+from bench.host import Host
 from bench.ovsdb import insert, ovs_set, where
 from bench.processes import Process
 from bench.rest import Api, ApiError
 from bench.systems.base import Plugging
 from bench.waiting import wait_for
-from bench.world import MANAGEMENT, Host, World
+from bench.world import MANAGEMENT, World
 from vpcctl.wire.report import HostFacts, Link, LinkReport, digest
 
 CONTROLLER, AGENT = "controller", "agent"
 OPENFLOW_PORT = 6653
+STABLE_S = 21.0
+"""Longer than a connection has to last so that its end is no sign of trouble."""
 
 
 class Ours(Plugging):
@@ -52,6 +55,8 @@ class Ours(Plugging):
         self._ports: dict[str, str] = {}
         self._mass: list[str] = []
         self._shadows: dict[int, str] = {}
+        self._started = 0.0
+        self._interrupted: dict[str, float] = {}
 
     @property
     def api(self) -> Api:
@@ -63,6 +68,7 @@ class Ours(Plugging):
         """Start the controller, then the agents; make one VPC with all its subnets."""
         self._directory.mkdir()
         self._start_controller()
+        self._started = time.monotonic()
         token = (self._directory / "state/admin.token").read_text().strip()
         self._api = Api.unix(self.api_socket, token)
         for host in self.world.hosts:
@@ -220,6 +226,14 @@ class Ours(Plugging):
         self._controller.kill()
         self.api.close()
         self._start_controller()
+        self._started = time.monotonic()
+        self._interrupted.clear()
+
+    def rest(self, host: Host) -> None:
+        """Wait until the connection of *host*'s switch counts as stable again."""
+        age = time.monotonic() - self._interrupted.get(host.name, self._started)
+        time.sleep(max(0.0, STABLE_S - age))
+        self._interrupted[host.name] = time.monotonic()
 
     def disconnect(self, host: Host) -> dict[str, Any]:
         """Take the controller off *host*'s br-int; return what :meth:`reconnect` needs.

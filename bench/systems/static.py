@@ -1,8 +1,9 @@
 """Raw VXLAN with a handful of flows written by hand: the limit of what this datapath can do."""
 
 from bench.addressing import GATEWAY_MAC, PortSpec
+from bench.host import Host
 from bench.ovsdb import insert, ovs_map, where
-from bench.world import Guest, Host, World
+from bench.world import Guest, World
 
 
 class Static:
@@ -83,6 +84,9 @@ class Static:
 
     def restart(self, part: str, host: Host) -> None:
         """Do nothing: there is nothing to restart."""
+
+    def rest(self, host: Host) -> None:
+        """Do nothing: there is no connection."""
 
     def forget(self, host: Host) -> None:
         """Do nothing: there is nothing to forget."""

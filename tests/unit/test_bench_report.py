@@ -1,9 +1,20 @@
 import json
 import xml.etree.ElementTree as ElementTree
 
+import pytest
+
 from bench import addressing, plots, report
 from bench.stats import Sample, summarise
 from bench.targets import judge
+
+ABOUT = {
+    "started": "2026-01-31T12:00:00Z",
+    "seconds": 120,
+    "machine": {"cores": "2"},
+    "ovn": "ovn-controller 23.03.1",
+    "load": "0.1 0.1 0.1",
+    "failures": [],
+}
 
 
 def samples():
@@ -57,7 +68,7 @@ def test_results_file_round_trips(tmp_path):
 
 
 def test_markdown_has_a_line_per_size_and_the_ratio():
-    text = report.markdown(samples())
+    text = report.markdown(ABOUT, samples())
     line = next(line for line in text.splitlines() if line.startswith("| 20,000 | routed"))
     assert "| 0.01 |" in line
 
@@ -79,3 +90,17 @@ def test_mass_ports_have_addresses_of_their_own():
     assert len({port.address for port in ports}) == len(ports)
     assert len({port.mac for port in ports}) == len(ports)
     assert {port.subnet for port in ports} == set(range(addressing.SUBNETS))
+
+
+def test_document_replaces_only_what_stands_between_its_marks(tmp_path):
+    path = tmp_path / "performance.md"
+    path.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    report.document(path, "new\n")
+    assert path.read_text() == f"before\n{report.BEGIN}\n\nnew\n\n{report.END}\nafter\n"
+
+
+def test_document_without_marks_is_refused(tmp_path):
+    path = tmp_path / "performance.md"
+    path.write_text("nothing\n")
+    with pytest.raises(ValueError, match="marks"):
+        report.document(path, "new")

@@ -15,7 +15,8 @@ from tests.support.command_line import REPOSITORY
 
 CODE = ("agent", "api", "bench", "migrations", "mininet_labs", "tests", "vpcctl")
 LONGEST_FUNCTION, LONGEST_FILE = 60, 500
-LONGEST_PAUSE_S = 0.05
+LONGEST_PAUSE_S = 0.25
+"""Between two looks at a condition, or to see that nothing happens."""
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
 
 
