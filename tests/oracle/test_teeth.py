@@ -1,6 +1,5 @@
 """The oracle must notice when flows are wrong, or its silence says nothing."""
 
-import dataclasses
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -100,7 +99,7 @@ def with_action(flow: Flow, wanted: type, change: object) -> Flow | None:
     for at, action in enumerate(flow.actions):
         if isinstance(action, wanted) and (changed := change(action)) is not None:  # type: ignore[operator]
             actions = (*flow.actions[:at], *changed, *flow.actions[at + 1 :])
-            return dataclasses.replace(flow, actions=actions)
+            return flow._replace(actions=actions)
     return None
 
 
@@ -149,7 +148,7 @@ def test_a_changed_action_is_noticed(name: str, fabric: Fabric, answered: list[Q
         mutant = with_action(flow, wanted, change) if flow.table is table else None
         if mutant is None or f.RELAYED in _flags(flow):
             continue
-        if (name in EQUIVALENT and _is_local(flow) is EQUIVALENT[name]):
+        if name in EQUIVALENT and _is_local(flow) is EQUIVALENT[name]:
             continue
         tried += 1
         fabric.program({HOST_1.id: [*flows[:at], mutant, *flows[at + 1 :]]})
@@ -180,7 +179,7 @@ def test_a_guard_that_lets_everything_through_is_noticed(
     flows = fabric.flows(HOST_1.id)
     for at, flow in enumerate(flows):
         if flow.table in (t.SPOOF_GUARD, t.ND_GUARD) and flow.goto is t.DROP:
-            opened = dataclasses.replace(flow, actions=(), goto=t.ARP_ND)
+            opened = flow._replace(actions=(), goto=t.ARP_ND)
             if flow.priority not in (10, 50):
                 continue
             fabric.program({HOST_1.id: [*flows[:at], opened, *flows[at + 1 :]]})
