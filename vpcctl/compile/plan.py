@@ -164,7 +164,7 @@ class _Planner:
     def _audience(self, piece: Piece, vpc_id: str | None) -> frozenset[str]:
         hosts = self._stay(vpc_id)
         match piece:
-            case BasePiece(host_id) | EdgePiece(host_id, _) | LocalFloodPiece(host_id, _, _):
+            case BasePiece(host_id) | EdgePiece(host_id, _) | LocalFloodPiece(host_id, _, _, _):
                 return hosts & {host_id}
             case RelayPiece(host_id, _) | AdmitPiece(host_id, _, _):
                 return hosts & {host_id}

@@ -12,7 +12,7 @@ from vpcctl.model.changes import Change
 from vpcctl.model.claims import Claims
 from vpcctl.model.host import Host
 from vpcctl.model.location import Location
-from vpcctl.model.network import Network, blocks_of, foreign_macs, single_pairs
+from vpcctl.model.network import Network, blocks_of, branch, foreign_macs, single_pairs
 from vpcctl.model.port import Port
 from vpcctl.model.relay import Relay
 from vpcctl.model.subnet import Subnet
@@ -90,7 +90,8 @@ def _whole_subnet(net: Network, subnet_id: str) -> Iterator[Piece]:
     yield from (PortPiece(port_id) for port_id in segment.ports)
     for host_id, port_ids in segment.placed.items():
         yield from (EdgePiece(host_id, port_id) for port_id in port_ids)
-        yield from (LocalFloodPiece(host_id, subnet_id, shard) for shard in range(SHARDS))
+    for host_id, tree in segment.branches.items():
+        yield from (LocalFloodPiece(host_id, subnet_id, *position) for position in tree)
     yield from (RemoteFloodPiece(subnet_id, shard) for shard in range(SHARDS))
     yield from (PairPiece(subnet_id, ip) for ip in segment.pairs)
     yield from (PairMacPiece(subnet_id, mac) for mac in segment.pair_macs)
@@ -156,9 +157,20 @@ def _placements(net: Network, ports: Iterable[Port], places: Iterable[Location])
         for place in places:
             host = net.hosts.get(place.host_id)
             yield EdgePiece(place.host_id, port.id)
-            yield LocalFloodPiece(place.host_id, port.subnet_id, shard_of(port.key))
+            yield from _branches(net, port, place.host_id)
             if host is not None:
                 yield RemoteFloodPiece(port.subnet_id, shard_of(host.key))
+
+
+def _branches(net: Network, port: Port, host_id: str) -> Iterator[Piece]:
+    """Yield the leaf of a port, and the branches that lose or gain one with it."""
+    tree = net.segment(port.subnet_id).branches.get(host_id, {})
+    below: str | int = port.id
+    for position in branch(port.key):
+        yield LocalFloodPiece(host_id, port.subnet_id, *position)
+        if not tree.get(position, set()) <= {below}:
+            return
+        below = position[1]
 
 
 def _by_host(net: Network, host_id: str, old: object, new: object) -> Iterator[Piece]:

@@ -112,10 +112,11 @@ def _members(
 
 def _shared(net: Network, host_id: str, subnet_id: str) -> Iterator[Piece]:
     """Yield the pieces of a subnet that are about several ports."""
-    for shard in range(SHARDS):
-        yield LocalFloodPiece(host_id, subnet_id, shard)
-        yield RemoteFloodPiece(subnet_id, shard)
     segment = net.segment(subnet_id)
+    for position in tuple(segment.branches.get(host_id, ())):
+        yield LocalFloodPiece(host_id, subnet_id, *position)
+    for shard in range(SHARDS):
+        yield RemoteFloodPiece(subnet_id, shard)
     yield from (PairPiece(subnet_id, ip) for ip in tuple(segment.pairs))
     yield from (PairMacPiece(subnet_id, mac) for mac in tuple(segment.pair_macs))
 

@@ -189,6 +189,8 @@ FLAGS = REGS[5]
 """Flags and Flood's position, see the named bits below."""
 REASON = REGS[6]
 """Why the packet is dropped (``vpcctl.flows.reasons.Reason``)."""
+FLOOD_NODE = REGS[7]
+"""Which part of a subnet's local members Flood is at."""
 LOOKUP_IPV6 = XXREGS[2]
 """IPv6 address whose owner Neighbour looks for (reg8 … reg11)."""
 FOUND_MAC = XXREGS[3]
@@ -201,7 +203,7 @@ ROUTED = Bits("routed", FLAGS, 3, 1)
 RELAYED = Bits("relayed", FLAGS, 4, 1)
 """Comes from a host that is still loading its VPC, and may go on into the tunnel."""
 FLOOD_STAGE = Bits("flood_stage", FLAGS, 8, 8)
-"""Flood's position: 0 at entry, 1 … for the shards."""
+"""Flood's position: 0 at entry, then levels of local members, then shards of hosts."""
 FLOOD_CHUNK = Bits("flood_chunk", FLAGS, 16, 8)
-"""Which part of a shard that is too long for one flow."""
+"""Which part of a list that is too long for one flow."""
 FOUND_MAC_BITS = Bits("found_mac", FOUND_MAC, 0, 48)

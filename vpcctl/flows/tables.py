@@ -139,8 +139,8 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "Flood",
         "switching",
         "Copies what every member of a subnet must get: to local ports, to other hosts once each.",
-        (f.VNI, f.FLAGS),
-        (f.DEST_PORT, f.FLAGS, f.TUN_DST, f.TUN_IPV6_DST, f.REASON),
+        (f.VNI, f.FLAGS, f.FLOOD_NODE),
+        (f.DEST_PORT, f.FLAGS, f.FLOOD_NODE, f.TUN_DST, f.TUN_IPV6_DST, f.REASON),
         "Flood Output Drop",
     ),
     (

@@ -28,6 +28,8 @@ class Segment:
     Attributes:
         ports: ids of its ports.
         placed: ids of its ports that have a location, by host.
+        branches: the same by key, as a tree of bounded fan-out, see ``branch``: what is below each
+            (level, number), by host; ids of ports at level 0, else numbers of the level below.
         macs: claims of the ports' own MACs.
         ipv4: claims of fixed IPv4 addresses, as numbers.
         ipv6: claims of fixed IPv6 addresses, as numbers.
@@ -35,11 +37,12 @@ class Segment:
         pair_macs: ports that name a MAC other than their own in an allowed pair, by MAC.
     """
 
-    __slots__ = ("ipv4", "ipv6", "macs", "pair_macs", "pairs", "placed", "ports")
+    __slots__ = ("branches", "ipv4", "ipv6", "macs", "pair_macs", "pairs", "placed", "ports")
 
     def __init__(self) -> None:
         self.ports: set[str] = set()
         self.placed: dict[str, set[str]] = {}
+        self.branches: dict[str, dict[tuple[int, int], set[str | int]]] = {}
         self.macs: Claims[int] = Claims()
         self.ipv4: Claims[int] = Claims()
         self.ipv6: Claims[int] = Claims()
@@ -49,6 +52,35 @@ class Segment:
     def fixed(self, ip: IPAddress) -> Claims[int]:
         """Return the claims of fixed addresses of *ip*'s family."""
         return self.ipv4 if ip.version == 4 else self.ipv6
+
+
+_BRANCH_BITS = 6
+
+
+def branch(key: int) -> tuple[tuple[int, int], ...]:
+    """Return the (level, number) of a port's key: of 64 keys, of 64 times that, and of all."""
+    return ((0, key >> _BRANCH_BITS), (1, key >> 2 * _BRANCH_BITS), (2, 0))
+
+
+def _plant(tree: dict[tuple[int, int], set[str | int]], key: int, port_id: str) -> None:
+    below: str | int = port_id
+    for level, number in branch(key):
+        found = tree.setdefault((level, number), set())
+        if below in found:
+            return
+        found.add(below)
+        below = number
+
+
+def _fell(tree: dict[tuple[int, int], set[str | int]], key: int, port_id: str) -> None:
+    below: str | int = port_id
+    for level, number in branch(key):
+        found = tree[level, number]
+        found.discard(below)
+        if found:
+            return
+        del tree[level, number]
+        below = number
 
 
 def blocks_of(subnet: Subnet) -> Iterator[tuple[str, IPNetwork | IPAddress]]:
@@ -256,6 +288,8 @@ class Network:
             return
         placed = self.segments[port.subnet_id].placed
         placed.setdefault(location.host_id, set()).add(port_id)
+        tree = self.segments[port.subnet_id].branches.setdefault(location.host_id, {})
+        _plant(tree, port.key, port_id)
         self.subnets_at.setdefault(location.host_id, set()).add(port.subnet_id)
 
     def _unplace(self, port_id: str) -> None:
@@ -263,6 +297,11 @@ class Network:
         if port is None or location is None:
             return
         placed = self.segments[port.subnet_id].placed
+        if port_id in placed.get(location.host_id, ()):
+            branches = self.segments[port.subnet_id].branches
+            _fell(branches[location.host_id], port.key, port_id)
+            if not branches[location.host_id]:
+                del branches[location.host_id]
         _discard(placed, location.host_id, port_id)
         if location.host_id not in placed:
             _discard(self.subnets_at, location.host_id, port.subnet_id)

@@ -41,6 +41,7 @@ _REGISTERS: tuple[tuple[Field, str, str], ...] = (
     (f.LOOKUP_IPV4, "IPv4 looked up", "whose MAC Neighbour looks for"),
     (f.FLAGS, "flags", "see below"),
     (f.REASON, "reason", "why the packet is dropped"),
+    (f.FLOOD_NODE, "flood node", "the branch of local members that Flood is at"),
     (f.LOOKUP_IPV6, "IPv6 looked up", "reg8 to reg11: whose MAC Neighbour looks for"),
     (f.FOUND_MAC, "MAC found", "reg12 to reg15, the low 48 bits"),
 )
@@ -72,8 +73,9 @@ def _pieces(net: Network, host_id: str) -> list[Piece]:
     pieces += [PeerPiece(other) for other in net.hosts if other != host_id]
     for subnet_id, segment in net.segments.items():
         pieces.append(SubnetPiece(subnet_id))
+        for position in segment.branches.get(host_id, ()):
+            pieces.append(LocalFloodPiece(host_id, subnet_id, *position))
         for shard in range(SHARDS):
-            pieces.append(LocalFloodPiece(host_id, subnet_id, shard))
             pieces.append(RemoteFloodPiece(subnet_id, shard))
         pieces += [PairPiece(subnet_id, ip) for ip in segment.pairs]
         pieces += [PairMacPiece(subnet_id, mac) for mac in segment.pair_macs]

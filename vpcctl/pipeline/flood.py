@@ -1,8 +1,9 @@
 """Table Flood: copies for every member of a subnet, each host once.
 
-Members are spread over shards by their keys, so that a change rewrites one small flow. A packet
-enters at stage 0, is looked up once per shard, and a shard that is too long for one flow goes on
-in the next chunk. Local shards differ between hosts, the rest is the same everywhere.
+A host's own members are a tree by their keys, of at most 64 below each branch, so that a change
+rewrites one small flow, however many there are; other hosts are spread over shards by theirs. A
+packet enters at stage 0 and is looked up once per branch and shard; a list too long for one
+flow goes on in the next chunk. Local branches differ between hosts, the rest does not.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,12 +19,12 @@ from vpcctl.model.subnet import Subnet
 from vpcctl.pipeline.terms import BASE, NOWHERE, drop, flag, mark
 
 SHARDS = 16
-"""Number of shards of local members, and of hosts."""
+"""Number of shards of hosts."""
 CHUNK = 1000
-"""Members of one flow: at most three actions of 16 to 24 bytes each, well below 65,535 bytes."""
+"""Members of one flow: at most 56 bytes of actions each, well below 65,535 bytes."""
 
-_LOCAL, _REMOTE = 1, 1 + SHARDS
-"""Stage of the first local and of the first remote shard."""
+_ROOT, _REMOTE = 3, 4
+"""Stages: local ports have level + 1; then come the shards of hosts."""
 _TO_OUTPUT = Resubmit(OUTPUT)
 
 STATIC: tuple[Flow, ...] = (
@@ -33,7 +34,7 @@ STATIC: tuple[Flow, ...] = (
 
 
 def shard_of(key: int) -> int:
-    """Return the shard of a port's or host's key."""
+    """Return the shard of a host's key."""
     return key % SHARDS
 
 
@@ -50,8 +51,8 @@ def _visit(stages: Iterable[int]) -> tuple[Action, ...]:
     )
 
 
-_VISIT_LOCAL = _visit(range(_LOCAL, _LOCAL + SHARDS))
-_VISIT_ALL = _visit(range(_LOCAL, _REMOTE + SHARDS))
+_VISIT_LOCAL = _visit((_ROOT,))
+_VISIT_ALL = _visit(range(_ROOT, _REMOTE + SHARDS))
 
 
 def subnet(subnet: Subnet) -> Iterator[Flow]:
@@ -63,12 +64,28 @@ def subnet(subnet: Subnet) -> Iterator[Flow]:
         yield Flow(FLOOD, 100, match, actions, None, owner)
 
 
-def local(subnet: Subnet, shard: int, keys: Sequence[int]) -> Iterator[Flow]:
-    """Yield the copies for local ports with *keys*."""
-    copies: list[tuple[Action, ...]] = [
-        (SetField(f.DEST_PORT, key), _TO_OUTPUT) for key in sorted(keys)
+def local(subnet: Subnet, number: int, keys: Sequence[int]) -> Iterator[Flow]:
+    """Yield the copies for the local ports of one leaf."""
+    if keys:
+        copies = [action for key in keys for action in (SetField(f.DEST_PORT, key), _TO_OUTPUT)]
+        yield _node(subnet, 1, number, tuple(copies))
+
+
+def branch(subnet: Subnet, level: int, number: int, below: Sequence[int]) -> Iterator[Flow]:
+    """Yield the visits of what is below one branch of local ports."""
+    visits: list[tuple[Action, ...]] = [
+        (mark(f.FLOOD_STAGE, level), SetField(f.FLOOD_NODE, one), Resubmit(FLOOD)) for one in below
     ]
-    yield from _chunks(subnet, _LOCAL + shard, (), copies)
+    if level + 1 == _ROOT:
+        yield from _chunks(subnet, _ROOT, (), visits)
+    elif visits:
+        yield _node(subnet, level + 1, number, tuple(one for visit in visits for one in visit))
+
+
+def _node(subnet: Subnet, stage: int, number: int, actions: tuple[Action, ...]) -> Flow:
+    position = (f.FLAGS, stage << f.FLOOD_STAGE.offset, f.FLOOD_STAGE.mask)
+    match = ((f.VNI, subnet.vni, None), position, (f.FLOOD_NODE, number, None))
+    return Flow(FLOOD, 100, match, actions, None, cookie(Feature.FLOOD, subnet.vni))
 
 
 def remote(subnet: Subnet, shard: int, vteps: Sequence[IPAddress]) -> Iterator[Flow]:
@@ -87,5 +104,5 @@ def _chunks(
     for chunk, start in enumerate(range(0, len(copies), CHUNK)):
         part = [action for copy in copies[start : start + CHUNK] for action in copy]
         if start + CHUNK < len(copies):
-            part += [mark(f.FLOOD_CHUNK, chunk + 1), Resubmit(FLOOD)]
+            part += [mark(f.FLOOD_STAGE, stage), mark(f.FLOOD_CHUNK, chunk + 1), Resubmit(FLOOD)]
         yield Flow(FLOOD, 100, _at(subnet.vni, stage, chunk), (*before, *part), None, owner)

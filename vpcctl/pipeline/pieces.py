@@ -68,11 +68,12 @@ class RemoteFloodPiece:
 
 @dataclass(frozen=True, slots=True)
 class LocalFloodPiece:
-    """A host's own ports of one shard that get a subnet's copies."""
+    """Some of a host's own ports that get a subnet's copies: one branch of all."""
 
     host_id: str
     subnet_id: str
-    shard: int
+    level: int
+    number: int
 
 
 @dataclass(frozen=True, slots=True)

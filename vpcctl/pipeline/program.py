@@ -118,13 +118,14 @@ def _local_flood(net: Network, piece: LocalFloodPiece) -> tuple[Flow, ...]:
     live = net.live_subnet(piece.subnet_id)
     if live is None:
         return ()
-    keys = [
-        port.key
-        for port_id in net.segment(piece.subnet_id).placed.get(piece.host_id, ())
-        if flood.shard_of((port := net.ports[port_id]).key) == piece.shard
-        and net.located(port_id) is not None
-    ]
-    return tuple(flood.local(live[0], piece.shard, keys))
+    tree = net.segment(piece.subnet_id).branches.get(piece.host_id, {})
+    below = tree.get((piece.level, piece.number), ())
+    if piece.level:
+        numbers = sorted(one for one in below if isinstance(one, int))
+        return tuple(flood.branch(live[0], piece.level, piece.number, numbers))
+    ids = [one for one in below if isinstance(one, str) and net.located(one) is not None]
+    keys = sorted(net.ports[port_id].key for port_id in ids)
+    return tuple(flood.local(live[0], piece.number, keys))
 
 
 def _edge(net: Network, piece: EdgePiece) -> tuple[Flow, ...]:
