@@ -25,7 +25,11 @@ _VTEP_OWNER = select(HostRow.id, HostRow.name).where(
     HostRow.vtep == bindparam("vtep_"), HostRow.id != bindparam("but")
 )
 _REPORTED = select(
-    LivenessRow.boot, LivenessRow.sequence, HostRow.digest, HostRow.state_revision
+    LivenessRow.boot,
+    LivenessRow.sequence,
+    HostRow.digest,
+    HostRow.agent_id,
+    HostRow.state_revision,
 ).join(HostRow, HostRow.id == LivenessRow.host_id)
 _REPORTED_OF = _REPORTED.where(LivenessRow.host_id == bindparam("host_id_"))
 _STATE_REVISION = select(HostRow.state_revision).where(HostRow.id == bindparam("host_id_"))
@@ -45,15 +49,14 @@ _MTU = select(func.min(HostRow.inner_mtu))
 _PEERS = select(HostRow.id, HostRow.vtep).where(HostRow.vtep.is_not(None)).order_by(HostRow.id)
 
 
+@dataclass(frozen=True, slots=True)
 class Reported:
     """What is stored of a host's newest report."""
 
-    __slots__ = ("digest", "position", "state_revision")
-
-    def __init__(self, boot: int, sequence: int, digest: str | None, state_revision: int) -> None:
-        self.position = (boot, sequence)
-        self.digest = digest
-        self.state_revision = state_revision
+    position: tuple[int, int]
+    digest: str | None
+    agent_id: str | None
+    state_revision: int
 
 
 def add_liveness(connection: Connection, host_id: str) -> None:
@@ -65,7 +68,7 @@ def add_liveness(connection: Connection, host_id: str) -> None:
 def reported(connection: Connection, host_id: str) -> Reported | None:
     """Return what is stored of the host's newest report; None when there is no such host."""
     row = connection.execute(_REPORTED_OF, {"host_id_": host_id}).one_or_none()
-    return None if row is None else Reported(*row)
+    return None if row is None else Reported((row[0], row[1]), *row[2:])
 
 
 def note_reports(

@@ -22,6 +22,7 @@ _LINKS_OF_HOST = select(
     LinkRow.error,
     LinkRow.claimed_revision,
 ).where(LinkRow.host_id == bindparam("host_id_"))
+_SOME_LINKS_OF_HOST = _LINKS_OF_HOST.where(LinkRow.port_id.in_(bindparam("ids", expanding=True)))
 _LINKS_OF = (
     select(LinkRow.__table__)
     .where(LinkRow.port_id.in_(bindparam("ids", expanding=True)))
@@ -58,6 +59,17 @@ def links_of_host(connection: Connection, host_id: str) -> dict[str, LinkRow]:
     return {row.port_id: cast(LinkRow, row) for row in rows}
 
 
+def some_links_of_host(
+    connection: Connection, host_id: str, port_ids: Iterable[str]
+) -> dict[str, LinkRow]:
+    """Return what :func:`links_of_host` does, of these ports alone."""
+    found: dict[str, LinkRow] = {}
+    for part in chunks(port_ids):
+        for row in connection.execute(_SOME_LINKS_OF_HOST, {"host_id_": host_id, "ids": part}):
+            found[row.port_id] = cast(LinkRow, row)
+    return found
+
+
 def links_of(connection: Connection, port_ids: Iterable[str]) -> dict[str, list[LinkRow]]:
     """Return every host's links to these ports, by port id."""
     found: dict[str, list[LinkRow]] = {}
@@ -77,13 +89,12 @@ def claimed_ports(connection: Connection, port_ids: Iterable[str]) -> dict[str, 
 
 
 def write_links(
-    connection: Connection, host_id: str, gone: Sequence[str], rows: Sequence[dict[str, Any]]
+    connection: Connection, host_id: str, old: Iterable[str], rows: Sequence[dict[str, Any]]
 ) -> None:
-    """Replace links of a host: those in *gone* and those that *rows* write anew."""
-    old = [{"host_id_": host_id, "port_id_": id} for id in gone]
-    old += [{"host_id_": host_id, "port_id_": row["port_id"]} for row in rows]
-    if old:
-        connection.execute(_DROP_LINK, old)
+    """Replace links of a host: those to the ports *old*, which are there, by *rows*."""
+    dropped = [{"host_id_": host_id, "port_id_": id} for id in old]
+    if dropped:
+        connection.execute(_DROP_LINK, dropped)
     if rows:
         connection.execute(insert(LinkRow), list(rows))
 
