@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import sys
 from collections.abc import Sequence
@@ -89,6 +90,8 @@ def _run(settings: Settings) -> None:
     async def run() -> None:
         await Agent(settings, Host(datapath, problems=dict), worker).run()
 
+    gc.collect()
+    gc.freeze()  # the program itself stays: looking through it again would stop the loop
     asyncio.run(run())
 
 

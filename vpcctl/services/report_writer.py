@@ -66,7 +66,7 @@ class ReportWriter:
         before = [_as_link(row) for row in stored.values()]
         if changed_digest(base, before, links.values()) != report.digest:
             return False
-        HOSTS.update(self._connection, self._id, {"digest": report.digest})
+        hosts.set_digest(self._connection, self._id, report.digest)
         self._write_links(stored, links)
         return True
 

@@ -45,6 +45,9 @@ _NOTE = (
     )
     .values(boot=bindparam("boot_"), sequence=bindparam("seq_"), last_report_at=bindparam("at_"))
 )
+_SET_DIGEST = (
+    update(HostRow).where(HostRow.id == bindparam("host_id_")).values(digest=bindparam("digest_"))
+)
 _MTU = select(func.min(HostRow.inner_mtu))
 _PEERS = select(HostRow.id, HostRow.vtep).where(HostRow.vtep.is_not(None)).order_by(HostRow.id)
 
@@ -69,6 +72,11 @@ def reported(connection: Connection, host_id: str) -> Reported | None:
     """Return what is stored of the host's newest report; None when there is no such host."""
     row = connection.execute(_REPORTED_OF, {"host_id_": host_id}).one_or_none()
     return None if row is None else Reported((row[0], row[1]), *row[2:])
+
+
+def set_digest(connection: Connection, host_id: str, digest: str) -> None:
+    """Store the digest of what the host has now."""
+    connection.execute(_SET_DIGEST, {"host_id_": host_id, "digest_": digest})
 
 
 def note_reports(

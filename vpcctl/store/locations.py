@@ -38,6 +38,18 @@ _COUNT_LINK = (
     .where(LinkRow.host_id == bindparam("host_id_"), LinkRow.port_id == bindparam("port_id_"))
     .values(counters=bindparam("counters_"))
 )
+_THIS_PRESENCE = (
+    PresenceRow.vpc_id == bindparam("vpc_id_"),
+    PresenceRow.host_id == bindparam("host_id_"),
+)
+_COUNT_PRESENCE = (
+    update(PresenceRow)
+    .where(*_THIS_PRESENCE)
+    .values(ports=PresenceRow.ports + bindparam("more_"))
+    .returning(PresenceRow.ports)
+)
+_ADD_PRESENCE = insert(PresenceRow)
+_DROP_PRESENCE = delete(PresenceRow).where(*_THIS_PRESENCE)
 _CLAIMED = select(PortRow.id, PortRow.vpc_id, PortRow.tenant_id, PortRow.attach_host_id).where(
     PortRow.id.in_(bindparam("ids", expanding=True))
 )
@@ -153,14 +165,13 @@ def move(
 
 def _count(connection: Connection, key: tuple[str, str], more: int) -> None:
     vpc_id, host_id = key
-    this = (PresenceRow.vpc_id == vpc_id, PresenceRow.host_id == host_id)
-    statement = update(PresenceRow).where(*this).values(ports=PresenceRow.ports + more)
-    left = connection.execute(statement.returning(PresenceRow.ports)).scalar_one_or_none()
+    this = {"vpc_id_": vpc_id, "host_id_": host_id}
+    left = connection.execute(_COUNT_PRESENCE, {**this, "more_": more}).scalar_one_or_none()
     if left is None:
         values = {"vpc_id": vpc_id, "host_id": host_id, "ports": more}
-        connection.execute(insert(PresenceRow), values)
+        connection.execute(_ADD_PRESENCE, values)
     elif left == 0:
-        connection.execute(delete(PresenceRow).where(*this))
+        connection.execute(_DROP_PRESENCE, this)
 
 
 def hosts_of_vpc(connection: Connection, vpc_id: str) -> frozenset[str]:
