@@ -14,6 +14,7 @@ from vpcctl.compile.transition import Transition
 from vpcctl.model.changes import ChangeBatch
 from vpcctl.model.host import Host
 from vpcctl.southbound.admission import Admission, Registry
+from vpcctl.southbound.ageing import Ageing
 from vpcctl.southbound.audit import Auditor
 from vpcctl.southbound.certificates import Certificates
 from vpcctl.southbound.codec.messages import EncodeError
@@ -93,6 +94,7 @@ class Engine:
         self._inputs = inputs
         self._program = program
         self._encoder = Encoder()
+        self._ageing = Ageing()
         self._by_dpid: dict[int, HostState] = {}
         self._workers: dict[str, Worker] = {}
         self._sessions: dict[Datapath, HostState] = {}
@@ -190,7 +192,8 @@ class Engine:
             except Exception as error:
                 log.warning("cannot load the network", error=str(error))
                 await asyncio.sleep(_RETRY_S)
-        self._program.load(batch)
+        await self._program.load(batch)
+        self._ageing.settle()
         self._refresh_hosts()
         for worker in self._workers.values():
             worker.compare()
@@ -212,6 +215,7 @@ class Engine:
         read = time.perf_counter()
         transition = self._program.apply(batch)
         planned = time.perf_counter()
+        self._ageing.grown(len(batch.changes))
         self._refresh(batch, transition)
         waiting = self._distribute(transition)
         encoded = time.perf_counter()
