@@ -20,6 +20,7 @@ from agent.neighbours import Neighbours
 from agent.netlink import monitor
 from agent.ovsdb import Change, Ovsdb, OvsdbError
 from agent.poll import Poller
+from agent.program import Program
 from agent.reconciler import Reconciler, ports_of
 from agent.report import Callbacks, Reporter
 from agent.settings import Settings
@@ -67,7 +68,14 @@ class Agent:
         self._guests = GuestAnswers(worker, self._guests_error)
         self._neighbours = Neighbours(worker, self._vswitchd, self._ovsdb.bridges)
         self._poller = Poller(self._client, self._revision, self._take)
-        callbacks = Callbacks(self._revision, self._take_newer, self._counters, self._poller.resync)
+        self._program = Program(settings, host)
+        callbacks = Callbacks(
+            self._revision,
+            self._take_newer,
+            self._counters,
+            self._poller.resync,
+            self._program.realised,
+        )
         self._reporter = Reporter(self._client, host, self._directory, callbacks)
 
     async def run(self) -> None:
@@ -86,6 +94,7 @@ class Agent:
             tasks.create_task(self._reconciler.run())
             tasks.create_task(self._reporter.run())
             tasks.create_task(self._poller.run())
+            tasks.create_task(self._program.run())
             tasks.create_task(certificates.keep(self._settings, self._client, self._bridges.wake))
             if not self._host.nd_extensions:
                 tasks.create_task(self._guests.run())
@@ -245,8 +254,10 @@ class Agent:
                 self._bridges.wake()
                 self._neighbours.wake()
                 self._report_now()
+                self._program.vswitchd_started()
                 await self._readable(fd)
             finally:
+                self._program.vswitchd_ended()
                 os.close(fd)
 
     async def _readable(self, fd: int) -> None:
