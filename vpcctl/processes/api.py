@@ -12,7 +12,7 @@ from api.tls import keeping
 from vpcctl.pki.directory import PkiDirectory
 from vpcctl.pki.errors import PkiError
 from vpcctl.pki.keeper import ServerKeeper
-from vpcctl.processes.common import configure_logging, give_up
+from vpcctl.processes.common import configure_logging, give_up, limit_tls_buffers
 from vpcctl.services.facade import Services, ServiceSettings
 from vpcctl.settings import Settings
 from vpcctl.store.database import Database
@@ -23,6 +23,7 @@ def main() -> int:
     """Serve the API until SIGTERM; return the exit code."""
     settings = Settings()
     configure_logging(settings)
+    limit_tls_buffers()
     database = Database.open(settings.database_url)
     services = Services(
         database,
