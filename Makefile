@@ -3,6 +3,8 @@
 LAB ?= two_tenants
 PYTEST_ARGS ?=
 VENV := .venv/bin
+# What neither asks a database nor a server anything: seconds. `slow` and the like are left out.
+FAST := tests/unit tests/pipeline tests/southbound tests/oracle
 # Debian's Python: the only one that has Mininet.
 SYSTEM_PYTHON := /usr/bin/python3
 export PYTHONDONTWRITEBYTECODE := 1
@@ -36,8 +38,8 @@ down: ## End what `make up` started
 test: install ## Run every test (needs root)
 	$(SUDO) $(VENV)/python -m pytest $(PYTEST_ARGS)
 
-test-fast: install ## Run the tests that take seconds and need no root
-	$(VENV)/python -m pytest -n auto -m "not root and not postgres and not slow and not ovs" $(PYTEST_ARGS)
+test-fast: install ## Run the tests that take seconds: no root, switch, server or database
+	$(VENV)/python -m pytest -n auto -m "not root and not postgres and not slow and not ovs" $(FAST) $(PYTEST_ARGS)
 
 lint: install ## Check style, types and the direction of imports
 	$(VENV)/ruff check .
