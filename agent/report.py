@@ -84,10 +84,12 @@ class Reporter:
         periodic = 0
         while True:
             changed = await self._wait()
-            periodic = 0 if changed else periodic + 1
             if self._soon is not None:
                 self._soon.cancel()
                 self._soon = None
+            if not self._host.vtep_address:
+                continue  # a report without it says nothing that can be used; learning it wakes us
+            periodic = 0 if changed else periodic + 1
             try:
                 await self._report(full=periodic >= COUNTERS_EVERY)
             except ClientError as error:

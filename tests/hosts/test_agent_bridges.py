@@ -1,7 +1,9 @@
 """br-int, the tunnel and the underlay bridge on a real Open vSwitch."""
 
+import os
 import signal
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from tests.hosts.conftest import AgentHost, Make
 from tests.support.controller import attachment, port_id
@@ -22,6 +24,14 @@ def _rows(agent: AgentHost) -> dict[str, str]:
     }
 
 
+def _targets(agent: AgentHost) -> set[str]:
+    """The controllers of br-int; for a Unix socket what the link to it leads to."""
+    found = agent.host.vsctl("get-controller", "br-int").split()
+    paths = [target.removeprefix("unix:") for target in found]
+    assert all(path.startswith(str(agent.host.directory)) for path in paths), found
+    return {f"unix:{os.readlink(path)}" for path in paths}
+
+
 def test_integration_bridge_is_set_up_as_the_host_state_says(running: AgentHost) -> None:
     get = running.host.vsctl
     assert get("get", "bridge", "br-int", "fail_mode") == "secure"
@@ -30,9 +40,7 @@ def test_integration_bridge_is_set_up_as_the_host_state_says(running: AgentHost)
     assert get("get", "bridge", "br-int", "datapath_type") == "netdev"
     shown = get("get", "bridge", "br-int", "protocols")
     assert shown == "[OpenFlow13, OpenFlow14, OpenFlow15]"
-    link = Path(get("get-controller", "br-int").removeprefix("unix:"))
-    assert link.parent == running.host.directory  # where ovs-vswitchd may connect
-    assert link.readlink() == Path("/nonexistent/of.sock")
+    assert _targets(running) == {"unix:/nonexistent/of.sock"}
     assert get("get", "controller", "br-int", "connection_mode") == "out-of-band"
     assert get("get", "controller", "br-int", "max_backoff") == "1000"
     options = get("get", "interface", "vpcctl-vxlan", "options")
@@ -54,8 +62,10 @@ def test_second_start_changes_no_row(running: AgentHost) -> None:
 
 def test_targets_and_datapath_id_follow_the_host_state(running: AgentHost) -> None:
     kept = running.host.vsctl("get", "bridge", "br-int", "controller").strip("[]")
-    running.controller.set(openflow_targets=("unix:/nonexistent/of.sock", "tcp:127.0.0.1:6653"))
-    wait_until(lambda: "tcp:127.0.0.1:6653" in running.host.vsctl("get-controller", "br-int"))
+    running.controller.set(
+        openflow_targets=("unix:/nonexistent/of.sock", "unix:/nonexistent/other.sock")
+    )
+    wait_until(lambda: "unix:/nonexistent/other.sock" in _targets(running))
     assert kept in running.host.vsctl("get", "bridge", "br-int", "controller")
     running.controller.set(dpid=0x7663_0000_0000_0042)
     wait_until(lambda: running.controller.facts.dpid == 0x7663_0000_0000_0042)
@@ -167,3 +177,44 @@ def test_first_packet_through_the_tunnel_is_not_lost(make_hosts: Make) -> None:
     # The peer's MAC is the same on purpose: what matters here is the outer header.
     shown = pair[0].inside("guest1", "ping", "-c1", "-W2", "10.0.0.3")
     assert "1 received" in shown
+
+
+@contextmanager
+def _over_tcp(agent: AgentHost) -> Iterator[str]:
+    """The controller's API at the host's own underlay address."""
+    port = 8080
+    relay = agent.host.spawn(
+        "socat", f"TCP-LISTEN:{port},reuseaddr,fork", f"UNIX-CONNECT:{agent.socket}"
+    )
+    try:
+        wait_until(lambda: f":{port}" in agent.host.run("ss", "-Htnl").stdout)
+        yield f"http://{agent.host.address}:{port}"
+    finally:
+        relay.terminate()
+        relay.wait()
+
+
+def test_tunnels_use_the_address_that_reaches_the_controller(agent: AgentHost) -> None:
+    agent.host.run("ip", "address", "add", "198.51.100.7/24", "dev", "eth0")
+    with _over_tcp(agent) as url:
+        agent.options = {"vtep-address": "", "api-url": url}
+        agent.start()
+        assert agent.controller.facts.vtep_address == agent.host.address
+        options = agent.host.vsctl("get", "interface", "vpcctl-vxlan", "options")
+        assert agent.host.address in options
+        before = _rows(agent)
+        agent.stop()
+        agent.start()
+        assert _rows(agent) == before
+
+
+def test_no_report_leaves_before_the_tunnel_address_is_known(agent: AgentHost) -> None:
+    agent.options = {"vtep-address": ""}
+    agent.start(wait=False)
+    wait_until(lambda: "give --vtep-address or --underlay-device" in agent.log.read_text())
+    agent.stop()
+    assert agent.controller.reports == []
+    agent.options = {"vtep-address": "", "underlay-device": "eth0"}
+    agent.start()
+    first = next(report.facts for _, report in agent.controller.reports if report.facts)
+    assert first.vtep_address == agent.host.address

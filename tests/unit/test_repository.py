@@ -83,6 +83,7 @@ def test_every_script_leads_to_a_function(name: str, target: str) -> None:
     assert callable(getattr(importlib.import_module(module), function)), name
 
 
+@pytest.mark.slow
 def test_no_machinery_of_green_threads_is_imported() -> None:
     program = (
         "import sys, vpcctl.processes.southbound; "

@@ -248,7 +248,8 @@ class ReportService:
                 raise Unchanged(0)
             for id, name, now in found:
                 hosts.announce(unit.connection, id, now)
-                unit.tell("host", id, "", "warning", f"{name} is {now}")
+                action = "changed" if now == "up" else "warning"
+                unit.tell("host", id, "", action, f"{name} is {now}")
             return len(found)
 
         return self._units.write(work, durable=False)
