@@ -21,7 +21,7 @@ SETTLE_S = 0.1
 _AT_ONCE = 8
 """So many refused reports in a row are repeated at once, further ones at the interval."""
 COUNTERS_EVERY = 12
-"""Every so many periodic reports one is sent in full, with counters."""
+"""After so many intervals a report is sent in full, with counters, however many changes were."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ class Reporter:
         self._full_asked = False
         self._refused = 0
         self._failures = 0
+        self._counted_at = time.monotonic()
         self._soon: asyncio.TimerHandle | None = None
         self.sent = 0
         self.interval_s = 5.0
@@ -81,40 +82,40 @@ class Reporter:
 
     async def run(self) -> None:
         """Report for ever."""
-        periodic = 0
         while True:
-            changed = await self._wait()
+            await self._wait()
             if self._soon is not None:
                 self._soon.cancel()
                 self._soon = None
             if not self._host.vtep_address:
                 continue  # a report without it says nothing that can be used; learning it wakes us
-            periodic = 0 if changed else periodic + 1
             try:
-                await self._report(full=periodic >= COUNTERS_EVERY)
+                await self._report(full=self._counters_are_due())
             except ClientError as error:
                 await self._failed(error)
                 self._changed.set()
                 continue
-            if periodic >= COUNTERS_EVERY:
-                periodic = 0
             self._succeeded()
 
-    async def _wait(self) -> bool:
-        """Wait for a change or the interval; tell whether it was a change."""
+    def _counters_are_due(self) -> bool:
+        return time.monotonic() - self._counted_at >= COUNTERS_EVERY * self.interval_s
+
+    async def _wait(self) -> None:
+        """Wait for a change or the interval."""
         try:
             async with asyncio.timeout(self.interval_s):
                 await self._changed.wait()
         except TimeoutError:
-            return False
+            return
         self._changed.clear()
-        return True
 
     async def _report(self, *, full: bool) -> None:
         counters = await self._callbacks.counters() if full else {}
         started = time.perf_counter()
         report = self._build(full=full or self._full_asked, counters=counters)
         answer = await self._client.report(report)
+        if full:
+            self._counted_at = time.monotonic()
         log.debug(
             "report %d (%s) answered in %.1f ms",
             report.sequence,

@@ -20,11 +20,23 @@ from typing import Any
 
 import httpx
 
+from tests.support import leftovers
 from tests.support.hosts import Host, HostSet, command
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_S, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 OUR_COOKIES = "cookie=0x7663000000000000/0xffff000000000000"
+
+
+# A gratuitous ARP request: broadcast by an address's new owner.
+_ANNOUNCE = """
+import socket, struct, sys
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+wire.bind(("eth0", 0x0806))
+mac, ip = wire.getsockname()[4], socket.inet_aton(sys.argv[1])
+header = struct.pack("!6s6sHHHBBH", b"\\xff" * 6, mac, 0x0806, 1, 0x0800, 6, 4, 1)
+wire.send(header + mac + ip + bytes(6) + ip)
+"""
 
 
 @dataclass
@@ -58,7 +70,11 @@ class Guest:
         done = self.run("ping", "-n", "-c1", "-W1", *options, address, check=False)
         return done.returncode == 0
 
-    def reaches(self, address: str, *options: str, timeout: float = 10) -> None:
+    def announce(self, address: str) -> None:
+        """Tell the subnet that this guest has *address* now (a gratuitous ARP)."""
+        self.run(sys.executable, "-c", _ANNOUNCE, address)
+
+    def reaches(self, address: str, *options: str, timeout: float = PATIENCE_S) -> None:
         """Wait until *address* answers."""
         wait_until(
             lambda: self.pings(address, *options), timeout, f"{self.netns} reaches {address}"
@@ -80,7 +96,7 @@ class Pinger:
         The request under way when the stream stops is no loss, so gaps are counted.
         """
         self._process.send_signal(signal.SIGINT)
-        output, _ = self._process.communicate(timeout=20)
+        output, _ = self._process.communicate(timeout=60)
         seen = {int(number) for number in re.findall(r"icmp_seq=(\d+) ttl", output)}
         assert seen, output
         return len(seen), max(seen) - len(seen)
@@ -118,7 +134,7 @@ class Cloud:
                 transport=httpx.HTTPTransport(uds=str(self.socket), retries=2),
                 base_url="http://controller/v1",
                 headers={"Authorization": f"Bearer {token}"},
-                timeout=40,
+                timeout=90,
             )
         return self._clients[token]
 
@@ -144,7 +160,7 @@ class Cloud:
             stderr=log,
             env={**os.environ, "VPCCTL_REPORT_INTERVAL_S": "1", "PYTHONPATH": str(ROOT)},
         )
-        wait_until(self._ready, 30, "the controller is ready")
+        wait_until(self._ready, what="the controller is ready")
 
     def _ready(self) -> bool:
         process = self.processes["controller"]
@@ -155,6 +171,13 @@ class Cloud:
                 return client.get("/readyz").status_code == 200
         except httpx.TransportError:
             return False
+
+    def start(self, name: str) -> None:
+        """Start the controller, or the agent ``agent-<host>``."""
+        if name == "controller":
+            self.start_controller()
+        else:
+            self.start_agent(int(name.removeprefix("agent-")))
 
     def stop(self, name: str, number: int = signal.SIGTERM) -> None:
         """End the controller or an agent and wait for its end."""
@@ -186,31 +209,40 @@ class Cloud:
 
     def start_agent(self, at: int) -> None:
         """Start the agent of host *at*."""
-        host = self.hosts[at]
         log = (self.directory / f"agent-{at}.log").open("ab")
-        self.processes[f"agent-{at}"] = host.spawn(
-            *(sys.executable, "-m", "agent.main"),
-            *("--host-id", self.host_ids[at], "--api-url", f"unix:{self.socket}"),
-            *("--token-file", str(self.directory / f"agent-{at}.token")),
-            *("--ovsdb", host.ovsdb, "--ovs-rundir", str(host.directory)),
-            *("--state-dir", str(self.directory / f"agent-{at}")),
-            *("--vtep-address", host.address, "--datapath", "netdev", *self.agent_options),
+        self.processes[f"agent-{at}"] = self.hosts[at].spawn(
+            *self._agent(at, "run"),
             env={"PYTHONPATH": str(ROOT)},
             cwd=ROOT,
             stdout=log,
             stderr=log,
         )
 
+    def agent_command(self, at: int, verb: str) -> subprocess.CompletedProcess[str]:
+        """Run one of vpc-agent's commands on host *at*."""
+        arguments = ("env", f"PYTHONPATH={ROOT}", *self._agent(at, verb))
+        return self.hosts[at].run(*arguments, check=False)
+
+    def _agent(self, at: int, verb: str) -> list[str]:
+        host = self.hosts[at]
+        return [
+            *(sys.executable, "-m", "agent.main", verb),
+            *("--host-id", self.host_ids[at], "--api-url", f"unix:{self.socket}"),
+            *("--token-file", str(self.directory / f"agent-{at}.token")),
+            *("--ovsdb", host.ovsdb, "--ovs-rundir", str(host.directory)),
+            *("--state-dir", str(self.directory / f"agent-{at}")),
+            *("--vtep-address", host.address, "--datapath", "netdev", *self.agent_options),
+        ]
+
     def host(self, at: int) -> dict[str, Any]:
         """Return what the API says of host *at*."""
         return self.get(f"hosts/{self.host_ids[at]}")
 
-    def in_sync(self, at: int, timeout: float = 20) -> None:
+    def in_sync(self, at: int) -> None:
         """Wait until host *at* is up and has realised everything."""
         wait_until(
             lambda: (host := self.host(at))["state"] == "up" and host["connection"] == "in_sync",
-            timeout,
-            f"host {at} is in sync: {self.logs()}",
+            what=f"host {at} is in sync: {self.logs()}",
         )
 
     def flows(self, at: int) -> list[str]:
@@ -225,6 +257,12 @@ class Cloud:
     def post(self, path: str, *, client: httpx.Client | None = None, **body: Any) -> dict[str, Any]:
         """Create something; an error is an AssertionError with the problem document."""
         return self._answer((client or self.admin).post(path, json=body))
+
+    def patch(
+        self, path: str, *, client: httpx.Client | None = None, **body: Any
+    ) -> dict[str, Any]:
+        """Change something."""
+        return self._answer((client or self.admin).patch(path, json=body))
 
     def get(self, path: str, *, client: httpx.Client | None = None) -> dict[str, Any]:
         """Read something."""
@@ -266,7 +304,7 @@ class Cloud:
             guest.port = self.get(f"ports/{guest.id}", client=client)
             return guest.port["status"]["state"] == "active"
 
-        wait_until(active, 20, f"{guest.id} is active: {guest.port} {self.logs()}")
+        wait_until(active, what=f"{guest.id} is active: {guest.port} {self.logs()}")
         return guest
 
     def hand_made(self, at: int, port: dict[str, Any], subnet: dict[str, Any]) -> Guest:
@@ -302,6 +340,12 @@ class Cloud:
         self.hosts[at].vsctl("--if-exists", "del-port", "br-int", outer)
         command("ip", "netns", "del", guest.netns, check=False)
 
+    @staticmethod
+    def namespaces() -> set[str]:
+        """Return the names of all network namespaces."""
+        lines = command("ip", "netns", "list").stdout.splitlines()
+        return {line.split()[0] for line in lines if line}
+
     def logs(self) -> str:
         """Return the ends of all logs."""
         files = sorted(self.directory.glob("*.log"))
@@ -313,11 +357,9 @@ class Cloud:
             client.close()
         for name in reversed(list(self.processes)):
             self.stop(name, signal.SIGKILL if name.startswith("agent") else signal.SIGTERM)
-        for host in self.hosts:
-            host.run("ip", "link", "show", check=False)
-        for line in command("ip", "netns", "list").stdout.splitlines():
-            if line.startswith((f"vg{self.tag}-", f"vm{self.tag}-")):
-                command("ip", "netns", "del", line.split()[0], check=False)
+        for name in self.namespaces():
+            if name.startswith((f"vg{self.tag}-", f"vm{self.tag}-")):
+                command("ip", "netns", "del", name, check=False)
 
 
 @contextmanager
@@ -331,7 +373,7 @@ def make_cloud(
     """Make a cloud of *count* hosts; nothing of it is left at the end."""
     with ExitStack() as stack:
         hosts = stack.enter_context(HostSet.make(count, mtu=mtu))
-        cloud = Cloud(secrets.token_hex(2), hosts.directory, hosts.hosts, database_url=database_url)
+        cloud = Cloud(leftovers.tag(2), hosts.directory, hosts.hosts, database_url=database_url)
         cloud.agent_options = agent_options
         stack.callback(cloud.close)
         cloud.start_controller()
