@@ -134,7 +134,8 @@ class ReportService:
             self._sightings.count(host_id, tuple(one_per_port(links).values()))
         if report.digest != stored.digest:
             return ReportAnswer(accepted=True, full_report_needed=True)
-        return self._answer(host_id, report, stored.state_revision)
+        answer = self._answer(host_id, report, stored.state_revision)
+        return answer.model_copy(update={"realised_revision": stored.realised})
 
     def _change(
         self, host_id: str, report: LinkReport, facts: HostFacts, links: Sequence[Link]

@@ -9,7 +9,7 @@ from typing import Any, cast
 from sqlalchemy import Connection, bindparam, case, func, insert, select, update
 
 from vpcctl.store.rows import Repository, chunks
-from vpcctl.store.tables import HostRow, LivenessRow, PortRow
+from vpcctl.store.tables import HostRow, LivenessRow, PortRow, RealisationRow
 
 HOSTS = Repository(
     HostRow,
@@ -24,13 +24,18 @@ HOSTS = Repository(
 _VTEP_OWNER = select(HostRow.id, HostRow.name).where(
     HostRow.vtep == bindparam("vtep_"), HostRow.id != bindparam("but")
 )
-_REPORTED = select(
-    LivenessRow.boot,
-    LivenessRow.sequence,
-    HostRow.digest,
-    HostRow.agent_id,
-    HostRow.state_revision,
-).join(HostRow, HostRow.id == LivenessRow.host_id)
+_REPORTED = (
+    select(
+        LivenessRow.boot,
+        LivenessRow.sequence,
+        HostRow.digest,
+        HostRow.agent_id,
+        HostRow.state_revision,
+        case((RealisationRow.state == "in_sync", RealisationRow.revision)),
+    )
+    .join(HostRow, HostRow.id == LivenessRow.host_id)
+    .outerjoin(RealisationRow, RealisationRow.host_id == LivenessRow.host_id)
+)
 _REPORTED_OF = _REPORTED.where(LivenessRow.host_id == bindparam("host_id_"))
 _STATE_REVISION = select(HostRow.state_revision).where(HostRow.id == bindparam("host_id_"))
 _LIVENESS_OF = select(LivenessRow.__table__).where(
@@ -54,12 +59,21 @@ _PEERS = select(HostRow.id, HostRow.vtep).where(HostRow.vtep.is_not(None)).order
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """What is stored of a host's newest report."""
+    """What is stored of a host's newest report.
+
+    Attributes:
+        position: boot and sequence number.
+        digest: of facts and links.
+        agent_id: of the agent that sent it.
+        state_revision: of the host's state.
+        realised: revision at which the host's flows changed last; None while it is not in sync.
+    """
 
     position: tuple[int, int]
     digest: str | None
     agent_id: str | None
     state_revision: int
+    realised: int | None
 
 
 def add_liveness(connection: Connection, host_id: str) -> None:
