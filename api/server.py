@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import resource
 import signal
 import socket
@@ -126,6 +127,8 @@ async def serve(
         stopping = asyncio.create_task(stop.wait())
         try:
             await _until_started([server for server, _ in servers], tasks)
+            gc.collect()
+            gc.freeze()  # the program itself stays: looking through it again would stop the loop
             structlog.get_logger("api").info("listening", on=[item.url for item in bound])
             if started is not None:
                 started()

@@ -198,6 +198,8 @@ FROM_TUNNEL = Bits("from_tunnel", FLAGS, 0, 1)
 IS_ARP = Bits("arp", FLAGS, 1, 1)
 IS_ND = Bits("nd", FLAGS, 2, 1)
 ROUTED = Bits("routed", FLAGS, 3, 1)
+RELAYED = Bits("relayed", FLAGS, 4, 1)
+"""Comes from a host that is still loading its VPC, and may go on into the tunnel."""
 FLOOD_STAGE = Bits("flood_stage", FLAGS, 8, 8)
 """Flood's position: 0 at entry, 1 … for the shards."""
 FLOOD_CHUNK = Bits("flood_chunk", FLAGS, 16, 8)
