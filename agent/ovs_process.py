@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from agent import jsonrpc
+from agent.decide import marks
 from vpcctl.wire.report import LinkCounters
 
 _COUNTERS = tuple(LinkCounters.model_fields)
@@ -78,6 +79,23 @@ async def counters(remote: str) -> dict[str, LinkCounters]:
     question = ["Open_vSwitch", {**select, "columns": ["_uuid", "statistics"]}]
     answer = await jsonrpc.call(Path(remote.removeprefix("unix:")), "transact", question)
     return {row["_uuid"][1]: _counters(row["statistics"]) for row in answer[0].get("rows", ())}
+
+
+async def controller_connected(remote: str, owner: str) -> bool:
+    """Tell whether ovs-vswitchd is connected to a controller of ours, as ovsdb-server has it.
+
+    Not a column of the replica: the rows of a controller that is away change all the time.
+
+    Raises:
+        jsonrpc.RpcError: no answer.
+    """
+    if not remote.startswith("unix:"):
+        return False
+    ours = ["external_ids", "includes", ["map", [[marks.OWNER_KEY, owner]]]]
+    select = {"op": "select", "table": "Controller", "where": [ours], "columns": ["is_connected"]}
+    socket = Path(remote.removeprefix("unix:"))
+    answer = await jsonrpc.call(socket, "transact", ["Open_vSwitch", select])
+    return any(row["is_connected"] for row in answer[0].get("rows", ()))
 
 
 def _counters(column: Any) -> LinkCounters:

@@ -35,12 +35,14 @@ class Callbacks:
         state: takes a new state.
         counters: reads the counters of all interfaces, by UUID.
         back: told when the controller answers again after it did not.
+        realised: told at which revision the host's flows, which are right, changed last.
     """
 
     revision: Callable[[], int]
     state: Callable[[HostState], None]
     counters: Callable[[], Awaitable[Mapping[str, LinkCounters]]]
     back: Callable[[], None]
+    realised: Callable[[int | None], None]
 
 
 class Reporter:
@@ -148,6 +150,7 @@ class Reporter:
         self._known = "" if answer.full_report_needed else report.digest
         if answer.full_report_needed:
             self._changed.set()
+        self._callbacks.realised(answer.realised_revision)
         if answer.state is not None:
             self._callbacks.state(answer.state)
 

@@ -20,6 +20,9 @@ UNDERLAY_KEY = "vpcctl-underlay"
 LINK_GROUP = 0x7663
 """Group of the host end of every veth pair that we made: set in the message that makes it."""
 
+COOKIE_OWNER = 0x7663
+"""Upper 16 bits of the cookies of all flows that the controller makes."""
+
 PROTOCOL = 0x76
 """Protocol number of the addresses and routes that we set in namespaces."""
 
@@ -28,6 +31,9 @@ PAIR_PREFIX = "vp"
 
 TUNNEL = "vpcctl-vxlan"
 """Name of the VXLAN port on br-int."""
+
+GUESTS = "vpcctl-guests"
+"""Name of the internal port of br-int through which the agent answers guests."""
 
 _ALIAS = "vpcctl:"
 _NETNS_ALIAS = "vpcctl:netns:"

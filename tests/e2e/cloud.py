@@ -104,6 +104,7 @@ class Cloud:
     host_ids: list[str] = field(default_factory=list)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     database_url: str = ""
+    agent_options: tuple[str, ...] = ()
     _clients: dict[str, httpx.Client] = field(default_factory=dict)
 
     @property
@@ -193,7 +194,7 @@ class Cloud:
             *("--token-file", str(self.directory / f"agent-{at}.token")),
             *("--ovsdb", host.ovsdb, "--ovs-rundir", str(host.directory)),
             *("--state-dir", str(self.directory / f"agent-{at}")),
-            *("--vtep-address", host.address, "--datapath", "netdev"),
+            *("--vtep-address", host.address, "--datapath", "netdev", *self.agent_options),
             env={"PYTHONPATH": str(ROOT)},
             cwd=ROOT,
             stdout=log,
@@ -320,11 +321,18 @@ class Cloud:
 
 
 @contextmanager
-def make_cloud(count: int, *, database_url: str = "", mtu: int = 1500) -> Iterator[Cloud]:
+def make_cloud(
+    count: int,
+    *,
+    database_url: str = "",
+    mtu: int = 1500,
+    agent_options: tuple[str, ...] = (),
+) -> Iterator[Cloud]:
     """Make a cloud of *count* hosts; nothing of it is left at the end."""
     with ExitStack() as stack:
         hosts = stack.enter_context(HostSet.make(count, mtu=mtu))
         cloud = Cloud(secrets.token_hex(2), hosts.directory, hosts.hosts, database_url=database_url)
+        cloud.agent_options = agent_options
         stack.callback(cloud.close)
         cloud.start_controller()
         cloud.add_hosts()

@@ -9,7 +9,7 @@ from typing import Any, cast
 from sqlalchemy import Connection, bindparam, case, func, insert, select, update
 
 from vpcctl.store.rows import Repository, chunks
-from vpcctl.store.tables import HostRow, LivenessRow, PortRow
+from vpcctl.store.tables import HostRow, LivenessRow, PortRow, RealisationRow
 
 HOSTS = Repository(
     HostRow,
@@ -24,9 +24,17 @@ HOSTS = Repository(
 _VTEP_OWNER = select(HostRow.id, HostRow.name).where(
     HostRow.vtep == bindparam("vtep_"), HostRow.id != bindparam("but")
 )
-_REPORTED = select(
-    LivenessRow.boot, LivenessRow.sequence, HostRow.digest, HostRow.state_revision
-).join(HostRow, HostRow.id == LivenessRow.host_id)
+_REPORTED = (
+    select(
+        LivenessRow.boot,
+        LivenessRow.sequence,
+        HostRow.digest,
+        HostRow.state_revision,
+        case((RealisationRow.state == "in_sync", RealisationRow.revision)),
+    )
+    .join(HostRow, HostRow.id == LivenessRow.host_id)
+    .outerjoin(RealisationRow, RealisationRow.host_id == LivenessRow.host_id)
+)
 _REPORTED_OF = _REPORTED.where(LivenessRow.host_id == bindparam("host_id_"))
 _STATE_REVISION = select(HostRow.state_revision).where(HostRow.id == bindparam("host_id_"))
 _LIVENESS_OF = select(LivenessRow.__table__).where(
@@ -46,14 +54,29 @@ _PEERS = select(HostRow.id, HostRow.vtep).where(HostRow.vtep.is_not(None)).order
 
 
 class Reported:
-    """What is stored of a host's newest report."""
+    """What is stored of a host's newest report.
 
-    __slots__ = ("digest", "position", "state_revision")
+    Attributes:
+        position: boot and sequence number.
+        digest: of facts and links.
+        state_revision: of the host's state.
+        realised: revision at which the host's flows changed last; None while it is not in sync.
+    """
 
-    def __init__(self, boot: int, sequence: int, digest: str | None, state_revision: int) -> None:
+    __slots__ = ("digest", "position", "realised", "state_revision")
+
+    def __init__(
+        self,
+        boot: int,
+        sequence: int,
+        digest: str | None,
+        state_revision: int,
+        realised: int | None,
+    ) -> None:
         self.position = (boot, sequence)
         self.digest = digest
         self.state_revision = state_revision
+        self.realised = realised
 
 
 def add_liveness(connection: Connection, host_id: str) -> None:

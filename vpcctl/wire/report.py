@@ -120,11 +120,14 @@ class ReportAnswer(_Wire):
         accepted: False when the report was not newer than the last one (nothing changed).
         full_report_needed: the digest is unknown; send facts and links.
         state: the host's state when it is newer than the agent's; None when nothing changed.
+        realised_revision: while the host's flows are all there and right: the revision at which
+            they changed last. None while they are not, and from controllers that do not say it.
     """
 
     accepted: bool
     full_report_needed: bool = False
     state: HostState | None = None
+    realised_revision: Annotated[int, Field(ge=0, le=_U63)] | None = None
 
 
 def digest(facts: HostFacts, links: tuple[Link, ...]) -> str:

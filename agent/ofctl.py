@@ -1,0 +1,120 @@
+"""Flows of br-int as a whole, read and written by ``ovs-ofctl``.
+
+A program has tens of thousands of flows. ovs-ofctl reads and writes it in a process of its own, so
+that the agent's loop never waits for it; the text form is the same that a person would look at.
+"""
+
+import asyncio
+import contextlib
+import os
+import re
+import resource
+from asyncio.subprocess import DEVNULL, PIPE
+from pathlib import Path
+from typing import IO
+
+from agent.decide import marks, program
+
+_OURS = f"cookie={marks.COOKIE_OWNER << 48:#x}/{0xFFFF << 48:#x}"
+_FLOW_COUNT = re.compile(r"flow_count=(\d+)")
+_TIMEOUT_S = 30
+_NICENESS = 10
+
+
+class OfctlError(Exception):
+    """ovs-ofctl failed; the text is its own."""
+
+
+class Overlap(OfctlError):
+    """A bundle was refused because there are flows already."""
+
+
+class Switch:
+    """One bridge, through its management socket.
+
+    Args:
+        socket: ``<bridge>.mgmt`` in the run directory of Open vSwitch.
+    """
+
+    def __init__(self, socket: Path) -> None:
+        self._target = f"unix:{socket}"
+
+    async def count(self) -> int:
+        """Return how many flows with our mark there are.
+
+        Raises:
+            OfctlError: the switch does not answer.
+        """
+        text = await self._ask("dump-aggregate", _OURS)
+        found = _FLOW_COUNT.search(text)
+        if found is None:
+            raise OfctlError(f"unexpected answer of ovs-ofctl: {text[:200]!r}")
+        return int(found.group(1))
+
+    async def ports(self) -> dict[int, str]:
+        """Return ofport → interface.
+
+        Raises:
+            OfctlError: the switch does not answer.
+        """
+        return program.listed(await self._ask("dump-ports-desc"))
+
+    async def dump(self, stream: IO[bytes], limit: int) -> None:
+        """Write our flows to a file, which gets no larger than *limit* bytes.
+
+        Raises:
+            OfctlError: the switch does not answer, or there are too many.
+        """
+        arguments = ("--no-stats", "--no-names", "dump-flows", self._target, _OURS)
+        process = await self._start(*arguments, stdin=DEVNULL, stdout=stream)
+        with contextlib.suppress(ProcessLookupError):
+            os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (limit, limit))
+        await self._finish(process)
+
+    async def put(self, text: bytes) -> None:
+        """Carry out flow changes as one atomic bundle.
+
+        Raises:
+            Overlap: one was to be checked for overlaps, and has one.
+            OfctlError: one was refused, or the switch does not answer; nothing is changed.
+        """
+        arguments = ("--bundle", "add-flows", self._target, "-")
+        process = await self._start(*arguments, stdin=PIPE, stdout=DEVNULL)
+        await self._finish(process, text)
+
+    async def _ask(self, verb: str, *arguments: str) -> str:
+        process = await self._start(verb, self._target, *arguments, stdin=DEVNULL, stdout=PIPE)
+        return (await self._finish(process)).decode(errors="replace")
+
+    async def _start(
+        self, *arguments: str, stdin: int, stdout: int | IO[bytes]
+    ) -> asyncio.subprocess.Process:
+        try:
+            return await asyncio.create_subprocess_exec(
+                *("ovs-ofctl", "-O", "OpenFlow14", f"--timeout={_TIMEOUT_S}", *arguments),
+                stdin=stdin,
+                stdout=stdout,
+                stderr=PIPE,
+            )
+        except OSError as error:
+            raise OfctlError(f"ovs-ofctl: {error.strerror}") from error
+
+    async def _finish(
+        self, process: asyncio.subprocess.Process, text: bytes | None = None
+    ) -> bytes:
+        try:
+            async with asyncio.timeout(_TIMEOUT_S + 5):
+                output, errors = await process.communicate(text)
+        except TimeoutError:
+            raise OfctlError("ovs-ofctl does not end") from None
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+        if process.returncode == 0:
+            return output or b""
+        said = errors.decode(errors="replace").strip()
+        if "OFPFMFC_OVERLAP" in said:
+            raise Overlap("there are flows already")
+        raise OfctlError(said.splitlines()[0][:300] if said else f"exit code {process.returncode}")
