@@ -1,9 +1,9 @@
 """br-int, the tunnel and the underlay bridge on a real Open vSwitch."""
 
-import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from tests.hosts.conftest import AgentHost, Make
 from tests.support.controller import attachment, port_id
@@ -24,14 +24,6 @@ def _rows(agent: AgentHost) -> dict[str, str]:
     }
 
 
-def _targets(agent: AgentHost) -> set[str]:
-    """The controllers of br-int; for a Unix socket what the link to it leads to."""
-    found = agent.host.vsctl("get-controller", "br-int").split()
-    paths = [target.removeprefix("unix:") for target in found]
-    assert all(path.startswith(str(agent.host.directory)) for path in paths), found
-    return {f"unix:{os.readlink(path)}" for path in paths}
-
-
 def test_integration_bridge_is_set_up_as_the_host_state_says(running: AgentHost) -> None:
     get = running.host.vsctl
     assert get("get", "bridge", "br-int", "fail_mode") == "secure"
@@ -40,7 +32,9 @@ def test_integration_bridge_is_set_up_as_the_host_state_says(running: AgentHost)
     assert get("get", "bridge", "br-int", "datapath_type") == "netdev"
     shown = get("get", "bridge", "br-int", "protocols")
     assert shown == "[OpenFlow13, OpenFlow14, OpenFlow15]"
-    assert _targets(running) == {"unix:/nonexistent/of.sock"}
+    link = Path(get("get-controller", "br-int").removeprefix("unix:"))
+    assert link.parent == running.host.directory  # where ovs-vswitchd may connect
+    assert link.readlink() == Path("/nonexistent/of.sock")
     assert get("get", "controller", "br-int", "connection_mode") == "out-of-band"
     assert get("get", "controller", "br-int", "max_backoff") == "1000"
     options = get("get", "interface", "vpcctl-vxlan", "options")
@@ -62,10 +56,8 @@ def test_second_start_changes_no_row(running: AgentHost) -> None:
 
 def test_targets_and_datapath_id_follow_the_host_state(running: AgentHost) -> None:
     kept = running.host.vsctl("get", "bridge", "br-int", "controller").strip("[]")
-    running.controller.set(
-        openflow_targets=("unix:/nonexistent/of.sock", "unix:/nonexistent/other.sock")
-    )
-    wait_until(lambda: "unix:/nonexistent/other.sock" in _targets(running))
+    running.controller.set(openflow_targets=("unix:/nonexistent/of.sock", "tcp:127.0.0.1:6653"))
+    wait_until(lambda: "tcp:127.0.0.1:6653" in running.host.vsctl("get-controller", "br-int"))
     assert kept in running.host.vsctl("get", "bridge", "br-int", "controller")
     running.controller.set(dpid=0x7663_0000_0000_0042)
     wait_until(lambda: running.controller.facts.dpid == 0x7663_0000_0000_0042)
