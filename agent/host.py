@@ -6,7 +6,7 @@ from typing import Literal
 
 from agent import VERSION
 from agent.decide import links as decide
-from agent.decide import marks
+from agent.decide import marks, work
 from agent.decide.rows import InterfaceRow
 from vpcctl.model import ids
 from vpcctl.wire.report import HostFacts, Link
@@ -40,6 +40,7 @@ class Host:
         underlay_mtu: MTU of the underlay device, bytes.
         dpid: datapath id of br-int.
         ovs_version: of ovs-vswitchd.
+        owner: the host id, which marks what is ours.
     """
 
     datapath_type: Literal["system", "netdev"]
@@ -51,6 +52,7 @@ class Host:
     underlay_mtu: int = 1500
     dpid: int | None = None
     ovs_version: str = ""
+    owner: str = ""
     _links: dict[str, _Known] = field(default_factory=dict[str, _Known])
 
     def take_row(self, row: InterfaceRow) -> Urgency:
@@ -99,7 +101,9 @@ class Host:
 
     def links(self) -> tuple[Link, ...]:
         """Return the host's links as they are now, sorted by port and interface."""
-        return decide.links(self.rows.values(), self.wanted, self.problems(), self._link)
+        refused = work.refusals(self.wanted.values(), self.rows.values(), self.owner)
+        problems = {**self.problems(), **refused}
+        return decide.links(self.rows.values(), self.wanted, problems, self._link)
 
     def _link(self, row: InterfaceRow, netns: str | None, problem: str | None) -> Link | None:
         """Return a link, the same object as last time when nothing about it changed."""

@@ -87,7 +87,7 @@ def _run(settings: Settings) -> None:
     worker = Worker(settings.netns_dir, settings.host_id, checksums_off=datapath == "netdev")
 
     async def run() -> None:
-        await Agent(settings, Host(datapath, problems=dict), worker).run()
+        await Agent(settings, Host(datapath, problems=dict, owner=settings.host_id), worker).run()
 
     asyncio.run(run())
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from vpcctl.model.problems import Problem
 from vpcctl.services.facade import Services
 from vpcctl.settings import Settings
-from vpcctl.store.database import Database
+from vpcctl.store.database import Database, UnusableDatabase
 
 
 class BootstrapError(Exception):
@@ -90,11 +90,13 @@ def make_admin_token(settings: Settings) -> str:
 def _opened(settings: Settings) -> Iterator[Database]:
     try:
         database = Database.open(settings.database_url)
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        raise BootstrapError(f"database_url: {error.filename}: {error.strerror}") from None
+    except ValueError as error:
         raise BootstrapError(f"database_url: {error}") from None
     try:
         yield database
-    except Problem as error:
+    except (Problem, UnusableDatabase) as error:
         raise BootstrapError(f"database_url: {error}") from None
     finally:
         database.close()

@@ -51,6 +51,7 @@ def _run(database: Database, settings: Settings) -> None:
             openflow_targets=settings.targets,
             report_interval_s=settings.report_interval_s,
             pki_dir=settings.pki_dir,
+            tenants_name_interfaces=settings.tenants_name_interfaces,
             host_certificate_life=timedelta(seconds=settings.host_certificate_life_s),
         ),
         waker=waker,

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
+from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import (
     DBAPIError,
@@ -44,6 +45,10 @@ def parse_url(url: str) -> URL:
     if backend == "sqlite" and parsed.database not in (None, "", ":memory:"):
         return parsed.set(drivername="sqlite+pysqlite")
     raise ValueError("expected sqlite:///<path> or postgresql://<user>@<host>/<database>")
+
+
+class UnusableDatabase(Exception):
+    """The database cannot be brought to this program's schema; the text says why, in one line."""
 
 
 class Database:
@@ -93,9 +98,18 @@ class Database:
         return self.engine.url
 
     def upgrade(self) -> None:
-        """Bring the schema to the newest version; harmless when it is there already."""
-        with self._turn, self._writer.connect() as connection, connection.begin():
-            schema.upgrade(connection)
+        """Bring the schema to the newest version; harmless when it is there already.
+
+        Raises:
+            UnusableDatabase: it does not answer, is no database, or is a newer program's.
+        """
+        try:
+            with self._turn, self._writer.connect() as connection, connection.begin():
+                schema.upgrade(connection)
+        except (DBAPIError, CommandError) as error:
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            lines = str(cause).strip().splitlines() or [type(cause).__name__]
+            raise UnusableDatabase(lines[0].strip()) from error
 
     def close(self) -> None:
         """Close all connections."""
