@@ -52,3 +52,5 @@ format: install ## Format the code
 clean: ## Remove what was made here, the virtual environment too
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+include bench/bench.mk

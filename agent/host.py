@@ -35,6 +35,7 @@ class Host:
         rows: interfaces of OVS by UUID.
         wanted: attachments of the host state by port id.
         problems: gives port id → what the agent failed to do.
+        nd_extensions: flows answer solicitations for gateways here; else the agent does.
         errors: who says it → a fault that concerns no one link.
         vtep_address: local tunnel address; empty while unknown.
         underlay_mtu: MTU of the underlay device, bytes.
@@ -45,6 +46,7 @@ class Host:
 
     datapath_type: Literal["system", "netdev"]
     problems: Callable[[], Mapping[str, str]]
+    nd_extensions: bool = True
     rows: dict[str, InterfaceRow] = field(default_factory=dict[str, InterfaceRow])
     wanted: dict[str, Attachment] = field(default_factory=dict[str, Attachment])
     errors: dict[str, str] = field(default_factory=dict[str, str])
@@ -92,7 +94,7 @@ class Host:
             tunnel_ofport=tunnel.ofport if tunnel is not None else None,
             dpid=self.dpid,
             datapath_type=self.datapath_type,
-            nd_extensions=self.datapath_type == "netdev",
+            nd_extensions=self.nd_extensions,
             underlay_mtu=self.underlay_mtu,
             agent_version=VERSION,
             ovs_version=self.ovs_version,

@@ -13,6 +13,7 @@ from agent.bridges import Bridges, Ovs
 from agent.client import Client
 from agent.decide import work
 from agent.decide.rows import InterfaceRow, Wish
+from agent.guests import GuestAnswers
 from agent.host import Host, Urgency, is_link, most_urgent
 from agent.jsonrpc import RpcError
 from agent.neighbours import Neighbours
@@ -64,6 +65,7 @@ class Agent:
         host.problems = self._reconciler.ledger.problems
         ovs = Ovs(self._apply, self._ovsdb.bridges)
         self._bridges = Bridges(settings, worker, ovs, host, self._report_now)
+        self._guests = GuestAnswers(worker, self._guests_error)
         self._neighbours = Neighbours(worker, self._vswitchd, self._ovsdb.bridges)
         self._poller = Poller(self._client, self._revision, self._take)
         self._program = Program(settings, host)
@@ -94,6 +96,8 @@ class Agent:
             tasks.create_task(self._poller.run())
             tasks.create_task(self._program.run())
             tasks.create_task(certificates.keep(self._settings, self._client, self._bridges.wake))
+            if not self._host.nd_extensions:
+                tasks.create_task(self._guests.run())
             if self._host.datapath_type == "netdev":
                 tasks.create_task(self._neighbours.run())
 
@@ -227,6 +231,7 @@ class Agent:
                 self._reconciler.suspect_all()
             case monitor.LinkEvent():
                 self._bridges.device_changed(event.name)
+                self._guests.device_changed(event.name, gone=event.gone)
                 if event.gone:
                     self._reconciler.device_gone(event.name)
 
@@ -259,6 +264,10 @@ class Agent:
             await ready
         finally:
             self._loop.remove_reader(fd)
+
+    def _guests_error(self, text: str | None) -> None:
+        if self._host.error("guests", text):
+            self._report_now()
 
     def _vswitchd_error(self, text: str | None) -> None:
         if self._host.error("ovs-vswitchd", text):

@@ -25,6 +25,7 @@ _FLAGS = {
     "bridge": "integration bridge",
     "underlay_bridge": "bridge for the underlay device (userspace datapath)",
     "datapath": "auto, system or netdev",
+    "neighbour_discovery": "auto, flows or agent: who answers for IPv6 gateways",
     "vtep_address": "local tunnel address",
     "underlay_device": "device that carries the tunnels",
     "vxlan_port": "UDP port of VXLAN",
@@ -87,7 +88,10 @@ def _run(settings: Settings) -> None:
     worker = Worker(settings.netns_dir, settings.host_id, checksums_off=datapath == "netdev")
 
     async def run() -> None:
-        await Agent(settings, Host(datapath, problems=dict, owner=settings.host_id), worker).run()
+        flows_answer = _flows_answer(settings, datapath)
+        owner = settings.host_id
+        host = Host(datapath, problems=dict, nd_extensions=flows_answer, owner=owner)
+        await Agent(settings, host, worker).run()
 
     asyncio.run(run())
 
@@ -98,6 +102,13 @@ def _datapath(settings: Settings) -> Literal["system", "netdev"]:
     if settings.datapath != "auto":
         return settings.datapath
     return "system" if has_kernel_datapath() else "netdev"
+
+
+def _flows_answer(settings: Settings, datapath: str) -> bool:
+    """Tell whether flows answer solicitations for gateways here (else the agent does)."""
+    if settings.neighbour_discovery != "auto":
+        return settings.neighbour_discovery == "flows"
+    return datapath == "netdev"
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -38,6 +38,7 @@ _COLUMNS = {
         "options",
         "external_ids",
         "ofport",
+        "ofport_request",
         "error",
         "link_state",
         "admin_state",

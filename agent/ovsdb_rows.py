@@ -204,6 +204,8 @@ def _new_port(txn: Any, tables: Tables, wish: PortWish) -> Any:
     interface.type = wish.type
     interface.options = dict(wish.options)
     interface.external_ids = {**wish.external_ids, marks.OWNER_KEY: wish.owner}
+    if wish.ofport_request is not None:
+        interface.ofport_request = wish.ofport_request
     port = txn.insert(tables["Port"])
     port.name = wish.name
     port.interfaces = [interface]

@@ -41,6 +41,8 @@ class Settings(BaseSettings):
         underlay_bridge: name of the bridge that the userspace datapath needs for the underlay.
         datapath: ``system`` (the kernel's), ``netdev`` (userspace) or ``auto``: the kernel's
             where the kernel has it.
+        neighbour_discovery: who answers for IPv6 gateways: ``flows``, which the userspace datapath
+            alone can do, the ``agent``, or ``auto``: flows where they can.
         vtep_address: local tunnel address; taken from the underlay device when empty.
         underlay_device: device that carries the tunnels; found by the address when empty.
         vxlan_port: UDP port of VXLAN.
@@ -64,6 +66,7 @@ class Settings(BaseSettings):
     bridge: str = Field(default="br-int", min_length=1, max_length=15)
     underlay_bridge: str = Field(default="br-underlay", min_length=1, max_length=15)
     datapath: Literal["auto", "system", "netdev"] = "auto"
+    neighbour_discovery: Literal["auto", "flows", "agent"] = "auto"
     vtep_address: str | None = None
     underlay_device: str | None = None
     vxlan_port: int = Field(default=4789, ge=1, le=65535)

@@ -6,6 +6,7 @@ import shutil
 import signal
 import sys
 import time
+import traceback
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -37,6 +38,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--cases", default=",".join((*NAMES, "simulated")), help="by comma")
     parser.add_argument("--sizes", help="numbers of ports, by comma, instead of the plan's")
     parser.add_argument("--samples", type=int, help="samples of a case instead of the plan's")
+    parser.add_argument("--budget", type=float, help="seconds for a case instead of the plan's")
     parser.add_argument("--ovn-prefix", type=Path, help="another OVN build's folder")
     parser.add_argument("--document", type=Path, help="write the results of --out into it; end")
     return parser.parse_args(arguments)
@@ -47,6 +49,8 @@ def plan_of(options: argparse.Namespace) -> Plan:
     plan = QUICK if options.quick else FULL
     if options.samples:
         plan = replace(plan, samples=options.samples)
+    if options.budget:
+        plan = replace(plan, budget_s=options.budget)
     if options.sizes:
         plan = replace(plan, sizes=tuple(int(size) for size in options.sizes.split(",")))
     return plan
@@ -100,6 +104,10 @@ def _measure(
             simulated.run(session, options.out / "simulated")
     except KeyboardInterrupt:
         session.failures.append("ended by a signal")
+    except Exception:
+        # What was measured until then is worth keeping: an hour of it, at worst.
+        session.failures.append(traceback.format_exc())
+        console.print_exception()
     return session
 
 

@@ -1,19 +1,18 @@
-# Measurements against OVN; see docs/performance.md. Included by the Makefile.
-# Another OVN build: make bench OVN_PREFIX=DIR. What is measured: make bench BENCH="--sizes 0,100".
+# Measurements beside OVN; see docs/performance.md. Included by the Makefile.
+# Another OVN build: make bench OVN_PREFIX=DIR. A part: make bench BENCH="--sizes 0,100".
 
-BENCH_PYTHON ?= .venv/bin/python
-BENCH_SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+BENCH ?=
 BENCH_PACKAGES := openvswitch-switch iperf3 ethtool iproute2 procps
-OVN_OPTION := $(if $(OVN_PREFIX),--ovn-prefix $(OVN_PREFIX),)
+BENCH_OPTIONS := $(if $(OVN_PREFIX),--ovn-prefix $(OVN_PREFIX)) $(BENCH)
 
 .PHONY: bench bench-quick bench-packages
 
-bench: bench-packages
-	$(BENCH_SUDO) $(BENCH_PYTHON) -m bench $(OVN_OPTION) $(BENCH)
+bench: install bench-packages ## Measure everything beside OVN (needs root; about 45 minutes)
+	$(SUDO) $(VENV)/python -m bench $(BENCH_OPTIONS)
 
-bench-quick: bench-packages
-	$(BENCH_SUDO) $(BENCH_PYTHON) -m bench --quick $(OVN_OPTION) $(BENCH)
+bench-quick: install bench-packages ## The same with few samples (needs root; 3 minutes)
+	$(SUDO) $(VENV)/python -m bench --quick $(BENCH_OPTIONS)
 
 bench-packages:
-	@dpkg -s $(BENCH_PACKAGES) >/dev/null 2>&1 || \
-	$(BENCH_SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qy $(BENCH_PACKAGES)
+	@dpkg -s $(BENCH_PACKAGES) >/dev/null 2>&1 || $(SUDO) env DEBIAN_FRONTEND=noninteractive \
+	apt-get install -y -q --no-install-recommends $(BENCH_PACKAGES)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from agent.decide import marks
 from agent.decide.rows import BridgeWish, ControllerWish, PortWish
+from vpcctl.model.host import GUEST_SERVICE_OFPORT
 from vpcctl.wire.state import HostState
 
 PROTOCOLS = ("OpenFlow13", "OpenFlow14", "OpenFlow15")
@@ -18,12 +19,14 @@ class BridgeSettings:
         datapath_type: ``system`` or ``netdev``.
         vtep_address: local end of the tunnels; None while it is unknown.
         vxlan_port: UDP port of VXLAN.
+        answers_guests: whether br-int needs the internal port through which the agent answers.
     """
 
     name: str
     datapath_type: str
     vtep_address: str | None
     vxlan_port: int = 4789
+    answers_guests: bool = False
 
 
 def tunnel_port(settings: BridgeSettings, owner: str) -> PortWish:
@@ -39,8 +42,16 @@ def tunnel_port(settings: BridgeSettings, owner: str) -> PortWish:
     return PortWish(marks.TUNNEL, owner, type="vxlan", options=options)
 
 
+def guests_port(owner: str) -> PortWish:
+    """Return the internal port through which the agent answers guests; flows know its number."""
+    return PortWish(marks.GUESTS, owner, type="internal", ofport_request=GUEST_SERVICE_OFPORT)
+
+
 def integration_bridge(state: HostState, settings: BridgeSettings) -> BridgeWish:
     """Return br-int: secure (no flow, no traffic), out of band, with an explicit datapath id."""
+    ports = [tunnel_port(settings, state.host_id)]
+    if settings.answers_guests:
+        ports.append(guests_port(state.host_id))
     return BridgeWish(
         name=settings.name,
         owner=state.host_id,
@@ -49,5 +60,5 @@ def integration_bridge(state: HostState, settings: BridgeSettings) -> BridgeWish
         protocols=PROTOCOLS,
         other_config={"disable-in-band": "true", "datapath-id": f"{state.dpid:016x}"},
         controllers=tuple(ControllerWish(target) for target in state.openflow_targets),
-        ports=(tunnel_port(settings, state.host_id),),
+        ports=tuple(ports),
     )

@@ -32,6 +32,9 @@ PAIR_PREFIX = "vp"
 TUNNEL = "vpcctl-vxlan"
 """Name of the VXLAN port on br-int."""
 
+GUESTS = "vpcctl-guests"
+"""Name of the internal port of br-int through which the agent answers guests."""
+
 _ALIAS = "vpcctl:"
 _NETNS_ALIAS = "vpcctl:netns:"
 

@@ -62,6 +62,7 @@ class PortWish:
         type: of the interface.
         options: all of them (others are removed).
         external_ids: what must be there on the interface (others are left alone).
+        ofport_request: OpenFlow port number to ask for; None leaves it to ovs-vswitchd.
         owner: host id, written to both rows.
     """
 
@@ -70,6 +71,7 @@ class PortWish:
     type: str = ""
     options: dict[str, str] = field(default_factory=dict[str, str])
     external_ids: dict[str, str] = field(default_factory=dict[str, str])
+    ofport_request: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,17 @@ class UnderlayDriver:
         """Keep the host's own stack off a device, or let it in again."""
         core.shut_out_kernel(name, shut=shut)
 
+    def serve_on(self, name: str) -> None:
+        """Bring up an internal port that only the agent itself speaks on.
+
+        Raises:
+            OSError, NetlinkError: the kernel refused.
+        """
+        core.shut_out_kernel(name, shut=True)
+        device = self.device(name)
+        if device is not None and not device.up:
+            self._sock.link("set", index=device.index, state="up")
+
     def _delete_address(self, index: int, address: str, length: int) -> None:
         try:
             self._sock.addr("del", index=index, address=address, prefixlen=length)

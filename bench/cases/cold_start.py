@@ -9,6 +9,7 @@ import tempfile
 import time
 
 from bench.cases.restart import await_flows
+from bench.host import Host
 from bench.ovsdb import insert, ovs_set, where
 from bench.processes import run as command
 from bench.rig import Rig, Spent
@@ -16,7 +17,6 @@ from bench.session import Session, Value
 from bench.systems.ours import Ours
 from bench.targets import LIMIT, LOADED
 from bench.waiting import wait_for
-from bench.world import Host
 
 KEY = "cold_start"
 _SCRATCH = "br-limit"

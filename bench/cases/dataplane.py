@@ -91,9 +91,13 @@ def _iperf_server(rig: Rig, target: Guest) -> Iterator[None]:
 def _iperf(source: Guest, target: Guest, words: Sequence[str]) -> dict[str, dict[str, float]]:
     argv = ["iperf3", "--client", target.spec.address, "--port", str(_PORT), "--json", *words]
     try:
-        return json.loads(command(*in_netns(source.netns, argv)))["end"]
+        document = json.loads(command(*in_netns(source.netns, argv)))
     except CommandError as error:
         raise TooLongError(f"iperf3: {error}") from error
+    # It can end well and still have an error and no figures to tell.
+    if "error" in document or not document.get("end"):
+        raise TooLongError(f"iperf3: {document.get('error', 'no figures')}")
+    return document["end"]
 
 
 def _tcp(rig: Rig, source: Guest, target: Guest, seconds: float) -> list[tuple[str, float, str]]:
@@ -111,7 +115,9 @@ def _tcp(rig: Rig, source: Guest, target: Guest, seconds: float) -> list[tuple[s
 
 def _small_packets(source: Guest, target: Guest, seconds: float) -> tuple[str, float, str]:
     words = ["--udp", "--bitrate", "0", "--length", str(_SMALL), "--time", f"{seconds:g}"]
-    end = _iperf(source, target, words)["sum"]
+    end = _iperf(source, target, words).get("sum")
+    if not end:
+        raise TooLongError("iperf3: no figures of small packets")
     received = (end["packets"] - end["lost_packets"]) / end["seconds"]
     time.sleep(0.2)  # what is still queued must not run into the next measurement
     return "UDP 64-byte packets", received / 1000, "kpps"

@@ -3,10 +3,10 @@
 import time
 from collections.abc import Callable
 
+from bench.host import Host
 from bench.rig import Rig
 from bench.session import Session, Value
 from bench.waiting import wait_for
-from bench.world import Host
 
 KEY = "restart_gap_ms"
 VARIANTS = ("control plane", "agent")

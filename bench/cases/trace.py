@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bench.cases.attach import detach
+from bench.host import Host
 from bench.processes import Process
 from bench.rig import Rig
 from bench.session import Session, Value
@@ -20,7 +21,6 @@ from bench.systems.ours import OPENFLOW_PORT, Ours
 from bench.tracing.sniff_worker import Event
 from bench.tracing.tap import Tap
 from bench.waiting import TooLongError
-from bench.world import Host
 
 KEY = "trace"
 _SETTLE_S = 0.3

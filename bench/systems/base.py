@@ -3,7 +3,8 @@
 from typing import Protocol
 
 from bench.addressing import PortSpec
-from bench.world import Guest, Host, World
+from bench.host import Host
+from bench.world import Guest, World
 
 
 class System(Protocol):

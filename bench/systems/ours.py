@@ -19,12 +19,13 @@ from bench.addressing import (
     shadow_host,
     shadow_vtep,
 )
+from bench.host import Host
 from bench.ovsdb import insert, ovs_set, where
 from bench.processes import Process
 from bench.rest import Api, ApiError
 from bench.systems.base import Plugging
 from bench.waiting import wait_for
-from bench.world import MANAGEMENT, Host, World
+from bench.world import MANAGEMENT, World
 from vpcctl.wire.report import HostFacts, Link, LinkReport, digest
 
 CONTROLLER, AGENT = "controller", "agent"

@@ -13,12 +13,13 @@ from bench.addressing import (
     shadow_host,
     shadow_vtep,
 )
+from bench.host import Host
 from bench.ovsdb import Ovsdb, insert, ovs_map, ovs_set, where
 from bench.processes import Process, run
 from bench.systems.base import Plugging
 from bench.systems.packages import OvnBuild
 from bench.waiting import wait_for
-from bench.world import Host, World
+from bench.world import World
 
 BATCH = 500
 _CONTROLLER_SETTINGS = {

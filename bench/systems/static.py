@@ -1,8 +1,9 @@
 """Raw VXLAN with a handful of flows written by hand: the limit of what this datapath can do."""
 
 from bench.addressing import GATEWAY_MAC, PortSpec
+from bench.host import Host
 from bench.ovsdb import insert, ovs_map, where
-from bench.world import Guest, Host, World
+from bench.world import Guest, World
 
 
 class Static:

@@ -106,6 +106,7 @@ class Cloud:
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     database_url: str = ""
     environment: dict[str, str] = field(default_factory=lambda: {"VPCCTL_REPORT_INTERVAL_S": "1"})
+    agent_options: tuple[str, ...] = ()
     _clients: dict[str, httpx.Client] = field(default_factory=dict)
 
     @property
@@ -205,7 +206,7 @@ class Cloud:
             *(sys.executable, "-m", "agent.main", *self.identity(at)),
             *("--ovsdb", host.ovsdb, "--ovs-rundir", str(host.directory)),
             *("--state-dir", str(self.directory / f"agent-{at}")),
-            *("--vtep-address", host.address, "--datapath", "netdev"),
+            *("--vtep-address", host.address, "--datapath", "netdev", *self.agent_options),
             env={"PYTHONPATH": str(ROOT)},
             cwd=ROOT,
             stdout=log,
@@ -400,7 +401,12 @@ class TlsCloud(Cloud):
 
 @contextmanager
 def make_cloud(
-    count: int, *, database_url: str = "", mtu: int = 1500, tls: bool = False
+    count: int,
+    *,
+    database_url: str = "",
+    mtu: int = 1500,
+    agent_options: tuple[str, ...] = (),
+    tls: bool = False,
 ) -> Iterator[Cloud]:
     """Make a cloud of *count* hosts; nothing of it is left at the end.
 
@@ -408,6 +414,7 @@ def make_cloud(
         count: how many.
         database_url: of the controller; empty: the embedded one.
         mtu: of the underlay, bytes.
+        agent_options: further flags of every agent.
         tls: hosts reach the controller over the underlay, with certificates of their own.
     """
     with ExitStack() as stack:
@@ -418,7 +425,7 @@ def make_cloud(
             cloud.prepare()
         else:
             cloud = Cloud(tag, directory, hosts.hosts)
-        cloud.database_url = database_url
+        cloud.database_url, cloud.agent_options = database_url, agent_options
         stack.callback(cloud.close)
         cloud.start_controller()
         cloud.add_hosts()

@@ -1,6 +1,7 @@
 """br-int, the tunnel and the underlay bridge on a real Open vSwitch."""
 
 import signal
+from pathlib import Path
 
 from tests.hosts.conftest import AgentHost, Make
 from tests.support.controller import attachment, port_id
@@ -29,7 +30,9 @@ def test_integration_bridge_is_set_up_as_the_host_state_says(running: AgentHost)
     assert get("get", "bridge", "br-int", "datapath_type") == "netdev"
     shown = get("get", "bridge", "br-int", "protocols")
     assert shown == "[OpenFlow13, OpenFlow14, OpenFlow15]"
-    assert get("get-controller", "br-int") == "unix:/nonexistent/of.sock"
+    link = Path(get("get-controller", "br-int").removeprefix("unix:"))
+    assert link.parent == running.host.directory  # where ovs-vswitchd may connect
+    assert link.readlink() == Path("/nonexistent/of.sock")
     assert get("get", "controller", "br-int", "connection_mode") == "out-of-band"
     assert get("get", "controller", "br-int", "max_backoff") == "1000"
     options = get("get", "interface", "vpcctl-vxlan", "options")
@@ -51,10 +54,8 @@ def test_second_start_changes_no_row(running: AgentHost) -> None:
 
 def test_targets_and_datapath_id_follow_the_host_state(running: AgentHost) -> None:
     kept = running.host.vsctl("get", "bridge", "br-int", "controller").strip("[]")
-    running.controller.set(
-        openflow_targets=("unix:/nonexistent/of.sock", "unix:/nonexistent/other.sock")
-    )
-    wait_until(lambda: "other.sock" in running.host.vsctl("get-controller", "br-int"))
+    running.controller.set(openflow_targets=("unix:/nonexistent/of.sock", "tcp:127.0.0.1:6653"))
+    wait_until(lambda: "tcp:127.0.0.1:6653" in running.host.vsctl("get-controller", "br-int"))
     assert kept in running.host.vsctl("get", "bridge", "br-int", "controller")
     running.controller.set(dpid=0x7663_0000_0000_0042)
     wait_until(lambda: running.controller.facts.dpid == 0x7663_0000_0000_0042)

@@ -1,6 +1,5 @@
 """The oracle must notice when flows are wrong, or its silence says nothing."""
 
-import dataclasses
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -80,7 +79,7 @@ def with_action(flow: Flow, wanted: type, change: object) -> Flow | None:
     for at, action in enumerate(flow.actions):
         if isinstance(action, wanted) and (changed := change(action)) is not None:  # type: ignore[operator]
             actions = (*flow.actions[:at], *changed, *flow.actions[at + 1 :])
-            return dataclasses.replace(flow, actions=actions)
+            return flow._replace(actions=actions)
     return None
 
 
@@ -158,7 +157,7 @@ def test_a_guard_that_lets_everything_through_is_noticed(
     flows = fabric.flows(HOST_1.id)
     for at, flow in enumerate(flows):
         if flow.table in (t.SPOOF_GUARD, t.ND_GUARD) and flow.goto is t.DROP:
-            opened = dataclasses.replace(flow, actions=(), goto=t.ARP_ND)
+            opened = flow._replace(actions=(), goto=t.ARP_ND)
             if flow.priority not in (10, 50):
                 continue
             fabric.program({HOST_1.id: [*flows[:at], opened, *flows[at + 1 :]]})

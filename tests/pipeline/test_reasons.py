@@ -1,13 +1,9 @@
 """Every way to be dropped has its own counted reason."""
 
-import dataclasses
-
 import pytest
 
 from tests.oracle.oracle import ROUTER_MAC, Packet, eui64, text
 from tests.support import packets
-from tests.support.dummy_ovs import DummyOvs
-from tests.support.networks import put
 from tests.support.showcase import (
     DATA_2,
     HOST_1,
@@ -16,7 +12,6 @@ from tests.support.showcase import (
     OTHER_2,
     WEB_1,
     WEB_2,
-    showcase,
 )
 from tests.support.tracing import Fabric
 from vpcctl.flows.reasons import Reason
@@ -109,15 +104,6 @@ def test_a_flow_with_tunnel_fields_from_a_port_is_still_that_ports(fabric: Fabri
     packet = packets.echo(("0e:00:00:00:00:09", MAC), ("10.9.9.9", FOUR))
     tunnel = {"in_port": "14", "tun_id": "17", "tun_src": "192.0.2.2", "tun_dst": "192.0.2.1"}
     assert fabric.reason(HOST_1.id, {**packet, **tunnel}) == Reason.SPOOFED_IPV4
-
-
-def test_gateways_are_not_answered_for_without_nd_extensions(ovs: DummyOvs) -> None:
-    net = showcase()
-    net.apply([put(dataclasses.replace(HOST_2, nd_extensions=False))])
-    plain = Fabric(ovs, net, "plain")
-    asked = {"in_port": "11", **packets.solicit("0e:00:00:00:00:03", "fd00:1::12", "fd00:1::1")}
-    assert plain.reason(HOST_2.id, asked) == Reason.NO_ND_EXTENSIONS
-    plain.close()
 
 
 def test_a_port_without_security_stays_within_its_vpc(fabric: Fabric) -> None:

@@ -92,7 +92,7 @@ def test_a_database_file_is_its_owners_alone(tmp_path: Path) -> None:
         name: database.read(lambda c, n=name: c.exec_driver_sql(f"PRAGMA {n}").scalar())
         for name in ("journal_mode", "foreign_keys", "synchronous")
     }
-    assert pragmas == {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 2}
+    assert pragmas == {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 1}
     database.close()
 
 

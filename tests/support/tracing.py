@@ -13,6 +13,7 @@ from vpcctl.compile import compile_host
 from vpcctl.flows.flow import Flow
 from vpcctl.flows.tables import DROP
 from vpcctl.flows.text import format_flow
+from vpcctl.model.host import GUEST_SERVICE_OFPORT
 from vpcctl.model.network import Network
 
 Packet = dict[str, str]
@@ -109,6 +110,8 @@ class Fabric:
         for host_id, bridge in self._bridges.items():
             host = net.hosts[host_id]
             used = {one.ofport for one in net.locations.values() if one.host_id == host_id}
+            if not host.nd_extensions:
+                used.add(GUEST_SERVICE_OFPORT)
             ovs.add_bridge(bridge, host.tunnel_ofport or 1, sorted(used))
             if host.vtep is not None:
                 ovs.add_vtep(str(host.vtep))

@@ -1,7 +1,5 @@
 """What is missing, what is alien, and in which order it is put right."""
 
-import dataclasses
-
 import pytest
 
 from vpcctl.flows import fields as f
@@ -60,7 +58,7 @@ def test_steps_write_from_the_end_and_delete_from_the_start() -> None:
 
 
 def test_difference_of_pieces() -> None:
-    changed = dataclasses.replace(A, cookie=A.cookie + 1)
+    changed = A._replace(cookie=A.cookie + 1)
     assert difference((A, B), (changed, C)) == ((B,), (changed, C))
     assert difference((), (A,)) == ((), (A,))
     assert difference((A,), ()) == ((A,), ())

@@ -6,6 +6,7 @@ switch: outputs are port numbers, and the codec knows no reserved port but ``IN_
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from vpcctl.flows.fields import Bits, Field
 from vpcctl.flows.tables import Table
@@ -16,9 +17,11 @@ OFPP_MAX = 0xFF00
 """Port numbers from here on (in 16 bits) are reserved."""
 
 
-@dataclass(frozen=True, slots=True)
-class SetField:
-    """Write the whole *field* (OFPAT_SET_FIELD)."""
+class SetField(NamedTuple):
+    """Write the whole *field* (OFPAT_SET_FIELD).
+
+    A named tuple, because nearly every flow has one: it is made in a fraction of the time.
+    """
 
     field: Field
     value: int

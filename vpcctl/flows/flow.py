@@ -1,6 +1,6 @@
 """A flow: canonical, frozen, comparable. The one form that everything but the codec speaks."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from vpcctl.flows.actions import Action
 from vpcctl.flows.fields import REGS, XXREGS, Field
@@ -14,9 +14,8 @@ FlowKey = tuple[Table, int, Match]
 """What makes a flow the same flow on a switch: table, priority and match."""
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """One flow of the program.
+class Flow(NamedTuple):
+    """One flow of the program; a named tuple, because programs are made of very many.
 
     Attributes:
         table: where it is.

@@ -28,7 +28,7 @@ class Reason(enum.IntEnum):
     NO_ROUTE = 20
     TTL_EXCEEDED = 21
     GATEWAY_SERVICE = 22
-    NO_ND_EXTENSIONS = 23
+    # 23 is used up.
     TUNNEL_TO_GATEWAY = 24
     UNKNOWN_UNICAST = 25
     NO_MEMBERS = 26

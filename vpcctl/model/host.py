@@ -4,6 +4,13 @@ from dataclasses import dataclass
 
 from vpcctl.model.addresses import IPAddress
 
+GUEST_SERVICE_OFPORT = 65_000
+"""OpenFlow port number that an agent requests for the internal port of br-int through which it
+answers guests where flows cannot. A constant, so that flows need not wait for a report of it."""
+
+GUEST_SERVICE_MAC = 0x0E76 << 32
+"""Between flows and agent a MAC names the guest: these 16 bits, then its 32-bit port key."""
+
 
 @dataclass(frozen=True, slots=True)
 class Host:
@@ -15,8 +22,8 @@ class Host:
         dpid: the OpenFlow datapath id of its br-int, set by the agent as told by the controller.
         vtep: address of its VXLAN endpoint; None until its first report.
         tunnel_ofport: ofport of its VXLAN port as last reported; None until known.
-        nd_extensions: its datapath can rewrite ND options (userspace datapath), so flows can
-            answer neighbour solicitations for gateways.
+        nd_extensions: its datapath can rewrite ND options (userspace datapath), so flows
+            answer neighbour solicitations for gateways; without, its agent does.
     """
 
     id: str

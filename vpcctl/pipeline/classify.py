@@ -5,12 +5,13 @@ sender looked up among the known VTEPs. Only the first of these flows differs be
 """
 
 from vpcctl.flows import fields as f
-from vpcctl.flows.actions import Resubmit, SetField
+from vpcctl.flows.actions import Move, Resubmit, SetField
 from vpcctl.flows.cookie import Feature, cookie
 from vpcctl.flows.flow import Flow
 from vpcctl.flows.reasons import Reason
-from vpcctl.flows.tables import CLASSIFY, SPOOF_GUARD, TUNNEL_IN
-from vpcctl.model.host import Host
+from vpcctl.flows.tables import CLASSIFY, OUTPUT, SPOOF_GUARD, TUNNEL_IN
+from vpcctl.model.addresses import GATEWAY_MAC
+from vpcctl.model.host import GUEST_SERVICE_MAC, GUEST_SERVICE_OFPORT, Host
 from vpcctl.pipeline.facts import PortFacts
 from vpcctl.pipeline.terms import BASE, drop, flag, mark
 
@@ -19,14 +20,36 @@ STATIC: tuple[Flow, ...] = (
     drop(CLASSIFY, 0, (), Reason.UNKNOWN_PORT),
 )
 
+_FROM_AGENT: tuple[Flow, ...] = (
+    Flow(
+        CLASSIFY,
+        190,
+        (
+            (f.IN_PORT, GUEST_SERVICE_OFPORT, None),
+            flag(f.FROM_TUNNEL, 0),
+            (f.ETH_SRC, GUEST_SERVICE_MAC, 0xFFFF << 32),
+        ),
+        (
+            Move(f.ETH_SRC, f.DEST_PORT, 32),
+            SetField(f.ETH_SRC, GATEWAY_MAC),
+            mark(f.FROM_TUNNEL),
+        ),
+        OUTPUT,
+        BASE,
+    ),
+)
+"""The agent's answer goes to the port that its source MAC names, if that is here, from the gateway;
+marked as if it came through a tunnel, it cannot leave the host."""
+
 
 def base(host: Host) -> tuple[Flow, ...]:
-    """Return the flow that marks what comes through *host*'s tunnel port."""
+    """Return the flows of what comes through *host*'s tunnel port or from its agent."""
+    agent = () if host.nd_extensions else _FROM_AGENT
     if host.tunnel_ofport is None:
-        return ()
+        return agent
     match = ((f.IN_PORT, host.tunnel_ofport, None), flag(f.FROM_TUNNEL, 0))
     actions = (mark(f.FROM_TUNNEL), Resubmit(CLASSIFY))
-    return (Flow(CLASSIFY, 200, match, actions, None, BASE),)
+    return (Flow(CLASSIFY, 200, match, actions, None, BASE), *agent)
 
 
 def peer(host: Host) -> tuple[Flow, ...]:

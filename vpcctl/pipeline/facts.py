@@ -11,6 +11,8 @@ from vpcctl.model.port import Port
 from vpcctl.model.subnet import Subnet
 from vpcctl.model.vpc import Vpc
 
+_PORT, _EDGE = cookie(Feature.PORT), cookie(Feature.EDGE)
+
 
 class PortFacts(NamedTuple):
     """A port in service, with everything that it refers to."""
@@ -24,12 +26,12 @@ class PortFacts(NamedTuple):
     @property
     def cookie(self) -> int:
         """Cookie of the port's shared flows."""
-        return cookie(Feature.PORT, self.port.key)
+        return _PORT | self.port.key
 
     @property
     def edge_cookie(self) -> int:
         """Cookie of the port's flows on its own host."""
-        return cookie(Feature.EDGE, self.port.key)
+        return _EDGE | self.port.key
 
 
 def port_facts(net: Network, port_id: str) -> PortFacts | None:
@@ -46,4 +48,5 @@ def port_facts(net: Network, port_id: str) -> PortFacts | None:
 
 def is_gateway(subnet: Subnet, ip: IPAddress) -> bool:
     """Tell whether *ip* is one of the router's addresses in *subnet*."""
-    return ip in (subnet.gateway, subnet.ipv6_gateway)
+    gateway = subnet.gateway if ip.version == 4 else subnet.ipv6_gateway
+    return gateway is not None and int(ip) == int(gateway)

@@ -2,7 +2,8 @@
 
 ARP requests are turned round and sent back. Solicitations for a gateway are too, where the
 datapath can rewrite neighbour discovery's options; others go to the address's owner alone, who
-answers for itself. Routed packets get their destination MAC.
+answers for itself. Where the datapath cannot, the host's agent gets them, through an internal
+port of br-int. Routed packets get their destination MAC.
 """
 
 from vpcctl.flows import fields as f
@@ -11,7 +12,7 @@ from vpcctl.flows.flow import Flow, Match
 from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import RESPOND, SWITCH
 from vpcctl.model.addresses import GATEWAY_MAC
-from vpcctl.model.host import Host
+from vpcctl.model.host import GUEST_SERVICE_MAC, GUEST_SERVICE_OFPORT, Host
 from vpcctl.pipeline.terms import (
     ARP_REPLY,
     ARP_REQUEST,
@@ -50,7 +51,6 @@ STATIC: tuple[Flow, ...] = (
     ),
     Flow(RESPOND, 100, (flag(f.IS_ND),), (_FOUND_TO_DST,), SWITCH, BASE),
     Flow(RESPOND, 100, (flag(f.ROUTED),), (_FOUND_TO_DST,), SWITCH, BASE),
-    drop(RESPOND, 110, _ASKS_GATEWAY, Reason.NO_ND_EXTENSIONS),
     drop(RESPOND, 0, (), Reason.ARP_UNANSWERED),
 )
 
@@ -61,10 +61,26 @@ _ALL_NODES, _ALL_NODES_MAC = 0xFF02 << 112 | 1, 0x3333_0000_0001
 _SOURCE_LINK_LAYER, _TARGET_LINK_LAYER = 1, 2
 """Types of the link-layer address options (RFC 4861, section 4.6.1)."""
 
+_ASK_AGENT: tuple[Flow, ...] = (
+    Flow(
+        RESPOND,
+        120,
+        (*_ASKS_GATEWAY, IS_IPV6, IS_ICMP6, *IS_SOLICIT),
+        (
+            SetField(f.ETH_DST, GUEST_SERVICE_MAC),
+            Move(f.SOURCE_PORT, f.ETH_DST, 32),
+            Output(GUEST_SERVICE_OFPORT),
+        ),
+        None,
+        BASE,
+    ),
+)
+"""The solicitation goes to the agent with the asking port's key in place of the group's MAC."""
+
 
 def base(host: Host) -> tuple[Flow, ...]:
-    """Return the flows that answer for gateways where the datapath can."""
-    return _advertise() if host.nd_extensions else ()
+    """Return the flows that answer for gateways, or have *host*'s agent answer."""
+    return _advertise() if host.nd_extensions else _ASK_AGENT
 
 
 def _advertise() -> tuple[Flow, ...]:

@@ -69,7 +69,8 @@ class IdempotencyService:
             idempotency.reserve(connection, (scope, key), request_hash, now, row)
             return None
 
-        return self._units.write_aside(work)
+        # Flushed with what the request makes: lost alone, the request was never seen.
+        return self._units.write_aside(work, durable=False)
 
     def store(self, actor: Actor, key: str, response: StoredResponse) -> None:
         """Complete the reservation with the response."""

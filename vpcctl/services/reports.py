@@ -151,7 +151,8 @@ class ReportService:
             hosts.note_reports(unit.connection, [(host_id, position, unit.now)])
             return True
 
-        if not self._units.write(work):
+        # A power cut may take it back: then the digest is the old one again and it is asked for.
+        if not self._units.write(work, durable=False):
             return ReportAnswer(accepted=False)
         self._sightings.take(host_id, position, (0, 0), self._units.clock())
         return self._answer(host_id, report, -1)
@@ -193,7 +194,7 @@ class ReportService:
             locations.write_counters(connection, counters)
 
         try:
-            self._units.write_aside(work)
+            self._units.write_aside(work, durable=False)
         except Exception:
             self._sightings.restore(drained)
             raise
@@ -221,7 +222,7 @@ class ReportService:
                 unit.tell("host", id, "", "warning", f"{name} is {now}")
             return len(found)
 
-        return self._units.write(work)
+        return self._units.write(work, durable=False)
 
 
 def _lenient(before: datetime, started: datetime) -> datetime:

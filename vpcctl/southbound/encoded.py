@@ -6,7 +6,7 @@ from itertools import chain
 
 from vpcctl.compile.transition import FlowTuple, HostChange
 from vpcctl.flows.flow import Flow
-from vpcctl.southbound.codec.messages import FlowEncoder, delete_cookie
+from vpcctl.southbound.codec.messages import add_flow, delete_cookie, delete_flow
 
 _XIDS = 0x7FFF_FFFF
 
@@ -65,7 +65,6 @@ class Encoder:
     """Encodes tuples of flows, each once per round."""
 
     def __init__(self) -> None:
-        self._flows = FlowEncoder()
         self._xid = 0
         self._round: dict[tuple[str, int], tuple[FlowTuple, Encoded]] = {}
 
@@ -87,15 +86,13 @@ class Encoder:
             EncodeError: a flow is too long for one message.
         """
         first = self._take_xids(len(flows))
-        encode = self._flows.add
-        data = b"".join([encode(flow, first + i) for i, flow in enumerate(flows)])
+        data = b"".join([add_flow(flow, xid) for xid, flow in enumerate(flows, first)])
         return Encoded(data, len(flows), first, flows, "add")
 
     def delete(self, flows: FlowTuple) -> Encoded:
         """Return the messages that delete exactly *flows*."""
         first = self._take_xids(len(flows))
-        encode = self._flows.delete
-        data = b"".join([encode(flow, first + i) for i, flow in enumerate(flows)])
+        data = b"".join([delete_flow(flow, xid) for xid, flow in enumerate(flows, first)])
         return Encoded(data, len(flows), first, flows, "delete")
 
     def delete_cookies(self, cookies: Iterable[int]) -> Encoded:
@@ -115,7 +112,7 @@ class Encoder:
 
     def one(self, flow: Flow) -> bytes:
         """Return the message that adds *flow*."""
-        return self._flows.add(flow, self._take_xids(1))
+        return add_flow(flow, self._take_xids(1))
 
     def work(self, change: HostChange, revision: int) -> Work:
         """Return *change* ready to be sent; what hosts share is encoded once per round."""

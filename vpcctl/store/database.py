@@ -21,7 +21,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from vpcctl.model.problems import Conflict, Unavailable
-from vpcctl.store import schema
+from vpcctl.store import durable, schema
 
 T = TypeVar("T")
 
@@ -66,7 +66,9 @@ class Database:
             self._reader = engine
             self._writer = engine.execution_options(**{_WRITE: True})
             self._turn: AbstractContextManager[Any] = threading.Lock()
+            self._log = durable.Log(Path(engine.url.database or ""))
         else:
+            self._log = None
             self._reader = engine.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
@@ -100,6 +102,8 @@ class Database:
     def upgrade(self) -> None:
         """Bring the schema to the newest version; harmless when it is there already.
 
+        It is done at every start, so it also leaves the gap in the revisions that may be needed.
+
         Raises:
             UnusableDatabase: it does not answer, is no database, or is a newer program's.
         """
@@ -110,6 +114,20 @@ class Database:
             cause = error.orig if isinstance(error, DBAPIError) else error
             lines = str(cause).strip().splitlines() or [type(cause).__name__]
             raise UnusableDatabase(lines[0].strip()) from error
+        if self._log is not None:
+            durable.leave_gap(Path(self.url.database or ""), self._write_durably)
+
+    def _write_durably(self, work: Callable[[Connection], None]) -> None:
+        self.write(work)
+        self.flush()
+
+    def flush(self) -> None:
+        """Return once every write that has returned outlives a power cut.
+
+        PostgreSQL sees to that before it answers a commit.
+        """
+        if self._log is not None:
+            self._log.flush()
 
     def close(self) -> None:
         """Close all connections."""
@@ -126,7 +144,8 @@ class Database:
     def write(self, work: Callable[[Connection], T]) -> T:
         """Run *work* in a transaction that is done as a whole or not at all.
 
-        It may run several times: after a deadlock or serialisation failure it starts over.
+        It may run several times: after a deadlock or serialisation failure it starts over. To be
+        acknowledged to somebody it needs :meth:`flush` afterwards.
 
         Raises:
             Unavailable: the database does not answer, is full, or stayed locked.
@@ -193,10 +212,10 @@ def _prepare_file(path: Path) -> None:
 def _configure_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _record: object) -> None:
-        # FULL: an acknowledged write outlives a power cut, so no revision is ever made twice.
+        # NORMAL: what that means for a power cut, and what is done about it, is in durable.py.
         for pragma in (
             "journal_mode=WAL",
-            "synchronous=FULL",
+            "synchronous=NORMAL",
             "foreign_keys=ON",
             "temp_store=MEMORY",
             "cache_size=-32768",

@@ -143,7 +143,9 @@ class RealisationStore:
             Unavailable: the database does not answer.
         """
         self._units.write_aside(
-            lambda connection: _record(connection, processed_revision, hosts), "realised"
+            lambda connection: _record(connection, processed_revision, hosts),
+            "realised",
+            durable=False,
         )
 
     def event(self, kind: str, resource_id: str, detail: str, action: Action = "warning") -> None:
@@ -153,7 +155,7 @@ class RealisationStore:
             tenant_id = _tenant(unit.connection, kind, resource_id)
             unit.tell(kind, resource_id, tenant_id, action, detail)
 
-        self._units.write(work)
+        self._units.write(work, durable=False)
 
 
 def _record(connection: Connection, revision: int, hosts: Sequence[HostRealised]) -> None:

@@ -119,8 +119,14 @@ class Units:
         """Run *work* on one moment of the database."""
         return self.database.read(work)
 
-    def write(self, work: Callable[[Unit], T], counter: Counter | None = None) -> T:
-        """Run *work* as one unit that makes a revision; *counter* is moved on with it."""
+    def write(
+        self, work: Callable[[Unit], T], counter: Counter | None = None, *, durable: bool = True
+    ) -> T:
+        """Run *work* as one unit that makes a revision; *counter* is moved on with it.
+
+        Whoever is to act on it is woken first; then, if *durable*, the disk is waited for: what
+        is acknowledged to a client outlives a power cut. What can be learnt again need not.
+        """
 
         def body(connection: Connection) -> tuple[T, frozenset[str]]:
             unit = Unit(connection, self.clock(), counter)
@@ -133,10 +139,15 @@ class Units:
             return unchanged.result
         for topic in topics:
             self._waker.wake(topic)
+        if durable:
+            self.database.flush()
         return result
 
-    def write_aside(self, work: Callable[[Connection], T], *topics: str) -> T:
-        """Run *work*, which writes what has no revision (tokens, liveness), then wake *topics*."""
+    def write_aside(self, work: Callable[[Connection], T], *topics: str, durable: bool = True) -> T:
+        """Run *work*, which writes what has no revision (tokens, liveness), then wake *topics*.
+
+        *durable* is as for :meth:`write`.
+        """
 
         def body(connection: Connection) -> T:
             result = work(connection)
@@ -148,6 +159,8 @@ class Units:
         result = self.database.write(body)
         for topic in topics:
             self._waker.wake(topic)
+        if durable:
+            self.database.flush()
         return result
 
 

@@ -2,11 +2,12 @@
 
 import struct
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from vpcctl.flows import fields as f
 from vpcctl.flows.actions import Action, DecTtl, Load, Move, Output, Resubmit, SetField
 from vpcctl.flows.fields import Bits, Field
-from vpcctl.flows.tables import BY_NUMBER, Table
+from vpcctl.flows.tables import BY_NUMBER, TABLES, Table
 
 _OUTPUT, _DEC_TTL, _SET_FIELD, _VENDOR = 0, 24, 25, 0xFFFF
 _NICIRA = 0x2320
@@ -32,6 +33,7 @@ Open vSwitch writes these, where there are any, in moves and loads whatever the 
 """
 _BY_NXM = {number: field for field, number in _NXM.items()}
 
+_GOTOS = {table: bytes((0, _GOTO, 0, 8, table.number, 0, 0, 0)) for table in TABLES}
 _LOAD = struct.Struct("!HHIHHIQ")
 _MOVE = struct.Struct("!HHIHHHHII")
 _RESUBMIT = struct.Struct("!HHIHHB3x")
@@ -45,15 +47,29 @@ def _old_header(field: Field) -> int:
     return number >> 16 << 16 | (number & 0x7F) << 9 | field.n_bytes
 
 
-def _pad(body: bytes) -> bytes:
-    length = len(body) + 4
-    return body + bytes(-length % 8)
+class _Setting(NamedTuple):
+    """How a field is set: what comes before the value, its length, what comes after."""
+
+    head: bytes
+    n: int
+    padding: bytes
+
+
+def _setting(field: Field) -> _Setting:
+    used = 8 + field.n_bytes
+    padding = bytes(-used % 8)
+    length = used + len(padding)
+    head = struct.pack("!HHI", _SET_FIELD, length, field.header)
+    return _Setting(head, field.n_bytes, padding)
+
+
+_SETTINGS = {field: _setting(field) for field in f.FIELDS.values()}
 
 
 def _set_field(action: SetField) -> bytes:
-    field = action.field
-    body = _pad(struct.pack("!I", field.header) + action.value.to_bytes(field.n_bytes, "big"))
-    return struct.pack("!HH", _SET_FIELD, len(body) + 4) + body
+    field, value = action
+    head, n, padding = _SETTINGS[field]
+    return head + value.to_bytes(n, "big") + padding
 
 
 def _load(action: Load) -> bytes:
@@ -92,32 +108,21 @@ def encode_action(action: Action) -> bytes:
             return struct.pack("!HH4x", _DEC_TTL, 8)
 
 
-class ActionCache(dict[Action, bytes]):
-    """Remembers actions' bytes. Bounded: it starts over."""
-
-    def __init__(self, *, limit: int = 32_768) -> None:
-        super().__init__()
-        self._limit = limit
-
-    def __missing__(self, action: Action) -> bytes:
-        if len(self) >= self._limit:
-            self.clear()
-        encoded = self[action] = encode_action(action)
-        return encoded
-
-
-def encode_instructions(
-    actions: tuple[Action, ...], goto: Table | None, cache: ActionCache
-) -> bytes:
+def encode_instructions(actions: tuple[Action, ...], goto: Table | None) -> bytes:
     """Return a flow's instructions: apply-actions, then goto-table; none of both drops.
 
     Raises:
         ValueError: more actions than one message holds.
     """
-    jump = b"\0\1\0\x08" + bytes((goto.number, 0, 0, 0)) if goto is not None else b""
+    jump = b"" if goto is None else _GOTOS[goto]
     if not actions:
         return jump
-    body = b"".join([cache[action] for action in actions])
+    body = b"".join(
+        [
+            _set_field(action) if type(action) is SetField else encode_action(action)
+            for action in actions
+        ]
+    )
     if len(body) > _MAX_BODY:
         raise ValueError(f"{len(body)} bytes of actions")
     return b"\0\4" + (len(body) + 8).to_bytes(2, "big") + b"\0\0\0\0" + body + jump

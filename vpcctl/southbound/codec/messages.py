@@ -13,12 +13,8 @@ from typing import NamedTuple
 from vpcctl.flows.cookie import OWNER_COOKIE, OWNER_MASK
 from vpcctl.flows.flow import Flow
 from vpcctl.flows.tables import BY_NUMBER
-from vpcctl.southbound.codec.actions import (
-    ActionCache,
-    decode_instructions,
-    encode_instructions,
-)
-from vpcctl.southbound.codec.oxm import TermCache, decode_match, encode_match
+from vpcctl.southbound.codec.actions import decode_instructions, encode_instructions
+from vpcctl.southbound.codec.oxm import decode_match, encode_match
 
 VERSION = 5
 HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY, EXPERIMENTER = 0, 1, 2, 3, 4
@@ -35,7 +31,9 @@ BUNDLE_ID = 0x76637663
 
 _ANY = 0xFFFF_FFFF
 _HEADER = struct.Struct("!BBHI")
-_FLOW_MOD = struct.Struct("!BBHIIHHBBHIQQBBHHHIIIHH")
+_FLOW_MOD = struct.Struct("!2sHI10sHIQQBB4xH12s4x")
+"""Bundle-add and flow-mod up to the match; no timeouts, no flags, any buffer, port and group."""
+_pack = _FLOW_MOD.pack
 _PREFIX = 16
 """Bytes of the bundle-add header in front of the flow-mod."""
 _FIXED = _PREFIX + 48
@@ -43,6 +41,9 @@ _FIXED = _PREFIX + 48
 _STATS_FIXED = 48
 _COOKIE = slice(_PREFIX + 8, _PREFIX + 16)
 _NO_TIMERS = bytes(8)
+_ADDING = bytes((VERSION, BUNDLE_ADD))
+_ADDED = struct.pack("!IHHBB", BUNDLE_ID, 0, _ATOMIC_ORDERED, VERSION, FLOW_MOD)
+_ANYTHING = b"\xff" * 12
 
 
 class EncodeError(ValueError):
@@ -66,69 +67,60 @@ def header(kind: int, length: int, xid: int) -> bytes:
     return _HEADER.pack(VERSION, kind, length, xid)
 
 
-class FlowEncoder:
-    """Writes flow-mods; keeps the fragments that flows have in common."""
+def add_flow(flow: Flow, xid: int) -> bytes:
+    """Return the message that adds *flow* or overwrites the one with its key.
 
-    def __init__(self) -> None:
-        self._terms = TermCache()
-        self._actions = ActionCache()
+    Raises:
+        EncodeError: the flow needs more than one message may hold.
+    """
+    try:
+        instructions = encode_instructions(flow.actions, flow.goto)
+    except ValueError as error:
+        raise EncodeError(f"flow in table {flow.table.name}: {error}") from None
+    return _flow_mod(flow, xid, 0, ADD, instructions)
 
-    def add(self, flow: Flow, xid: int) -> bytes:
-        """Return the message that adds *flow* or overwrites the one with its key.
 
-        Raises:
-            EncodeError: the flow needs more than one message may hold.
-        """
-        try:
-            instructions = encode_instructions(flow.actions, flow.goto, self._actions)
-        except ValueError as error:
-            raise EncodeError(f"flow in table {flow.table.name}: {error}") from None
-        return self._flow_mod(flow, ADD, xid, instructions)
+def delete_flow(flow: Flow, xid: int) -> bytes:
+    """Return the message that deletes exactly the flow with *flow*'s key."""
+    return _flow_mod(flow, xid, OWNER_MASK, DELETE_STRICT, b"")
 
-    def delete(self, flow: Flow, xid: int) -> bytes:
-        """Return the message that deletes exactly the flow with *flow*'s key."""
-        return self._flow_mod(flow, DELETE_STRICT, xid, b"")
 
-    def _flow_mod(self, flow: Flow, command: int, xid: int, instructions: bytes) -> bytes:
-        match = encode_match(flow.match, self._terms)
-        inner = 48 + len(match) + len(instructions)
-        outer = inner + _PREFIX
-        if outer > MAX_MESSAGE:
-            raise EncodeError(f"flow of {outer} bytes in table {flow.table.name}")
-        fixed = _FLOW_MOD.pack(
-            *(VERSION, BUNDLE_ADD, outer, xid, BUNDLE_ID, 0, _ATOMIC_ORDERED),
-            *(VERSION, FLOW_MOD, inner, xid),
-            *(flow.cookie, 0 if command == ADD else OWNER_MASK, flow.table.number, command),
-            *(0, 0, flow.priority, _ANY, _ANY, _ANY, 0, 0),
-        )
-        return fixed + match + instructions
+def _flow_mod(flow: Flow, xid: int, mask: int, command: int, instructions: bytes) -> bytes:
+    table, priority, terms, _, _, cookie = flow
+    match = encode_match(terms)
+    inner = 48 + len(match) + len(instructions)
+    if inner + _PREFIX > MAX_MESSAGE:
+        raise EncodeError(f"flow of {inner + _PREFIX} bytes in table {table.name}")
+    outer, number = inner + _PREFIX, table.number
+    # fmt: off
+    head = _pack(
+        _ADDING, outer, xid, _ADDED, inner, xid,
+        cookie, mask, number, command, priority, _ANYTHING,
+    )
+    # fmt: on
+    return head + match + instructions
 
 
 def delete_cookie(cookie: int, xid: int) -> bytes:
     """Return the message that deletes every flow with exactly *cookie*, in all tables."""
-    return (
-        _FLOW_MOD.pack(
-            *(VERSION, BUNDLE_ADD, _FIXED + 8, xid, BUNDLE_ID, 0, _ATOMIC_ORDERED),
-            *(VERSION, FLOW_MOD, 48 + 8, xid),
-            *(cookie, 2**64 - 1, 0xFF, DELETE, 0, 0, 0, _ANY, _ANY, _ANY, 0, 0),
-        )
-        + b"\0\1\0\4\0\0\0\0"
+    inner = 48 + 8
+    head = _pack(
+        *(_ADDING, inner + _PREFIX, xid, _ADDED, inner, xid),
+        *(cookie, 2**64 - 1, 0xFF, DELETE, 0, _ANYTHING),
     )
+    return head + b"\0\1\0\4\0\0\0\0"
 
 
 def delete_entry(entry: StatsEntry, xid: int) -> bytes:
     """Return the message that deletes exactly the flow that *entry* describes, if it is ours."""
     match = entry.key[3:]
     inner = 48 + len(match)
-    return (
-        _FLOW_MOD.pack(
-            *(VERSION, BUNDLE_ADD, inner + _PREFIX, xid, BUNDLE_ID, 0, _ATOMIC_ORDERED),
-            *(VERSION, FLOW_MOD, inner, xid),
-            *(OWNER_COOKIE, OWNER_MASK, entry.key[0], DELETE_STRICT, 0, 0),
-            *(int.from_bytes(entry.key[1:3], "big"), _ANY, _ANY, _ANY, 0, 0),
-        )
-        + match
+    head = _pack(
+        *(_ADDING, inner + _PREFIX, xid, _ADDED, inner, xid),
+        *(OWNER_COOKIE, OWNER_MASK, entry.key[0], DELETE_STRICT),
+        *(int.from_bytes(entry.key[1:3], "big"), _ANYTHING),
     )
+    return head + match
 
 
 def entry_of(message: bytes) -> StatsEntry:

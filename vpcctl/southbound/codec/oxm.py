@@ -6,6 +6,7 @@ That order is in_port, Ethernet, IP with what it carries or ARP, tunnel, registe
 
 import struct
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from vpcctl.flows import fields as f
 from vpcctl.flows.fields import Field
@@ -25,22 +26,38 @@ _WIRE: tuple[Field, ...] = (
 _ORDER = {field: order for order, field in enumerate(_WIRE)}
 _XXREG_ORDER = {xxreg: _ORDER[f.REGS[4 * i]] for i, xxreg in enumerate(f.XXREGS)}
 _WORD = 0xFFFF_FFFF
+_HEAD = struct.Struct("!HH")
+_PADDING = tuple(bytes(-length % 8) for length in range(8))
 _FIRST_WIDE_REGISTER = 8
 """Registers from here on are only ever used four at a time, as ``xxreg2`` and ``xxreg3``."""
 
-Fragment = tuple[int, bytes]
-"""A term's place in the match and its bytes."""
+
+class _Place(NamedTuple):
+    """How a field is written.
+
+    Attributes:
+        order: its place in a match.
+        exact: header in front of a value.
+        masked: header in front of a value and a mask.
+        n: bytes of a value.
+    """
+
+    order: int
+    exact: bytes
+    masked: bytes
+    n: int
 
 
-def _exact(field: Field, value: int) -> bytes:
-    return struct.pack("!I", field.header) + value.to_bytes(field.n_bytes, "big")
-
-
-def _masked(field: Field, value: int, mask: int) -> bytes:
-    n = field.n_bytes
-    return (
-        struct.pack("!I", field.masked_header) + value.to_bytes(n, "big") + mask.to_bytes(n, "big")
+_PLACES = {
+    field: _Place(
+        order,
+        field.header.to_bytes(4, "big"),
+        field.masked_header.to_bytes(4, "big"),
+        field.n_bytes,
     )
+    for field, order in _ORDER.items()
+}
+"""Headers, made once: most terms of a program appear once, so their bytes are not worth keeping."""
 
 
 def _wide(field: Field, value: int, mask: int | None) -> bytes:
@@ -50,47 +67,32 @@ def _wide(field: Field, value: int, mask: int | None) -> bytes:
     parts: list[bytes] = []
     for i, shift in enumerate((96, 64, 32, 0)):
         part, bits = value >> shift & _WORD, whole >> shift & _WORD
-        register = f.REGS[first + i]
+        place = _PLACES[f.REGS[first + i]]
         if bits == _WORD:
-            parts.append(_exact(register, part))
+            parts.append(place.exact + part.to_bytes(4, "big"))
         elif bits:
-            parts.append(_masked(register, part, bits))
+            parts.append(place.masked + part.to_bytes(4, "big") + bits.to_bytes(4, "big"))
     return b"".join(parts)
 
 
-def encode_term(term: Term) -> Fragment:
-    """Return one term's place and bytes."""
-    field, value, mask = term
-    if field in _XXREG_ORDER:
-        return _XXREG_ORDER[field], _wide(field, value, mask)
-    order = _ORDER[field]
-    if mask is None:
-        return order, _exact(field, value)
-    return order, _masked(field, value, mask)
-
-
-class TermCache(dict[Term, Fragment]):
-    """Remembers terms' bytes; a program repeats most of its terms. Bounded: it starts over."""
-
-    def __init__(self, *, limit: int = 32_768) -> None:
-        super().__init__()
-        self._limit = limit
-
-    def __missing__(self, term: Term) -> Fragment:
-        if len(self) >= self._limit:
-            self.clear()
-        fragment = self[term] = encode_term(term)
-        return fragment
-
-
-def encode_match(match: Match, cache: TermCache) -> bytes:
+def encode_match(match: Match) -> bytes:
     """Return the whole ``ofp_match`` with its padding to 8 bytes."""
-    if len(match) > 1:
-        oxm = b"".join([part for _, part in sorted([cache[term] for term in match])])
-    else:
-        oxm = b"".join([cache[term][1] for term in match])
+    fragments: list[tuple[int, bytes]] = []
+    for field, value, mask in match:
+        place = _PLACES.get(field)
+        if place is None:
+            fragments.append((_XXREG_ORDER[field], _wide(field, value, mask)))
+            continue
+        order, exact, masked, n = place
+        body = value.to_bytes(n, "big")
+        if mask is None:
+            fragments.append((order, exact + body))
+        else:
+            fragments.append((order, masked + body + mask.to_bytes(n, "big")))
+    fragments.sort()
+    oxm = b"".join([part for _, part in fragments])
     length = 4 + len(oxm)
-    return b"\0\1" + length.to_bytes(2, "big") + oxm + bytes(-length % 8)
+    return _HEAD.pack(1, length) + oxm + _PADDING[length & 7]
 
 
 def decode_match(data: bytes) -> Match:

@@ -1,0 +1,102 @@
+"""The agent answers solicitations for gateways, and nothing else, whatever it is sent."""
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.decide.advertisement import advertisement, port_key
+from agent.guests import Budget
+
+GUEST, KEY = bytes.fromhex("0e0000000001"), bytes.fromhex("0e7600000103")
+SOURCE, TARGET = bytes.fromhex("fd" + "00" * 14 + "10"), bytes.fromhex("fd" + "00" * 14 + "01")
+GROUP = bytes.fromhex("ff0200000000000000000001ff000001")
+NOBODY = bytes(16)
+
+
+def internet_checksum(data: bytes) -> int:
+    """RFC 1071, word by word."""
+    total = 0
+    for at in range(0, len(data), 2):
+        total += (data[at] << 8) + (data[at + 1] if at + 1 < len(data) else 0)
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def checked(source: bytes, target: bytes, message: bytes) -> int:
+    return internet_checksum(source + target + struct.pack("!II", len(message), 58) + message)
+
+
+def solicitation(source: bytes = SOURCE, *, hops: int = 255, kind: int = 135) -> bytes:
+    option = b"" if source == NOBODY else b"\x01\x01" + GUEST
+    body = bytes((kind, 0, 0, 0)) + bytes(4) + TARGET + option
+    body = body[:2] + struct.pack("!H", checked(source, GROUP, body)) + body[4:]
+    header = struct.pack("!IHBB", 6 << 28, len(body), 58, hops) + source + GROUP
+    return KEY + GUEST + b"\x86\xdd" + header + body
+
+
+def test_a_guest_is_told_the_gateways_mac() -> None:
+    answer = advertisement(solicitation())
+    assert answer is not None
+    assert (answer[:6], answer[6:12], answer[12:14]) == (GUEST, KEY, b"\x86\xdd")
+    assert (answer[21], answer[22:38], answer[38:54]) == (255, TARGET, SOURCE)
+    body = answer[54:]
+    assert (body[0], body[1], body[4:8]) == (136, 0, bytes.fromhex("e0000000"))
+    assert (body[8:24], body[24:]) == (TARGET, bytes.fromhex("02010e7670630001"))
+    assert checked(TARGET, SOURCE, body) == 0
+    assert struct.unpack("!H", answer[18:20])[0] == len(body)
+
+
+def test_a_guest_without_an_address_yet_is_answered_through_the_group() -> None:
+    answer = advertisement(solicitation(NOBODY))
+    assert answer is not None
+    assert answer[:6] == bytes.fromhex("333300000001")
+    assert answer[38:54] == bytes.fromhex("ff02" + "00" * 13 + "01")
+    assert answer[58:62] == bytes.fromhex("a0000000")
+
+
+def test_the_port_is_known_by_its_key() -> None:
+    assert port_key(solicitation()) == 0x103
+    assert port_key(GUEST + solicitation()[6:]) is None
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"",
+        solicitation()[:60],
+        solicitation(hops=64),
+        solicitation(kind=136),
+        GUEST + solicitation()[6:],
+        solicitation()[:-1] + b"\x00",
+        solicitation() + bytes(2000),
+    ],
+    ids=["empty", "short", "from afar", "no question", "no key", "checksum", "oversize"],
+)
+def test_anything_else_is_not_answered(frame: bytes) -> None:
+    assert advertisement(frame) is None
+
+
+@given(st.integers(0, len(solicitation()) - 1), st.integers(0, 255))
+def test_a_garbled_solicitation_never_gets_an_answer_about_another_address(
+    at: int, value: int
+) -> None:
+    frame = bytearray(solicitation())
+    frame[at] = value
+    answer = advertisement(bytes(frame))
+    assert answer is None or answer[22:38] == bytes(frame[62:78])
+
+
+@given(st.binary(max_size=1600))
+def test_garbage_is_survived(frame: bytes) -> None:
+    assert advertisement(KEY + frame) is None
+
+
+def test_one_port_cannot_use_up_what_another_may_ask() -> None:
+    budget = Budget(total=10, port=3)
+    assert [budget.take(1) for _ in range(5)] == [True, True, True, False, False]
+    assert budget.take(2)
+    assert (budget.total, budget.refused) == (4, 2)
+    budget.renew()
+    assert budget.take(1)
