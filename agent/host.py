@@ -6,7 +6,7 @@ from typing import Literal
 
 from agent import VERSION
 from agent.decide import links as decide
-from agent.decide import marks
+from agent.decide import marks, work
 from agent.decide.inventory import Inventory
 from agent.decide.rows import InterfaceRow
 from vpcctl.model import ids
@@ -40,6 +40,7 @@ class Host:
         underlay_mtu: MTU of the underlay device, bytes.
         dpid: datapath id of br-int.
         ovs_version: of ovs-vswitchd.
+        owner: the host id, which marks what is ours.
     """
 
     datapath_type: Literal["system", "netdev"]
@@ -52,6 +53,7 @@ class Host:
     underlay_mtu: int = 1500
     dpid: int | None = None
     ovs_version: str = ""
+    owner: str = ""
     _tunnel: InterfaceRow | None = None
     _inventory: Inventory = field(default_factory=Inventory)
 
@@ -106,7 +108,8 @@ class Host:
 
     def look(self) -> Inventory:
         """Return the host's links as they are now."""
-        self._inventory.look(self.wanted, self.problems())
+        refused = work.refusals(self.wanted.values(), self.rows.values(), self.owner)
+        self._inventory.look(self.wanted, {**self.problems(), **refused})
         return self._inventory
 
     def links(self) -> tuple[Link, ...]:

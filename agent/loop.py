@@ -242,11 +242,8 @@ class Agent:
     async def _find_leftovers(self) -> None:
         driver, owner = self._worker.attachments, self._settings.host_id
         plugged = ports_of(self._ovsdb.owned_ports(self._settings.bridge, owner))
-        ours, half_made, namespaces = await self._worker.run(
-            lambda: (driver.ours(), driver.half_made(), driver.our_namespaces())
-        )
-        for name in half_made:
-            await self._worker.run(lambda name=name: driver.delete_link(name))
+        await self._worker.run(driver.delete_half_made)
+        ours, namespaces = await self._worker.run(lambda: (driver.ours(), driver.our_namespaces()))
         self._reconciler.found([*plugged, *ours], namespaces)
 
     # --- what comes from the kernel and from ovs-vswitchd ---------------------------------------

@@ -90,7 +90,8 @@ def _run(settings: Settings) -> None:
 
     async def run() -> None:
         flows_answer = _flows_answer(settings, datapath)
-        host = Host(datapath, problems=dict, nd_extensions=flows_answer)
+        owner = settings.host_id
+        host = Host(datapath, problems=dict, nd_extensions=flows_answer, owner=owner)
         await Agent(settings, host, worker).run()
 
     gc.collect()

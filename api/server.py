@@ -3,14 +3,11 @@
 import asyncio
 import contextlib
 import gc
-import resource
 import signal
 import socket
 import ssl
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import h11
 import structlog
@@ -18,19 +15,10 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from api import logs, peer, problems
-from api.app import create_app
+from api import peer, problems
 from api.config import ApiConfig
-from api.listeners import BadListener, Listener, TlsFiles, bind, parse_listener
-from api.tls import keeping
+from api.listeners import BadListener, Listener, TlsFiles, bind
 from api.upkeep import running
-from vpcctl.pki.directory import PkiDirectory
-from vpcctl.pki.errors import PkiError
-from vpcctl.pki.keeper import ServerKeeper
-from vpcctl.services.facade import Services, ServiceSettings
-from vpcctl.settings import Settings
-from vpcctl.store.database import Database
-from vpcctl.store.wake import NotifyRelay, Waker
 
 _GRACE_S = 5
 
@@ -237,79 +225,3 @@ def _unlink(bound: Sequence[Bound]) -> None:
         item.sock.close()
         if item.listener.path is not None:
             item.listener.path.unlink(missing_ok=True)
-
-
-def _keeper(pki_dir: Path) -> ServerKeeper | None:
-    """Return who renews the controller's certificate, which the southbound shows too."""
-    directory = PkiDirectory(pki_dir)
-    return ServerKeeper(directory, renews=True) if directory.is_initialised else None
-
-
-def _context(keeper: ServerKeeper | None) -> ssl.SSLContext:
-    """Return the context of HTTPS listeners: clients may show certificates, hosts must."""
-    if keeper is None:
-        raise BadListener("https needs keys: run 'vpcctl pki init'")
-    try:
-        return keeper.context(client_certificate_required=False)
-    except PkiError as error:
-        raise BadListener(f"https: {error}") from error
-
-
-async def _serve(
-    app: FastAPI, bound: Sequence[Bound], keeper: ServerKeeper | None, tls: ssl.SSLContext | None
-) -> None:
-    async with keeping(keeper):
-        await serve(app, bound, tls=tls)
-
-
-def run(settings: Settings) -> None:
-    """Run the API process until SIGTERM or SIGINT.
-
-    Raises:
-        BadListener: it cannot listen as it was told.
-    """
-    database = Database.open(settings.database_url)
-    waker = Waker(settings.run_dir)
-    relay = NotifyRelay(database.url, settings.run_dir) if database.dialect != "sqlite" else None
-    service_settings = ServiceSettings(
-        openflow_targets=settings.targets,
-        report_interval_s=settings.report_interval_s,
-        pki_dir=settings.pki_dir,
-    )
-    services = Services(database, settings=service_settings, waker=waker)
-    bound = bind_all([parse_listener(text) for text in settings.api_listen])
-    encrypted = any(item.listener.tls for item in bound)
-    try:
-        keeper = _keeper(settings.pki_dir)
-        tls = _context(keeper) if encrypted else None
-        if relay is not None:
-            relay.start()
-        app = create_app(services, run_dir=settings.run_dir)
-        asyncio.run(_serve(app, bound, keeper, tls))
-    finally:
-        if relay is not None:
-            relay.stop()
-        waker.close()
-        database.close()
-
-
-def _allow_many_files() -> None:
-    """Use as many descriptors as this process may: each long poll and stream needs one."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def main() -> None:
-    """Run the API process with the settings of the environment."""
-    settings = Settings()
-    logs.configure(settings.log_level)
-    _allow_many_files()
-    try:
-        run(settings)
-    except ValueError as error:  # a listener or the database's URL, told in one line
-        sys.exit(f"vpcctl api: {error}")
-
-
-if __name__ == "__main__":
-    main()

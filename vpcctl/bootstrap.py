@@ -129,15 +129,17 @@ def make_admin_token(settings: Settings) -> str:
 
 @contextlib.contextmanager
 def _opened(settings: Settings) -> "Iterator[Database]":
-    from vpcctl.store.database import Database
+    from vpcctl.store.database import Database, UnusableDatabase
 
     try:
         database = Database.open(settings.database_url)
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        raise BootstrapError(f"database_url: {error.filename}: {error.strerror}") from None
+    except ValueError as error:
         raise BootstrapError(f"database_url: {error}") from None
     try:
         yield database
-    except Problem as error:
+    except (Problem, UnusableDatabase) as error:
         raise BootstrapError(f"database_url: {error}") from None
     finally:
         database.close()

@@ -73,14 +73,15 @@ class AttachmentDriver:
                 found[port_id] = name
         return found
 
-    def half_made(self) -> list[str]:
-        """Return names of pairs that were made but not marked with a port yet."""
-        return [
-            core.attribute(link, "IFLA_IFNAME")
-            for link in self._namespaces.host.get_links()
-            if core.attribute(link, "IFLA_GROUP") == marks.LINK_GROUP
-            and not core.attribute(link, "IFLA_IFALIAS")
-        ]
+    def delete_half_made(self) -> None:
+        """Delete pairs that were made but not marked with a port.
+
+        In one go: between a look and a later deletion one could have been finished.
+        """
+        for link in self._namespaces.host.get_links():
+            group = core.attribute(link, "IFLA_GROUP")
+            if group == marks.LINK_GROUP and not core.attribute(link, "IFLA_IFALIAS"):
+                self.delete_link(core.attribute(link, "IFLA_IFNAME"))
 
     def delete_link(self, name: str) -> None:
         """Delete a link of ours on the host; one that is gone, or not ours, is left alone."""

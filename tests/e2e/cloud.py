@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -120,18 +121,19 @@ class Cloud:
     host_ids: list[str] = field(default_factory=list)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     database_url: str = ""
+    environment: dict[str, str] = field(default_factory=lambda: {"VPCCTL_REPORT_INTERVAL_S": "1"})
     agent_options: tuple[str, ...] = ()
     _clients: dict[str, httpx.Client] = field(default_factory=dict)
 
     @property
-    def socket(self) -> Path:
+    def api_socket(self) -> Path:
         return self.directory / "api.sock"
 
     def client(self, token: str) -> httpx.Client:
         """Return a client of the API with *token*; kept for the cloud's life."""
         if token not in self._clients:
             self._clients[token] = httpx.Client(
-                transport=httpx.HTTPTransport(uds=str(self.socket), retries=2),
+                transport=httpx.HTTPTransport(uds=str(self.api_socket), retries=2),
                 base_url="http://controller/v1",
                 headers={"Authorization": f"Bearer {token}"},
                 timeout=90,
@@ -148,8 +150,7 @@ class Cloud:
         """Start it and wait until it is ready."""
         arguments = [sys.executable, "-m", "vpcctl.cli", "serve"]
         arguments += ["--state-dir", str(self.directory / "state")]
-        arguments += ["--api-listen", f"unix:{self.socket}"]
-        arguments += ["--openflow-listen", f"unix:{self.directory}/of.sock"]
+        arguments += ["--api-listen", f"unix:{self.api_socket}", *self.listening()]
         if self.database_url:
             arguments += ["--database-url", self.database_url]
         log = (self.directory / "controller.log").open("ab")
@@ -158,15 +159,19 @@ class Cloud:
             cwd=ROOT,
             stdout=log,
             stderr=log,
-            env={**os.environ, "VPCCTL_REPORT_INTERVAL_S": "1", "PYTHONPATH": str(ROOT)},
+            env={**os.environ, **self.environment, "PYTHONPATH": str(ROOT)},
         )
         wait_until(self._ready, what="the controller is ready")
+
+    def listening(self) -> list[str]:
+        """Return where the controller listens, besides the Unix socket of the API."""
+        return ["--openflow-listen", f"unix:{self.directory}/of.sock"]
 
     def _ready(self) -> bool:
         process = self.processes["controller"]
         assert process.poll() is None, (self.directory / "controller.log").read_text()[-4000:]
         try:
-            transport = httpx.HTTPTransport(uds=str(self.socket))
+            transport = httpx.HTTPTransport(uds=str(self.api_socket))
             with httpx.Client(transport=transport, base_url="http://controller") as client:
                 return client.get("/readyz").status_code == 200
         except httpx.TransportError:
@@ -199,13 +204,22 @@ class Cloud:
         for at, _ in enumerate(self.hosts):
             host = self.post("hosts", name=f"{self.tag}-{at}")
             self.host_ids.append(host["id"])
-            token = self.post("tokens", role="host", host_id=host["id"])["secret"]
-            path = self.directory / f"agent-{at}.token"
-            path.touch(mode=0o600)
-            path.write_text(token)
+            self.admit(at)
             self.start_agent(at)
         for at, _ in enumerate(self.hosts):
             self.in_sync(at)
+
+    def admit(self, at: int) -> None:
+        """Give host *at* what its agent needs to be let in."""
+        token = self.post("tokens", role="host", host_id=self.host_ids[at])["secret"]
+        path = self.directory / f"agent-{at}.token"
+        path.touch(mode=0o600)
+        path.write_text(token)
+
+    def identity(self, at: int) -> list[str]:
+        """Return the flags that tell the agent of host *at* who it is and who its controller is."""
+        flags = ["--host-id", self.host_ids[at], "--api-url", f"unix:{self.api_socket}"]
+        return [*flags, "--token-file", str(self.directory / f"agent-{at}.token")]
 
     def start_agent(self, at: int) -> None:
         """Start the agent of host *at*."""
@@ -226,9 +240,7 @@ class Cloud:
     def _agent(self, at: int, verb: str) -> list[str]:
         host = self.hosts[at]
         return [
-            *(sys.executable, "-m", "agent.main", verb),
-            *("--host-id", self.host_ids[at], "--api-url", f"unix:{self.socket}"),
-            *("--token-file", str(self.directory / f"agent-{at}.token")),
+            *(sys.executable, "-m", "agent.main", verb, *self.identity(at)),
             *("--ovsdb", host.ovsdb, "--ovs-rundir", str(host.directory)),
             *("--state-dir", str(self.directory / f"agent-{at}")),
             *("--vtep-address", host.address, "--datapath", "netdev", *self.agent_options),
@@ -362,6 +374,73 @@ class Cloud:
                 command("ip", "netns", "del", name, check=False)
 
 
+@dataclass
+class TlsCloud(Cloud):
+    """A cloud whose hosts reach the controller as on several machines: by address, with TLS.
+
+    Attributes:
+        gateway: the controller's address on the underlay.
+        api_port: of REST.
+        openflow_port: of OpenFlow.
+    """
+
+    gateway: str = ""
+    api_port: int = 0
+    openflow_port: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"https://{self.gateway}:{self.api_port}"
+
+    def prepare(self) -> None:
+        """Choose ports, and make the authority and the controller's certificate."""
+        with (
+            socket.create_server((self.gateway, 0)) as one,
+            socket.create_server((self.gateway, 0)) as two,
+        ):
+            self.api_port, self.openflow_port = one.getsockname()[1], two.getsockname()[1]
+        state = str(self.directory / "state")
+        self.vpcctl("pki", "init", "--state-dir", state, "--name", self.gateway)
+        (self.directory / "ca.pem").write_text(
+            self.vpcctl("pki", "show", "--ca", "--state-dir", state)
+        )
+
+    def vpcctl(self, *arguments: str) -> str:
+        """Run a command of the controller's machine and return what it prints."""
+        done = subprocess.run(
+            [sys.executable, "-m", "vpcctl.cli", *arguments],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def as_admin(self, *arguments: str) -> str:
+        """Run a client command over TLS."""
+        token = str(self.directory / "state" / "admin.token")
+        ca = str(self.directory / "ca.pem")
+        return self.vpcctl("--api", self.url, "--ca-file", ca, "--token-file", token, *arguments)
+
+    def listening(self) -> list[str]:
+        openflow = f"ssl:{self.gateway}:{self.openflow_port}"
+        return ["--api-listen", self.url, "--openflow-listen", openflow]
+
+    def admit(self, at: int) -> None:
+        token = self.as_admin("host", "enroll", self.host_ids[at]).split()[0]
+        self.hosts[at].run(
+            *("env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "agent.main", "enroll"),
+            *("--api", self.url, "--token", token),
+            *("--state-dir", str(self.directory / f"agent-{at}")),
+        )
+
+    def identity(self, at: int) -> list[str]:
+        return ["--api-url", self.url]
+
+
 @contextmanager
 def make_cloud(
     count: int,
@@ -369,12 +448,26 @@ def make_cloud(
     database_url: str = "",
     mtu: int = 1500,
     agent_options: tuple[str, ...] = (),
+    tls: bool = False,
 ) -> Iterator[Cloud]:
-    """Make a cloud of *count* hosts; nothing of it is left at the end."""
+    """Make a cloud of *count* hosts; nothing of it is left at the end.
+
+    Args:
+        count: how many.
+        database_url: of the controller; empty: the embedded one.
+        mtu: of the underlay, bytes.
+        agent_options: further flags of every agent.
+        tls: hosts reach the controller over the underlay, with certificates of their own.
+    """
     with ExitStack() as stack:
         hosts = stack.enter_context(HostSet.make(count, mtu=mtu))
-        cloud = Cloud(leftovers.tag(2), hosts.directory, hosts.hosts, database_url=database_url)
-        cloud.agent_options = agent_options
+        tag, directory = leftovers.tag(2), hosts.directory
+        if tls:
+            cloud = TlsCloud(tag, directory, hosts.hosts, gateway=hosts.gateway)
+            cloud.prepare()
+        else:
+            cloud = Cloud(tag, directory, hosts.hosts)
+        cloud.database_url, cloud.agent_options = database_url, agent_options
         stack.callback(cloud.close)
         cloud.start_controller()
         cloud.add_hosts()

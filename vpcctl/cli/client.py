@@ -143,14 +143,23 @@ def named_kind(kind: ids.Kind) -> str:
 
 
 def _verify(target: Target) -> Any:
+    """Return what decides whether the API is the one: the installation's own authority alone."""
+    if not target.base_url.startswith("https://"):
+        import ssl
+
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # not used; would trust nobody
     if target.ca_file is None:
-        return True
-    import ssl
+        hint = "pass --ca-file; 'vpcctl pki show --ca' prints it on the controller"
+        raise CliError(f"ca-file: {target.api} needs the authority's certificate: {hint}")
+    from vpcctl.pki.errors import PkiError
+    from vpcctl.pki.tls import client_context
 
     try:
-        return ssl.create_default_context(cafile=str(target.ca_file))
+        return client_context(target.ca_file.read_text(errors="replace"))
     except OSError as error:
         raise CliError(f"ca-file: {target.ca_file}: {error.strerror}") from None
+    except PkiError as error:
+        raise CliError(f"ca-file: {target.ca_file}: {error}") from None
 
 
 def _problem(answer: "httpx.Response") -> CliError:

@@ -18,7 +18,8 @@ class Target:
     Attributes:
         api: ``http://host:port``, ``https://host:port`` or ``unix:/path``.
         token_file: file with the bearer token; None means :func:`default_token_file`.
-        ca_file: authority that signed the API's certificate; None means the system's.
+        ca_file: authority that signed the API's certificate, needed for ``https://``: the
+            system's authorities are not trusted.
     """
 
     api: str = DEFAULT_API

@@ -23,7 +23,12 @@ def limit_tls_buffers() -> None:
 
 def configure_logging(settings: Settings) -> None:
     """Log to stderr, one line an entry, from the settings' level on."""
-    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    log_from(settings.log_level)
+
+
+def log_from(least: str) -> None:
+    """Log to stderr, one line an entry, from the level called *least* on."""
+    level = logging.getLevelNamesMapping()[least.upper()]
     logging.basicConfig(stream=sys.stderr, level=max(level, logging.WARNING))
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(level),
