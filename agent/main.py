@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import sys
 from collections.abc import Sequence
@@ -92,6 +93,8 @@ def _run(settings: Settings) -> None:
         host = Host(datapath, problems=dict, nd_extensions=flows_answer)
         await Agent(settings, host, worker).run()
 
+    gc.collect()
+    gc.freeze()  # the program itself stays: looking through it again would stop the loop
     asyncio.run(run())
 
 

@@ -1,6 +1,6 @@
 """The event stream: one reader of the database for all streams, and a ring of recent events."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
@@ -61,6 +61,7 @@ class EventHub:
         self._cursor: Position = (0, 0)
         self._followed = False
         self._streams = 0
+        self._of_tenants: Counter[str] = Counter()
         self._news = Pulse()
         self._wanted = Pulse()
 
@@ -68,6 +69,10 @@ class EventHub:
     def streams(self) -> int:
         """Number of streams open."""
         return self._streams
+
+    def streams_of(self, tenant_id: str) -> int:
+        """Return the number of streams open by a tenant's tokens."""
+        return self._of_tenants[tenant_id]
 
     async def run(self) -> None:
         """Follow the events until cancelled."""
@@ -106,6 +111,7 @@ class EventHub:
     async def stream(self, actor: Actor, after: Position | None) -> AsyncIterator[bytes]:
         """Yield frames for *actor* from *after* (None: from now) until the process stops."""
         self._streams += 1
+        self._of_tenants[actor.tenant_id or ""] += 1
         self._context.metrics.streams.set(self._streams)
         self._wanted.fire()
         try:
@@ -125,6 +131,8 @@ class EventHub:
             return
         finally:
             self._streams -= 1
+            self._of_tenants[actor.tenant_id or ""] -= 1
+            self._of_tenants += Counter()  # forgets who has none
             self._context.metrics.streams.set(self._streams)
 
     async def _patiently(self, read: Callable[..., T], *arguments: Any) -> T:

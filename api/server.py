@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import resource
 import signal
 import socket
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import h11
 import structlog
 import uvicorn
 from fastapi import FastAPI
@@ -18,6 +20,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from api import logs, peer, problems
 from api.app import create_app
+from api.config import ApiConfig
 from api.listeners import BadListener, Listener, TlsFiles, bind, parse_listener
 from api.tls import keeping
 from api.upkeep import running
@@ -69,12 +72,38 @@ def bind_all(listeners: Sequence[Listener]) -> tuple[Bound, ...]:
 class _Protocol(H11Protocol):
     """HTTP/1.1 whose own refusals are problem documents too, and that knows the TLS peer."""
 
+    _head_timer: asyncio.TimerHandle | None = None
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Let every request of this connection know who is at its other end."""
         super().connection_made(transport)
+        self._await_head()
         found = peer.peer_of(transport)
         if found is not None:
             self.app_state = {**self.app_state, peer.STATE: found}
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; a request whose head has begun must go on."""
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:
+            self._head_came()
+        elif self._head_timer is None:
+            self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the timer with the connection."""
+        self._head_came()
+        super().connection_lost(exc)
+
+    def _await_head(self) -> None:
+        """Let nobody hold a connection, and a descriptor, by sending a head bit by bit."""
+        limit: ApiConfig = self.config.app.state.context.config  # type: ignore[union-attr]
+        self._head_timer = self.loop.call_later(limit.head_s, self.transport.close)
+
+    def _head_came(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
@@ -126,6 +155,8 @@ async def serve(
         stopping = asyncio.create_task(stop.wait())
         try:
             await _until_started([server for server, _ in servers], tasks)
+            gc.collect()
+            gc.freeze()  # the program itself stays: looking through it again would stop the loop
             structlog.get_logger("api").info("listening", on=[item.url for item in bound])
             if started is not None:
                 started()

@@ -103,6 +103,14 @@ def plug(wanted: Attachment, bridge: str, owner: str) -> PlugWish:
     return PlugWish(bridge, PortWish(marks.host_end(wanted.port_id), owner, external_ids=ids))
 
 
+def _is_for_guests(row: InterfaceRow) -> bool:
+    """Tell whether an attachment may name an interface: on br-int, and not made by us.
+
+    Whoever may attach a port says the name: it must not be the tunnel's, or the underlay's.
+    """
+    return not row.foreign and marks.OWNER_KEY not in row.external_ids and row.name != marks.TUNNEL
+
+
 def iface_ids(
     attachments: Iterable[Attachment], rows: Iterable[InterfaceRow], owner: str
 ) -> list[IfaceIdWish]:
@@ -117,7 +125,7 @@ def iface_ids(
     for row in rows:
         have = row.external_ids.get("iface-id")
         ours = row.external_ids.get(marks.NAMED_KEY) == owner
-        wanted = named.get(row.name)
+        wanted = named.get(row.name) if _is_for_guests(row) else None
         if wanted is not None and (have is None or (ours and have != wanted.port_id)):
             wishes.append(IfaceIdWish(row.name, wanted.port_id, wanted.mac.lower(), owner))
         elif wanted is None and ours and have is not None:

@@ -57,7 +57,9 @@ class AttachmentDriver:
         if not self._namespaces.exists(netns):
             return decide.Facts(host, netns_exists=False, guest=None)
         with self._namespaces.inside(netns) as sock:
-            return decide.Facts(host, netns_exists=True, guest=_read_guest(sock, wanted.interface))
+            guest = _read_guest(sock, wanted.interface)
+            in_use = (host is None or guest is None) and _is_in_use(sock)
+            return decide.Facts(host, netns_exists=True, guest=guest, netns_in_use=in_use)
 
     def ours(self) -> dict[str, str]:
         """Return port id → host end's name of every pair of ours on the host."""
@@ -233,6 +235,18 @@ def _remove_gateways(sock: Any, index: int, gateways: Iterable[str]) -> None:
     for gateway in gateways:
         metric = _ROUTE_METRIC + index
         _tolerate(sock.route, "del", oif=index, priority=metric, **_default(gateway))
+
+
+def _is_in_use(sock: Any) -> bool:
+    """Tell whether a namespace that no agent made has devices of somebody else."""
+    aliases = {
+        core.attribute(link, "IFLA_IFNAME"): core.attribute(link, "IFLA_IFALIAS")
+        for link in sock.get_links()
+    }
+    if marks.is_made_for_guests(aliases.get("lo")):
+        return False
+    others = (alias for name, alias in aliases.items() if name not in _IGNORED)
+    return any(marks.port_of_alias(alias) is None for alias in others)
 
 
 def _get_link(sock: Any, name: str) -> Any:

@@ -11,7 +11,7 @@ from tests.oracle.oracle import Arrival, Oracle, Packet
 from tests.oracle.test_oracle import seen
 from tests.oracle.worlds import questions
 from tests.support.dummy_ovs import DummyOvs
-from tests.support.showcase import HOST_1, WORLD, showcase
+from tests.support.showcase import HOST_1, OTHER, OTHER_1, WORLD, showcase
 from tests.support.tracing import Fabric
 from vpcctl.flows import fields as f
 from vpcctl.flows import tables as t
@@ -39,6 +39,10 @@ def answered() -> list[Question]:
     ]
 
 
+_ALONE = ((f.VNI, OTHER.vni, None), (f.LOOKUP_IPV4, int(OTHER_1.ips[0]), None))
+"""Nobody on the first host asks for the one port of its VPC there."""
+
+
 def notices(fabric: Fabric, answered: list[Question]) -> bool:
     """Whether one of the questions is answered differently by the flows that are there now."""
     for host_id, ofport, packet, expected in answered:
@@ -58,12 +62,34 @@ def matters(flow: Flow) -> bool:
         return False
     if flow.table is t.FLOOD and _is_local(flow):
         return False
+    if f.RELAYED in _flags(flow) or _asked_by_nobody(flow):
+        return False
+    if flow.table is t.NEIGHBOUR and set(_ALONE) <= set(flow.match):
+        return False
     field_names = {field.name for field, _, _ in flow.match}
     link_local = any(
         field.name in ("ipv6_src", "nd_target") and value >> 112 == 0xFE80
         for field, value, _ in flow.match
     )
     return not link_local and "vlan_vid" not in field_names
+
+
+def _flags(flow: Flow) -> set[f.Bits]:
+    """The flags that a flow wants to be set."""
+    wanted = next((value for field, value, _ in flow.match if field is f.FLAGS), 0)
+    return {bits for bits in (f.FROM_TUNNEL, f.RELAYED) if wanted & bits.mask}
+
+
+def _asked_by_nobody(flow: Flow) -> bool:
+    """Whether a flow knows an address of a port that is alone in its VPC: only it could ask."""
+    if flow.table is not t.NEIGHBOUR:
+        return False
+    vni = next((value for field, value, _ in flow.match if field is f.VNI), None)
+    home = next((one for one in WORLD.subnets if one.vni == vni), None)
+    if home is None:
+        return False
+    vpc = {one.id for one in WORLD.subnets if one.vpc_id == home.vpc_id}
+    return sum(port.subnet_id in vpc for port in WORLD.ports) < 2
 
 
 def deletions(flows: list[Flow]) -> Iterator[tuple[str, list[Flow]]]:
@@ -126,7 +152,9 @@ def test_a_changed_action_is_noticed(name: str, fabric: Fabric, answered: list[Q
     tried = 0
     for at, flow in enumerate(flows):
         mutant = with_action(flow, wanted, change) if flow.table is table else None
-        if mutant is None or (name in EQUIVALENT and _is_local(flow) is EQUIVALENT[name]):
+        if mutant is None or f.RELAYED in _flags(flow):
+            continue
+        if name in EQUIVALENT and _is_local(flow) is EQUIVALENT[name]:
             continue
         tried += 1
         fabric.program({HOST_1.id: [*flows[:at], mutant, *flows[at + 1 :]]})

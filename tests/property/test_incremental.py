@@ -4,13 +4,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.property.universe import changes, full_start
-from vpcctl.compile import Transition, compile_host, plan_changes
+from vpcctl.compile import Relaying, Transition, compile_host, ended, plan_changes
 from vpcctl.flows.contract import check
 from vpcctl.flows.flow import Flow, FlowKey
 from vpcctl.model.changes import Change, ChangeBatch
 from vpcctl.model.network import Network
 
 Program = dict[FlowKey, Flow]
+ALWAYS = Relaying(lambda _: True, lambda _: True, least_ports=0)
 SETTINGS = settings(
     max_examples=150,
     deadline=None,
@@ -121,3 +122,32 @@ def test_a_program_may_be_read_after_the_next_batch(
     for transition in transitions:
         send(programs, transition)
     assert shown(programs) == recomputed(net)
+
+
+@SETTINGS
+@given(
+    full_start(),
+    st.lists(st.lists(changes, min_size=1, max_size=3), max_size=8),
+    st.lists(st.booleans(), min_size=8, max_size=8),
+)
+def test_relays_come_and_go_as_everything_else(
+    start: list[Change], batches: list[list[Change]], ends: list[bool]
+) -> None:
+    net, programs = Network(), {}
+    for number, (batch, end) in enumerate(zip((start, *batches), (False, *ends), strict=False), 1):
+        send(programs, plan_changes(net, ChangeBatch(number, tuple(batch)), ALWAYS))
+        assert shown(programs) == recomputed(net)
+        for relay in net.relays.values():
+            assert net.has_vpc(relay.host_id, relay.vpc_id)
+            assert net.has_vpc(relay.via_id, relay.vpc_id)
+            assert not net.is_loading(relay.via_id, relay.vpc_id)
+        if end:
+            over = ended(net, tuple(net.relays.values()))
+            send(programs, plan_changes(net, ChangeBatch(number, over), ALWAYS))
+            assert shown(programs) == recomputed(net)
+    while net.relays:
+        over = ended(net, tuple(net.relays.values()))
+        send(programs, plan_changes(net, ChangeBatch(99, over), ALWAYS))
+    bare = Network()
+    bare.apply([*start, *(change for batch in batches for change in batch)])
+    assert shown(programs) == recomputed(bare)

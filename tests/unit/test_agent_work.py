@@ -1,5 +1,9 @@
 """What to do next about attachments, and the iface-ids of others' interfaces."""
 
+import dataclasses
+
+import pytest
+
 from agent.decide import marks, work
 from agent.decide.backoff import Backoff
 from agent.decide.rows import IfaceIdWish, InterfaceRow
@@ -98,6 +102,23 @@ def test_interface_without_an_iface_id_gets_one() -> None:
 def test_iface_ids_of_others_are_not_touched() -> None:
     rows = [row("tap0", iface_id="port-00000000000000099"), row("tap1", iface_id="theirs")]
     assert work.iface_ids([PLUGGED], rows, OWNER) == []
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        InterfaceRow("u", marks.TUNNEL),
+        InterfaceRow("u", "br-underlay", external_ids={marks.OWNER_KEY: OWNER}),
+        InterfaceRow("u", "eth0", foreign=True),
+    ],
+    ids=lambda own: own.name,
+)
+def test_what_is_not_for_guests_gets_no_iface_id(own: InterfaceRow) -> None:
+    wanted = PLUGGED.model_copy(update={"interface": own.name})
+    assert work.iface_ids([wanted], [own], OWNER) == []
+    named = {**own.external_ids, "iface-id": wanted.port_id, marks.NAMED_KEY: OWNER}
+    before = dataclasses.replace(own, external_ids=named)
+    assert work.iface_ids([wanted], [before], OWNER) == [IfaceIdWish(own.name, None, None, OWNER)]
 
 
 def test_only_our_own_iface_id_is_taken_away() -> None:

@@ -1,31 +1,33 @@
 """From a batch of changes to what each host has to do, at the cost of what changed."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from vpcctl.compile.relaying import Presence, Relaying, steering
 from vpcctl.compile.touched import touched
 from vpcctl.compile.transition import FlowTuple, HostChange, Transition
-from vpcctl.compile.view import common_pieces, vpc_pieces
+from vpcctl.compile.view import common_pieces, early_pieces, vpc_pieces
 from vpcctl.flows.cookie import Feature, cookie
 from vpcctl.model.changes import Change, ChangeBatch
 from vpcctl.model.location import Location
 from vpcctl.model.network import Network
 from vpcctl.model.port import Port
+from vpcctl.model.relay import Relay
 from vpcctl.model.subnet import Subnet
 from vpcctl.pipeline.pieces import (
+    AdmitPiece,
     BasePiece,
     EdgePiece,
     LocalFloodPiece,
     PeerPiece,
     Piece,
     PortPiece,
+    RelayPiece,
     StaticPiece,
 )
 from vpcctl.pipeline.program import compile_piece
 from vpcctl.reconcile.delta import difference
 
-Presence = tuple[str, str]
-"""(host id, VPC id): the VPC has a placed port on the host."""
 EVERYWHERE = ""
 """Stands for the VPC of pieces that hosts have whatever VPCs they have."""
 
@@ -46,6 +48,7 @@ class _Journal:
     presence: dict[Presence, bool] = field(default_factory=dict[Presence, bool])
     hosts: dict[str, bool] = field(default_factory=dict[str, bool])
     arrived: dict[str, None] = field(default_factory=dict[str, None])
+    relays: dict[str, None] = field(default_factory=dict[str, None])
 
     def note(self, net: Network, change: Change) -> None:
         """Write down, before *change* is applied, what it may touch."""
@@ -59,19 +62,41 @@ class _Journal:
             self.hosts[change.id] = change.id in net.hosts
         if change.kind == "location":
             self.arrived[change.id] = None
+        if change.kind == "relay":
+            self.relays[change.id] = None
+
+    def take(self, net: Network, changes: Iterable[Change]) -> None:
+        """Apply *changes*, each noted before."""
+        for change in changes:
+            self.note(net, change)
+            net.apply_one(change)
+
+    def moves(self, net: Network) -> tuple[set[Presence], set[Presence]]:
+        """Return the presences that have begun and those that have ended."""
+        is_there = {pair: net.has_vpc(*pair) for pair in self.presence}
+        return (
+            {pair for pair, was in self.presence.items() if is_there[pair] and not was},
+            {pair for pair, was in self.presence.items() if was and not is_there[pair]},
+        )
 
 
-def plan_changes(net: Network, batch: ChangeBatch) -> Transition:
+def plan_changes(net: Network, batch: ChangeBatch, relaying: Relaying | None = None) -> Transition:
     """Apply *batch* to *net* and return what it changes on which host.
 
     The cost follows the pieces touched and the hosts that have them. For an empty network or a
     whole snapshot it is cheaper to ``apply`` and to compile every host.
+
+    Args:
+        net: the network; it changes.
+        batch: the changes.
+        relaying: how to choose who forwards for hosts on which a VPC is new; None: nobody does.
     """
     journal = _Journal()
-    for change in batch.changes:
-        journal.note(net, change)
-        net.apply_one(change)
+    journal.take(net, batch.changes)
     net.revision = batch.revision
+    arriving, departing = journal.moves(net)
+    steered = tuple(steering(net, arriving, departing, relaying, batch.revision))
+    journal.take(net, steered)
     return _Planner(net, journal).transition()
 
 
@@ -81,9 +106,8 @@ class _Planner:
     def __init__(self, net: Network, journal: _Journal) -> None:
         self._net = net
         self._journal = journal
-        is_there = {pair: net.has_vpc(*pair) for pair in journal.presence}
-        self._arriving = {p for p, was in journal.presence.items() if is_there[p] and not was}
-        self._departing = {p for p, was in journal.presence.items() if was and not is_there[p]}
+        self._arriving, self._departing = journal.moves(net)
+        self._compiled: dict[Piece, FlowTuple] = {}
         self._new = {h for h, was in journal.hosts.items() if not was and h in net.hosts}
         self._staying: dict[str, frozenset[str]] = {}
         self._removed: dict[str, list[FlowTuple]] = {}
@@ -95,10 +119,14 @@ class _Planner:
             self._share(piece, self._journal.pieces[piece])
         departed = self._departed()
         arriving = self._arrivals()
-        host_ids = {*self._removed, *self._written, *departed, *arriving}
+        relays = self._relays()
+        host_ids = {*self._removed, *self._written, *departed, *arriving, *relays}
         return Transition(
             revision=self._net.revision,
-            hosts={h: self._change(h, departed, arriving) for h in sorted(host_ids)},
+            hosts={
+                h: self._change(h, departed.get(h, ()), arriving.get(h, ()), relays.get(h, ()))
+                for h in sorted(host_ids)
+            },
             gone=tuple(h for h, was in self._journal.hosts.items() if was and not self._is(h)),
             touched=tuple(self._journal.pieces),
         )
@@ -122,7 +150,7 @@ class _Planner:
 
     def _share(self, piece: Piece, was: _Was) -> None:
         """Give a piece's difference to the hosts that have it."""
-        after = compile_piece(self._net, piece)
+        after = self._compiled[piece] = compile_piece(self._net, piece)
         vpc_id = _vpc_of(self._net, piece)
         if not was.flows and not after:
             return
@@ -137,6 +165,8 @@ class _Planner:
         hosts = self._stay(vpc_id)
         match piece:
             case BasePiece(host_id) | EdgePiece(host_id, _) | LocalFloodPiece(host_id, _, _):
+                return hosts & {host_id}
+            case RelayPiece(host_id, _) | AdmitPiece(host_id, _, _):
                 return hosts & {host_id}
             case PeerPiece(host_id):
                 return hosts - {host_id}
@@ -167,6 +197,8 @@ class _Planner:
             if was.vpc_id == vpc_id
             for flow in was.flows
         }
+        if vpc_id in self._net.vpcs:
+            cookies.add(cookie(Feature.VPC, self._net.vpcs[vpc_id].key))
         for subnet_id in self._net.subnets_of.get(vpc_id, ()):
             vni = self._net.subnets[subnet_id].vni
             cookies.update(cookie(f, vni) for f in (Feature.SUBNET, Feature.FLOOD, Feature.PAIR))
@@ -181,18 +213,32 @@ class _Planner:
             found.setdefault(host_id, []).append(vpc_id)
         return found
 
+    def _relays(self) -> dict[str, tuple[Relay, ...]]:
+        """Return, by host, the relays that end as soon as it has confirmed its change."""
+        found: dict[str, tuple[Relay, ...]] = {}
+        for relay_id in self._journal.relays:
+            relay = self._net.relays.get(relay_id)
+            if relay is None:
+                continue
+            if relay.closing or (relay.host_id, relay.vpc_id) in self._arriving:
+                found[relay.host_id] = (*found.get(relay.host_id, ()), relay)
+        return found
+
     def _change(
         self,
         host_id: str,
-        departed: dict[str, tuple[int, ...]],
-        arriving: dict[str, list[str]],
+        departed: tuple[int, ...],
+        vpc_ids: Sequence[str],
+        relays: tuple[Relay, ...],
     ) -> HostChange:
-        net, new, vpc_ids = self._net, host_id in self._new, tuple(arriving.get(host_id, ()))
-        first = tuple(p for p in self._journal.arrived if _is_at(net, p, host_id, vpc_ids))
+        net, new = self._net, host_id in self._new
+        first = [p for p in self._journal.arrived if _is_at(net, p, host_id, vpc_ids)]
+        early = early_pieces(net, host_id, vpc_ids, first)
+        opening = [flows for piece in early if (flows := self._flows(piece))]
 
         def program() -> Iterator[FlowTuple]:
             pieces = [common_pieces(net, host_id)] if new else []
-            pieces.append(vpc_pieces(net, host_id, vpc_ids, first))
+            pieces.append(vpc_pieces(net, host_id, vpc_ids, early))
             for group in pieces:
                 for piece in group:
                     flows = compile_piece(net, piece)
@@ -201,14 +247,22 @@ class _Planner:
 
         return HostChange(
             host_id=host_id,
-            departed=departed.get(host_id, ()),
+            departed=departed,
             removed=tuple(self._removed.get(host_id, ())),
-            written=tuple(self._written.get(host_id, ())),
+            written=(*self._written.get(host_id, ()), *opening),
             program=program,
+            relays=relays,
         )
 
+    def _flows(self, piece: Piece) -> FlowTuple:
+        """Return a piece's flows; the same object as other hosts get, if any does."""
+        found = self._compiled.get(piece)
+        if found is None:
+            found = self._compiled[piece] = compile_piece(self._net, piece)
+        return found
 
-def _is_at(net: Network, port_id: str, host_id: str, vpc_ids: tuple[str, ...]) -> bool:
+
+def _is_at(net: Network, port_id: str, host_id: str, vpc_ids: Sequence[str]) -> bool:
     port, location = net.ports.get(port_id), net.locations.get(port_id)
     if port is None or location is None or location.host_id != host_id:
         return False
@@ -218,7 +272,7 @@ def _is_at(net: Network, port_id: str, host_id: str, vpc_ids: tuple[str, ...]) -
 def _urgency(piece: Piece) -> int:
     """Return the rank of a piece in what is written: a port's own way out comes first."""
     match piece:
-        case StaticPiece() | BasePiece() | PeerPiece():
+        case StaticPiece() | BasePiece() | PeerPiece() | RelayPiece() | AdmitPiece():
             return 0
         case EdgePiece() | PortPiece():
             return 1
@@ -234,6 +288,8 @@ def _vpc_of(net: Network, piece: Piece) -> str | None:
         case PortPiece(port_id) | EdgePiece(_, port_id):
             port = net.ports.get(port_id)
             return None if port is None else net.vpc_of(port.subnet_id)
+        case RelayPiece(_, vpc_id) | AdmitPiece(_, _, vpc_id):
+            return vpc_id
         case _:
             return net.vpc_of(piece.subnet_id)
 

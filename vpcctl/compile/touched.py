@@ -14,10 +14,12 @@ from vpcctl.model.host import Host
 from vpcctl.model.location import Location
 from vpcctl.model.network import Network, blocks_of, foreign_macs, single_pairs
 from vpcctl.model.port import Port
+from vpcctl.model.relay import Relay
 from vpcctl.model.subnet import Subnet
 from vpcctl.model.vpc import Vpc
 from vpcctl.pipeline.flood import SHARDS, shard_of
 from vpcctl.pipeline.pieces import (
+    AdmitPiece,
     BasePiece,
     EdgePiece,
     LocalFloodPiece,
@@ -26,6 +28,7 @@ from vpcctl.pipeline.pieces import (
     PeerPiece,
     Piece,
     PortPiece,
+    RelayPiece,
     RemoteFloodPiece,
     SubnetPiece,
 )
@@ -47,6 +50,10 @@ def touched(net: Network, change: Change) -> Iterator[Piece]:
             yield from _by_host(net, change.id, old, new)
         case "location":
             yield from _by_location(net, change.id, (old, new))
+        case "relay":
+            for state in (old, new):
+                if isinstance(state, Relay):
+                    yield from _relay(state)
 
 
 def _claimants(claims: Claims[int], numbers: Iterable[int], me: str) -> set[str]:
@@ -59,6 +66,7 @@ def _by_vpc(net: Network, vpc_id: str, states: tuple[object, object]) -> Iterato
     if len(keys) == 1 and None not in states:
         return  # only its key is in flows
     for one in (vpc_id, *sorted(_claimants(net.vpc_keys, keys, vpc_id))):
+        yield from _relays(net, one)
         for subnet_id in sorted(net.subnets_of.get(one, ())):
             yield from _whole_subnet(net, subnet_id)
 
@@ -67,7 +75,9 @@ def _by_subnet(net: Network, subnet_id: str, states: tuple[object, object]) -> I
     subnets = [state for state in states if isinstance(state, Subnet)]
     for one in (subnet_id, *sorted(_claimants(net.vnis, {s.vni for s in subnets}, subnet_id))):
         yield from _whole_subnet(net, one)
+        yield from _relays(net, net.vpc_of(one))
     for subnet in subnets:
+        yield from _relays(net, subnet.vpc_id)
         for block in blocks_of(subnet):
             yield from (SubnetPiece(other) for other in net.blocks.of(block))
 
@@ -84,6 +94,17 @@ def _whole_subnet(net: Network, subnet_id: str) -> Iterator[Piece]:
     yield from (RemoteFloodPiece(subnet_id, shard) for shard in range(SHARDS))
     yield from (PairPiece(subnet_id, ip) for ip in segment.pairs)
     yield from (PairMacPiece(subnet_id, mac) for mac in segment.pair_macs)
+
+
+def _relays(net: Network, vpc_id: str | None) -> Iterator[Piece]:
+    """Yield what hosts have while they load a VPC."""
+    for relay_id in () if vpc_id is None else net.relays_of.get(vpc_id, ()):
+        yield from _relay(net.relays[relay_id])
+
+
+def _relay(relay: Relay) -> Iterator[Piece]:
+    yield RelayPiece(relay.host_id, relay.vpc_id)
+    yield AdmitPiece(relay.via_id, relay.host_id, relay.vpc_id)
 
 
 def _by_port(net: Network, port_id: str, states: tuple[object, object]) -> Iterator[Piece]:
@@ -144,6 +165,10 @@ def _by_host(net: Network, host_id: str, old: object, new: object) -> Iterator[P
     yield BasePiece(host_id)
     yield PeerPiece(host_id)
     hosts = [state for state in (old, new) if isinstance(state, Host)]
+    rivals = {one for host in hosts if host.vtep is not None for one in net.vteps.of(host.vtep)}
+    for relay in net.relays.values():
+        if not {host_id, *rivals}.isdisjoint((relay.host_id, relay.via_id)):
+            yield from _relay(relay)
     for host in hosts:
         if host.vtep is not None:
             others = (other for other in net.vteps.of(host.vtep) if other != host_id)

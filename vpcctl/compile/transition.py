@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from vpcctl.flows.flow import Flow
+from vpcctl.model.relay import Relay
 from vpcctl.pipeline.pieces import Piece
 
 FlowTuple = tuple[Flow, ...]
@@ -24,9 +25,10 @@ class HostChange:
         host_id: the host.
         departed: cookies; every flow that has one of them goes. Used when a VPC leaves a host.
         removed: flows to delete strictly (table, priority, match).
-        written: flows to add or overwrite, the most urgent first.
-        program: yields the flows of VPCs that are new on this host, the arriving ports' own
-            pieces first; call it once.
+        written: flows to add or overwrite, the most urgent first; of VPCs that are new on this
+            host what the arriving ports need at once.
+        program: yields the other flows of VPCs that are new on this host; call it once.
+        relays: tell whoever keeps the relays when this host has confirmed everything here.
     """
 
     host_id: str
@@ -34,6 +36,7 @@ class HostChange:
     removed: tuple[FlowTuple, ...]
     written: tuple[FlowTuple, ...]
     program: Callable[[], Iterator[FlowTuple]]
+    relays: tuple[Relay, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -21,7 +21,7 @@ class Feature(enum.IntEnum):
     PEER = 2
     """Another host's VTEP; key of the host."""
     VPC = 3
-    """A VPC's routing; key of the VPC."""
+    """What a VPC needs while a host is loading it; key of the VPC."""
     SUBNET = 4
     """A subnet's domain; its VNI."""
     PORT = 5

@@ -6,11 +6,12 @@ from typing import Literal
 from vpcctl.model.host import Host
 from vpcctl.model.location import Location
 from vpcctl.model.port import Port
+from vpcctl.model.relay import Relay
 from vpcctl.model.subnet import Subnet
 from vpcctl.model.vpc import Vpc
 
-Resource = Vpc | Subnet | Port | Host | Location
-ResourceKind = Literal["vpc", "subnet", "port", "host", "location"]
+Resource = Vpc | Subnet | Port | Host | Location | Relay
+ResourceKind = Literal["vpc", "subnet", "port", "host", "location", "relay"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,8 @@ class Change:
 
     Attributes:
         kind: what it is.
-        id: its id; for a location the port's id.
+        id: its id; for a location the port's id. Relays come from who loads hosts,
+            not from the feed.
         resource: its state now, or None when it is gone.
     """
 

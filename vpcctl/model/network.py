@@ -15,6 +15,7 @@ from vpcctl.model.claims import Claims
 from vpcctl.model.host import Host
 from vpcctl.model.location import Location
 from vpcctl.model.port import Port
+from vpcctl.model.relay import Relay, relay_id
 from vpcctl.model.subnet import Subnet
 from vpcctl.model.vpc import Vpc
 
@@ -77,8 +78,8 @@ class Network:
     """
 
     __slots__ = (
-        *("revision", "vpcs", "subnets", "ports", "hosts", "locations"),
-        *("subnets_of", "subnets_at", "segments", "ofports"),
+        *("revision", "vpcs", "subnets", "ports", "hosts", "locations", "relays"),
+        *("relays_of", "subnets_of", "subnets_at", "segments", "ofports"),
         *("vpc_keys", "vnis", "blocks", "port_keys", "host_keys", "vteps"),
     )
 
@@ -89,6 +90,8 @@ class Network:
         self.ports: dict[str, Port] = {}
         self.hosts: dict[str, Host] = {}
         self.locations: dict[str, Location] = {}
+        self.relays: dict[str, Relay] = {}
+        self.relays_of: dict[str, set[str]] = {}
         self.subnets_of: dict[str, set[str]] = {}
         self.subnets_at: dict[str, set[str]] = {}
         self.segments: dict[str, Segment] = {}
@@ -121,6 +124,8 @@ class Network:
             self._put_port(change.id, resource)
         elif isinstance(resource, Host) or (resource is None and change.kind == "host"):
             self._put_host(change.id, resource)
+        elif isinstance(resource, Relay) or (resource is None and change.kind == "relay"):
+            self._put_relay(change.id, resource)
         else:
             self._put_location(change.id, resource)
 
@@ -132,6 +137,7 @@ class Network:
             "port": self.ports,
             "host": self.hosts,
             "location": self.locations,
+            "relay": self.relays,
         }
         return by_kind[change.kind].get(change.id)
 
@@ -198,6 +204,14 @@ class Network:
             self.locations[port_id] = new
             self.ofports.setdefault(new.host_id, Claims()).add(new.ofport, port_id)
             self._place(port_id)
+
+    def _put_relay(self, key: str, new: Relay | None) -> None:
+        old = self.relays.pop(key, None)
+        if old is not None:
+            _discard(self.relays_of, old.vpc_id, key)
+        if new is not None:
+            self.relays[key] = new
+            self.relays_of.setdefault(new.vpc_id, set()).add(key)
 
     # --- indexes ----------------------------------------------------------------------------------
 
@@ -283,6 +297,13 @@ class Network:
             return None
         return port, location, host
 
+    def vtep_of(self, host_id: str) -> IPAddress | None:
+        """Return the VTEP that a host alone has, or None."""
+        host = self.hosts.get(host_id)
+        if host is None or host.vtep is None or self.vteps.owner(host.vtep) is None:
+            return None
+        return host.vtep
+
     def vpc_of(self, subnet_id: str) -> str | None:
         """Return the id of the VPC that a subnet names, if the subnet is there."""
         subnet = self.subnets.get(subnet_id)
@@ -301,6 +322,10 @@ class Network:
             return False
         at = self.subnets_at.get(host_id, ())
         return any(self.vpc_of(subnet_id) == vpc_id for subnet_id in at)
+
+    def is_loading(self, host_id: str, vpc_id: str) -> bool:
+        """Tell whether a host is known not to have the whole of a VPC yet."""
+        return relay_id(host_id, vpc_id) in self.relays
 
     def hosts_of(self, vpc_id: str) -> set[str]:
         """Return the ids of hosts where a VPC has a placed port."""

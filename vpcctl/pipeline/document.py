@@ -44,7 +44,7 @@ _REGISTERS: tuple[tuple[Field, str, str], ...] = (
     (f.LOOKUP_IPV6, "IPv6 looked up", "reg8 to reg11: whose MAC Neighbour looks for"),
     (f.FOUND_MAC, "MAC found", "reg12 to reg15, the low 48 bits"),
 )
-_FLAGS = (f.FROM_TUNNEL, f.IS_ARP, f.IS_ND, f.ROUTED, f.FLOOD_STAGE, f.FLOOD_CHUNK)
+_FLAGS = (f.FROM_TUNNEL, f.IS_ARP, f.IS_ND, f.ROUTED, f.RELAYED, f.FLOOD_STAGE, f.FLOOD_CHUNK)
 
 
 def render(text: str) -> str:

@@ -1,10 +1,10 @@
 """Table Output: a port key becomes an interface of this host, or the packet goes to another.
 
-What came from a tunnel never goes into one again.
+What came from a tunnel goes into one again only for a host that is still loading its VPC.
 """
 
 from vpcctl.flows import fields as f
-from vpcctl.flows.actions import Move, Output
+from vpcctl.flows.actions import OFPP_IN_PORT, Move, Output
 from vpcctl.flows.flow import Flow
 from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import OUTPUT
@@ -13,12 +13,19 @@ from vpcctl.pipeline.facts import PortFacts
 from vpcctl.pipeline.terms import BASE, drop, flag
 
 _FROM_HERE = flag(f.FROM_TUNNEL, 0)
+_RELAYED = flag(f.RELAYED)
 
 STATIC: tuple[Flow, ...] = (
     drop(
         OUTPUT,
         52,
         ((f.TUN_DST, 0, None), (f.TUN_IPV6_DST, 0, None), _FROM_HERE),
+        Reason.NO_OUTPUT,
+    ),
+    drop(
+        OUTPUT,
+        52,
+        ((f.TUN_DST, 0, None), (f.TUN_IPV6_DST, 0, None), _RELAYED),
         Reason.NO_OUTPUT,
     ),
     drop(OUTPUT, 0, (), Reason.NO_OUTPUT),
@@ -30,11 +37,12 @@ def base(host: Host) -> tuple[Flow, ...]:
     if host.tunnel_ofport is None or host.vtep is None:
         return ()
     own = (f.TUN_DST if host.vtep.version == 4 else f.TUN_IPV6_DST, int(host.vtep), None)
-    send = (Move(f.VNI, f.TUN_ID, 32), Output(host.tunnel_ofport))
+    to = Move(f.VNI, f.TUN_ID, 32)
     return (
         Flow(OUTPUT, 60, (own, (f.DEST_PORT, 0, None)), (), None, BASE),
         drop(OUTPUT, 55, (own,), Reason.NO_OUTPUT),
-        Flow(OUTPUT, 50, (_FROM_HERE,), send, None, BASE),
+        Flow(OUTPUT, 50, (_FROM_HERE,), (to, Output(host.tunnel_ofport)), None, BASE),
+        Flow(OUTPUT, 50, (_RELAYED,), (to, Output(OFPP_IN_PORT)), None, BASE),
     )
 
 

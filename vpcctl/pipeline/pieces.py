@@ -83,6 +83,23 @@ class EdgePiece:
     port_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class RelayPiece:
+    """What a host that is still loading a VPC gives to its relay."""
+
+    host_id: str
+    vpc_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdmitPiece:
+    """What a relay takes from a host that is still loading a VPC."""
+
+    via_id: str
+    host_id: str
+    vpc_id: str
+
+
 Piece = (
     StaticPiece
     | BasePiece
@@ -94,4 +111,6 @@ Piece = (
     | RemoteFloodPiece
     | LocalFloodPiece
     | EdgePiece
+    | RelayPiece
+    | AdmitPiece
 )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from vpcctl.flows.cookie import Feature, cookie
 from vpcctl.flows.flow import Flow
 from vpcctl.model.network import Network
+from vpcctl.model.relay import relay_id
 from vpcctl.pipeline import (
     arp_nd,
     classify,
@@ -14,6 +15,7 @@ from vpcctl.pipeline import (
     neighbour,
     output,
     pairs,
+    relay,
     respond,
     route,
     spoof_guard,
@@ -22,6 +24,7 @@ from vpcctl.pipeline import (
 )
 from vpcctl.pipeline.facts import port_facts
 from vpcctl.pipeline.pieces import (
+    AdmitPiece,
     BasePiece,
     EdgePiece,
     LocalFloodPiece,
@@ -30,6 +33,7 @@ from vpcctl.pipeline.pieces import (
     PeerPiece,
     Piece,
     PortPiece,
+    RelayPiece,
     RemoteFloodPiece,
     StaticPiece,
     SubnetPiece,
@@ -149,6 +153,23 @@ def _cut_off(net: Network, piece: EdgePiece) -> tuple[Flow, ...]:
     return (classify.cut_off(location.ofport, cookie(Feature.EDGE, port.key)),)
 
 
+def _relay(net: Network, piece: RelayPiece) -> tuple[Flow, ...]:
+    vpc, one = net.vpcs.get(piece.vpc_id), net.relays.get(relay_id(piece.host_id, piece.vpc_id))
+    if vpc is None or one is None or one.closing or net.vpc_keys.owner(vpc.key) is None:
+        return ()
+    vtep = net.vtep_of(one.via_id)
+    return () if vtep is None else relay.hand_over(vpc, vtep)
+
+
+def _admit(net: Network, piece: AdmitPiece) -> tuple[Flow, ...]:
+    one = net.relays.get(relay_id(piece.host_id, piece.vpc_id))
+    vtep = net.vtep_of(piece.host_id)
+    if one is None or one.via_id != piece.via_id or vtep is None:
+        return ()
+    live = [net.live_subnet(subnet_id) for subnet_id in net.subnets_of.get(piece.vpc_id, ())]
+    return tuple(relay.take_over(*pair, vtep) for pair in live if pair is not None)
+
+
 _COMPILERS: dict[type, Callable[[Network, Piece], tuple[Flow, ...]]] = {
     StaticPiece: _static,  # type: ignore[dict-item]
     BasePiece: _base,
@@ -160,4 +181,6 @@ _COMPILERS: dict[type, Callable[[Network, Piece], tuple[Flow, ...]]] = {
     RemoteFloodPiece: _remote_flood,
     LocalFloodPiece: _local_flood,
     EdgePiece: _edge,
+    RelayPiece: _relay,
+    AdmitPiece: _admit,
 }

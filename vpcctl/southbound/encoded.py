@@ -6,6 +6,7 @@ from itertools import chain
 
 from vpcctl.compile.transition import FlowTuple, HostChange
 from vpcctl.flows.flow import Flow
+from vpcctl.model.relay import Relay
 from vpcctl.southbound.codec.messages import add_flow, delete_cookie, delete_flow
 
 _XIDS = 0x7FFF_FFFF
@@ -54,6 +55,21 @@ class Work:
     rest: Iterator[FlowTuple] = field(default_factory=lambda: iter(()))
     has_program: bool = False
     added: int = 0
+
+    @property
+    def relays(self) -> tuple[Relay, ...]:
+        """Relays that wait for this to be confirmed."""
+        return () if self.change is None else self.change.relays
+
+    @property
+    def may_overtake(self) -> bool:
+        """Whether it may be sent while an earlier program is still being read.
+
+        Flows of what has not been read yet are made of the network as it is then, so a difference
+        does no harm; but a VPC may not be taken away before it has come.
+        """
+        departs = self.change is not None and self.change.departed
+        return not (self.has_program or departs or self.relays)
 
     @property
     def size(self) -> int:

@@ -10,9 +10,11 @@ from typing import Protocol
 
 import structlog
 
+from vpcctl.compile.relaying import Relaying
 from vpcctl.compile.transition import Transition
 from vpcctl.model.changes import ChangeBatch
 from vpcctl.model.host import Host
+from vpcctl.model.relay import Relay
 from vpcctl.southbound.admission import Admission, Registry
 from vpcctl.southbound.audit import Auditor
 from vpcctl.southbound.certificates import Certificates
@@ -102,7 +104,10 @@ class Engine:
         self._admission = Admission(registry, self.recorder, metrics, certificates)
         self._auditor = Auditor(program, self._encoder, self.recorder, metrics)
         comparing = Slots(self.settings.concurrent_compares)
-        self._tools = Tools(program, self._encoder, self.recorder, metrics, comparing)
+        self._tools = Tools(
+            program, self._encoder, self.recorder, metrics, comparing, self._advance
+        )
+        self._relaying = Relaying(self._is_connected, self._is_ready)
 
     def _standing(self, host_id: str) -> HostRealised | None:
         host = self.hosts.get(host_id)
@@ -210,7 +215,7 @@ class Engine:
         if batch.revision == self._program.revision:
             return
         read = time.perf_counter()
-        transition = self._program.apply(batch)
+        transition = self._program.apply(batch, self._relaying)
         planned = time.perf_counter()
         self._refresh(batch, transition)
         waiting = self._distribute(transition)
@@ -221,8 +226,22 @@ class Engine:
         self.metrics.time(transition.revision, "plan", planned - read)
         self.metrics.time(transition.revision, "encode", encoded - planned)
 
-    def _distribute(self, transition: Transition) -> list[str]:
-        """Queue each connected host's part, encoded once; return the hosts that have one."""
+    def _is_connected(self, host_id: str) -> bool:
+        return host_id in self._workers
+
+    def _is_ready(self, host_id: str) -> bool:
+        host = self.hosts.get(host_id)
+        return host is not None and host.is_ready
+
+    def _advance(self, relays: tuple[Relay, ...]) -> None:
+        """Go on with relays whose hosts have confirmed what they were waiting for."""
+        self._distribute(self._program.advance(relays), quiet=True)
+
+    def _distribute(self, transition: Transition, *, quiet: bool = False) -> list[str]:
+        """Queue each connected host's part, encoded once; return the hosts that have one.
+
+        Quiet is what nobody asked for: a host that was in sync stays so.
+        """
         self._encoder.new_round()
         waiting: list[str] = []
         for host_id, change in transition.hosts.items():
@@ -234,7 +253,7 @@ class Engine:
             except EncodeError as error:
                 log.error("a flow cannot be written", host=host_id, error=str(error))
                 host.overflowed = True
-            if host.state == "in_sync":
+            if host.state == "in_sync" and not quiet:
                 host.state = "pending"
             waiting.append(host_id)
             worker.wake()

@@ -46,7 +46,7 @@ class HostState:
 
     __slots__ = (
         *("id", "dpid", "session", "queue", "queued_bytes", "overflowed", "busy", "revision"),
-        *("error", "flows", "marks", "_failures", "_connected_at", "state", "problem"),
+        *("error", "flows", "marks", "_failures", "_connected_at", "state", "problem", "loading"),
     )
 
     def __init__(self, host_id: str, dpid: int) -> None:
@@ -61,6 +61,7 @@ class HostState:
         self.error: str | None = None
         self.problem: str | None = None
         self.flows = 0
+        self.loading = True
         self.marks: list[AuditMark] = []
         self.state: State = "disconnected"
         self._failures = 0
@@ -79,10 +80,23 @@ class HostState:
             self.overflowed = True
 
     def take(self) -> list[Work]:
-        """Take everything that waits."""
-        works = list(self.queue)
-        self.forget()
+        """Take what goes into one bundle: all that waits, up to the first that has a program."""
+        works: list[Work] = []
+        while self.queue and not (works and works[-1].has_program):
+            works.append(self._next())
         return works
+
+    def take_overtaking(self) -> list[Work]:
+        """Take what waits first and may be sent while a program is still being read."""
+        works: list[Work] = []
+        while self.queue and self.queue[0].may_overtake:
+            works.append(self._next())
+        return works
+
+    def _next(self) -> Work:
+        work = self.queue.popleft()
+        self.queued_bytes -= work.size
+        return work
 
     def forget(self) -> None:
         """Drop what waits: a comparison will find it."""
@@ -94,12 +108,20 @@ class HostState:
         """Whether nothing is waiting or under way."""
         return not (self.busy or self.queue or self.overflowed)
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether all that was ever new on the host has been confirmed, so that it may relay."""
+        if self.session is None or self.loading or self.overflowed or self.problem is not None:
+            return False
+        return not any(work.has_program for work in self.queue)
+
     # --- standing -------------------------------------------------------------------------------
 
     def connected(self, session: Session) -> float:
         """Note a connection and return how many seconds to hold back before working on it."""
         self.session = session
         self.state = "pending"
+        self.loading = True
         self.error = None
         pause = _BACKOFF_S[min(self._failures, len(_BACKOFF_S) - 1)]
         self._connected_at = time.monotonic()

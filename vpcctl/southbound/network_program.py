@@ -1,13 +1,15 @@
 """The engine's view of the pure packages: one network in memory and its compiled pieces."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from vpcctl.compile.plan import plan_changes
+from vpcctl.compile.relaying import Relaying, ended
 from vpcctl.compile.transition import FlowTuple, Transition
 from vpcctl.compile.view import host_pieces
 from vpcctl.model.changes import ChangeBatch
 from vpcctl.model.host import Host
 from vpcctl.model.network import Network
+from vpcctl.model.relay import Relay
 from vpcctl.pipeline.pieces import Piece
 from vpcctl.pipeline.program import compile_piece
 
@@ -29,9 +31,18 @@ class NetworkProgram:
         network.apply(batch)
         self._network = network
 
-    def apply(self, batch: ChangeBatch) -> Transition:
+    def apply(self, batch: ChangeBatch, relaying: Relaying) -> Transition:
         """Apply changes and say what they mean for each host."""
-        return plan_changes(self._network, batch)
+        return plan_changes(self._network, batch, relaying)
+
+    def relays(self, host_id: str) -> tuple[Relay, ...]:
+        """Return the relays that wait for a host to confirm something."""
+        return tuple(one for one in self._network.relays.values() if one.host_id == host_id)
+
+    def advance(self, relays: Sequence[Relay]) -> Transition:
+        """Go on with relays whose hosts have confirmed what they were waiting for."""
+        changes = ended(self._network, relays)
+        return plan_changes(self._network, ChangeBatch(self._network.revision, changes))
 
     def hosts(self) -> Iterable[Host]:
         """Return every host."""

@@ -1,11 +1,13 @@
 """What the engine needs of the pure part: the network in memory and what it means for a host."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
+from vpcctl.compile.relaying import Relaying
 from vpcctl.compile.transition import FlowTuple, Transition
 from vpcctl.model.changes import ChangeBatch
 from vpcctl.model.host import Host
+from vpcctl.model.relay import Relay
 from vpcctl.pipeline.pieces import Piece
 
 
@@ -21,8 +23,16 @@ class Program(Protocol):
         """Replace the whole network."""
         ...
 
-    def apply(self, batch: ChangeBatch) -> Transition:
+    def apply(self, batch: ChangeBatch, relaying: Relaying) -> Transition:
         """Apply changes and say what they mean for each host."""
+        ...
+
+    def relays(self, host_id: str) -> tuple[Relay, ...]:
+        """Return the relays that wait for a host to confirm something."""
+        ...
+
+    def advance(self, relays: Sequence[Relay]) -> Transition:
+        """Go on with relays whose hosts have confirmed what they were waiting for."""
         ...
 
     def hosts(self) -> Iterable[Host]:

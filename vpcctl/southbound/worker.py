@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import structlog
@@ -10,6 +10,7 @@ import structlog
 from vpcctl.compile.transition import FlowTuple
 from vpcctl.flows.flow import Flow
 from vpcctl.flows.text import format_flow
+from vpcctl.model.relay import Relay
 from vpcctl.southbound.codec import messages as m
 from vpcctl.southbound.encoded import Encoded, Encoder, Work
 from vpcctl.southbound.host import HostState
@@ -26,9 +27,8 @@ from vpcctl.southbound.session import (
 
 log = structlog.get_logger(__name__)
 
-_FIRST_BUNDLE = 64
-"""Flows of an arriving VPC that go ahead of the rest, so that the arriving port works at once."""
-_NEXT_BUNDLES = 4_096
+_BUNDLE = 4_096
+"""Flows of one bundle of an arriving VPC."""
 _MAX_REFUSED = 16
 _RETRY_S = (1.0, 2.0, 5.0, 15.0, 60.0)
 
@@ -39,6 +39,7 @@ class Tools:
 
     Attributes:
         comparing: how many switches may be compared at the same time.
+        advance: to be told of the relays that a host has confirmed its part of.
     """
 
     program: Program
@@ -46,6 +47,7 @@ class Tools:
     recorder: Recorder
     metrics: Metrics
     comparing: Slots
+    advance: Callable[[tuple[Relay, ...]], None]
 
 
 class Worker:
@@ -120,42 +122,52 @@ class Worker:
         host = self._host
         host.busy = True
         works = host.take()
+        host.loading = works[-1].has_program
         try:
-            for batch in _batches(works):
-                await self._send(batch)
+            revision = await self._send(works)
         except BundleRefused:
             self._must_compare = True
             return
         finally:
             host.busy = False
+        host.loading = False
         host.flows += sum(work.added for work in works)
-        self._acknowledge(works[-1].revision)
+        self._acknowledge(revision)
+        for work in works:
+            if work.relays:
+                self._tools.advance(work.relays)
 
-    async def _send(self, works: list[Work]) -> None:
-        """Send what works have in common order as one bundle; the last may have a program."""
+    async def _send(self, works: list[Work]) -> int:
+        """Send works as one bundle and then the last one's program; return the revision reached."""
         parts = [part for work in works for part in work.parts]
-        rest = works[-1].rest if works[-1].has_program else iter(())
-        started = time.perf_counter()
-        chunk: list[Encoded] = []
-        size = _FIRST_BUNDLE
-        slicer = Slicer()
-        while True:
-            chunk = self._chunk(rest, size)
-            await self._bundle([*parts, *chunk], works[-1].revision, started)
-            if not chunk:
-                return
-            self._host.flows += sum(part.messages for part in chunk)
-            parts, size = [], _NEXT_BUNDLES
-            await slicer.breathe()
+        await self._bundle(parts, works[-1].revision, time.perf_counter())
+        return await self._send_program(works[-1]) if works[-1].has_program else works[-1].revision
 
-    def _chunk(self, rest: Iterator[FlowTuple], size: int) -> list[Encoded]:
+    async def _send_program(self, work: Work) -> int:
+        """Send a program; what is planned meanwhile need not wait for its end."""
+        revision, slicer = work.revision, Slicer()
+        while True:
+            await slicer.breathe()
+            started = time.perf_counter()
+            overtaking = self._host.take_overtaking()
+            parts = [part for one in overtaking for part in one.parts]
+            chunk = await self._chunk(work.rest, slicer)
+            await self._bundle([*parts, *chunk], work.revision, started)
+            self._host.flows += sum(one.added for one in overtaking)
+            revision = overtaking[-1].revision if overtaking else revision
+            if not chunk:
+                return revision
+            self._host.flows += sum(part.messages for part in chunk)
+
+    async def _chunk(self, rest: Iterator[FlowTuple], slicer: Slicer) -> list[Encoded]:
         chunk: list[Encoded] = []
         count = 0
         for flows in rest:
             chunk.append(self._tools.encoder.add(flows))
             count += len(flows)
-            if count >= size:
+            if count >= _BUNDLE:
                 break
+            await slicer.breathe()
         return chunk
 
     async def _bundle(self, parts: list[Encoded], revision: int, started: float) -> None:
@@ -223,14 +235,15 @@ class Worker:
         """Put the whole switch right; flows that it refuses are left out and tried again later."""
         host = self._host
         host.busy, host.overflowed, self._must_compare = True, False, False
+        host.loading = True
         host.forget()
-        revision = self._tools.program.revision
+        revision, relays = self._tools.program.revision, self._tools.program.relays(host.id)
         skip = frozenset(self._refused)
         comparer = Comparer(self._tools.program, self._tools.encoder, skip=skip)
         try:
             async with self._tools.comparing.hold():
                 host.forget()
-                revision = self._tools.program.revision
+                revision, relays = self._tools.program.revision, self._tools.program.relays(host.id)
                 await self._compare(comparer)
         except BundleRefused as refused:
             found = ((comparer.flow_of(one.xid), one.error) for one in refused.refusals)
@@ -250,7 +263,10 @@ class Worker:
             self._retries = 0
             self._refused.clear()
             host.degrade(None)
+        host.loading = False
         self._acknowledge(revision)
+        if relays:
+            self._tools.advance(relays)
 
     async def _compare(self, comparer: Comparer) -> None:
         actual: Actual = {}
@@ -273,15 +289,3 @@ class Worker:
             deleted=result.aliens,
             seconds=seconds,
         )
-
-
-def _batches(works: list[Work]) -> Iterator[list[Work]]:
-    """Yield runs of works that go into one bundle: each ends after one that has a program."""
-    batch: list[Work] = []
-    for work in works:
-        batch.append(work)
-        if work.has_program:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
