@@ -15,7 +15,7 @@ ifneq ($(shell id -u),0)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help need-root install lab up down test test-fast lint format clean
+.PHONY: help need-root install lab up down test test-fast lint format clean bench bench-quick
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
