@@ -11,17 +11,17 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 # Root is needed for namespaces.
 ifneq ($(shell id -u),0)
-    SUDO := sudo
+    SUDO := sudo env PYTHONDONTWRITEBYTECODE=1
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help need-root install lab up down test test-fast lint format clean
+.PHONY: help need-root install lab up down test test-fast lint format clean bench bench-quick
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
 # First of all: who cannot go on should not wait for packages before being told.
-need-root:
+need-root: ## Say so when neither root nor sudo is there
 	@[ "$$(id -u)" = 0 ] || command -v sudo >/dev/null || { \
 	    echo "make $(MAKECMDGOALS): needs root (network namespaces) and there is no sudo:" \
 	        "run it as root" >&2; exit 1; }
