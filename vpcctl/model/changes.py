@@ -11,7 +11,8 @@ from vpcctl.model.subnet import Subnet
 from vpcctl.model.vpc import Vpc
 
 Resource = Vpc | Subnet | Port | Host | Location | Relay
-ResourceKind = Literal["vpc", "subnet", "port", "host", "location", "relay"]
+ResourceKind = Literal["vpc", "subnet", "port", "host", "location"]
+ChangeKind = ResourceKind | Literal["relay"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Change:
         resource: its state now, or None when it is gone.
     """
 
-    kind: ResourceKind
+    kind: ChangeKind
     id: str
     resource: Resource | None
 
