@@ -3,41 +3,46 @@
 LAB ?= two_tenants
 PYTEST_ARGS ?=
 VENV := .venv/bin
+# What neither asks a database nor a server anything: seconds. `slow` and the like are left out.
+FAST := tests/unit tests/pipeline tests/southbound tests/oracle
 # Debian's Python: the only one that has Mininet.
 SYSTEM_PYTHON := /usr/bin/python3
 export PYTHONDONTWRITEBYTECODE := 1
 
-# Root is needed for namespaces: sudo where it is there, else a plain word about it.
+# Root is needed for namespaces.
 ifneq ($(shell id -u),0)
-    SUDO := $(shell command -v sudo)
-    ifeq ($(SUDO),)
-        SUDO = @echo "make $@: needs root (network namespaces) and there is no sudo: run it as root" >&2; exit 1;
-    endif
+    SUDO := sudo env PYTHONDONTWRITEBYTECODE=1
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install lab up down test test-fast lint format clean
+.PHONY: help need-root install lab up down test test-fast lint format clean bench bench-quick
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
+# First of all: who cannot go on should not wait for packages before being told.
+need-root: ## Say so when neither root nor sudo is there
+	@[ "$$(id -u)" = 0 ] || command -v sudo >/dev/null || { \
+	    echo "make $(MAKECMDGOALS): needs root (network namespaces) and there is no sudo:" \
+	        "run it as root" >&2; exit 1; }
+
 install: ## Install what is missing: Debian packages and the virtual environment
 	@.ci/install
 
-lab: install ## Run a lab from start to end: make lab LAB=two_tenants
+lab: need-root install ## Run a lab from start to end: make lab LAB=two_tenants
 	$(SUDO) $(SYSTEM_PYTHON) -m mininet_labs.$(LAB) run
 
-up: install ## Start the same lab and leave it running, with the API on 127.0.0.1
+up: need-root install ## Start the same lab and leave it running, with the API on 127.0.0.1
 	$(SUDO) $(SYSTEM_PYTHON) -m mininet_labs.$(LAB) up
 
-down: ## End what `make up` started
+down: need-root ## End what `make up` started
 	$(SUDO) $(SYSTEM_PYTHON) -m mininet_labs.$(LAB) down
 
-test: install ## Run every test (needs root)
-	$(SUDO) $(VENV)/python -m pytest $(PYTEST_ARGS)
+test: need-root install ## Run every test (needs root)
+	$(SUDO) $(VENV)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
 
-test-fast: install ## Run the tests that take seconds and need no root
-	$(VENV)/python -m pytest -n auto -m "not root and not postgres and not slow and not ovs" $(PYTEST_ARGS)
+test-fast: install ## Run the tests that take seconds: no root, switch, server or database
+	$(VENV)/python -m pytest -n auto -m "not root and not postgres and not slow and not ovs" $(FAST) $(PYTEST_ARGS)
 
 lint: install ## Check style, types and the direction of imports
 	$(VENV)/ruff check .

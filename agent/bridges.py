@@ -15,12 +15,17 @@ from agent.host import Host
 from agent.ovsdb import OvsdbError
 from agent.settings import Settings
 from agent.targets import reachable
+from agent.towards import source_address
 from agent.worker import Worker
 from vpcctl.wire.state import HostState
 
 log = logging.getLogger(__name__)
 
 _DEBOUNCE_S = 0.005
+_NO_ADDRESS = (
+    "the tunnels' address cannot be told from the way to the controller: "
+    "give --vtep-address or --underlay-device"
+)
 
 
 @dataclass(frozen=True)
@@ -165,13 +170,15 @@ class Bridges:
         address = self._settings.vtep_address
         record = self._record()
         name = self._settings.underlay_device
-        if address is None and record is not None:
-            address = underlay.vtep(record.addresses)
+        if address is None and name is None:
+            address = await asyncio.to_thread(source_address, self._settings.api_url)
+        if record is not None and self._settings.vtep_address is None:
+            address = underlay.vtep(record.addresses, preferred=address)
         if name is None and address is not None:
             wanted = address
             name = await self._worker.run(lambda: self._worker.underlay.device_with(wanted))
         if name is None and record is None:
-            raise Trouble("neither a tunnel address nor an underlay device of this host is known")
+            raise Trouble(_NO_ADDRESS)
         device = await self._device(name) if name is not None else None
         if address is None and device is not None:
             address = underlay.vtep(device.addresses)
@@ -224,9 +231,8 @@ class Bridges:
         if not record.addresses:
             raise Trouble(f"underlay device {name} has no address")
         await self._ovs.apply([underlay.bridge_wish(bridge_name, record, owner)])
-        self._learn(
-            self._settings.vtep_address or underlay.vtep(record.addresses) or "", device.mtu
-        )
+        known = underlay.vtep(record.addresses, preferred=self._host.vtep_address)
+        self._learn(self._settings.vtep_address or known or "", device.mtu)
         await self._move(record, device, await self._device(bridge_name))
 
     async def _move(

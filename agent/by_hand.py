@@ -133,8 +133,9 @@ def _clean_links(worker: Worker) -> list[str]:
     driver = worker.attachments
 
     def clean_up() -> list[str]:
-        for name in [*driver.ours().values(), *driver.half_made()]:
+        for name in driver.ours().values():
             driver.delete_link(name)
+        driver.delete_half_made()
         return [name for name in driver.our_namespaces() if not driver.release_namespace(name)]
 
     return worker.call(clean_up)

@@ -13,6 +13,7 @@ from vpcctl.wire.enrollment import CertificateAnswer
 log = logging.getLogger(__name__)
 
 _PERIOD_S = 3600.0
+_LEAST_S = 5.0
 _RETRY_S = 600.0
 _ANSWER_S = 30.0
 
@@ -47,6 +48,8 @@ async def keep(settings: Settings, client: Client, changed: Callable[[], None]) 
             if renewed is not None:
                 client.use(renewed)
                 log.info("certificate renewed: %s", renewed.directory.name)
+            due = await loop.run_in_executor(None, keeper.due_in)
+            pause = min(_PERIOD_S, max(_LEAST_S, due))
         except (PkiError, ClientError, TimeoutError, OSError) as error:
             log.warning("the certificate cannot be renewed now: %s", error or type(error).__name__)
             pause = _RETRY_S

@@ -7,6 +7,7 @@ import httpx
 from pydantic import ValidationError
 
 from agent import pki
+from agent.channel import CONNECT_TIMEOUT_S, Channel, ChannelError
 from agent.settings import Settings
 from vpcctl.pki import tls
 from vpcctl.pki.files import Credentials
@@ -53,17 +54,21 @@ class Client:
     def __init__(self, settings: Settings) -> None:
         secret = settings.secret()
         self._context = _tls(settings)
+        self._renewed = False  # the connection for reports still shows the old certificate
         headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+        headers["Content-Type"] = "application/json"
         self._base = f"/v1/hosts/{settings.host_id}"
+        self._channel = Channel(settings.api_url, self._context, headers)
         self._http = httpx.AsyncClient(
-            headers={**headers, "Content-Type": "application/json"},
-            timeout=httpx.Timeout(REPORT_TIMEOUT_S, connect=3.0),
+            headers=headers,
+            timeout=httpx.Timeout(REPORT_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
             trust_env=False,
             **_endpoint(settings, self._context),
         )
 
     async def close(self) -> None:
         """Close the connections."""
+        self._channel.close()
         await self._http.aclose()
 
     def use(self, credentials: Credentials) -> None:
@@ -74,6 +79,7 @@ class Client:
         """
         if self._context is not None:
             tls.load_credentials(self._context, credentials)
+            self._renewed = True
 
     async def renew(self, csr: str) -> CertificateAnswer:
         """Ask for the host's next certificate.
@@ -94,10 +100,19 @@ class Client:
         Raises:
             ClientError: no usable answer.
         """
-        body = report.model_dump_json(exclude_none=True)
-        response = await self._send("POST", f"{self._base}/reports", content=body)
+        body = report.model_dump_json(exclude_none=True).encode()
+        path = f"{self._base}/reports"
+        if self._renewed:
+            self._channel.close()
+            self._renewed = False
         try:
-            return ReportAnswer.model_validate_json(response.content)
+            status, answer = await self._channel.post(path, body, REPORT_TIMEOUT_S)
+        except ChannelError as error:
+            raise ClientError(f"POST {path}: {error}") from error
+        if status != httpx.codes.OK:
+            raise ClientError(f"POST {path}: {status} {answer[:200].decode(errors='replace')}")
+        try:
+            return ReportAnswer.model_validate_json(answer)
         except ValidationError as error:
             raise ClientError(f"unreadable answer to a report: {_brief(error)}") from error
 

@@ -6,7 +6,8 @@ from typing import Literal
 
 from agent import VERSION
 from agent.decide import links as decide
-from agent.decide import marks
+from agent.decide import marks, work
+from agent.decide.inventory import Inventory
 from agent.decide.rows import InterfaceRow
 from vpcctl.model import ids
 from vpcctl.wire.report import HostFacts, Link
@@ -15,8 +16,6 @@ from vpcctl.wire.state import Attachment
 _MAX_ERRORS = 32
 
 Urgency = Literal["none", "soon", "now"]
-
-_Known = tuple[InterfaceRow, str | None, str | None, Link | None]
 
 
 def most_urgent(*each: Urgency) -> Urgency:
@@ -33,7 +32,7 @@ class Host:
     Attributes:
         datapath_type: ``system`` or ``netdev``.
         rows: interfaces of OVS by UUID.
-        wanted: attachments of the host state by port id.
+        wanted: attachments of the host state by port id; replaced as a whole.
         problems: gives port id → what the agent failed to do.
         nd_extensions: flows answer solicitations for gateways here; else the agent does.
         errors: who says it → a fault that concerns no one link.
@@ -41,6 +40,7 @@ class Host:
         underlay_mtu: MTU of the underlay device, bytes.
         dpid: datapath id of br-int.
         ovs_version: of ovs-vswitchd.
+        owner: the host id, which marks what is ours.
     """
 
     datapath_type: Literal["system", "netdev"]
@@ -53,13 +53,17 @@ class Host:
     underlay_mtu: int = 1500
     dpid: int | None = None
     ovs_version: str = ""
-    _links: dict[str, _Known] = field(default_factory=dict[str, _Known])
+    owner: str = ""
+    _tunnel: InterfaceRow | None = None
+    _inventory: Inventory = field(default_factory=Inventory)
 
     def take_row(self, row: InterfaceRow) -> Urgency:
         """Take in an interface; tell how soon that is worth a report."""
         before = self.rows.get(row.uuid)
         self.rows[row.uuid] = row
+        self._inventory.take_row(before, row)
         if row.name == marks.TUNNEL:
+            self._tunnel = row
             return "none" if before is not None and before.ofport == row.ofport else "now"
         old = decide.link_of(before, None, None) if before is not None else None
         new = decide.link_of(row, None, None)
@@ -69,8 +73,11 @@ class Host:
 
     def forget_row(self, uuid: str) -> InterfaceRow | None:
         """Forget an interface that is gone; return it when it was known."""
-        self._links.pop(uuid, None)
-        return self.rows.pop(uuid, None)
+        row = self.rows.pop(uuid, None)
+        self._inventory.take_row(row, None)
+        if self._tunnel is not None and self._tunnel.uuid == uuid:
+            self._tunnel = None
+        return row
 
     def error(self, source: str, text: str | None) -> bool:
         """Note or clear a fault; tell whether anything changed."""
@@ -83,7 +90,7 @@ class Host:
 
     def facts(self) -> HostFacts:
         """Return the host's facts as they are now."""
-        tunnel = next((row for row in self.rows.values() if row.name == marks.TUNNEL), None)
+        tunnel = self._tunnel
         errors = dict(self.errors)
         if tunnel is not None and tunnel.error:
             errors["tunnel"] = decide.clip(f"{marks.TUNNEL}: {tunnel.error}")
@@ -99,18 +106,15 @@ class Host:
             errors=tuple(errors[source] for source in sorted(errors))[:_MAX_ERRORS],
         )
 
+    def look(self) -> Inventory:
+        """Return the host's links as they are now."""
+        refused = work.refusals(self.wanted.values(), self.rows.values(), self.owner)
+        self._inventory.look(self.wanted, {**self.problems(), **refused})
+        return self._inventory
+
     def links(self) -> tuple[Link, ...]:
         """Return the host's links as they are now, sorted by port and interface."""
-        return decide.links(self.rows.values(), self.wanted, self.problems(), self._link)
-
-    def _link(self, row: InterfaceRow, netns: str | None, problem: str | None) -> Link | None:
-        """Return a link, the same object as last time when nothing about it changed."""
-        before = self._links.get(row.uuid)
-        if before is not None and before[0] is row and before[1:3] == (netns, problem):
-            return before[3]
-        link = decide.link_of(row, netns, problem)
-        self._links[row.uuid] = (row, netns, problem, link)
-        return link
+        return self.look().links()
 
 
 def is_link(row: InterfaceRow) -> bool:

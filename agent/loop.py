@@ -50,6 +50,7 @@ class Agent:
         self._directory = StateDir(settings.state_dir)
         self._state: HostState | None = None
         self._scanned = False
+        self._shut: set[str] = set()  # interfaces that the host's stack was shut out of
         self._loop = asyncio.get_running_loop()
         self._commits = ThreadPoolExecutor(1, thread_name_prefix="ovsdb-commit")
         self._ovsdb = Ovsdb(settings.ovsdb, settings.bridge, self._from_thread)
@@ -177,6 +178,7 @@ class Agent:
         if change.structure and change.connected:
             self._bridges.wake()
         self._name_interfaces(change.interfaces)
+        self._shut_out_kernel(change.interfaces)
         if change.connected and not self._scanned:
             self._scanned = True
             self._loop.create_task(self._scan())
@@ -185,6 +187,7 @@ class Agent:
         urgencies: list[Urgency] = []
         for uuid in uuids:
             row = self._host.forget_row(uuid)
+            self._shut.discard(uuid)
             if row is not None:
                 self._reconciler.device_gone(row.name)
                 if is_link(row):
@@ -198,6 +201,29 @@ class Agent:
         wishes = work.iface_ids(self._state.attachments, rows, self._settings.host_id)
         if wishes:
             self._loop.create_task(self._set_names(wishes))
+
+    def _shut_out_kernel(self, rows: Sequence[InterfaceRow]) -> None:
+        """Keep the host's stack off ports that others plugged, as off our own host ends.
+
+        The kernel's datapath takes frames before the stack sees them, and an internal device is
+        the workload's own.
+        """
+        if self._host.datapath_type != "netdev":
+            return
+        for row in rows:
+            if (
+                is_link(row)
+                and row.ofport
+                and not (row.type or row.foreign or row.uuid in self._shut)
+            ):
+                self._shut.add(row.uuid)
+                self._loop.create_task(self._shut_out(row.name))
+
+    async def _shut_out(self, name: str) -> None:
+        try:
+            await self._worker.run(lambda: self._worker.underlay.shut_out_kernel(name, shut=True))
+        except OSError as error:
+            log.warning("the host's stack cannot be shut out of %s: %s", name, error)
 
     async def _set_names(self, wishes: Sequence[Wish]) -> None:
         try:
@@ -216,11 +242,8 @@ class Agent:
     async def _find_leftovers(self) -> None:
         driver, owner = self._worker.attachments, self._settings.host_id
         plugged = ports_of(self._ovsdb.owned_ports(self._settings.bridge, owner))
-        ours, half_made, namespaces = await self._worker.run(
-            lambda: (driver.ours(), driver.half_made(), driver.our_namespaces())
-        )
-        for name in half_made:
-            await self._worker.run(lambda name=name: driver.delete_link(name))
+        await self._worker.run(driver.delete_half_made)
+        ours, namespaces = await self._worker.run(lambda: (driver.ours(), driver.our_namespaces()))
         self._reconciler.found([*plugged, *ours], namespaces)
 
     # --- what comes from the kernel and from ovs-vswitchd ---------------------------------------

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import sys
 from collections.abc import Sequence
@@ -26,8 +27,8 @@ _FLAGS = {
     "underlay_bridge": "bridge for the underlay device (userspace datapath)",
     "datapath": "auto, system or netdev",
     "neighbour_discovery": "auto, flows or agent: who answers for IPv6 gateways",
-    "vtep_address": "local tunnel address",
-    "underlay_device": "device that carries the tunnels",
+    "vtep_address": "local tunnel address; default: the one that reaches the controller",
+    "underlay_device": "device that carries the tunnels; default: the one with that address",
     "vxlan_port": "UDP port of VXLAN",
     "openflow_key": "private key for ssl: controller targets",
     "openflow_certificate": "certificate for ssl: controller targets",
@@ -89,9 +90,12 @@ def _run(settings: Settings) -> None:
 
     async def run() -> None:
         flows_answer = _flows_answer(settings, datapath)
-        host = Host(datapath, problems=dict, nd_extensions=flows_answer)
+        owner = settings.host_id
+        host = Host(datapath, problems=dict, nd_extensions=flows_answer, owner=owner)
         await Agent(settings, host, worker).run()
 
+    gc.collect()
+    gc.freeze()  # the program itself stays: looking through it again would stop the loop
     asyncio.run(run())
 
 

@@ -75,10 +75,13 @@ class Switch:
     async def put(self, text: bytes) -> None:
         """Carry out flow changes as one atomic bundle.
 
+        The switch is told first to let flows look into first fragments, as they rely on it.
+
         Raises:
             Overlap: one was to be checked for overlaps, and has one.
             OfctlError: one was refused, or the switch does not answer; nothing is changed.
         """
+        await self._ask("set-frags", "nx-match")
         arguments = ("--bundle", "add-flows", self._target, "-")
         process = await self._start(*arguments, stdin=PIPE, stdout=DEVNULL)
         await self._finish(process, text)

@@ -58,6 +58,8 @@ class Reconciler:
         self._namespaces: set[str] = set()  # to be released when nothing is left in them
         self._devices: set[str] = set()  # host ends that were unplugged
         self._retry_removals_at = 0.0
+        self._making: set[str] = set()
+        self._disturbed: set[str] = set()
         self.ledger = work.Ledger()
 
     def want(self, attachments: Sequence[Attachment]) -> None:
@@ -89,7 +91,11 @@ class Reconciler:
         self._wake.set()
 
     def _suspect(self, port_id: str | None) -> None:
-        if port_id is not None and port_id in self.ledger.done:
+        if port_id is None:
+            return
+        if port_id in self._making:
+            self._disturbed.add(port_id)
+        if port_id in self.ledger.done:
             self.ledger.suspect.add(port_id)
             self._wake.set()
 
@@ -138,6 +144,15 @@ class Reconciler:
             before = self.ledger.done.get(each.port_id)
             if before is not None and before.netns and before.netns != each.netns:
                 self._namespaces.add(before.netns)
+        self._making, self._disturbed = {each.port_id for each in batch}, set()
+        try:
+            await self._make_now(batch)
+        finally:
+            # What was heard of them while they were being made may be news: look again.
+            self.ledger.suspect.update(self._disturbed & self.ledger.done.keys())
+            self._making = set()
+
+    async def _make_now(self, batch: Sequence[Attachment]) -> None:
         started = time.perf_counter()
         results = await self._worker.run(lambda: [self._converge(each) for each in batch])
         devices = time.perf_counter()

@@ -12,18 +12,16 @@ from agent.decide import links as decide
 from agent.decide.backoff import Backoff
 from agent.host import Host, Urgency
 from agent.statedir import StateDir
-from vpcctl.wire import report as wire
-from vpcctl.wire.report import LinkCounters, LinkReport, ReportAnswer
+from vpcctl.wire.report import HostFacts, LinkCounters, LinkReport, ReportAnswer
 from vpcctl.wire.state import HostState
 
 log = logging.getLogger(__name__)
 
-DEBOUNCE_S = 0.001
 SETTLE_S = 0.1
 _AT_ONCE = 8
 """So many refused reports in a row are repeated at once, further ones at the interval."""
 COUNTERS_EVERY = 12
-"""Every so many periodic reports one is sent in full, with counters."""
+"""After so many intervals a report is sent in full, with counters, however many changes were."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +62,12 @@ class Reporter:
         self._boot = directory.next_boot()
         self._changed = asyncio.Event()
         self._changed.set()  # the first report leaves at once
-        self._known = ""  # digest that the controller has
+        self._known = ""  # digest that the controller has, and of which facts it is
+        self._known_facts: HostFacts | None = None
         self._full_asked = False
         self._refused = 0
         self._failures = 0
+        self._counted_at = time.monotonic()
         self._soon: asyncio.TimerHandle | None = None
         self.sent = 0
         self.interval_s = 5.0
@@ -82,61 +82,68 @@ class Reporter:
 
     async def run(self) -> None:
         """Report for ever."""
-        periodic = 0
         while True:
-            changed = await self._wait()
-            periodic = 0 if changed else periodic + 1
+            await self._wait()
             if self._soon is not None:
                 self._soon.cancel()
                 self._soon = None
+            if not self._host.vtep_address:
+                continue  # a report without it says nothing that can be used; learning it wakes us
             try:
-                await self._report(full=periodic >= COUNTERS_EVERY)
+                await self._report(full=self._counters_are_due())
             except ClientError as error:
                 await self._failed(error)
                 self._changed.set()
                 continue
-            if periodic >= COUNTERS_EVERY:
-                periodic = 0
             self._succeeded()
 
-    async def _wait(self) -> bool:
-        """Wait for a change or the interval; tell whether it was a change."""
+    def _counters_are_due(self) -> bool:
+        return time.monotonic() - self._counted_at >= COUNTERS_EVERY * self.interval_s
+
+    async def _wait(self) -> None:
+        """Wait for a change or the interval."""
         try:
             async with asyncio.timeout(self.interval_s):
                 await self._changed.wait()
         except TimeoutError:
-            return False
-        await asyncio.sleep(DEBOUNCE_S)
+            return
         self._changed.clear()
-        return True
 
     async def _report(self, *, full: bool) -> None:
         counters = await self._callbacks.counters() if full else {}
         started = time.perf_counter()
         report = self._build(full=full or self._full_asked, counters=counters)
         answer = await self._client.report(report)
+        if full:
+            self._counted_at = time.monotonic()
         log.debug(
             "report %d (%s) answered in %.1f ms",
             report.sequence,
-            "digest" if report.links is None else f"{len(report.links)} links",
+            _form(report),
             (time.perf_counter() - started) * 1000,
         )
         self._take(report, answer)
 
     def _build(self, *, full: bool, counters: Mapping[str, LinkCounters]) -> LinkReport:
-        facts, links = self._host.facts(), self._host.links()[: wire.MAX_LINKS]
-        digest = wire.digest(facts, links)
+        """Make the next report: unchanged, a change of what the controller knows, or full."""
+        facts, inventory = self._host.facts(), self._host.look()
         self.sent += 1
         report = LinkReport(
             agent_id=self._agent_id,
             boot=self._boot,
             sequence=self.sent,
-            digest=digest,
+            digest=inventory.digest(facts),
             state_revision=self._callbacks.revision(),
         )
-        if digest == self._known and not full:
+        change = inventory.take_change()
+        same_facts, self._known_facts = facts == self._known_facts, facts
+        if not full and report.digest == self._known:
             return report
-        links = decide.with_counters(links, counters)
+        if not full and self._known and same_facts and change is not None:
+            links, gone = change
+            update = {"base": self._known, "links": links, "gone": gone or None}
+            return report.model_copy(update=update)
+        links = decide.with_counters(inventory.links(), counters)
         return report.model_copy(update={"facts": facts, "links": links})
 
     def _take(self, report: LinkReport, answer: ReportAnswer) -> None:
@@ -179,3 +186,11 @@ class Reporter:
             log.info("the controller answers again after %d failures", self._failures)
             self._callbacks.back()
         self._failures = 0
+
+
+def _form(report: LinkReport) -> str:
+    """Say how much a report carries."""
+    if report.links is None:
+        return "digest"
+    kind = "full" if report.base is None else "change"
+    return f"{kind}, {len(report.links)} links"

@@ -1,5 +1,6 @@
 """Settings of the agent: flags over environment over a TOML file over defaults."""
 
+import ipaddress
 import os
 import stat
 from pathlib import Path
@@ -43,7 +44,8 @@ class Settings(BaseSettings):
             where the kernel has it.
         neighbour_discovery: who answers for IPv6 gateways: ``flows``, which the userspace datapath
             alone can do, the ``agent``, or ``auto``: flows where they can.
-        vtep_address: local tunnel address; taken from the underlay device when empty.
+        vtep_address: local tunnel address; when empty it is taken from the underlay device, and
+            without that it is the address that the controller is reached from.
         underlay_device: device that carries the tunnels; found by the address when empty.
         vxlan_port: UDP port of VXLAN.
         openflow_key: private key for ``ssl:`` controller targets, with the two files below.
@@ -81,6 +83,21 @@ class Settings(BaseSettings):
         if value and not ids.is_id("host", value):
             raise ValueError("expected a host id such as host-0a1b2c3d4e5f60718")
         return value
+
+    @field_validator("vtep_address")
+    @classmethod
+    def _is_address(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        try:
+            return str(ipaddress.ip_address(value))
+        except ValueError:
+            raise ValueError("expected an IPv4 or IPv6 address of this host") from None
+
+    @field_validator("underlay_device")
+    @classmethod
+    def _empty_is_none(cls, value: str | None) -> str | None:
+        return value or None
 
     @classmethod
     def settings_customise_sources(

@@ -23,6 +23,9 @@ class ApiConfig:
         maintain_s: seconds between rounds of upkeep: report times, liveness, pruning.
         processed_age_s: the southbound is taken for stuck when it has said nothing this long.
         max_streams: event streams open at the same time.
+        max_streams_of_tenant: of these, by all tokens of one tenant.
+        head_s: seconds in which a request's head must have come, from its first byte, or from the
+            connection's begin for the first one.
         max_polls: long polls open at the same time.
     """
 
@@ -39,4 +42,6 @@ class ApiConfig:
     maintain_s: float = 1.0
     processed_age_s: float = 15.0
     max_streams: int = 1000
+    max_streams_of_tenant: int = 100
+    head_s: float = 30.0
     max_polls: int = 10_000

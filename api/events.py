@@ -1,7 +1,8 @@
 """The event stream: one reader of the database for all streams, and a ring of recent events."""
 
-from collections import deque
-from collections.abc import AsyncIterator
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeVar
 
 import structlog
 from pydantic_core import to_json
@@ -9,10 +10,11 @@ from pydantic_core import to_json
 from api.context import SELF, Context
 from api.schemas import events as schema
 from api.wakeups import Pulse
-from vpcctl.model.problems import Invalid
+from vpcctl.model.problems import Invalid, Unavailable
 from vpcctl.services.views import Actor, EventView
 
 Position = tuple[int, int]
+T = TypeVar("T")
 
 _RING = 5000
 _BATCH = 500
@@ -59,6 +61,7 @@ class EventHub:
         self._cursor: Position = (0, 0)
         self._followed = False
         self._streams = 0
+        self._of_tenants: Counter[str] = Counter()
         self._news = Pulse()
         self._wanted = Pulse()
 
@@ -66,6 +69,10 @@ class EventHub:
     def streams(self) -> int:
         """Number of streams open."""
         return self._streams
+
+    def streams_of(self, tenant_id: str) -> int:
+        """Return the number of streams open by a tenant's tokens."""
+        return self._of_tenants[tenant_id]
 
     async def run(self) -> None:
         """Follow the events until cancelled."""
@@ -104,14 +111,15 @@ class EventHub:
     async def stream(self, actor: Actor, after: Position | None) -> AsyncIterator[bytes]:
         """Yield frames for *actor* from *after* (None: from now) until the process stops."""
         self._streams += 1
+        self._of_tenants[actor.tenant_id or ""] += 1
         self._context.metrics.streams.set(self._streams)
         self._wanted.fire()
         try:
             yield b"retry: 1000\n: connected\n\n"
             position = after
             if position is None:
-                position = await self._context.aside(self._context.services.events.latest)
-            elif await self._pruned(position):
+                position = await self._patiently(self._context.services.events.latest)
+            elif position[0] < await self._patiently(self._context.services.events.pruned):
                 yield b'event: reset\ndata: {"detail":"older events are gone; list again"}\n\n'
             while not self._context.stopped:
                 frames, position = await self._read(actor, position)
@@ -119,13 +127,28 @@ class EventHub:
                     yield b"".join(frames)
                 elif not await self._more(position):
                     yield b": keep-alive\n\n"
+        except Unavailable:  # this process stops while the database is away
+            return
         finally:
             self._streams -= 1
+            self._of_tenants[actor.tenant_id or ""] -= 1
+            self._of_tenants += Counter()  # forgets who has none
             self._context.metrics.streams.set(self._streams)
 
-    async def _pruned(self, after: Position) -> bool:
-        pruned = await self._context.aside(self._context.services.events.pruned)
-        return after[0] < pruned
+    async def _patiently(self, read: Callable[..., T], *arguments: Any) -> T:
+        """Return what *read* returns, once the database answers: the stream has begun.
+
+        Raises:
+            Unavailable: this process stops before.
+        """
+        while True:
+            try:
+                return await self._context.aside(read, *arguments)
+            except Unavailable:
+                if self._context.stopped:
+                    raise
+            with self._context.stopping.held() as stopping:
+                await self._news.wait(self._context.config.poll_s, stopping)
 
     async def _more(self, position: Position) -> bool:
         """Wait for news beyond *position*; False when only the keep-alive time has passed."""
@@ -141,9 +164,7 @@ class EventHub:
             frames = [frame(event) for event in seen if _may_see(actor, event)]
             return frames, max(after, cursor)
         followed = self._followed
-        events = await self._context.aside(
-            self._context.services.events.since, actor, after, _BATCH
-        )
+        events = await self._patiently(self._context.services.events.since, actor, after, _BATCH)
         if events:
             after = (events[-1].revision, events[-1].sequence)
         if len(events) < _BATCH and followed:

@@ -151,7 +151,7 @@ def response(
     extra = dict(headers or {})
     if problem.status == 401:
         extra["WWW-Authenticate"] = 'Bearer realm="vpcctl"'
-    if problem.status == 503:
+    if problem.status in (429, 503):
         extra.setdefault("Retry-After", "1")
     if isinstance(problem, Lagging):
         extra["Vpcctl-Revision"] = str(problem.revision)

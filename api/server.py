@@ -2,32 +2,23 @@
 
 import asyncio
 import contextlib
-import resource
+import gc
 import signal
 import socket
 import ssl
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+import h11
 import structlog
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from api import logs, peer, problems
-from api.app import create_app
-from api.listeners import BadListener, Listener, TlsFiles, bind, parse_listener
-from api.tls import keeping
+from api import peer, problems
+from api.config import ApiConfig
+from api.listeners import BadListener, Listener, TlsFiles, bind
 from api.upkeep import running
-from vpcctl.pki.directory import PkiDirectory
-from vpcctl.pki.errors import PkiError
-from vpcctl.pki.keeper import ServerKeeper
-from vpcctl.services.facade import Services, ServiceSettings
-from vpcctl.settings import Settings
-from vpcctl.store.database import Database
-from vpcctl.store.wake import NotifyRelay, Waker
 
 _GRACE_S = 5
 
@@ -69,12 +60,38 @@ def bind_all(listeners: Sequence[Listener]) -> tuple[Bound, ...]:
 class _Protocol(H11Protocol):
     """HTTP/1.1 whose own refusals are problem documents too, and that knows the TLS peer."""
 
+    _head_timer: asyncio.TimerHandle | None = None
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Let every request of this connection know who is at its other end."""
         super().connection_made(transport)
+        self._await_head()
         found = peer.peer_of(transport)
         if found is not None:
             self.app_state = {**self.app_state, peer.STATE: found}
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; a request whose head has begun must go on."""
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:
+            self._head_came()
+        elif self._head_timer is None:
+            self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the timer with the connection."""
+        self._head_came()
+        super().connection_lost(exc)
+
+    def _await_head(self) -> None:
+        """Let nobody hold a connection, and a descriptor, by sending a head bit by bit."""
+        limit: ApiConfig = self.config.app.state.context.config  # type: ignore[union-attr]
+        self._head_timer = self.loop.call_later(limit.head_s, self.transport.close)
+
+    def _head_came(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
@@ -126,6 +143,8 @@ async def serve(
         stopping = asyncio.create_task(stop.wait())
         try:
             await _until_started([server for server, _ in servers], tasks)
+            gc.collect()
+            gc.freeze()  # the program itself stays: looking through it again would stop the loop
             structlog.get_logger("api").info("listening", on=[item.url for item in bound])
             if started is not None:
                 started()
@@ -206,79 +225,3 @@ def _unlink(bound: Sequence[Bound]) -> None:
         item.sock.close()
         if item.listener.path is not None:
             item.listener.path.unlink(missing_ok=True)
-
-
-def _keeper(pki_dir: Path) -> ServerKeeper | None:
-    """Return who renews the controller's certificate, which the southbound shows too."""
-    directory = PkiDirectory(pki_dir)
-    return ServerKeeper(directory, renews=True) if directory.is_initialised else None
-
-
-def _context(keeper: ServerKeeper | None) -> ssl.SSLContext:
-    """Return the context of HTTPS listeners: clients may show certificates, hosts must."""
-    if keeper is None:
-        raise BadListener("https needs keys: run 'vpcctl pki init'")
-    try:
-        return keeper.context(client_certificate_required=False)
-    except PkiError as error:
-        raise BadListener(f"https: {error}") from error
-
-
-async def _serve(
-    app: FastAPI, bound: Sequence[Bound], keeper: ServerKeeper | None, tls: ssl.SSLContext | None
-) -> None:
-    async with keeping(keeper):
-        await serve(app, bound, tls=tls)
-
-
-def run(settings: Settings) -> None:
-    """Run the API process until SIGTERM or SIGINT.
-
-    Raises:
-        BadListener: it cannot listen as it was told.
-    """
-    database = Database.open(settings.database_url)
-    waker = Waker(settings.run_dir)
-    relay = NotifyRelay(database.url, settings.run_dir) if database.dialect != "sqlite" else None
-    service_settings = ServiceSettings(
-        openflow_targets=settings.targets,
-        report_interval_s=settings.report_interval_s,
-        pki_dir=settings.pki_dir,
-    )
-    services = Services(database, settings=service_settings, waker=waker)
-    bound = bind_all([parse_listener(text) for text in settings.api_listen])
-    encrypted = any(item.listener.tls for item in bound)
-    try:
-        keeper = _keeper(settings.pki_dir)
-        tls = _context(keeper) if encrypted else None
-        if relay is not None:
-            relay.start()
-        app = create_app(services, run_dir=settings.run_dir)
-        asyncio.run(_serve(app, bound, keeper, tls))
-    finally:
-        if relay is not None:
-            relay.stop()
-        waker.close()
-        database.close()
-
-
-def _allow_many_files() -> None:
-    """Use as many descriptors as this process may: each long poll and stream needs one."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def main() -> None:
-    """Run the API process with the settings of the environment."""
-    settings = Settings()
-    logs.configure(settings.log_level)
-    _allow_many_files()
-    try:
-        run(settings)
-    except ValueError as error:  # a listener or the database's URL, told in one line
-        sys.exit(f"vpcctl api: {error}")
-
-
-if __name__ == "__main__":
-    main()

@@ -13,6 +13,6 @@ bench: install bench-packages ## Measure everything beside OVN (needs root; abou
 bench-quick: install bench-packages ## The same with few samples (needs root; 3 minutes)
 	$(SUDO) $(VENV)/python -m bench --quick $(BENCH_OPTIONS)
 
-bench-packages:
+bench-packages: ## Install what the measurements need
 	@dpkg -s $(BENCH_PACKAGES) >/dev/null 2>&1 || $(SUDO) env DEBIAN_FRONTEND=noninteractive \
 	apt-get install -y -q --no-install-recommends $(BENCH_PACKAGES)

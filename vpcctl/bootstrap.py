@@ -1,14 +1,22 @@
-"""What has to be there before the controller's processes start."""
+"""What has to be there before the controller's processes start.
+
+The database is made ready by a process of its own (``python -m vpcctl.bootstrap``): the supervisor
+lives as long as the controller and would keep in memory what it needs but once.
+"""
 
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from vpcctl.model.problems import Problem
-from vpcctl.services.facade import Services
 from vpcctl.settings import Settings
-from vpcctl.store.database import Database
+
+if TYPE_CHECKING:
+    from vpcctl.store.database import Database
 
 
 class BootstrapError(Exception):
@@ -54,6 +62,37 @@ def sole_user(settings: Settings) -> Iterator[None]:
         os.close(descriptor)
 
 
+def prepare(environment: Mapping[str, str]) -> str:
+    """Upgrade the database and leave an admin token, in another process.
+
+    Args:
+        environment: the process's, with the settings.
+
+    Returns:
+        What to tell the operator.
+
+    Raises:
+        BootstrapError: it could not; the text is what it said.
+    """
+    command = (sys.executable, "-m", "vpcctl.bootstrap")
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BootstrapError(done.stderr.strip() or f"exit code {done.returncode}")
+    return done.stdout.strip()
+
+
+def main() -> int:
+    """Prepare what the settings in the environment name; return the exit code."""
+    settings = Settings()
+    try:
+        upgrade_database(settings)
+        print(make_admin_token(settings))
+    except BootstrapError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
 def upgrade_database(settings: Settings) -> None:
     """Bring the database to this version's schema, making it when there is none.
 
@@ -74,6 +113,8 @@ def make_admin_token(settings: Settings) -> str:
     Raises:
         BootstrapError: the file cannot be written.
     """
+    from vpcctl.services.facade import Services
+
     path = settings.token_file
     existed = path.exists()
     with _opened(settings) as database:
@@ -87,14 +128,22 @@ def make_admin_token(settings: Settings) -> str:
 
 
 @contextlib.contextmanager
-def _opened(settings: Settings) -> Iterator[Database]:
+def _opened(settings: Settings) -> "Iterator[Database]":
+    from vpcctl.store.database import Database, UnusableDatabase
+
     try:
         database = Database.open(settings.database_url)
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        raise BootstrapError(f"database_url: {error.filename}: {error.strerror}") from None
+    except ValueError as error:
         raise BootstrapError(f"database_url: {error}") from None
     try:
         yield database
-    except Problem as error:
+    except (Problem, UnusableDatabase) as error:
         raise BootstrapError(f"database_url: {error}") from None
     finally:
         database.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

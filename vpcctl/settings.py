@@ -124,6 +124,12 @@ class Settings(BaseSettings):
     pki_dir: Path = Path()
     """Directory of the TLS authority, certificates and keys; default ``<state_dir>/pki``."""
 
+    host_certificate_life_s: Annotated[float, Field(ge=15, le=34_560_000)] = 2_592_000.0
+    """Seconds that a host's certificate is good for; agents renew it in time."""
+
+    tenants_name_interfaces: bool = False
+    """Let tenants name an OVS interface of a host in an attachment; else only admins may."""
+
     @field_validator("api_listen", "openflow_listen", "openflow_targets", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:

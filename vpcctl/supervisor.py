@@ -152,13 +152,13 @@ def run(settings: Settings) -> int:
     """
     bootstrap.make_directories(settings)
     with bootstrap.sole_user(settings):
-        bootstrap.upgrade_database(settings)
-        say(bootstrap.make_admin_token(settings))
+        environment = os.environ | settings.to_environment()
+        say(bootstrap.prepare(environment))
         supervisor = Supervisor(
             children=[
                 Child(name, (sys.executable, "-m", module)) for name, module in CHILDREN.items()
             ],
-            environment=os.environ | settings.to_environment(),
+            environment=environment,
             ready=lambda: is_ready(settings),
             announce=lambda: say(_ready_line(settings)),
         )

@@ -81,11 +81,13 @@ class Facts:
         host: device with the host end's name, or None.
         netns_exists: the namespace exists.
         guest: device with the guest end's name in it, or None.
+        netns_in_use: no agent made the namespace, and devices of others are in it.
     """
 
     host: HostEnd | None
     netns_exists: bool
     guest: GuestEnd | None
+    netns_in_use: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +205,9 @@ def _clear_the_way(wanted: Attachment, facts: Facts, name: str) -> list[Step]:
         raise Unfit(f"interface name {name} is taken on the host by a device that is not ours")
     if facts.guest is not None and marks.port_of_alias(facts.guest.alias) != wanted.port_id:
         raise Unfit(f"interface {wanted.interface} exists already in namespace {wanted.netns}")
+    if facts.netns_in_use:
+        # Whoever may attach a port names the namespace: it must not be the way into another's.
+        raise Unfit(f"namespace {wanted.netns} is somebody else's: it has devices of theirs")
     return [DeleteLink(name)] if host is not None else []
 
 

@@ -1,6 +1,6 @@
 """Interfaces and attachments → the links of a report, and whether a change is worth one."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from agent.decide import marks
 from agent.decide.rows import InterfaceRow
@@ -63,7 +63,6 @@ def links(
     rows: Iterable[InterfaceRow],
     attachments: Mapping[str, Attachment],
     problems: Mapping[str, str],
-    make: Callable[[InterfaceRow, str | None, str | None], Link | None] = link_of,
 ) -> tuple[Link, ...]:
     """Return every link of the host, sorted by port and interface.
 
@@ -74,7 +73,6 @@ def links(
         rows: interfaces of br-int and of other bridges.
         attachments: what the host state asks for, by port id.
         problems: port id → what the agent failed to do.
-        make: :func:`link_of`, or one that remembers.
     """
     found: list[Link] = []
     seen: set[str] = set()
@@ -82,7 +80,7 @@ def links(
         port_id = row.external_ids.get("iface-id", "")
         wanted = attachments.get(port_id)
         netns = wanted.netns if wanted and row.name == marks.host_end(port_id) else None
-        link = make(row, netns, problems.get(port_id))
+        link = link_of(row, netns, problems.get(port_id))
         if link is not None:
             found.append(link)
             seen.add(port_id)

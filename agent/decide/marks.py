@@ -62,6 +62,11 @@ def port_of_alias(alias: str | None) -> str | None:
     return port_id if ids.is_id("port", port_id) else None
 
 
+def is_made_for_guests(alias: str | None) -> bool:
+    """Tell whether the alias of ``lo`` says that an agent made the network namespace."""
+    return alias is not None and alias.startswith(_NETNS_ALIAS)
+
+
 def netns_alias(owner: str) -> str:
     """Return the alias of ``lo`` in a network namespace that the agent of *owner* made."""
     return _NETNS_ALIAS + owner

@@ -164,7 +164,12 @@ def plan_return(record: Record, device: Device) -> Move:
     )
 
 
-def vtep(addresses: Iterable[Address]) -> str | None:
-    """Return the address for the tunnels: the first of IPv4, else the first of IPv6."""
+def vtep(addresses: Iterable[Address], preferred: str | None = None) -> str | None:
+    """Return the address for the tunnels.
+
+    That is *preferred* where it is among them, else the first of IPv4, else the first of IPv6.
+    """
     found = sorted((text for text, _ in addresses), key=lambda text: ":" in text)
+    if preferred in found:
+        return preferred
     return found[0] if found else None

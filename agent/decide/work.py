@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from agent.decide import marks
 from agent.decide.backoff import Backoff
+from agent.decide.links import MAX_OFPORT
 from agent.decide.rows import IfaceIdWish, InterfaceRow, PlugWish, PortWish
 from vpcctl.wire.state import Attachment
 
@@ -103,21 +104,71 @@ def plug(wanted: Attachment, bridge: str, owner: str) -> PlugWish:
     return PlugWish(bridge, PortWish(marks.host_end(wanted.port_id), owner, external_ids=ids))
 
 
+_TUNNELS = frozenset(
+    {"vxlan", "geneve", "gre", "ip6gre", "erspan", "ip6erspan", "stt", "lisp", "gtpu", "bareudp"}
+)
+
+
+def untouchable(row: InterfaceRow) -> str | None:
+    """Return why an interface can be no workload's, whatever an attachment says; None: it can.
+
+    What an agent made, what sits on another bridge, a bridge's own port and whatever leads to
+    other hosts or bridges: with a port's identity, it would have its traffic, or all of it.
+    """
+    if row.external_ids.get(marks.OWNER_KEY) or row.name in (marks.TUNNEL, marks.GUESTS):
+        return f"interface {row.name} belongs to an agent"
+    if row.foreign:
+        return f"interface {row.name} is not on the integration bridge"
+    if row.type in _TUNNELS or row.type == "patch":
+        return f"interface {row.name} is of type {row.type}"
+    if row.ofport is not None and row.ofport > MAX_OFPORT:
+        return f"interface {row.name} is a bridge's own"
+    return None
+
+
+def refusals(
+    attachments: Iterable[Attachment], rows: Iterable[InterfaceRow], owner: str
+) -> dict[str, str]:
+    """Return port id → why the interface that its attachment names does not get its iface-id."""
+    named = _named(attachments)
+    found: dict[str, str] = {}
+    for row in rows if named else ():
+        wanted = named.get(row.name)
+        if wanted is None:
+            continue
+        have = row.external_ids.get("iface-id", wanted.port_id)
+        text = untouchable(row)
+        if (
+            text is None
+            and have != wanted.port_id
+            and row.external_ids.get(marks.NAMED_KEY) != owner
+        ):
+            text = f"interface {row.name} has another iface-id already"
+        if text is not None:
+            found[wanted.port_id] = text
+    return found
+
+
+def _named(attachments: Iterable[Attachment]) -> dict[str, Attachment]:
+    return {
+        each.interface: each for each in attachments if each.kind == "interface" and each.interface
+    }
+
+
 def iface_ids(
     attachments: Iterable[Attachment], rows: Iterable[InterfaceRow], owner: str
 ) -> list[IfaceIdWish]:
     """Return the iface-ids to set on, or take from, interfaces that others plugged.
 
-    Only an interface without an iface-id gets one; only what we set is taken away.
+    Only an interface without an iface-id gets one, and only one that can be a workload's; only
+    what we set is taken away.
     """
-    named = {
-        each.interface: each for each in attachments if each.kind == "interface" and each.interface
-    }
+    named = _named(attachments)
     wishes: list[IfaceIdWish] = []
     for row in rows:
         have = row.external_ids.get("iface-id")
         ours = row.external_ids.get(marks.NAMED_KEY) == owner
-        wanted = named.get(row.name)
+        wanted = None if untouchable(row) else named.get(row.name)
         if wanted is not None and (have is None or (ours and have != wanted.port_id)):
             wishes.append(IfaceIdWish(row.name, wanted.port_id, wanted.mac.lower(), owner))
         elif wanted is None and ours and have is not None:

@@ -57,7 +57,9 @@ class AttachmentDriver:
         if not self._namespaces.exists(netns):
             return decide.Facts(host, netns_exists=False, guest=None)
         with self._namespaces.inside(netns) as sock:
-            return decide.Facts(host, netns_exists=True, guest=_read_guest(sock, wanted.interface))
+            guest = _read_guest(sock, wanted.interface)
+            in_use = (host is None or guest is None) and _is_in_use(sock)
+            return decide.Facts(host, netns_exists=True, guest=guest, netns_in_use=in_use)
 
     def ours(self) -> dict[str, str]:
         """Return port id → host end's name of every pair of ours on the host."""
@@ -71,14 +73,15 @@ class AttachmentDriver:
                 found[port_id] = name
         return found
 
-    def half_made(self) -> list[str]:
-        """Return names of pairs that were made but not marked with a port yet."""
-        return [
-            core.attribute(link, "IFLA_IFNAME")
-            for link in self._namespaces.host.get_links()
-            if core.attribute(link, "IFLA_GROUP") == marks.LINK_GROUP
-            and not core.attribute(link, "IFLA_IFALIAS")
-        ]
+    def delete_half_made(self) -> None:
+        """Delete pairs that were made but not marked with a port.
+
+        In one go: between a look and a later deletion one could have been finished.
+        """
+        for link in self._namespaces.host.get_links():
+            group = core.attribute(link, "IFLA_GROUP")
+            if group == marks.LINK_GROUP and not core.attribute(link, "IFLA_IFALIAS"):
+                self.delete_link(core.attribute(link, "IFLA_IFNAME"))
 
     def delete_link(self, name: str) -> None:
         """Delete a link of ours on the host; one that is gone, or not ours, is left alone."""
@@ -233,6 +236,18 @@ def _remove_gateways(sock: Any, index: int, gateways: Iterable[str]) -> None:
     for gateway in gateways:
         metric = _ROUTE_METRIC + index
         _tolerate(sock.route, "del", oif=index, priority=metric, **_default(gateway))
+
+
+def _is_in_use(sock: Any) -> bool:
+    """Tell whether a namespace that no agent made has devices of somebody else."""
+    aliases = {
+        core.attribute(link, "IFLA_IFNAME"): core.attribute(link, "IFLA_IFALIAS")
+        for link in sock.get_links()
+    }
+    if marks.is_made_for_guests(aliases.get("lo")):
+        return False
+    others = (alias for name, alias in aliases.items() if name not in _IGNORED)
+    return any(marks.port_of_alias(alias) is None for alias in others)
 
 
 def _get_link(sock: Any, name: str) -> Any:

@@ -9,6 +9,7 @@ from pydantic import Field
 from api.context import actor, context
 from api.events import parse_position
 from api.openapi import LAST_EVENT_ID, describe
+from api.problems import TooManyRequests
 from api.queries import Query as QueryModel
 from api.schemas.events import EventOut
 from vpcctl.model.problems import Forbidden, Unavailable
@@ -49,6 +50,11 @@ async def stream_events(request: Request, query: Annotated[EventsQuery, Query()]
         raise Forbidden("a host token may not read events")
     if ctx.events.streams >= ctx.config.max_streams:
         raise Unavailable("too many event streams are open")
+    most = ctx.config.max_streams_of_tenant
+    if who.role == "tenant" and ctx.events.streams_of(who.tenant_id or "") >= most:
+        raise TooManyRequests(
+            f"this tenant has {most} event streams open", accepted="fewer streams"
+        )
     last = request.headers.get("last-event-id")
     position = None
     if last is not None:

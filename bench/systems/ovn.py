@@ -18,10 +18,13 @@ from bench.ovsdb import Ovsdb, insert, ovs_map, ovs_set, where
 from bench.processes import Process, run
 from bench.systems.base import Plugging
 from bench.systems.packages import OvnBuild
-from bench.waiting import wait_for
+from bench.waiting import TooLongError, wait_for
 from bench.world import World
 
 BATCH = 500
+ASK_AGAIN_S = 30.0
+"""An ovn-controller whose OpenFlow connection broke forgets which ``nb_cfg`` it was to confirm."""
+
 _CONTROLLER_SETTINGS = {
     # Each host needs the whole of this network, so filtering rows for it only costs time.
     "ovn-monitor-all": "true",
@@ -184,15 +187,22 @@ class Ovn(Plugging):
 
     def converge(self, timeout: float) -> None:
         """Raise ``nb_cfg`` and wait until every real chassis has come to it."""
-        self._cfg += 1
-        self.nb.update("NB_Global", [], {"nb_cfg": self._cfg})
+        until = time.monotonic() + timeout
+        while True:
+            self._cfg += 1
+            self.nb.update("NB_Global", [], {"nb_cfg": self._cfg})
+            left = until - time.monotonic()
+            try:
+                wait_for("OVN's hosts", self._acknowledged, timeout=min(left, ASK_AGAIN_S))
+                return
+            except TooLongError:
+                if left <= ASK_AGAIN_S:
+                    raise
 
-        def done() -> bool:
-            rows = self.sb.select("Chassis_Private", [], ["name", "nb_cfg"])
-            current = [row["name"] for row in rows if row["nb_cfg"] >= self._cfg]
-            return len(current) >= len(self.world.hosts)
-
-        wait_for("OVN's hosts", done, timeout=timeout, every=0.05)
+    def _acknowledged(self) -> bool:
+        rows = self.sb.select("Chassis_Private", [], ["name", "nb_cfg"])
+        current = [row["name"] for row in rows if row["nb_cfg"] >= self._cfg]
+        return len(current) >= len(self.world.hosts)
 
     def pids(self) -> dict[str, int]:
         """Return the databases, northd and the controllers."""

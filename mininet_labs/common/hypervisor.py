@@ -61,7 +61,12 @@ class Hypervisor(Host):
             "--no-chdir",
             "-vsyslog:off",
         )
-        wait_until((rundir / "db.sock").exists, f"{self.label}'s ovsdb-server", seconds=10)
+
+        def answers() -> bool:
+            self._daemons.check()
+            return (rundir / "db.sock").exists()
+
+        wait_until(answers, f"{self.label}'s ovsdb-server", seconds=10)
         init = ["ovs-vsctl", f"--db={self.database}", "--no-wait", "init"]
         subprocess.run(init, check=True)
         self._start(

@@ -13,11 +13,11 @@ from typing import Any
 import httpx
 import pytest
 
-from api import logs
 from api.app import create_app
 from api.config import ApiConfig
 from api.listeners import TlsFiles, parse_listener
 from api.server import Bound, bind_all, serve
+from vpcctl.processes.common import log_from
 from vpcctl.services.facade import Services
 from vpcctl.services.views import Actor
 from vpcctl.store.database import Database
@@ -102,7 +102,7 @@ def running_api(
     tls: TlsFiles | None = None,
 ) -> Iterator[Api]:
     """Run an API on a free port (and *extra* listeners) for the time of a block."""
-    logs.configure("critical", json=False)
+    log_from("critical")
     database = Database.open(url or f"sqlite:///{directory / 'vpcctl.db'}")
     database.upgrade()
     run_dir = directory / "run"

@@ -64,6 +64,23 @@ def test_the_database_goes_away_and_comes_back(postgres: Cluster, tmp_path: Path
             assert next(frames(lines))["data"]["revision"] == changed["revision"]
 
 
+def test_a_stream_that_begins_without_the_database_goes_on_with_it(
+    postgres: Cluster, tmp_path: Path
+) -> None:
+    own = OwnDatabase(postgres)
+    with running_api(tmp_path, own.url) as api:
+        tenant = api.tenant("faults")
+        vpc = tenant.post("/v1/vpcs", json={"cidrs": ["10.0.0.0/16"]}).json()
+        after = str(vpc["revision"] - 1)
+        own.close()
+        with tenant.stream("GET", "/v1/events", params={"after": after}) as stream:
+            assert stream.status_code == 200
+            lines = stream.iter_lines()
+            assert next(lines).startswith("retry")
+            own.open()
+            assert next(frames(lines))["data"]["resource_id"] == vpc["id"]
+
+
 def test_a_token_revoked_elsewhere_ends_soon(own_api: Api) -> None:
     token, secret = own_api.services.tokens.create(ADMIN, "tenant", tenant_id="soon")
     client = own_api.client(secret)

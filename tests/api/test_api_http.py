@@ -1,6 +1,7 @@
 """What HTTP itself can get wrong never breaks the server."""
 
 import http.client
+import select
 import socket
 
 import httpx
@@ -123,6 +124,22 @@ def test_what_is_no_http_is_400(api: Api, text: bytes) -> None:
         answer = sock.recv(65536)
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"application/problem+json" in answer
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET /v1/vpcs HTTP/1.1\r\nX: "], ids=["nothing", "a part"])
+def test_a_head_that_never_ends_costs_no_descriptor(begun: bytes, tmp_path) -> None:
+    with running_api(tmp_path, None, ApiConfig(head_s=0.2)) as api:
+        address = api.bound[0].sock.getsockname()[:2]
+        with socket.create_connection(address, timeout=10) as slow:
+            slow.sendall(begun)
+            assert slow.recv(100) == b""
+        with socket.create_connection(address, timeout=10) as kept:
+            kept.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+            while not kept.recv(65536).endswith(b"}"):
+                pass
+            assert not select.select([kept], [], [], 0.5)[0], "between requests there is time"
+            kept.sendall(b"GET /healthz HTTP/1.1\r\nHo")
+            assert kept.recv(100) == b""
 
 
 def test_rate_limit(tmp_path) -> None:

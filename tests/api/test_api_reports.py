@@ -17,7 +17,7 @@ def test_reports_locate_ports_once(own_api: Api) -> None:
     shown = tenant.get(f"/v1/ports/{port['id']}").json()
     assert shown["host_id"] == host_id
     assert shown["claims"][0]["state"] == "won"
-    revision = own_api.admin.get("/v1/status").json()["revision"]
+    host = own_api.admin.get(f"/v1/hosts/{host_id}").json()
     for sequence in (5, 4, 1):
         replay = agent.post(path, json=report(sequence, ()))
         assert replay.json()["accepted"] is False
@@ -26,7 +26,8 @@ def test_reports_locate_ports_once(own_api: Api) -> None:
     answer = agent.post(path, json=unchanged).json()
     assert answer["accepted"] is True
     assert answer["full_report_needed"] is False
-    assert own_api.admin.get("/v1/status").json()["revision"] == revision
+    assert own_api.admin.get(f"/v1/hosts/{host_id}").json()["revision"] == host["revision"]
+    assert tenant.get(f"/v1/ports/{port['id']}").json()["claims"] == shown["claims"]
     assert agent.post(path, json=report(7, None)).json()["full_report_needed"] is True
     assert own_api.admin.get(f"/v1/hosts/{host_id}").json()["vtep_address"] == "192.0.2.1"
 

@@ -3,12 +3,22 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 
-from tests.api.support import ADMIN, Api, assert_problem, frames, network, wait_until
+from api.config import ApiConfig
+from tests.api.support import (
+    ADMIN,
+    Api,
+    assert_problem,
+    frames,
+    network,
+    running_api,
+    wait_until,
+)
 from vpcctl.services.views import VpcChange
 from vpcctl.store import events
 
@@ -54,6 +64,25 @@ def test_events_are_the_tenants_own(own_api: Api) -> None:
             if event["kind"] == "vpc":
                 seen.append(event["tenant_id"])
         assert seen == ["other", "mine", "other", "mine"]
+
+
+def test_one_tenant_cannot_take_all_streams(tmp_path) -> None:
+    with (
+        running_api(tmp_path, None, ApiConfig(max_streams_of_tenant=2)) as api,
+        ExitStack() as open_,
+    ):
+        greedy, other = api.tenant("greedy"), api.tenant("other")
+        for _ in range(2):
+            open_.enter_context(greedy.stream("GET", "/v1/events")).raise_for_status()
+        answer = greedy.get("/v1/events")
+        assert_problem(answer, 429, "too-many-requests")
+        assert "retry-after" in answer.headers
+        for client in (other, api.admin):
+            open_.enter_context(client.stream("GET", "/v1/events")).raise_for_status()
+        open_.close()
+        wait_until(lambda: _context(api).events.streams == 0, "closed streams are noticed")
+        with greedy.stream("GET", "/v1/events") as stream:
+            assert stream.status_code == 200
 
 
 def test_a_stream_tells_that_older_events_are_gone(own_api: Api) -> None:

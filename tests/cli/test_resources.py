@@ -94,13 +94,15 @@ def test_a_name_that_several_have_is_refused_with_their_ids(
     ("arguments", "code", "words"),
     [
         (("vpc", "show", "vpc-00000000000000000"), 3, "vpc-00000000000000000"),
-        (("vpc", "show", "no-such-name"), 3, "no vpc named 'no-such-name'"),
+        (("vpc", "show", "no-such-name"), 3, "no VPC named 'no-such-name'"),
         (("vpc", "create", "x", "--tenant", "t", "--cidr", "10.0.0.1/16"), 2, "cidrs"),
         (("vpc", "create", "x", "--tenant", "t", "--cidr", "nonsense"), 2, "accepted:"),
         (("vpc", "create", "x", "--cidr", "10.0.0.0/16", "--tag", "oops"), 2, "KEY=VALUE"),
         (("vpc", "create", "x"), 2, "--cidr"),
         (("vpc", "list", "--output", "yaml"), 2, "yaml"),
         (("no-such-command",), 2, "no-such-command"),
+        (("vpc", "create", "x", "--tenant", "t", "--cidr", "10.0.0.1/16"), 2, "set; accepted:"),
+        (("port", "set", "port-00000000000000000"), 2, "nothing to change"),
         (("port", "attach", "port-00000000000000000"), 2, "attachment"),
     ],
 )
@@ -157,6 +159,9 @@ def test_a_new_host_comes_with_its_token_and_how_to_start_the_agent(
     secret = token_file.read_text().strip()
     assert secret not in outcome.out
     assert controller.run("host", "show", host_id, token=secret).code == 0
+    again = controller.run("host", "create", f"hv2-{tenant}", "--token-file", str(token_file))
+    assert (again.code, token_file.read_text().strip()) == (2, secret)
+    assert controller.run("host", "show", f"hv2-{tenant}").code == 3
 
 
 def test_status_counts_and_check_fails_while_a_host_is_missing(
@@ -199,3 +204,10 @@ def test_an_unreachable_controller_has_an_exit_code_of_its_own(
     assert outcome.code == 6
     assert nobody in outcome.err
     assert outcome.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("api", ["foo", "ftp://foo:21", "http://", "http://foo:port", ""])
+def test_what_is_no_address_of_an_api_is_a_usage_error(controller: Served, api: str) -> None:
+    outcome = controller.run("--api", api, "vpc", "list")
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "unix:/path" in outcome.err

@@ -120,7 +120,28 @@ def test_the_database_can_be_upgraded_by_itself(tmp_path: Path) -> None:
 
 
 def test_a_database_that_cannot_be_used_is_told_in_one_line(tmp_path: Path) -> None:
-    outcome = vpcctl("db", "upgrade", f"--state-dir={tmp_path}", "--database-url", "mysql://x/y")
-    assert outcome.code == 1
-    assert outcome.err.startswith("error: database_url: ")
+    garbage = tmp_path / "garbage.db"
+    garbage.write_text("this is not a database, whatever its name may say")
+    for command in (("db", "upgrade"), ("serve",)):
+        for url in (
+            "mysql://x/y",
+            f"sqlite:///{garbage}",
+            "sqlite:////proc/nowhere/x.db",
+            "postgresql://nobody@127.0.0.1:1/x",
+        ):
+            outcome = vpcctl(*command, f"--state-dir={tmp_path}/state", "--database-url", url)
+            assert outcome.code == 1
+            assert outcome.err.startswith("error: database_url: ")
+            assert outcome.err.count("\n") == 1, outcome.err
+
+
+def test_https_is_trusted_by_the_given_authority_alone(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("x")
+    far = ("--api", "https://127.0.0.1:1", "--token-file", str(token))
+    outcome = vpcctl(*far, "status")
+    assert outcome.code != 0
+    assert "pass --ca-file" in outcome.err
+    outcome = vpcctl(*far, "--ca-file", str(token), "status")
+    assert outcome.err.startswith(f"error: ca-file: {token}: ")
     assert outcome.err.count("\n") == 1

@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,11 +21,23 @@ from typing import Any
 
 import httpx
 
+from tests.support import leftovers
 from tests.support.hosts import Host, HostSet, command
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_S, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 OUR_COOKIES = "cookie=0x7663000000000000/0xffff000000000000"
+
+
+# A gratuitous ARP request: broadcast by an address's new owner.
+_ANNOUNCE = """
+import socket, struct, sys
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+wire.bind(("eth0", 0x0806))
+mac, ip = wire.getsockname()[4], socket.inet_aton(sys.argv[1])
+header = struct.pack("!6s6sHHHBBH", b"\\xff" * 6, mac, 0x0806, 1, 0x0800, 6, 4, 1)
+wire.send(header + mac + ip + bytes(6) + ip)
+"""
 
 
 @dataclass
@@ -58,7 +71,11 @@ class Guest:
         done = self.run("ping", "-n", "-c1", "-W1", *options, address, check=False)
         return done.returncode == 0
 
-    def reaches(self, address: str, *options: str, timeout: float = 10) -> None:
+    def announce(self, address: str) -> None:
+        """Tell the subnet that this guest has *address* now (a gratuitous ARP)."""
+        self.run(sys.executable, "-c", _ANNOUNCE, address)
+
+    def reaches(self, address: str, *options: str, timeout: float = PATIENCE_S) -> None:
         """Wait until *address* answers."""
         wait_until(
             lambda: self.pings(address, *options), timeout, f"{self.netns} reaches {address}"
@@ -80,7 +97,7 @@ class Pinger:
         The request under way when the stream stops is no loss, so gaps are counted.
         """
         self._process.send_signal(signal.SIGINT)
-        output, _ = self._process.communicate(timeout=20)
+        output, _ = self._process.communicate(timeout=60)
         seen = {int(number) for number in re.findall(r"icmp_seq=(\d+) ttl", output)}
         assert seen, output
         return len(seen), max(seen) - len(seen)
@@ -104,21 +121,22 @@ class Cloud:
     host_ids: list[str] = field(default_factory=list)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     database_url: str = ""
+    environment: dict[str, str] = field(default_factory=lambda: {"VPCCTL_REPORT_INTERVAL_S": "1"})
     agent_options: tuple[str, ...] = ()
     _clients: dict[str, httpx.Client] = field(default_factory=dict)
 
     @property
-    def socket(self) -> Path:
+    def api_socket(self) -> Path:
         return self.directory / "api.sock"
 
     def client(self, token: str) -> httpx.Client:
         """Return a client of the API with *token*; kept for the cloud's life."""
         if token not in self._clients:
             self._clients[token] = httpx.Client(
-                transport=httpx.HTTPTransport(uds=str(self.socket), retries=2),
+                transport=httpx.HTTPTransport(uds=str(self.api_socket), retries=2),
                 base_url="http://controller/v1",
                 headers={"Authorization": f"Bearer {token}"},
-                timeout=40,
+                timeout=90,
             )
         return self._clients[token]
 
@@ -132,8 +150,7 @@ class Cloud:
         """Start it and wait until it is ready."""
         arguments = [sys.executable, "-m", "vpcctl.cli", "serve"]
         arguments += ["--state-dir", str(self.directory / "state")]
-        arguments += ["--api-listen", f"unix:{self.socket}"]
-        arguments += ["--openflow-listen", f"unix:{self.directory}/of.sock"]
+        arguments += ["--api-listen", f"unix:{self.api_socket}", *self.listening()]
         if self.database_url:
             arguments += ["--database-url", self.database_url]
         log = (self.directory / "controller.log").open("ab")
@@ -142,19 +159,30 @@ class Cloud:
             cwd=ROOT,
             stdout=log,
             stderr=log,
-            env={**os.environ, "VPCCTL_REPORT_INTERVAL_S": "1", "PYTHONPATH": str(ROOT)},
+            env={**os.environ, **self.environment, "PYTHONPATH": str(ROOT)},
         )
-        wait_until(self._ready, 30, "the controller is ready")
+        wait_until(self._ready, what="the controller is ready")
+
+    def listening(self) -> list[str]:
+        """Return where the controller listens, besides the Unix socket of the API."""
+        return ["--openflow-listen", f"unix:{self.directory}/of.sock"]
 
     def _ready(self) -> bool:
         process = self.processes["controller"]
         assert process.poll() is None, (self.directory / "controller.log").read_text()[-4000:]
         try:
-            transport = httpx.HTTPTransport(uds=str(self.socket))
+            transport = httpx.HTTPTransport(uds=str(self.api_socket))
             with httpx.Client(transport=transport, base_url="http://controller") as client:
                 return client.get("/readyz").status_code == 200
         except httpx.TransportError:
             return False
+
+    def start(self, name: str) -> None:
+        """Start the controller, or the agent ``agent-<host>``."""
+        if name == "controller":
+            self.start_controller()
+        else:
+            self.start_agent(int(name.removeprefix("agent-")))
 
     def stop(self, name: str, number: int = signal.SIGTERM) -> None:
         """End the controller or an agent and wait for its end."""
@@ -176,41 +204,57 @@ class Cloud:
         for at, _ in enumerate(self.hosts):
             host = self.post("hosts", name=f"{self.tag}-{at}")
             self.host_ids.append(host["id"])
-            token = self.post("tokens", role="host", host_id=host["id"])["secret"]
-            path = self.directory / f"agent-{at}.token"
-            path.touch(mode=0o600)
-            path.write_text(token)
+            self.admit(at)
             self.start_agent(at)
         for at, _ in enumerate(self.hosts):
             self.in_sync(at)
 
+    def admit(self, at: int) -> None:
+        """Give host *at* what its agent needs to be let in."""
+        token = self.post("tokens", role="host", host_id=self.host_ids[at])["secret"]
+        path = self.directory / f"agent-{at}.token"
+        path.touch(mode=0o600)
+        path.write_text(token)
+
+    def identity(self, at: int) -> list[str]:
+        """Return the flags that tell the agent of host *at* who it is and who its controller is."""
+        flags = ["--host-id", self.host_ids[at], "--api-url", f"unix:{self.api_socket}"]
+        return [*flags, "--token-file", str(self.directory / f"agent-{at}.token")]
+
     def start_agent(self, at: int) -> None:
         """Start the agent of host *at*."""
-        host = self.hosts[at]
         log = (self.directory / f"agent-{at}.log").open("ab")
-        self.processes[f"agent-{at}"] = host.spawn(
-            *(sys.executable, "-m", "agent.main"),
-            *("--host-id", self.host_ids[at], "--api-url", f"unix:{self.socket}"),
-            *("--token-file", str(self.directory / f"agent-{at}.token")),
-            *("--ovsdb", host.ovsdb, "--ovs-rundir", str(host.directory)),
-            *("--state-dir", str(self.directory / f"agent-{at}")),
-            *("--vtep-address", host.address, "--datapath", "netdev", *self.agent_options),
+        self.processes[f"agent-{at}"] = self.hosts[at].spawn(
+            *self._agent(at, "run"),
             env={"PYTHONPATH": str(ROOT)},
             cwd=ROOT,
             stdout=log,
             stderr=log,
         )
 
+    def agent_command(self, at: int, verb: str) -> subprocess.CompletedProcess[str]:
+        """Run one of vpc-agent's commands on host *at*."""
+        arguments = ("env", f"PYTHONPATH={ROOT}", *self._agent(at, verb))
+        return self.hosts[at].run(*arguments, check=False)
+
+    def _agent(self, at: int, verb: str) -> list[str]:
+        host = self.hosts[at]
+        return [
+            *(sys.executable, "-m", "agent.main", verb, *self.identity(at)),
+            *("--ovsdb", host.ovsdb, "--ovs-rundir", str(host.directory)),
+            *("--state-dir", str(self.directory / f"agent-{at}")),
+            *("--vtep-address", host.address, "--datapath", "netdev", *self.agent_options),
+        ]
+
     def host(self, at: int) -> dict[str, Any]:
         """Return what the API says of host *at*."""
         return self.get(f"hosts/{self.host_ids[at]}")
 
-    def in_sync(self, at: int, timeout: float = 20) -> None:
+    def in_sync(self, at: int) -> None:
         """Wait until host *at* is up and has realised everything."""
         wait_until(
             lambda: (host := self.host(at))["state"] == "up" and host["connection"] == "in_sync",
-            timeout,
-            f"host {at} is in sync: {self.logs()}",
+            what=f"host {at} is in sync: {self.logs()}",
         )
 
     def flows(self, at: int) -> list[str]:
@@ -225,6 +269,12 @@ class Cloud:
     def post(self, path: str, *, client: httpx.Client | None = None, **body: Any) -> dict[str, Any]:
         """Create something; an error is an AssertionError with the problem document."""
         return self._answer((client or self.admin).post(path, json=body))
+
+    def patch(
+        self, path: str, *, client: httpx.Client | None = None, **body: Any
+    ) -> dict[str, Any]:
+        """Change something."""
+        return self._answer((client or self.admin).patch(path, json=body))
 
     def get(self, path: str, *, client: httpx.Client | None = None) -> dict[str, Any]:
         """Read something."""
@@ -266,7 +316,7 @@ class Cloud:
             guest.port = self.get(f"ports/{guest.id}", client=client)
             return guest.port["status"]["state"] == "active"
 
-        wait_until(active, 20, f"{guest.id} is active: {guest.port} {self.logs()}")
+        wait_until(active, what=f"{guest.id} is active: {guest.port} {self.logs()}")
         return guest
 
     def hand_made(self, at: int, port: dict[str, Any], subnet: dict[str, Any]) -> Guest:
@@ -302,6 +352,12 @@ class Cloud:
         self.hosts[at].vsctl("--if-exists", "del-port", "br-int", outer)
         command("ip", "netns", "del", guest.netns, check=False)
 
+    @staticmethod
+    def namespaces() -> set[str]:
+        """Return the names of all network namespaces."""
+        lines = command("ip", "netns", "list").stdout.splitlines()
+        return {line.split()[0] for line in lines if line}
+
     def logs(self) -> str:
         """Return the ends of all logs."""
         files = sorted(self.directory.glob("*.log"))
@@ -313,11 +369,76 @@ class Cloud:
             client.close()
         for name in reversed(list(self.processes)):
             self.stop(name, signal.SIGKILL if name.startswith("agent") else signal.SIGTERM)
-        for host in self.hosts:
-            host.run("ip", "link", "show", check=False)
-        for line in command("ip", "netns", "list").stdout.splitlines():
-            if line.startswith((f"vg{self.tag}-", f"vm{self.tag}-")):
-                command("ip", "netns", "del", line.split()[0], check=False)
+        for name in self.namespaces():
+            if name.startswith((f"vg{self.tag}-", f"vm{self.tag}-")):
+                command("ip", "netns", "del", name, check=False)
+
+
+@dataclass
+class TlsCloud(Cloud):
+    """A cloud whose hosts reach the controller as on several machines: by address, with TLS.
+
+    Attributes:
+        gateway: the controller's address on the underlay.
+        api_port: of REST.
+        openflow_port: of OpenFlow.
+    """
+
+    gateway: str = ""
+    api_port: int = 0
+    openflow_port: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"https://{self.gateway}:{self.api_port}"
+
+    def prepare(self) -> None:
+        """Choose ports, and make the authority and the controller's certificate."""
+        with (
+            socket.create_server((self.gateway, 0)) as one,
+            socket.create_server((self.gateway, 0)) as two,
+        ):
+            self.api_port, self.openflow_port = one.getsockname()[1], two.getsockname()[1]
+        state = str(self.directory / "state")
+        self.vpcctl("pki", "init", "--state-dir", state, "--name", self.gateway)
+        (self.directory / "ca.pem").write_text(
+            self.vpcctl("pki", "show", "--ca", "--state-dir", state)
+        )
+
+    def vpcctl(self, *arguments: str) -> str:
+        """Run a command of the controller's machine and return what it prints."""
+        done = subprocess.run(
+            [sys.executable, "-m", "vpcctl.cli", *arguments],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def as_admin(self, *arguments: str) -> str:
+        """Run a client command over TLS."""
+        token = str(self.directory / "state" / "admin.token")
+        ca = str(self.directory / "ca.pem")
+        return self.vpcctl("--api", self.url, "--ca-file", ca, "--token-file", token, *arguments)
+
+    def listening(self) -> list[str]:
+        openflow = f"ssl:{self.gateway}:{self.openflow_port}"
+        return ["--api-listen", self.url, "--openflow-listen", openflow]
+
+    def admit(self, at: int) -> None:
+        token = self.as_admin("host", "enroll", self.host_ids[at]).split()[0]
+        self.hosts[at].run(
+            *("env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "agent.main", "enroll"),
+            *("--api", self.url, "--token", token),
+            *("--state-dir", str(self.directory / f"agent-{at}")),
+        )
+
+    def identity(self, at: int) -> list[str]:
+        return ["--api-url", self.url]
 
 
 @contextmanager
@@ -327,12 +448,26 @@ def make_cloud(
     database_url: str = "",
     mtu: int = 1500,
     agent_options: tuple[str, ...] = (),
+    tls: bool = False,
 ) -> Iterator[Cloud]:
-    """Make a cloud of *count* hosts; nothing of it is left at the end."""
+    """Make a cloud of *count* hosts; nothing of it is left at the end.
+
+    Args:
+        count: how many.
+        database_url: of the controller; empty: the embedded one.
+        mtu: of the underlay, bytes.
+        agent_options: further flags of every agent.
+        tls: hosts reach the controller over the underlay, with certificates of their own.
+    """
     with ExitStack() as stack:
         hosts = stack.enter_context(HostSet.make(count, mtu=mtu))
-        cloud = Cloud(secrets.token_hex(2), hosts.directory, hosts.hosts, database_url=database_url)
-        cloud.agent_options = agent_options
+        tag, directory = leftovers.tag(2), hosts.directory
+        if tls:
+            cloud = TlsCloud(tag, directory, hosts.hosts, gateway=hosts.gateway)
+            cloud.prepare()
+        else:
+            cloud = Cloud(tag, directory, hosts.hosts)
+        cloud.database_url, cloud.agent_options = database_url, agent_options
         stack.callback(cloud.close)
         cloud.start_controller()
         cloud.add_hosts()

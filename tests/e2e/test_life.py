@@ -1,6 +1,7 @@
 """Moves, restarts and ends: what happens to traffic when parts come and go."""
 
 import signal
+from itertools import permutations
 
 import pytest
 
@@ -93,20 +94,22 @@ def test_an_agent_restart_loses_no_packet(cloud: Cloud, how: signal.Signals) -> 
     assert lost == 0
 
 
-def test_agent_and_controller_restart_in_any_order(cloud: Cloud) -> None:
+def test_agents_and_controller_restart_in_any_order(cloud: Cloud) -> None:
     one, two = _pair(cloud, "10.26.0.0/16")
+    subnet = cloud.get(f"subnets/{one.port['subnet_id']}")
     one.reaches(two.ipv4)
     pinger = Pinger(one, two.ipv4)
-    cloud.stop("controller", signal.SIGKILL)
-    cloud.stop("agent-0", signal.SIGKILL)
-    cloud.stop("agent-1", signal.SIGKILL)
-    cloud.start_agent(1)  # with the controller away
-    assert one.pings(two.ipv4)
-    cloud.start_controller()
-    cloud.start_agent(0)
-    cloud.in_sync(0)
-    cloud.in_sync(1)
-    _, lost = pinger.stop()
+    for order in permutations(("controller", "agent-0", "agent-1")):
+        for name in order:
+            cloud.stop(name, signal.SIGKILL)
+        for name in order:
+            cloud.start(name)
+        for at in (0, 1):
+            cloud.in_sync(at)
+    late = cloud.guest(1, subnet)
+    one.reaches(late.ipv4)
+    answered, lost = pinger.stop()
+    assert answered > 100
     assert lost == 0
 
 
@@ -117,7 +120,7 @@ def test_flows_come_back_after_ovs_vswitchd_died(cloud: Cloud) -> None:
     host = cloud.hosts[1]
     host.stop_process("ovs-vswitchd", signal.SIGKILL)
     host.start_vswitchd()
-    one.reaches(two.ipv4, timeout=20)
+    one.reaches(two.ipv4)
     wait_until(lambda: cloud.flows(1) == before, what="all flows are back, ofports kept")
 
 
@@ -128,7 +131,7 @@ def test_realized_means_that_the_first_packet_passes(cloud: Cloud) -> None:
     netns = f"vg{cloud.tag}-real"
     attachment = {"kind": "namespace", "host_id": cloud.host_ids[1], "netns": netns}
     port = cloud.post(
-        "ports?wait=realized&timeout=20", subnet_id=subnet["id"], attachment=attachment
+        "ports?wait=realized&timeout=60", subnet_id=subnet["id"], attachment=attachment
     )
     assert one.pings(Guest(port, netns).ipv4)
 
@@ -143,14 +146,7 @@ def test_after_the_last_delete_nothing_is_left(cloud: Cloud) -> None:
     cloud.delete(f"vpcs/{vpc}?wait=realized")
     for at in (0, 1):
         wait_until(lambda at=at: cloud.flows(at) == base[at], what=f"flows of host {at} are gone")
-    wait_until(lambda: one.netns not in one_listing(), what="the namespaces are gone")
+    wait_until(lambda: one.netns not in cloud.namespaces(), what="the namespaces are gone")
     for at, guest in enumerate((one, two)):
         listing = cloud.hosts[at].vsctl("--columns=external_ids", "list", "Interface")
         assert guest.id not in listing
-
-
-def one_listing() -> str:
-    """Return the names of all network namespaces."""
-    from tests.support.hosts import command
-
-    return command("ip", "netns", "list").stdout

@@ -88,6 +88,7 @@ def test_an_ofport_that_is_another_interface_now_gets_no_flow(cloud: Cloud) -> N
     _restart_vswitchd(cloud, 1)
     still.reaches(other.ipv4, timeout=10)
     assert host.vsctl("get", "interface", outer, "ofport") == ofport
+    assert "nx-match" in host.ofctl("get-frags", "br-int"), "fragments would pass unseen"
     flows = cloud.flows(1)
     assert not [flow for flow in flows if f"in_port={ofport} " in flow], flows
     assert not [flow for flow in flows if flow.endswith(f"output:{ofport}")], flows

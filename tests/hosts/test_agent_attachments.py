@@ -135,6 +135,19 @@ def test_names_in_the_way_are_errors_of_that_link_alone(running: AgentHost) -> N
     wait_until(lambda: running.controller.has_port(port_id(3)), what="retry once eth0 is free")
 
 
+def test_a_namespace_in_use_by_others_is_not_entered(running: AgentHost) -> None:
+    _attached(running, attachment(9, "warm-up", "10.0.0.9/24"))  # makes the directory
+    foreign = running.netns_dir / "hypervisor"
+    foreign.touch()
+    command("unshare", f"--net={foreign}", "ip", "link", "add", "uplink", "type", "veth")
+    running.controller.attach(attachment(2, "hypervisor", "10.0.0.2/24", interface="eth7"))
+    wait_until(lambda: getattr(running.controller.link(port_id(2)), "error", None))
+    link = running.controller.link(port_id(2))
+    assert link is not None
+    assert "somebody else's" in (link.error or "")
+    assert "eth7" not in running.inside("hypervisor", "ip", "-br", "link")
+
+
 def test_namespace_with_a_process_stays_until_it_ends(running: AgentHost) -> None:
     _attached(running, attachment(2, "red", "10.0.0.2/24"))
     sleeper = subprocess.Popen(["nsenter", f"--net={running.netns_dir / 'red'}", "sleep", "60"])

@@ -1,6 +1,8 @@
 """br-int, the tunnel and the underlay bridge on a real Open vSwitch."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.hosts.conftest import AgentHost, Make
@@ -167,3 +169,44 @@ def test_first_packet_through_the_tunnel_is_not_lost(make_hosts: Make) -> None:
     # The peer's MAC is the same on purpose: what matters here is the outer header.
     shown = pair[0].inside("guest1", "ping", "-c1", "-W2", "10.0.0.3")
     assert "1 received" in shown
+
+
+@contextmanager
+def _over_tcp(agent: AgentHost) -> Iterator[str]:
+    """The controller's API at the host's own underlay address."""
+    port = 8080
+    relay = agent.host.spawn(
+        "socat", f"TCP-LISTEN:{port},reuseaddr,fork", f"UNIX-CONNECT:{agent.socket}"
+    )
+    try:
+        wait_until(lambda: f":{port}" in agent.host.run("ss", "-Htnl").stdout)
+        yield f"http://{agent.host.address}:{port}"
+    finally:
+        relay.terminate()
+        relay.wait()
+
+
+def test_tunnels_use_the_address_that_reaches_the_controller(agent: AgentHost) -> None:
+    agent.host.run("ip", "address", "add", "198.51.100.7/24", "dev", "eth0")
+    with _over_tcp(agent) as url:
+        agent.options = {"vtep-address": "", "api-url": url}
+        agent.start()
+        assert agent.controller.facts.vtep_address == agent.host.address
+        options = agent.host.vsctl("get", "interface", "vpcctl-vxlan", "options")
+        assert agent.host.address in options
+        before = _rows(agent)
+        agent.stop()
+        agent.start()
+        assert _rows(agent) == before
+
+
+def test_no_report_leaves_before_the_tunnel_address_is_known(agent: AgentHost) -> None:
+    agent.options = {"vtep-address": ""}
+    agent.start(wait=False)
+    wait_until(lambda: "give --vtep-address or --underlay-device" in agent.log.read_text())
+    agent.stop()
+    assert agent.controller.reports == []
+    agent.options = {"vtep-address": "", "underlay-device": "eth0"}
+    agent.start()
+    first = next(report.facts for _, report in agent.controller.reports if report.facts)
+    assert first.vtep_address == agent.host.address

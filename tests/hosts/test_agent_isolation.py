@@ -36,6 +36,20 @@ def test_guest_cannot_reach_the_hosts_own_addresses(running: AgentHost) -> None:
     assert "inet6" not in running.host.run("ip", "addr", "show", link.interface).stdout
 
 
+def test_the_hosts_stack_keeps_off_what_others_plugged(running: AgentHost) -> None:
+    running.host.run("ip", "link", "add", "tap0", "type", "veth", "peer", "name", "guest0")
+    running.host.run("ip", "link", "set", "tap0", "up")
+    running.host.vsctl(
+        *("add-port", "br-int", "tap0", "--", "set", "interface", "tap0"),
+        f"external_ids:iface-id={port_id(4)}",
+    )
+    wait_until(lambda: running.controller.has_port(port_id(4)))
+    wait_until(lambda: "inet6" not in running.host.run("ip", "addr", "show", "tap0").stdout)
+    settings = "/proc/sys/net/ipv4/conf/tap0"
+    shown = running.host.run("cat", f"{settings}/rp_filter", f"{settings}/arp_ignore").stdout
+    assert shown.split() == ["1", "8"]
+
+
 def test_host_answers_once_through_its_underlay_bridge(make_hosts: Make) -> None:
     agent, other = make_hosts(2)
     agent.start()

@@ -263,6 +263,9 @@ class Oracle:
         if ip in gateways or to == ROUTER_LINK_LOCAL:
             asks = packet.get("icmp_type") == "8" or packet.get("icmpv6_type") == "128"
             return self._back(port, _echo_reply(packet)) if asks else []
+        source = ipaddress.ip_address(packet.get("nw_src") or packet["ipv6_src"])
+        if source.version == 6 and (source.is_link_local or source.is_unspecified):
+            return []
         ttl = int(packet["nw_ttl"])
         if ttl <= 1:
             return []

@@ -11,7 +11,7 @@ from tests.oracle.oracle import Arrival, Oracle, Packet
 from tests.oracle.test_oracle import seen
 from tests.oracle.worlds import questions
 from tests.support.dummy_ovs import DummyOvs
-from tests.support.showcase import HOST_1, WORLD, showcase
+from tests.support.showcase import HOST_1, OTHER, OTHER_1, WORLD, showcase
 from tests.support.tracing import Fabric
 from vpcctl.flows import fields as f
 from vpcctl.flows import tables as t
@@ -39,6 +39,10 @@ def answered() -> list[Question]:
     ]
 
 
+_ALONE = ((f.VNI, OTHER.vni, None), (f.LOOKUP_IPV4, int(OTHER_1.ips[0]), None))
+"""Nobody on the first host asks for the one port of its VPC there."""
+
+
 def notices(fabric: Fabric, answered: list[Question]) -> bool:
     """Whether one of the questions is answered differently by the flows that are there now."""
     for host_id, ofport, packet, expected in answered:
@@ -59,6 +63,8 @@ def matters(flow: Flow) -> bool:
     if flow.table is t.FLOOD and _is_local(flow):
         return False
     if f.RELAYED in _flags(flow) or _asked_by_nobody(flow):
+        return False
+    if flow.table is t.NEIGHBOUR and set(_ALONE) <= set(flow.match):
         return False
     field_names = {field.name for field, _, _ in flow.match}
     link_local = any(

@@ -51,6 +51,8 @@ FROM_WEB_1: list[tuple[Reason, Packet]] = [
     (Reason.TTL_EXCEEDED, packets.echo(AWAY, (SIX, "fd00:2::10"), ttl=1)),
     (Reason.GATEWAY_SERVICE, packets.udp(AWAY, (FOUR, "10.0.1.1"))),
     (Reason.GATEWAY_SERVICE, packets.udp(AWAY, (SIX, "fd00:2::1"))),
+    (Reason.UNROUTABLE_SOURCE, packets.udp(AWAY, (LOCAL, "fd00:2::10"))),
+    (Reason.UNROUTABLE_SOURCE, packets.icmp6(143, AWAY, ("::", "fd00:2::10"))),
     (Reason.UNKNOWN_UNICAST, packets.udp((MAC, "0e:00:00:00:00:fe"), (FOUR, FOUR_2))),
 ]
 

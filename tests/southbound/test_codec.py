@@ -128,6 +128,7 @@ def same(one: Flow, other: Flow) -> bool:
     return plain(one) == plain(other)
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @given(flows())
 def test_what_we_write_is_what_os_ken_reads_and_what_we_read_back(flow: Flow) -> None:

@@ -249,3 +249,15 @@ def test_a_restart_with_50_000_flows_changes_none() -> None:
             assert len(young) < 12
 
     asyncio.run(scenario())
+
+
+def test_switches_are_told_to_look_into_fragments_and_reminded() -> None:
+    async def run() -> None:
+        async with connected(MemoryStore(*network())) as r:
+            socket = f"unix:{r.directory}/br0.mgmt"
+            assert "nx-match" in r.ovs.run("ovs-ofctl", "get-frags", socket)
+            r.ovs.run("ovs-ofctl", "set-frags", socket, "normal")
+            assert await r.southbound.engine.audit() == 0
+            assert "nx-match" in r.ovs.run("ovs-ofctl", "get-frags", socket)
+
+    asyncio.run(run())

@@ -76,6 +76,7 @@ def test_malformed_messages_are_faults(data: bytes, fault: str) -> None:
         validate.check(data)
 
 
+@pytest.mark.slow
 def test_os_ken_still_needs_the_guard() -> None:
     """Without it, both regressions hang: the day they do not, the guard may relax."""
     for data in (ENDLESS_HELLO, ENDLESS_FLOW):
@@ -108,6 +109,7 @@ def mangled(draw: st.DrawFn) -> bytes:
     return bytes(data)
 
 
+@pytest.mark.slow
 @settings(max_examples=1500, deadline=500, suppress_health_check=list(HealthCheck))
 @given(mangled())
 def test_whatever_passes_is_parsed_without_hanging_or_growing(data: bytes) -> None:

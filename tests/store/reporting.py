@@ -38,6 +38,20 @@ class Agent:
             links=links if full else None,
         )
 
+    def change(self, before: tuple[Link, ...], after: tuple[Link, ...]) -> LinkReport:
+        """Return what makes *after* of *before*, of which the controller is believed to know."""
+        self.sequence += 1
+        return LinkReport(
+            agent_id=self.id,
+            boot=self.boot,
+            sequence=self.sequence,
+            digest=digest(self.facts, after),
+            state_revision=self.state_revision,
+            base=digest(self.facts, before),
+            links=tuple(link for link in after if link not in before),
+            gone=tuple({link.port_id for link in before} - {link.port_id for link in after}),
+        )
+
     def send(self, report: LinkReport) -> ReportAnswer:
         answer = self.world.services.reports.accept(ADMIN, self.host.meta.id, report)
         if answer.state is not None:

@@ -16,7 +16,7 @@ from vpcctl.model.problems import (
     Unauthenticated,
 )
 from vpcctl.services.facade import StoredResponse
-from vpcctl.services.views import Actor, Listing
+from vpcctl.services.views import Actor, AttachmentView, Listing, PortChange, PortCreate
 
 RED, BLUE = Actor("tenant", "red"), Actor("tenant", "blue")
 
@@ -148,3 +148,16 @@ def test_only_one_of_many_equal_requests_goes_ahead(world: World) -> None:
     world.services.maintain()
     count = text("SELECT count(*) FROM idempotency")
     assert world.database.read(lambda c: c.execute(count).scalar_one()) == 0
+
+
+def test_only_admins_name_an_ovs_interface_of_a_host(world: World) -> None:
+    ports, subnet = world.services.ports, world.subnet()  # of tenant red
+    port = ports.create(RED, PortCreate(subnet_id=subnet.meta.id))
+    wanted = AttachmentView("interface", None, "tap0", None)
+    with pytest.raises(Forbidden):
+        ports.change(RED, port.meta.id, PortChange(attachment=wanted))
+    with pytest.raises(Forbidden):
+        ports.create(RED, PortCreate(subnet_id=subnet.meta.id, attachment=wanted))
+    nameless = AttachmentView("interface", None, None, None)
+    ports.change(RED, port.meta.id, PortChange(attachment=nameless))
+    assert ports.change(ADMIN, port.meta.id, PortChange(attachment=wanted)).attachment == wanted

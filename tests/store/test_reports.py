@@ -56,6 +56,7 @@ def test_an_unchanged_report_writes_nothing(world: World, agents, ports) -> None
     agents[0].report(*links)
     before = revision(world)
     assert agents[0].report(*links, full=False).model_dump(exclude={"state"}) == {
+        "realised_revision": None,
         "accepted": True,
         "full_report_needed": False,
     }

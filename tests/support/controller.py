@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from vpcctl.wire.report import Link, LinkReport, ReportAnswer, digest
+from vpcctl.wire.report import Link, LinkReport, ReportAnswer, changed_digest, digest
 from vpcctl.wire.state import Attachment, HostState, InterfaceAddress, Peer, Settings
 
 
@@ -85,6 +85,9 @@ class Controller:
         if (report.boot, report.sequence) <= self._last:
             return ReportAnswer(accepted=False, state=state)
         self._last = (report.boot, report.sequence)
+        if report.base is not None:
+            needed = report.base != self._digest or not self._change(report)
+            return ReportAnswer(accepted=True, full_report_needed=needed, state=state)
         if report.links is None or report.facts is None:
             unknown = report.digest != self._digest
             return ReportAnswer(accepted=True, full_report_needed=unknown, state=state)
@@ -92,6 +95,17 @@ class Controller:
         self._digest, self.facts = report.digest, report.facts
         self.links = {(link.port_id, link.interface): link for link in report.links}
         return ReportAnswer(accepted=True, state=state)
+
+    def _change(self, report: LinkReport) -> bool:
+        links = report.links or ()
+        touched = {link.port_id for link in links}.union(report.gone or ())
+        before = {key: link for key, link in self.links.items() if key[0] in touched}
+        if changed_digest(report.base or "", before.values(), links) != report.digest:
+            return False
+        self._digest = report.digest
+        kept = {key: link for key, link in self.links.items() if key not in before}
+        self.links = kept | {(link.port_id, link.interface): link for link in links}
+        return True
 
 
 class _Handler(BaseHTTPRequestHandler):

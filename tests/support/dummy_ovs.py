@@ -190,6 +190,7 @@ class DummyOvs:
         for ofport in ofports:
             arguments += [*self._port(name, f"{name}-{ofport}", ofport), "type=dummy"]
         self.vsctl(*arguments)
+        self.ofctl("set-frags", name, "nx-match")  # as the southbound tells every switch
 
     @staticmethod
     def _port(bridge: str, name: str, ofport: int) -> list[str]:

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.support import leftovers
 from tests.support.waiting import wait_until
 
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
@@ -177,7 +178,7 @@ class HostSet:
             mtu: of the underlay, bytes.
             start: start Open vSwitch on them.
         """
-        tag = secrets.token_hex(3)
+        tag = leftovers.tag(3)
         octets = secrets.randbelow(100) + 100, secrets.randbelow(250) + 1
         net = f"10.{octets[0]}.{octets[1]}"
         directory = Path(tempfile.mkdtemp(prefix=f"vpcctl-hosts-{tag}-"))

@@ -83,7 +83,7 @@ def _unprivileged() -> Sequence[str]:
 @contextmanager
 def cluster() -> Iterator[Cluster]:
     """Run a cluster; stop and delete it afterwards."""
-    directory = Path(tempfile.mkdtemp(prefix="vpcctl-pg-", dir="/tmp"))
+    directory = Path(tempfile.mkdtemp(prefix="vpcctl-pg-"))
     try:
         if os.geteuid() == 0:
             owner = pwd.getpwnam("postgres")

@@ -70,6 +70,11 @@ class Delivered:
     def __getitem__(self, field: str) -> str:
         return dict(self.packet)[field]
 
+    @property
+    def to_agent(self) -> bool:
+        """Whether it is a question that the host's agent answers, not a port's traffic."""
+        return self.ofport == GUEST_SERVICE_OFPORT
+
 
 def written(packet: Mapping[str, str]) -> str:
     """The packet in the syntax of flows: what others require comes first."""

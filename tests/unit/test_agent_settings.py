@@ -121,3 +121,13 @@ def test_integration_bridge() -> None:
 def test_tunnel_without_a_known_address_has_no_local_ip() -> None:
     wish = integration_bridge(state(), BridgeSettings("br-int", "system", None))
     assert "local_ip" not in wish.ports[0].options
+
+
+def test_an_empty_tunnel_address_or_device_is_none() -> None:
+    found = agent_settings.load({"vtep_address": "", "underlay_device": ""})
+    assert (found.vtep_address, found.underlay_device) == (None, None)
+
+
+def test_a_tunnel_address_has_to_be_an_address() -> None:
+    with pytest.raises(SettingsError, match=r"vtep_address: .*expected an IPv4 or IPv6 address"):
+        agent_settings.load({"vtep_address": "host1.example"})

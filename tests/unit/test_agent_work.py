@@ -1,5 +1,9 @@
 """What to do next about attachments, and the iface-ids of others' interfaces."""
 
+from dataclasses import replace
+
+import pytest
+
 from agent.decide import marks, work
 from agent.decide.backoff import Backoff
 from agent.decide.rows import IfaceIdWish, InterfaceRow
@@ -100,6 +104,23 @@ def test_iface_ids_of_others_are_not_touched() -> None:
     assert work.iface_ids([PLUGGED], rows, OWNER) == []
 
 
+@pytest.mark.parametrize(
+    "own",
+    [
+        InterfaceRow("u", marks.TUNNEL),
+        InterfaceRow("u", "br-underlay", external_ids={marks.OWNER_KEY: OWNER}),
+        InterfaceRow("u", "eth0", foreign=True),
+    ],
+    ids=lambda own: own.name,
+)
+def test_what_is_not_for_guests_gets_no_iface_id(own: InterfaceRow) -> None:
+    wanted = PLUGGED.model_copy(update={"interface": own.name})
+    assert work.iface_ids([wanted], [own], OWNER) == []
+    named = {**own.external_ids, "iface-id": wanted.port_id, marks.NAMED_KEY: OWNER}
+    before = replace(own, external_ids=named)
+    assert work.iface_ids([wanted], [before], OWNER) == [IfaceIdWish(own.name, None, None, OWNER)]
+
+
 def test_only_our_own_iface_id_is_taken_away() -> None:
     mine = row("tap0", iface_id=PLUGGED.port_id, vpcctl_named=OWNER)
     by_hand = row("tap1", iface_id=PLUGGED.port_id, vpcctl_named=marks.by_hand(OWNER))
@@ -121,3 +142,23 @@ def test_backoff_doubles_up_to_its_limit() -> None:
     delays = [Backoff(1.0, 10.0).delay(count, 1.0) for count in (1, 2, 3, 4, 5, 400)]
     assert delays == [1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
     assert Backoff(1.0, 10.0).delay(1, 0.0) == 0.5
+
+
+def test_what_is_no_workloads_gets_no_iface_id_and_the_reason_is_told() -> None:
+    for bad in (
+        replace(row("tap0"), external_ids={marks.OWNER_KEY: OWNER}),
+        replace(row("tap0"), external_ids={marks.OWNER_KEY: "host-somebody-else"}),
+        replace(row("tap0"), foreign=True),
+        replace(row("tap0"), type="vxlan"),
+        replace(row("tap0"), type="patch"),
+        replace(row("tap0"), ofport=65534),
+    ):
+        assert work.iface_ids([PLUGGED], [bad], OWNER) == []
+        assert work.refusals([PLUGGED], [bad], OWNER).keys() == {PLUGGED.port_id}
+
+
+def test_an_interface_with_another_iface_id_is_told_of() -> None:
+    other = replace(row("tap0"), external_ids={"iface-id": "port-of-somebody"})
+    assert work.refusals([PLUGGED], [other], OWNER).keys() == {PLUGGED.port_id}
+    same = replace(row("tap0"), external_ids={"iface-id": PLUGGED.port_id})
+    assert work.refusals([PLUGGED], [same, row("tap1")], OWNER) == {}

@@ -50,6 +50,18 @@ def test_an_item_is_shown_a_field_a_line(capsys: pytest.CaptureFixture[str]) -> 
     ]
 
 
+def test_what_is_deep_is_shown_a_field_a_line_too(capsys: pytest.CaptureFixture[str]) -> None:
+    claims = [{"state": "won", "link": {"ofport": 6}}, {"state": "lost", "link": {"ofport": 7}}]
+    render.print_item({"id": "x", "claims": claims}, Format.TABLE)
+    assert capsys.readouterr().out.splitlines() == [
+        "id                    x",
+        "claims.0.state        won",
+        "claims.0.link.ofport  6",
+        "claims.1.state        lost",
+        "claims.1.link.ofport  7",
+    ]
+
+
 def test_tags_are_parsed_and_bad_ones_refused() -> None:
     assert parse_tags(["a=b", "c=", "d=e=f"]) == {"a": "b", "c": "", "d": "e=f"}
     with pytest.raises(CliError, match="KEY=VALUE"):

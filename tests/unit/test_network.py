@@ -4,6 +4,8 @@ import dataclasses
 import sys
 import tracemalloc
 
+import pytest
+
 from tests.support.networks import at, batch, gone, host, ip, network, pair, port, put, subnet, vpc
 from vpcctl.model.addresses import eui64_mac, link_local
 from vpcctl.model.claims import Claims
@@ -99,6 +101,7 @@ def test_link_local_addresses_lead_back_to_macs() -> None:
     assert eui64_mac(ip("10.0.0.1")) == 0
 
 
+@pytest.mark.slow
 def test_a_port_costs_less_than_two_kibibytes() -> None:
     count = 5000
     owner = subnet(1, VPC, "10.0.0.0/16", "fd00:1::/64")

@@ -33,6 +33,7 @@ CHECKS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", CHECKS)
 @given(text=TEXTS)
 def test_any_text_is_accepted_or_refused_with_what_would_be(check, text: str) -> None:

@@ -56,7 +56,13 @@ class Client:
         return self._request("POST", path, body=body, query=query, headers=key).json()
 
     def change(self, path: str, body: Json, query: Query | None = None) -> Json:
-        """Change some fields of a resource and return it."""
+        """Change some fields of a resource and return it.
+
+        Raises:
+            CliError: no field is given.
+        """
+        if not body:
+            raise CliError("nothing to change: give the options with the new values")
         return self._request("PATCH", path, body=body, query=query).json()
 
     def put(self, path: str, body: Json, query: Query | None = None) -> Json:
@@ -78,9 +84,9 @@ class Client:
             return reference
         found = [item["id"] for item in self.items(f"/v1/{kind}s", {"name": reference})]
         if not found:
-            raise CliError(f"there is no {kind} named {reference!r}", Exit.NOT_FOUND)
+            raise CliError(f"there is no {named_kind(kind)} named {reference!r}", Exit.NOT_FOUND)
         if len(found) > 1:
-            named = f"{len(found)} {kind}s are named {reference!r}"
+            named = f"{len(found)} {named_kind(kind)}s are named {reference!r}"
             raise CliError(f"{named}; accepted: one of {', '.join(found)}", Exit.CONFLICT)
         return found[0]
 
@@ -131,15 +137,29 @@ class Client:
         return CliError(f"{self._target.api} does not answer: {what}", Exit.UNREACHABLE)
 
 
+def named_kind(kind: ids.Kind) -> str:
+    """Return what people call a *kind*."""
+    return "VPC" if kind == "vpc" else kind
+
+
 def _verify(target: Target) -> Any:
+    """Return what decides whether the API is the one: the installation's own authority alone."""
+    if not target.base_url.startswith("https://"):
+        import ssl
+
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # not used; would trust nobody
     if target.ca_file is None:
-        return True
-    import ssl
+        hint = "pass --ca-file; 'vpcctl pki show --ca' prints it on the controller"
+        raise CliError(f"ca-file: {target.api} needs the authority's certificate: {hint}")
+    from vpcctl.pki.errors import PkiError
+    from vpcctl.pki.tls import client_context
 
     try:
-        return ssl.create_default_context(cafile=str(target.ca_file))
+        return client_context(target.ca_file.read_text(errors="replace"))
     except OSError as error:
         raise CliError(f"ca-file: {target.ca_file}: {error.strerror}") from None
+    except PkiError as error:
+        raise CliError(f"ca-file: {target.ca_file}: {error}") from None
 
 
 def _problem(answer: "httpx.Response") -> CliError:
@@ -150,7 +170,7 @@ def _problem(answer: "httpx.Response") -> CliError:
     except (ValueError, KeyError, TypeError):
         return CliError(f"HTTP {answer.status_code}: {answer.text[:200].strip()!r}", code)
     field, accepted = document.get("field"), document.get("accepted")
-    text = f"{field}: {detail}" if field else detail
+    text = (f"{field}: {detail}" if field else detail).removesuffix(".")
     if accepted:
         text += f"; accepted: {accepted}"
     if blockers := document.get("blockers"):

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from vpcctl.cli.errors import CliError
 from vpcctl.cli.files import write_secret
 from vpcctl.cli.options import (
     Changes,
@@ -84,6 +85,9 @@ add_show(app, "host")
 def create(context: typer.Context, name: Name, values: Values, output: Output) -> None:
     """Create a host, and print how to start its agent there."""
     client = client_of(context)
+    if values.agent_token is not None and values.agent_token.exists():
+        taken = f"token-file: {values.agent_token} exists, and may be another host's"
+        raise CliError(f"{taken}; accepted: a file that is not there yet")
     host = client.create("/v1/hosts", values.body(name) | values.fields())
     if values.agent_token is not None:
         token = {"role": "host", "host_id": host["id"], "description": f"agent of {name}"}
@@ -108,18 +112,24 @@ def set_(
 add_delete(app, "host")
 
 
+def _vtep_flag(target: Target, host: Json) -> str:
+    """Return the flag for the tunnels' address, where the agent cannot find it by itself."""
+    if host.get("vtep_address"):
+        return f" --vtep-address {host['vtep_address']}"
+    return " --vtep-address ADDRESS" if target.is_local else ""
+
+
 def _instructions(target: Target, host: Json, token_file: Path | None) -> str:
     if target.api.startswith("https://"):
         return (
             "\nLet its machine enrol (over TLS a token alone is not enough), and start its agent:\n"
             f"  vpcctl host enroll {host['id']}\n"
             f"  vpc-agent enroll --api-url {target.api} --token -\n"
-            f"  vpc-agent --vtep-address ADDRESS --api-url {target.api}"
+            f"  vpc-agent{_vtep_flag(target, host)} --api-url {target.api}"
         )
     token = str(token_file) if token_file else "TOKEN-FILE"
     api = target.api if target.socket else target.base_url
-    vtep = host.get("vtep_address") or "ADDRESS"
-    start = f"vpc-agent --host-id {host['id']} --vtep-address {vtep} --api-url {api}"
+    start = f"vpc-agent --host-id {host['id']}{_vtep_flag(target, host)} --api-url {api}"
     start += f" --token-file {token}"
     if token_file:
         return f"\nStart its agent on the host with:\n  {start}"

@@ -36,7 +36,9 @@ Pairs = Annotated[
         "--pair", metavar="CIDR[=MAC]", help="Further source it may use; repeatable; '' for none."
     ),
 ]
-Ips = Annotated[list[str] | None, typer.Option("--ip", help="A fixed address; repeatable.")]
+Ips = Annotated[
+    list[str] | None, typer.Option("--ip", metavar="ADDRESS", help="A fixed address; repeatable.")
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,11 +105,18 @@ def print_table(
         print(line.rstrip())
 
 
+def _is_deep(value: Any) -> bool:
+    return isinstance(value, dict) and any(isinstance(part, dict) for part in value.values())
+
+
 def _flatten(item: Json, prefix: str = "") -> list[tuple[str, str]]:
     fields: list[tuple[str, str]] = []
     for name, value in item.items():
         if isinstance(value, dict) and name != "tags" and value:
             fields.extend(_flatten(value, f"{prefix}{name}."))
+        elif isinstance(value, list) and any(_is_deep(part) for part in value):
+            for at, part in enumerate(value):
+                fields.extend(_flatten(part, f"{prefix}{name}.{at}."))
         elif isinstance(value, list) and value and isinstance(value[0], dict):
             fields.append((prefix + name, "\n".join(cell(part) for part in value)))
         else:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from vpcctl.cli.client import Client
+from vpcctl.cli.client import Client, named_kind
 from vpcctl.cli.options import Output, Reference, Waiting, command
 from vpcctl.cli.render import Format, Json, print_item, print_json
 from vpcctl.cli.target import Target
@@ -37,7 +37,7 @@ def add_show(app: typer.Typer, kind: ids.Kind) -> None:
         item = client.get(f"/v1/{kind}s/{client.resolve(kind, reference)}")
         print_item(item, output.output)
 
-    _register(app, "show", f"Show a {kind}.", show)
+    _register(app, "show", f"Show a {named_kind(kind)}.", show)
 
 
 def add_delete(app: typer.Typer, kind: ids.Kind) -> None:
@@ -52,7 +52,7 @@ def add_delete(app: typer.Typer, kind: ids.Kind) -> None:
         else:
             print(f"{resource_id} deleted")
 
-    _register(app, "delete", f"Delete a {kind}.", delete)
+    _register(app, "delete", f"Delete a {named_kind(kind)}.", delete)
 
 
 def _register(app: typer.Typer, name: str, text: str, function: Callable[..., None]) -> None:

@@ -3,10 +3,12 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from vpcctl.cli.errors import CliError, Exit
 
 DEFAULT_API = "http://127.0.0.1:8080"
+_ACCEPTED = "http://host:port, https://host:port or unix:/path"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +18,22 @@ class Target:
     Attributes:
         api: ``http://host:port``, ``https://host:port`` or ``unix:/path``.
         token_file: file with the bearer token; None means :func:`default_token_file`.
-        ca_file: authority that signed the API's certificate; None means the system's.
+        ca_file: authority that signed the API's certificate, needed for ``https://``: the
+            system's authorities are not trusted.
     """
 
     api: str = DEFAULT_API
     token_file: Path | None = None
     ca_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what is no address of an API.
+
+        Raises:
+            CliError: it is none.
+        """
+        if self.socket is None and not _is_url(self.api):
+            raise CliError(f"api: {self.api!r} is no address of an API; accepted: {_ACCEPTED}")
 
     @property
     def socket(self) -> str | None:
@@ -34,6 +46,12 @@ class Target:
         if self.socket:
             return "http://localhost"
         return (self.api if "://" in self.api else f"http://{self.api}").rstrip("/")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach it: a Unix socket or the loopback."""
+        host = urlsplit(self.base_url).hostname or ""
+        return host == "localhost" or host == "::1" or host.startswith("127.")
 
     def token(self) -> str:
         """Return the secret: ``VPCCTL_TOKEN``, else the content of the token file.
@@ -52,6 +70,18 @@ class Target:
         if not secret:
             raise CliError(f"token: {path} is empty", Exit.AUTH)
         return secret
+
+
+def _is_url(text: str) -> bool:
+    """Tell whether *text* is ``host:port`` or an HTTP URL."""
+    url = text if "://" in text else f"http://{text}"
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(
+            parts.hostname and (parts.port or "://" in text)
+        )
+    except ValueError:  # a port that is no number, or a bracket too many
+        return False
 
 
 def default_token_file() -> Path:

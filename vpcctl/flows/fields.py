@@ -16,6 +16,7 @@ class Form(enum.Enum):
     MAC = "mac"
     IPV4 = "ipv4"
     IPV6 = "ipv6"
+    FRAGMENT = "fragment"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,6 +124,9 @@ _ARP = ((ETH_TYPE, 0x0806),)
 
 IP_PROTO = Field("nw_proto", 8, _BASIC, 10, 50, form=Form.DECIMAL, requires=(_IPV4, _IPV6))
 IP_TTL = Field("nw_ttl", 8, _NICIRA, 29, 51, form=Form.DECIMAL, requires=(_IPV4, _IPV6))
+IP_FRAG = Field("nw_frag", 8, _NICIRA, 26, 49, form=Form.FRAGMENT, requires=(_IPV4, _IPV6))
+"""0: whole, 1: first fragment, 3: later one. The header above IP is read in first ones alone, and
+only while the switch is told to (``codec.messages.match_fragments``)."""
 IPV4_SRC = Field("nw_src", 32, _BASIC, 11, 52, True, Form.IPV4, (_IPV4,))
 IPV4_DST = Field("nw_dst", 32, _BASIC, 12, 53, True, Form.IPV4, (_IPV4,))
 IPV6_SRC = Field("ipv6_src", 128, _BASIC, 26, 54, True, Form.IPV6, (_IPV6,))
@@ -161,7 +165,7 @@ FIELDS: dict[str, Field] = {
     f.name: f
     for f in (
         *(IN_PORT, TUN_ID, TUN_SRC, TUN_DST, TUN_IPV6_SRC, TUN_IPV6_DST, *REGS, *XXREGS),
-        *(ETH_DST, ETH_SRC, ETH_TYPE, VLAN_VID, IP_PROTO, IP_TTL),
+        *(ETH_DST, ETH_SRC, ETH_TYPE, VLAN_VID, IP_FRAG, IP_PROTO, IP_TTL),
         *(IPV4_SRC, IPV4_DST, IPV6_SRC, IPV6_DST),
         *(TCP_SRC, TCP_DST, UDP_SRC, UDP_DST, ICMP_TYPE, ICMP_CODE, ICMP6_TYPE, ICMP6_CODE),
         *(ARP_OP, ARP_SPA, ARP_TPA, ARP_SHA, ARP_THA),

@@ -33,6 +33,9 @@ class Reason(enum.IntEnum):
     UNKNOWN_UNICAST = 25
     NO_MEMBERS = 26
     NO_OUTPUT = 27
+    HIDDEN_HEADER = 28
+    FRAGMENTED_ND = 29
+    UNROUTABLE_SOURCE = 30
 
     @property
     def text(self) -> str:

@@ -77,7 +77,7 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "SpoofGuard",
         "validation",
         "Lets through only what a port may claim as its own source.",
-        (f.SOURCE_PORT, f.VLAN_VID, *_L2, *_ARP, *_IP, *_L4, *_ND),
+        (f.SOURCE_PORT, f.VLAN_VID, *_L2, *_ARP, *_IP, f.IP_FRAG, *_L4, *_ND),
         (f.REASON,),
         "NdGuard ArpNd Drop",
     ),

@@ -17,6 +17,8 @@ from vpcctl.flows.flow import Flow, Term
 from vpcctl.flows.tables import Table
 from vpcctl.model.addresses import format_mac
 
+_FRAGMENTS = {0: "no", 1: "first", 3: "later"}
+
 
 def format_value(field: Field, value: int) -> str:
     """Return a value of *field* as text."""
@@ -29,6 +31,8 @@ def format_value(field: Field, value: int) -> str:
             return str(ipaddress.IPv4Address(value))
         case Form.IPV6:
             return str(ipaddress.IPv6Address(value))
+        case Form.FRAGMENT:
+            return _FRAGMENTS[value]
         case Form.HEX:
             return f"{value:#x}"
 

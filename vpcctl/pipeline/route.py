@@ -6,6 +6,7 @@ are counted and dropped.
 """
 
 from collections.abc import Iterator
+from ipaddress import IPv6Network
 
 from vpcctl.flows import fields as f
 from vpcctl.flows.actions import OFPP_IN_PORT, Action, DecTtl, Move, Output, SetField
@@ -36,6 +37,8 @@ from vpcctl.pipeline.terms import (
 
 TO_GATEWAY: Term = (f.ETH_DST, GATEWAY_MAC, None)
 _OWN_TTL = 64
+_ON_LINK = (IPv6Network("fe80::/10"), IPv6Network("::/128"))
+"""Sources that routers never forward, as they mean nothing elsewhere (RFC 4291, 2.5.2, 2.5.6)."""
 _ROUTED = (DecTtl(), SetField(f.ETH_SRC, GATEWAY_MAC), mark(f.ROUTED))
 _FAMILIES = {
     4: (IS_IPV4, f.IPV4_DST, Move(f.IPV4_DST, f.LOOKUP_IPV4, 32)),
@@ -91,6 +94,12 @@ STATIC: tuple[Flow, ...] = (
         for kind in (NEIGHBOUR_SOLICIT, NEIGHBOUR_ADVERT)
     ),
     *_gateway(link_local(GATEWAY_MAC), (), BASE),
+    *(
+        drop(
+            ROUTE, 285, (TO_GATEWAY, IS_IPV6, *within(f.IPV6_SRC, block)), Reason.UNROUTABLE_SOURCE
+        )
+        for block in _ON_LINK
+    ),
     *(_expired(family, ttl) for family in (IS_IPV4, IS_IPV6) for ttl in (0, 1)),
     drop(ROUTE, 50, (TO_GATEWAY,), Reason.NO_ROUTE),
     Flow(ROUTE, 0, (), (), SWITCH, BASE),

@@ -14,6 +14,7 @@ from vpcctl.flows.tables import ARP_ND, ND_GUARD, SPOOF_GUARD, Table
 from vpcctl.model.addresses import IPNetwork, link_local
 from vpcctl.pipeline.facts import PortFacts
 from vpcctl.pipeline.terms import (
+    FIRST_FRAGMENT,
     GROUP,
     IS_ARP,
     IS_ICMP6,
@@ -22,6 +23,8 @@ from vpcctl.pipeline.terms import (
     IS_SOLICIT,
     IS_UDP,
     ND_REDIRECT,
+    NEIGHBOUR_ADVERT,
+    NEIGHBOUR_SOLICIT,
     ROUTER_ADVERT,
     drop,
     within,
@@ -42,6 +45,28 @@ STATIC: tuple[Flow, ...] = (
     drop(SPOOF_GUARD, 300, (IS_IPV6, IS_ICMP6, (f.ICMP6_TYPE, ND_REDIRECT, None)), Reason.REDIRECT),
     drop(SPOOF_GUARD, 300, (IS_IPV4, IS_UDP, (f.UDP_SRC, 67, None)), Reason.DHCP_SERVER),
     drop(SPOOF_GUARD, 300, (IS_IPV6, IS_UDP, (f.UDP_SRC, 547, None)), Reason.DHCP_SERVER),
+    # What cannot be seen cannot be judged: the header above IP is cut off, or in a later fragment.
+    drop(SPOOF_GUARD, 300, (IS_IPV6, (f.IP_PROTO, 0, None)), Reason.HIDDEN_HEADER),
+    drop(SPOOF_GUARD, 300, (IS_IPV6, IS_ICMP6, (f.ICMP6_TYPE, 0, None)), Reason.HIDDEN_HEADER),
+    *(
+        drop(
+            SPOOF_GUARD,
+            300,
+            (family, FIRST_FRAGMENT, IS_UDP, (f.UDP_SRC, 0, None)),
+            Reason.HIDDEN_HEADER,
+        )
+        for family in (IS_IPV4, IS_IPV6)
+    ),
+    # RFC 6980: nobody needs fragments of neighbour discovery but to hide its options.
+    *(
+        drop(
+            SPOOF_GUARD,
+            300,
+            (IS_IPV6, FIRST_FRAGMENT, IS_ICMP6, (f.ICMP6_TYPE, kind, None)),
+            Reason.FRAGMENTED_ND,
+        )
+        for kind in (NEIGHBOUR_SOLICIT, NEIGHBOUR_ADVERT)
+    ),
     drop(SPOOF_GUARD, 10, (IS_ARP,), Reason.SPOOFED_ARP),
     drop(SPOOF_GUARD, 10, (IS_IPV4,), Reason.SPOOFED_IPV4),
     drop(SPOOF_GUARD, 10, (IS_IPV6,), Reason.SPOOFED_IPV6),

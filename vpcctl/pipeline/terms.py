@@ -32,6 +32,7 @@ IS_ADVERT: tuple[Term, ...] = (
     (f.ICMP6_TYPE, NEIGHBOUR_ADVERT, None),
     (f.ICMP6_CODE, 0, None),
 )
+FIRST_FRAGMENT: Term = (f.IP_FRAG, 1, None)
 TO_GROUP: Term = (f.ETH_DST, GROUP, GROUP)
 
 BASE = cookie(Feature.BASE)

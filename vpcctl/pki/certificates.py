@@ -112,8 +112,13 @@ def host_identity(der: bytes) -> HostIdentity:
 
 def is_renewal_due(certificate: x509.Certificate, now: datetime) -> bool:
     """Tell whether a third of the certificate's life, or less, is left at *now* (aware)."""
+    return now >= renewal_due_at(certificate)
+
+
+def renewal_due_at(certificate: x509.Certificate) -> datetime:
+    """Return when a third of the certificate's life is left (aware)."""
     end = certificate.not_valid_after_utc
-    return now >= end - (end - certificate.not_valid_before_utc) / 3
+    return end - (end - certificate.not_valid_before_utc) / 3
 
 
 def server_names(certificate: x509.Certificate) -> tuple[str, ...]:

@@ -1,7 +1,12 @@
 """``python -m vpcctl.processes.api``: the API process."""
 
 import asyncio
+import contextlib
+import resource
 import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
 
 from fastapi import FastAPI
 
@@ -12,46 +17,94 @@ from api.tls import keeping
 from vpcctl.pki.directory import PkiDirectory
 from vpcctl.pki.errors import PkiError
 from vpcctl.pki.keeper import ServerKeeper
-from vpcctl.processes.common import configure_logging, give_up
+from vpcctl.processes.common import configure_logging, give_up, limit_tls_buffers
 from vpcctl.services.facade import Services, ServiceSettings
 from vpcctl.settings import Settings
 from vpcctl.store.database import Database
-from vpcctl.store.wake import Waker
+from vpcctl.store.wake import NotifyRelay, Waker
 
 
 def main() -> int:
     """Serve the API until SIGTERM; return the exit code."""
     settings = Settings()
     configure_logging(settings)
-    database = Database.open(settings.database_url)
+    limit_tls_buffers()
+    _allow_many_files()
+    try:
+        with _database(settings) as database, _relay(database, settings.run_dir):
+            _run(database, settings)
+    except (ValueError, PkiError) as error:  # a listener or the database's URL, told in one line
+        return give_up(error)
+    return 0
+
+
+def _run(database: Database, settings: Settings) -> None:
+    """Serve until a signal ends it.
+
+    Raises:
+        BadListener: it cannot listen as it was told.
+        PkiError: HTTPS is asked for, and the keys cannot be used.
+    """
+    waker = Waker(settings.run_dir)
     services = Services(
         database,
         settings=ServiceSettings(
             openflow_targets=settings.targets,
             report_interval_s=settings.report_interval_s,
             pki_dir=settings.pki_dir,
+            tenants_name_interfaces=settings.tenants_name_interfaces,
+            host_certificate_life=timedelta(seconds=settings.host_certificate_life_s),
         ),
-        waker=Waker(settings.run_dir),
+        waker=waker,
     )
     app = create_app(services, run_dir=settings.run_dir)
     try:
         bound = bind_all([parse_listener(text) for text in settings.api_listen])
         asyncio.run(_serve(app, bound, settings))
-    except (BadListener, PkiError) as error:
-        return give_up(error)
     finally:
-        database.close()
-    return 0
+        waker.close()
 
 
 async def _serve(app: FastAPI, bound: tuple[Bound, ...], settings: Settings) -> None:
     """Serve, and renew the controller's certificate, which the southbound shows too."""
     directory = PkiDirectory(settings.pki_dir)
-    keeper = ServerKeeper(directory, renews=True)
     encrypted = any(listener.scheme == "tls" for listener in settings.api_listeners)
+    if encrypted and not directory.is_initialised:
+        raise BadListener("https needs keys: run 'vpcctl pki init'")
+    keeper = ServerKeeper(directory, renews=True)
     tls = keeper.context(client_certificate_required=False) if encrypted else None
     async with keeping(keeper if directory.is_initialised else None):
         await serve(app, bound, tls=tls)
+
+
+@contextlib.contextmanager
+def _database(settings: Settings) -> Iterator[Database]:
+    database = Database.open(settings.database_url)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+@contextlib.contextmanager
+def _relay(database: Database, run_dir: Path) -> Iterator[None]:
+    """Pass on what other machines' processes tell by the database, where it can."""
+    if database.dialect == "sqlite":
+        yield
+        return
+    relay = NotifyRelay(database.url, run_dir)
+    relay.start()
+    try:
+        yield
+    finally:
+        relay.stop()
+
+
+def _allow_many_files() -> None:
+    """Use as many descriptors as this process may: each long poll and stream needs one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What both processes do first."""
 
+import asyncio.sslproto
 import logging
 import sys
 
@@ -10,10 +11,24 @@ from vpcctl.settings import Settings
 UNUSABLE = 2
 """Exit code of a process whose settings cannot work: to start it again would not help."""
 
+_TLS_BUFFER = 32 * 1024
+"""Bytes: two TLS records. asyncio takes and fills 256 KiB for each connection at once, which is a
+quarter of a gigabyte for a thousand hosts; it has no other setting than this attribute."""
+
+
+def limit_tls_buffers() -> None:
+    """Let connections that are made from now on have small buffers."""
+    asyncio.sslproto.SSLProtocol.max_size = _TLS_BUFFER
+
 
 def configure_logging(settings: Settings) -> None:
     """Log to stderr, one line an entry, from the settings' level on."""
-    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    log_from(settings.log_level)
+
+
+def log_from(least: str) -> None:
+    """Log to stderr, one line an entry, from the level called *least* on."""
+    level = logging.getLevelNamesMapping()[least.upper()]
     logging.basicConfig(stream=sys.stderr, level=max(level, logging.WARNING))
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(level),

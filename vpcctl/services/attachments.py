@@ -5,7 +5,8 @@ from typing import Any
 
 from vpcctl.model.problems import Blocker, Conflict, Invalid
 from vpcctl.services import rules
-from vpcctl.services.views import AttachmentView
+from vpcctl.services.settings import ServiceSettings
+from vpcctl.services.views import Actor, AttachmentView
 from vpcctl.store import hosts, ports
 from vpcctl.store.hosts import HOSTS
 from vpcctl.store.units import Unit
@@ -60,6 +61,20 @@ def columns(wanted: AttachmentView | None, port_id: str) -> Columns:
         "attach_interface": interface,
         "attach_netns": netns,
     }
+
+
+def require_nameable(actor: Actor, wanted: Columns, settings: ServiceSettings) -> None:
+    """Demand that who names an OVS interface of a host may do so.
+
+    A tenant cannot know what else is plugged there, so naming is the operator's.
+
+    Raises:
+        Forbidden: only an admin may, or tenants where the setting says so.
+    """
+    if wanted["attach_kind"] != "interface" or wanted["attach_interface"] is None:
+        return
+    if not settings.tenants_name_interfaces:
+        rules.require_admin(actor, "name an OVS interface of a host")
 
 
 def _require(value: str, pattern: re.Pattern[str], field: str, accepted: str) -> None:

@@ -69,7 +69,9 @@ class Services:
         self.tokens = TokenService(context)
         self.events = EventService(context)
         self.idempotency = IdempotencyService(context)
-        self.pki = PkiService(self._units, self._settings.pki_dir)
+        self.pki = PkiService(
+            self._units, self._settings.pki_dir, life=self._settings.host_certificate_life
+        )
         self.status = StatusService(context, sightings)
         self._announced = False
         self._next_prune = clock()

@@ -53,6 +53,7 @@ class PortService:
 
         def work(unit: Unit) -> PortView:
             subnet = _subnet_for(unit.connection, actor, values.subnet_id)
+            attachments.require_nameable(actor, columns, self._context.settings)
             attachments.require_pluggable(unit, columns, id, subnet.tenant_id)
             spend(unit, self._context, subnet.tenant_id, "ports")
             taken = Addressing(unit, subnet).take(ips, fill=True)
@@ -120,6 +121,7 @@ class PortService:
             if asked.ips is not None:
                 _readdress(unit, row, asked.ips)
             if asked.attachment is not None:
+                attachments.require_nameable(actor, asked.attachment, self._context.settings)
                 attachments.require_pluggable(unit, asked.attachment, id, row.tenant_id)
                 columns |= asked.attachment
             before = disputes(unit, {id: row}) if asked.attachment is not None else {}

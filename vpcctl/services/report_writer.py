@@ -13,7 +13,7 @@ from vpcctl.store import hosts, locations
 from vpcctl.store.hosts import HOSTS
 from vpcctl.store.tables import HostRow, LinkRow
 from vpcctl.store.units import Unit
-from vpcctl.wire.report import HostFacts, Link, LinkReport
+from vpcctl.wire.report import HostFacts, Link, LinkReport, changed_digest
 
 VXLAN_OVERHEAD = {4: 50, 6: 70}
 """Bytes that VXLAN, UDP, IP and the inner Ethernet header take of the underlay's MTU."""
@@ -37,21 +37,44 @@ class ReportWriter:
     def __init__(self, unit: Unit, host_id: str) -> None:
         self._unit = unit
         self._connection = unit.connection
-        self._row: HostRow = HOSTS.get_many(unit.connection, [host_id])[host_id]
+        self._id = host_id
 
     def write(self, report: LinkReport, facts: HostFacts, links: dict[str, Link]) -> None:
-        """Make the database say what the report says.
+        """Make the database say what a full report says.
 
         Raises:
             Conflict: the VTEP is another host's, or not the pinned one.
         """
         self._write_facts(report, facts)
-        self._write_links(links)
+        stored = locations.links_of_host(self._connection, self._id)
+        self._write_links(stored, links)
+
+    def write_change(self, report: LinkReport, base: str, links: dict[str, Link]) -> bool:
+        """Make the database say what a change says; the cost is that of the change.
+
+        Args:
+            report: the change.
+            base: the digest of what is stored.
+            links: its links by port.
+
+        Returns:
+            False, and nothing is written, when the change does not lead from *base* to the
+            report's digest: then what is stored of these links is not what the agent believes.
+        """
+        touched = [*links, *(report.gone or ())]
+        stored = locations.some_links_of_host(self._connection, self._id, touched)
+        before = [_as_link(row) for row in stored.values()]
+        if changed_digest(base, before, links.values()) != report.digest:
+            return False
+        hosts.set_digest(self._connection, self._id, report.digest)
+        self._write_links(stored, links)
+        return True
 
     def _write_facts(self, report: LinkReport, facts: HostFacts) -> None:
-        unit, row = self._unit, self._row
+        unit = self._unit
+        row = HOSTS.get_many(unit.connection, [self._id])[self._id]
         columns = _facts_columns(facts)
-        self._require_vtep(columns["vtep"])
+        self._require_vtep(row, columns["vtep"])
         columns |= {"agent_id": report.agent_id, "digest": report.digest}
         news = {name: value for name, value in columns.items() if getattr(row, name) != value}
         if row.agent_id not in (None, report.agent_id):
@@ -70,20 +93,20 @@ class ReportWriter:
             hosts.move_states_attached(self._connection, unit.revision)
             unit.wake("hoststate")
 
-    def _require_vtep(self, vtep: str) -> None:
-        pinned = self._row.pinned_vtep
+    def _require_vtep(self, row: HostRow, vtep: str) -> None:
+        pinned = row.pinned_vtep
         if pinned is not None and vtep != pinned:
             raise Conflict(
-                f"The VTEP of {self._row.id} is pinned to {pinned}; the report says {vtep}.",
+                f"The VTEP of {row.id} is pinned to {pinned}; the report says {vtep}.",
                 field="facts.vtep_address",
                 accepted=pinned,
             )
-        if vtep != self._row.vtep:
-            require_free_vtep(self._unit, vtep, self._row.id, "facts.vtep_address")
+        if vtep != row.vtep:
+            require_free_vtep(self._unit, vtep, row.id, "facts.vtep_address")
 
-    def _write_links(self, links: dict[str, Link]) -> None:
-        unit, host_id = self._unit, self._row.id
-        stored = locations.links_of_host(self._connection, host_id)
+    def _write_links(self, stored: dict[str, LinkRow], links: dict[str, Link]) -> None:
+        """Replace the host's links *stored* by *links*, and elect what that may have moved."""
+        unit, host_id = self._unit, self._id
         gone = sorted(stored.keys() - links.keys())
         news = {id: link for id, link in links.items() if not _same(stored.get(id), link)}
         moved = [id for id, link in news.items() if _matters(stored.get(id), link)]
@@ -91,7 +114,8 @@ class ReportWriter:
         contested = {id: ports[id] for id in (*gone, *moved) if id in ports}
         before = disputes(unit, contested)
         rows = [self._link_row(stored.get(id), link) for id, link in sorted(news.items())]
-        locations.write_links(self._connection, host_id, gone, rows)
+        replaced = [*gone, *(id for id in news if id in stored)]
+        locations.write_links(self._connection, host_id, replaced, rows)
         settled = settle(unit, contested, before)
         for id in (*gone, *sorted(news)):
             if id in ports and id not in settled:
@@ -100,7 +124,7 @@ class ReportWriter:
     def _link_row(self, old: LinkRow | None, link: Link) -> dict[str, Any]:
         again = old is not None and old.interface_uuid == link.interface_uuid
         return {
-            "host_id": self._row.id,
+            "host_id": self._id,
             "port_id": link.port_id,
             **{name: getattr(link, name) for name in _SAME},
             "counters": link.counters.model_dump(),
@@ -122,6 +146,11 @@ def _facts_columns(facts: HostFacts) -> dict[str, Any]:
         "datapath_type": facts.datapath_type,
         "errors": list(facts.errors),
     }
+
+
+def _as_link(row: LinkRow) -> Link:
+    """Return a stored link as it was reported, but for its counters."""
+    return Link(port_id=row.port_id, **{name: getattr(row, name) for name in _SAME})
 
 
 def _same(old: LinkRow | None, link: Link) -> bool:

@@ -118,6 +118,8 @@ class ReportService:
                 Conflict (the VTEP is another host's, or not the pinned one).
         """
         require_host(actor, host_id)
+        if report.base is not None:
+            return self._take_change(host_id, report, report.base)
         facts, links = _content(report)
         stored = self._units.read(lambda connection: hosts.reported(connection, host_id))
         if stored is None:
@@ -156,6 +158,33 @@ class ReportService:
             return ReportAnswer(accepted=False)
         self._sightings.take(host_id, position, (0, 0), self._units.clock())
         return self._answer(host_id, report, -1)
+
+    def _take_change(self, host_id: str, report: LinkReport, base: str) -> ReportAnswer:
+        """Take a change: one transaction, whose cost is that of the change."""
+        links = _changed_links(report)
+        position = (report.boot, report.sequence)
+
+        def work(unit: Unit) -> tuple[ReportAnswer, int]:
+            stored = hosts.reported(unit.connection, host_id)
+            if stored is None:
+                self._sightings.forget(host_id)
+                raise NotFound(f"There is no host {rules.printable(host_id)}.")
+            known = stored.state_revision
+            if not self._is_newer(host_id, position, stored):
+                raise Unchanged((ReportAnswer(accepted=False), known))
+            if report.digest == stored.digest:
+                raise Unchanged((ReportAnswer(accepted=True), known))
+            fits = (base, report.agent_id) == (stored.digest, stored.agent_id)
+            if not (fits and ReportWriter(unit, host_id).write_change(report, base, links)):
+                raise Unchanged((ReportAnswer(accepted=True, full_report_needed=True), known))
+            hosts.note_reports(unit.connection, [(host_id, position, unit.now)])
+            return ReportAnswer(accepted=True), known
+
+        answer, known = self._units.write(work, durable=False)
+        if not answer.accepted:
+            return answer
+        self._sightings.take(host_id, position, (0, 0), self._units.clock())
+        return answer if answer.full_report_needed else self._answer(host_id, report, known)
 
     def _is_newer(self, host_id: str, position: Position, stored: Reported) -> bool:
         return position > max(stored.position, self._sightings.position(host_id))
@@ -219,7 +248,8 @@ class ReportService:
                 raise Unchanged(0)
             for id, name, now in found:
                 hosts.announce(unit.connection, id, now)
-                unit.tell("host", id, "", "warning", f"{name} is {now}")
+                action = "changed" if now == "up" else "warning"
+                unit.tell("host", id, "", action, f"{name} is {now}")
             return len(found)
 
         return self._units.write(work, durable=False)
@@ -237,6 +267,10 @@ def _content(report: LinkReport) -> tuple[HostFacts | None, Sequence[Link]]:
         Invalid: it has one without the other, or the digest is of something else.
     """
     facts, links = report.facts, report.links
+    if report.gone is not None:
+        raise Invalid(
+            "Only a change says what is gone.", field="gone", accepted="null without base"
+        )
     if facts is None and links is None:
         return None, ()
     if facts is None or links is None:
@@ -254,10 +288,32 @@ def _content(report: LinkReport) -> tuple[HostFacts | None, Sequence[Link]]:
     return facts, links
 
 
-def _require_storable(facts: HostFacts, links: Sequence[Link]) -> None:
+def _changed_links(report: LinkReport) -> dict[str, Link]:
+    """Return the links of a change by port.
+
+    Raises:
+        Invalid: it has facts, no links, or one port twice.
+    """
+    if report.facts is not None or report.links is None:
+        raise Invalid(
+            "A change has links and no facts.",
+            field="links" if report.links is None else "facts",
+            accepted="links and null for facts beside a base",
+        )
+    _require_storable(None, report.links)
+    found = {link.port_id: link for link in report.links}
+    gone = frozenset(report.gone or ())
+    if len(found) < len(report.links) or len(gone) < len(report.gone or ()) or gone & found.keys():
+        raise Invalid("A change names a port twice.", field="links", accepted="each port once")
+    return found
+
+
+def _require_storable(facts: HostFacts | None, links: Sequence[Link]) -> None:
     """Refuse the one character that PostgreSQL's texts cannot hold."""
-    texts = {"facts.agent_version": facts.agent_version, "facts.ovs_version": facts.ovs_version}
-    texts |= {f"facts.errors.{n}": text for n, text in enumerate(facts.errors)}
+    texts: dict[str, str] = {}
+    if facts is not None:
+        texts = {"facts.agent_version": facts.agent_version, "facts.ovs_version": facts.ovs_version}
+        texts |= {f"facts.errors.{n}": text for n, text in enumerate(facts.errors)}
     for n, link in enumerate(links):
         for name in ("interface", "interface_uuid", "netns", "error"):
             texts[f"links.{n}.{name}"] = getattr(link, name) or ""

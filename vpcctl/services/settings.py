@@ -1,6 +1,7 @@
 """What the services need to know of the deployment."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 
@@ -24,6 +25,8 @@ class ServiceSettings:
         event_keep_s: how long events are kept, seconds.
         event_keep: how many revisions of events are kept at most.
         pki_dir: where the authority is; None: this controller has none.
+        tenants_name_interfaces: whether tenants may name OVS interfaces of hosts in attachments.
+        host_certificate_life: how long a host's certificate is good for.
     """
 
     openflow_targets: tuple[str, ...] = ("tcp:127.0.0.1:6653",)
@@ -32,3 +35,5 @@ class ServiceSettings:
     event_keep_s: float = 7 * 86_400.0
     event_keep: int = 1_000_000
     pki_dir: Path | None = None
+    tenants_name_interfaces: bool = False
+    host_certificate_life: timedelta = timedelta(days=30)

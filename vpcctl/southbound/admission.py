@@ -72,6 +72,9 @@ class Admission:
         host = await self._known(datapath)
         if host is None:
             self._refuse(datapath, "unknown", "host", f"{datapath.id or 0:#018x}", "unknown host")
+        elif _shown_by_another(host, datapath) is not None:
+            # Before anything else: a stranger must not even have the host's own switch probed.
+            self._judge(host, datapath)
         elif not await self._is_valid(datapath.connection):
             detail = "a switch with this host's datapath id shows a certificate that is void"
             self._refuse(datapath, "certificate", "host", host.id, detail)
@@ -115,9 +118,7 @@ class Admission:
         return False
 
     def _judge(self, host: HostState, datapath: Datapath) -> None:
-        names = datapath.connection.certificate_names
-        if names is not None and host.id not in names:
-            shown = ", ".join(sorted(names)) or "nobody"
+        if (shown := _shown_by_another(host, datapath)) is not None:
             detail = f"a switch with this host's datapath id shows the certificate of {shown}"
             self._refuse(datapath, "certificate", "host", host.id, detail)
         elif datapath.connection.is_open:
@@ -130,3 +131,11 @@ class Admission:
         self._metrics.refused.labels(reason).inc()
         self._recorder.event(kind, resource_id, detail)
         datapath.connection.drop(f"refused: {detail}")
+
+
+def _shown_by_another(host: HostState, datapath: Datapath) -> str | None:
+    """Return whose certificate the switch shows, None where it is the host's own or plain text."""
+    names = datapath.connection.certificate_names
+    if names is None or host.id in names:
+        return None
+    return ", ".join(sorted(names)) or "nobody"

@@ -16,6 +16,7 @@ from vpcctl.model.changes import ChangeBatch
 from vpcctl.model.host import Host
 from vpcctl.model.relay import Relay
 from vpcctl.southbound.admission import Admission, Registry
+from vpcctl.southbound.ageing import Ageing
 from vpcctl.southbound.audit import Auditor
 from vpcctl.southbound.certificates import Certificates
 from vpcctl.southbound.codec.messages import EncodeError
@@ -95,6 +96,7 @@ class Engine:
         self._inputs = inputs
         self._program = program
         self._encoder = Encoder()
+        self._ageing = Ageing()
         self._by_dpid: dict[int, HostState] = {}
         self._workers: dict[str, Worker] = {}
         self._sessions: dict[Datapath, HostState] = {}
@@ -195,7 +197,8 @@ class Engine:
             except Exception as error:
                 log.warning("cannot load the network", error=str(error))
                 await asyncio.sleep(_RETRY_S)
-        self._program.load(batch)
+        await self._program.load(batch)
+        self._ageing.settle()
         self._refresh_hosts()
         for worker in self._workers.values():
             worker.compare()
@@ -217,6 +220,7 @@ class Engine:
         read = time.perf_counter()
         transition = self._program.apply(batch, self._relaying)
         planned = time.perf_counter()
+        self._ageing.grown(len(batch.changes))
         self._refresh(batch, transition)
         waiting = self._distribute(transition)
         encoded = time.perf_counter()

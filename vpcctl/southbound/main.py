@@ -1,7 +1,6 @@
 """The southbound process: listeners, engine and metrics around one event loop."""
 
 import asyncio
-import gc
 import logging
 import signal
 from collections.abc import Callable
@@ -176,8 +175,6 @@ async def _serve(config: SouthboundConfig, ready: Callable[[list[str]], None] | 
         await asyncio.wait((starting, ending), return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             starting.result()
-            gc.collect()
-            gc.freeze()  # what was loaded stays: looking through it again would stop the loop
             if ready is not None:
                 ready(southbound.listeners.addresses)
             await ending

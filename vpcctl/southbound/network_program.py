@@ -1,5 +1,6 @@
 """The engine's view of the pure packages: one network in memory and its compiled pieces."""
 
+import gc
 from collections.abc import Iterable, Iterator, Sequence
 
 from vpcctl.compile.plan import plan_changes
@@ -12,6 +13,10 @@ from vpcctl.model.network import Network
 from vpcctl.model.relay import Relay
 from vpcctl.pipeline.pieces import Piece
 from vpcctl.pipeline.program import compile_piece
+from vpcctl.southbound.slicing import Slicer
+
+_SLICE = 500
+"""Changes that are applied between two looks at the clock."""
 
 
 class NetworkProgram:
@@ -25,10 +30,14 @@ class NetworkProgram:
         """Revision that the network is at."""
         return self._network.revision
 
-    def load(self, batch: ChangeBatch) -> None:
-        """Replace the whole network."""
-        network = Network()
-        network.apply(batch)
+    async def load(self, batch: ChangeBatch) -> None:
+        """Replace the whole network, once all of it is there; others run in between."""
+        network, slicer = Network(), Slicer()
+        for start in range(0, len(batch.changes), _SLICE):
+            network.apply(batch.changes[start : start + _SLICE])
+            gc.freeze()  # or collections would look through all of it again and again
+            await slicer.breathe()
+        network.revision = batch.revision
         self._network = network
 
     def apply(self, batch: ChangeBatch, relaying: Relaying) -> Transition:

@@ -19,8 +19,8 @@ class Program(Protocol):
         """Revision that the network is at."""
         ...
 
-    def load(self, batch: ChangeBatch) -> None:
-        """Replace the whole network."""
+    async def load(self, batch: ChangeBatch) -> None:
+        """Replace the whole network, once all of it is there; others run in between."""
         ...
 
     def apply(self, batch: ChangeBatch, relaying: Relaying) -> Transition:

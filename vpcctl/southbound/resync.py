@@ -6,7 +6,6 @@ and compared, so an empty switch takes in the first flows while the last are sti
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,9 +18,7 @@ from vpcctl.pipeline.pieces import Piece
 from vpcctl.southbound.codec import messages as m
 from vpcctl.southbound.encoded import Encoder
 from vpcctl.southbound.program import Program
-
-_SLICE_S = 0.005
-"""How long comparing may hold the event loop at a time."""
+from vpcctl.southbound.slicing import Slicer
 
 _HOLD_S = 3.0
 """How long a switch may keep others from being compared."""
@@ -64,19 +61,6 @@ class Comparison:
     drift: list[Drift] = field(default_factory=list)
     sent: list[tuple[int, Piece]] = field(default_factory=list)
     skipped: int = 0
-
-
-class Slicer:
-    """Gives the loop back to others every few milliseconds."""
-
-    def __init__(self) -> None:
-        self._since = time.perf_counter()
-
-    async def breathe(self) -> None:
-        """Let others run if we have run long enough."""
-        if time.perf_counter() - self._since > _SLICE_S:
-            await asyncio.sleep(0)
-            self._since = time.perf_counter()
 
 
 class Slots:

@@ -233,6 +233,9 @@ class Session:
     async def flows(self, take: Callable[[m.StatsEntry], None], table: int = 0xFF) -> None:
         """Hand every flow of ours in *table* (255: in all) to *take*.
 
+        Beside them the switch has one setting that flows rely on, how they see fragments. It is
+        made good with every reading, before any flow is written.
+
         Raises:
             SwitchTimeout: no answer, or none for too long between two parts of it.
             OpenFlowError: the switch refuses.
@@ -244,7 +247,8 @@ class Session:
             self._collect = (xid, take, done)
             self._collected = 0
             try:
-                self.connection.write(m.flow_stats_request(xid, table))
+                told = m.match_fragments(self.connection.datapath.next_xid())
+                self.connection.write(told + m.flow_stats_request(xid, table))
                 patience = self._deadlines.reply_s * 6
                 await self._answer(done, patience, "a request for flows")
             finally:

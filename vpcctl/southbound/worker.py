@@ -17,13 +17,14 @@ from vpcctl.southbound.host import HostState
 from vpcctl.southbound.metrics import Metrics
 from vpcctl.southbound.program import Program
 from vpcctl.southbound.recorder import Recorder
-from vpcctl.southbound.resync import Actual, Comparer, Slicer, Slots
+from vpcctl.southbound.resync import Actual, Comparer, Slots
 from vpcctl.southbound.session import (
     BundleRefused,
     OpenFlowError,
     Session,
     SwitchTimeout,
 )
+from vpcctl.southbound.slicing import Slicer
 
 log = structlog.get_logger(__name__)
 

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
+from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import (
     DBAPIError,
@@ -44,6 +45,10 @@ def parse_url(url: str) -> URL:
     if backend == "sqlite" and parsed.database not in (None, "", ":memory:"):
         return parsed.set(drivername="sqlite+pysqlite")
     raise ValueError("expected sqlite:///<path> or postgresql://<user>@<host>/<database>")
+
+
+class UnusableDatabase(Exception):
+    """The database cannot be brought to this program's schema; the text says why, in one line."""
 
 
 class Database:
@@ -98,9 +103,17 @@ class Database:
         """Bring the schema to the newest version; harmless when it is there already.
 
         It is done at every start, so it also leaves the gap in the revisions that may be needed.
+
+        Raises:
+            UnusableDatabase: it does not answer, is no database, or is a newer program's.
         """
-        with self._turn, self._writer.connect() as connection, connection.begin():
-            schema.upgrade(connection)
+        try:
+            with self._turn, self._writer.connect() as connection, connection.begin():
+                schema.upgrade(connection)
+        except (DBAPIError, CommandError) as error:
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            lines = str(cause).strip().splitlines() or [type(cause).__name__]
+            raise UnusableDatabase(lines[0].strip()) from error
         if self._log is not None:
             durable.leave_gap(Path(self.url.database or ""), self._write_durably)
 

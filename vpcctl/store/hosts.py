@@ -29,6 +29,7 @@ _REPORTED = (
         LivenessRow.boot,
         LivenessRow.sequence,
         HostRow.digest,
+        HostRow.agent_id,
         HostRow.state_revision,
         case((RealisationRow.state == "in_sync", RealisationRow.revision)),
     )
@@ -49,34 +50,30 @@ _NOTE = (
     )
     .values(boot=bindparam("boot_"), sequence=bindparam("seq_"), last_report_at=bindparam("at_"))
 )
+_SET_DIGEST = (
+    update(HostRow).where(HostRow.id == bindparam("host_id_")).values(digest=bindparam("digest_"))
+)
 _MTU = select(func.min(HostRow.inner_mtu))
 _PEERS = select(HostRow.id, HostRow.vtep).where(HostRow.vtep.is_not(None)).order_by(HostRow.id)
 
 
+@dataclass(frozen=True, slots=True)
 class Reported:
     """What is stored of a host's newest report.
 
     Attributes:
         position: boot and sequence number.
         digest: of facts and links.
+        agent_id: of the agent that sent it.
         state_revision: of the host's state.
         realised: revision at which the host's flows changed last; None while it is not in sync.
     """
 
-    __slots__ = ("digest", "position", "realised", "state_revision")
-
-    def __init__(
-        self,
-        boot: int,
-        sequence: int,
-        digest: str | None,
-        state_revision: int,
-        realised: int | None,
-    ) -> None:
-        self.position = (boot, sequence)
-        self.digest = digest
-        self.state_revision = state_revision
-        self.realised = realised
+    position: tuple[int, int]
+    digest: str | None
+    agent_id: str | None
+    state_revision: int
+    realised: int | None
 
 
 def add_liveness(connection: Connection, host_id: str) -> None:
@@ -88,7 +85,12 @@ def add_liveness(connection: Connection, host_id: str) -> None:
 def reported(connection: Connection, host_id: str) -> Reported | None:
     """Return what is stored of the host's newest report; None when there is no such host."""
     row = connection.execute(_REPORTED_OF, {"host_id_": host_id}).one_or_none()
-    return None if row is None else Reported(*row)
+    return None if row is None else Reported((row[0], row[1]), *row[2:])
+
+
+def set_digest(connection: Connection, host_id: str, digest: str) -> None:
+    """Store the digest of what the host has now."""
+    connection.execute(_SET_DIGEST, {"host_id_": host_id, "digest_": digest})
 
 
 def note_reports(

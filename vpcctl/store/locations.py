@@ -22,6 +22,7 @@ _LINKS_OF_HOST = select(
     LinkRow.error,
     LinkRow.claimed_revision,
 ).where(LinkRow.host_id == bindparam("host_id_"))
+_SOME_LINKS_OF_HOST = _LINKS_OF_HOST.where(LinkRow.port_id.in_(bindparam("ids", expanding=True)))
 _LINKS_OF = (
     select(LinkRow.__table__)
     .where(LinkRow.port_id.in_(bindparam("ids", expanding=True)))
@@ -37,6 +38,18 @@ _COUNT_LINK = (
     .where(LinkRow.host_id == bindparam("host_id_"), LinkRow.port_id == bindparam("port_id_"))
     .values(counters=bindparam("counters_"))
 )
+_THIS_PRESENCE = (
+    PresenceRow.vpc_id == bindparam("vpc_id_"),
+    PresenceRow.host_id == bindparam("host_id_"),
+)
+_COUNT_PRESENCE = (
+    update(PresenceRow)
+    .where(*_THIS_PRESENCE)
+    .values(ports=PresenceRow.ports + bindparam("more_"))
+    .returning(PresenceRow.ports)
+)
+_ADD_PRESENCE = insert(PresenceRow)
+_DROP_PRESENCE = delete(PresenceRow).where(*_THIS_PRESENCE)
 _CLAIMED = select(PortRow.id, PortRow.vpc_id, PortRow.tenant_id, PortRow.attach_host_id).where(
     PortRow.id.in_(bindparam("ids", expanding=True))
 )
@@ -58,6 +71,17 @@ def links_of_host(connection: Connection, host_id: str) -> dict[str, LinkRow]:
     return {row.port_id: cast(LinkRow, row) for row in rows}
 
 
+def some_links_of_host(
+    connection: Connection, host_id: str, port_ids: Iterable[str]
+) -> dict[str, LinkRow]:
+    """Return what :func:`links_of_host` does, of these ports alone."""
+    found: dict[str, LinkRow] = {}
+    for part in chunks(port_ids):
+        for row in connection.execute(_SOME_LINKS_OF_HOST, {"host_id_": host_id, "ids": part}):
+            found[row.port_id] = cast(LinkRow, row)
+    return found
+
+
 def links_of(connection: Connection, port_ids: Iterable[str]) -> dict[str, list[LinkRow]]:
     """Return every host's links to these ports, by port id."""
     found: dict[str, list[LinkRow]] = {}
@@ -77,13 +101,12 @@ def claimed_ports(connection: Connection, port_ids: Iterable[str]) -> dict[str, 
 
 
 def write_links(
-    connection: Connection, host_id: str, gone: Sequence[str], rows: Sequence[dict[str, Any]]
+    connection: Connection, host_id: str, old: Iterable[str], rows: Sequence[dict[str, Any]]
 ) -> None:
-    """Replace links of a host: those in *gone* and those that *rows* write anew."""
-    old = [{"host_id_": host_id, "port_id_": id} for id in gone]
-    old += [{"host_id_": host_id, "port_id_": row["port_id"]} for row in rows]
-    if old:
-        connection.execute(_DROP_LINK, old)
+    """Replace links of a host: those to the ports *old*, which are there, by *rows*."""
+    dropped = [{"host_id_": host_id, "port_id_": id} for id in old]
+    if dropped:
+        connection.execute(_DROP_LINK, dropped)
     if rows:
         connection.execute(insert(LinkRow), list(rows))
 
@@ -142,14 +165,13 @@ def move(
 
 def _count(connection: Connection, key: tuple[str, str], more: int) -> None:
     vpc_id, host_id = key
-    this = (PresenceRow.vpc_id == vpc_id, PresenceRow.host_id == host_id)
-    statement = update(PresenceRow).where(*this).values(ports=PresenceRow.ports + more)
-    left = connection.execute(statement.returning(PresenceRow.ports)).scalar_one_or_none()
+    this = {"vpc_id_": vpc_id, "host_id_": host_id}
+    left = connection.execute(_COUNT_PRESENCE, {**this, "more_": more}).scalar_one_or_none()
     if left is None:
         values = {"vpc_id": vpc_id, "host_id": host_id, "ports": more}
-        connection.execute(insert(PresenceRow), values)
+        connection.execute(_ADD_PRESENCE, values)
     elif left == 0:
-        connection.execute(delete(PresenceRow).where(*this))
+        connection.execute(_DROP_PRESENCE, this)
 
 
 def hosts_of_vpc(connection: Connection, vpc_id: str) -> frozenset[str]:

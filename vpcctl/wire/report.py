@@ -1,11 +1,14 @@
 """Link reports: what an agent tells the controller about its host, and what it hears back.
 
-An unchanged report is sent as a digest only (``links`` is None); the controller asks for the
-full one when it does not know that digest. Reports are ordered by ``(boot, sequence)``: whatever
-is not newer than the last one accepted from the host changes nothing.
+There are three forms. A full report has facts and links. A change has ``base``, the digest of the
+report before, and only the links that differ from it. An unchanged report has the digest alone.
+The controller asks for a full one when it does not know the digest, or the base, or when the
+change does not lead from the base to the digest. Reports are ordered by ``(boot, sequence)``:
+whatever is not newer than the last one accepted from the host changes nothing.
 """
 
 import hashlib
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,6 +22,10 @@ _U63 = 2**63 - 1
 
 Count = Annotated[int, Field(ge=0, le=2**64 - 1)]
 Text = Annotated[str, Field(max_length=255)]
+
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+PortId = Annotated[str, Field(pattern=ids.PATTERNS["port"])]
 
 
 class _Wire(BaseModel):
@@ -51,7 +58,7 @@ class Link(_Wire):
         error: OVS's or the agent's error text; None when all is well.
     """
 
-    port_id: Annotated[str, Field(pattern=ids.PATTERNS["port"])]
+    port_id: PortId
     interface: Annotated[str, Field(min_length=1, max_length=255)]
     interface_uuid: Annotated[str, Field(max_length=36)] = ""
     ofport: Annotated[int, Field(ge=1, le=65279)] | None = None
@@ -99,18 +106,22 @@ class LinkReport(_Wire):
         sequence: grows by one with every report of a boot.
         digest: :func:`digest` of facts and links.
         state_revision: revision of the host state the agent holds; 0 when it holds none.
-        facts: None in an unchanged report.
-        links: None in an unchanged report.
+        base: digest that a change is of; None in other reports.
+        facts: in a full report only.
+        links: all of them in a full report, those that are new or other in a change.
+        gone: in a change, ports of the base that have no link any more.
     """
 
     version: Literal[1] = VERSION
     agent_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     boot: Annotated[int, Field(ge=1, le=_U63)]
     sequence: Annotated[int, Field(ge=1, le=_U63)]
-    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    digest: Digest
     state_revision: Annotated[int, Field(ge=0, le=_U63)] = 0
+    base: Digest | None = None
     facts: HostFacts | None = None
     links: Annotated[tuple[Link, ...], Field(max_length=MAX_LINKS)] | None = None
+    gone: Annotated[tuple[PortId, ...], Field(max_length=MAX_LINKS)] | None = None
 
 
 class ReportAnswer(_Wire):
@@ -130,9 +141,38 @@ class ReportAnswer(_Wire):
     realised_revision: Annotated[int, Field(ge=0, le=_U63)] | None = None
 
 
-def digest(facts: HostFacts, links: tuple[Link, ...]) -> str:
-    """Return the SHA-256 of facts and links without counters, independent of the links' order."""
-    hasher = hashlib.sha256(facts.model_dump_json().encode())
-    for link in sorted(links, key=lambda link: (link.port_id, link.interface)):
-        hasher.update(link.model_dump_json(exclude={"counters"}).encode())
-    return hasher.hexdigest()
+_MODULUS = 1 << 256
+
+
+def link_hash(link: Link) -> int:
+    """Return the part of a link, without its counters, in a digest."""
+    return _hash(b"link", link.model_dump_json(exclude={"counters"}))
+
+
+def facts_hash(facts: HostFacts) -> int:
+    """Return the part of the facts in a digest."""
+    return _hash(b"facts", facts.model_dump_json())
+
+
+def _hash(kind: bytes, text: str) -> int:
+    return int.from_bytes(hashlib.sha256(kind + text.encode()).digest(), "big")
+
+
+def as_digest(total: int) -> str:
+    """Return the digest of which *total* is the sum of parts."""
+    return f"{total % _MODULUS:064x}"
+
+
+def digest(facts: HostFacts, links: Iterable[Link]) -> str:
+    """Return the digest of facts and links: the sum of their SHA-256 hashes modulo 2**256.
+
+    A sum does not depend on the order and follows a change at the cost of the change. It is no
+    defence against a host that lies, which can say what it likes about its links anyway.
+    """
+    return as_digest(facts_hash(facts) + sum(map(link_hash, links)))
+
+
+def changed_digest(base: str, before: Iterable[Link], after: Iterable[Link]) -> str:
+    """Return what the digest *base* becomes when the links *before* make way for *after*."""
+    less, more = sum(map(link_hash, before)), sum(map(link_hash, after))
+    return as_digest(int(base, 16) - less + more)

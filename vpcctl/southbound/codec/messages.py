@@ -18,7 +18,7 @@ from vpcctl.southbound.codec.oxm import decode_match, encode_match
 
 VERSION = 5
 HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY, EXPERIMENTER = 0, 1, 2, 3, 4
-FEATURES_REPLY, FLOW_REMOVED, PORT_STATUS, FLOW_MOD = 6, 11, 12, 14
+FEATURES_REPLY, SET_CONFIG, FLOW_REMOVED, PORT_STATUS, FLOW_MOD = 6, 9, 11, 12, 14
 MULTIPART_REQUEST, MULTIPART_REPLY, BARRIER_REQUEST, BARRIER_REPLY = 18, 19, 20, 21
 BUNDLE_CONTROL, BUNDLE_ADD = 33, 34
 MP_FLOW, MP_PORT_DESC = 1, 13
@@ -28,6 +28,8 @@ ADD, MODIFY_STRICT, DELETE, DELETE_STRICT = 0, 2, 3, 4
 OPEN, OPENED, CLOSE, CLOSED, COMMIT, COMMITTED, DISCARD, DISCARDED = range(8)
 _ATOMIC_ORDERED = 3
 BUNDLE_ID = 0x76637663
+_FRAG_NX_MATCH = 3
+"""Open vSwitch's own value of ``ofp_config_flags``."""
 
 _ANY = 0xFFFF_FFFF
 _HEADER = struct.Struct("!BBHI")
@@ -144,6 +146,15 @@ def bundle_control(kind: int, xid: int) -> bytes:
 def barrier(xid: int) -> bytes:
     """Return a barrier request."""
     return header(BARRIER_REQUEST, 8, xid)
+
+
+def match_fragments(xid: int) -> bytes:
+    """Return the order to look into first fragments as into whole packets (OFPT_SET_CONFIG).
+
+    By default Open vSwitch lets flows see no header above IP in any fragment (``set-frags`` of
+    ovs-ofctl(8)): a guest could hide whatever the spoof guard looks for there.
+    """
+    return header(SET_CONFIG, 12, xid) + struct.pack("!HH", _FRAG_NX_MATCH, 0)
 
 
 def echo_request(xid: int) -> bytes:

@@ -15,7 +15,7 @@ from vpcctl.flows.flow import match as canonical
 
 _WIRE: tuple[Field, ...] = (
     *(f.IN_PORT, f.ETH_SRC, f.ETH_DST, f.ETH_TYPE, f.VLAN_VID),
-    *(f.IPV4_SRC, f.IPV4_DST, f.IPV6_SRC, f.IPV6_DST, f.IP_TTL, f.IP_PROTO),
+    *(f.IPV4_SRC, f.IPV4_DST, f.IPV6_SRC, f.IPV6_DST, f.IP_FRAG, f.IP_TTL, f.IP_PROTO),
     *(f.TCP_SRC, f.TCP_DST, f.UDP_SRC, f.UDP_DST),
     *(f.ICMP_TYPE, f.ICMP_CODE, f.ICMP6_TYPE, f.ICMP6_CODE),
     *(f.ND_TARGET, f.ND_RESERVED, f.ND_OPTIONS_TYPE, f.ND_SLL, f.ND_TLL),

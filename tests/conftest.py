@@ -1,0 +1,42 @@
+"""A run of the tests fails when it leaves anything behind."""
+
+import pytest
+
+from tests.support.leftovers import Run
+
+_RUN = pytest.StashKey[Run]()
+_LEFT = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # a worker is part of its controller's run
+        config.stash[_RUN] = Run()
+        config.stash[_RUN].begin()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a file's tests on one worker: they share what is dear to make, such as a cloud."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    run = session.config.stash.get(_RUN, None)
+    if run is None:
+        return
+    session.config.stash[_LEFT] = run.end()
+    if session.config.stash[_LEFT] and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    left = config.stash.get(_LEFT, [])
+    if left:
+        terminalreporter.section("left behind by this run", red=True)
+        for line in left:
+            terminalreporter.write_line(line)
