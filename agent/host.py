@@ -41,6 +41,8 @@ class Host:
         dpid: datapath id of br-int.
         ovs_version: of ovs-vswitchd.
         owner: the host id, which marks what is ours.
+        is_known: whether OVSDB's rows have been read once. What is not known yet must not be
+            reported as absent: flows would go for ports that are there.
     """
 
     datapath_type: Literal["system", "netdev"]
@@ -54,6 +56,7 @@ class Host:
     dpid: int | None = None
     ovs_version: str = ""
     owner: str = ""
+    is_known: bool = False
     _tunnel: InterfaceRow | None = None
     _inventory: Inventory = field(default_factory=Inventory)
 

@@ -167,6 +167,7 @@ class Agent:
         error = None if change.connected else f"OVSDB at {self._settings.ovsdb} does not answer"
         if self._host.error("ovsdb", error):
             urgency = "now"
+        self._host.is_known |= change.connected
         if change.everything:
             kept = {row.uuid for row in change.interfaces}
             urgency = most_urgent(urgency, *self._forget(self._host.rows.keys() - kept))

@@ -87,8 +87,8 @@ class Reporter:
             if self._soon is not None:
                 self._soon.cancel()
                 self._soon = None
-            if not self._host.vtep_address:
-                continue  # a report without it says nothing that can be used; learning it wakes us
+            if not self._host.vtep_address or not self._host.is_known:
+                continue  # a report without these would say that nothing is here; both wake us
             try:
                 await self._report(full=self._counters_are_due())
             except ClientError as error:

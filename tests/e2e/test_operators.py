@@ -22,7 +22,7 @@ def _subnet(cloud: Cloud, block: int) -> dict[str, Any]:
 
 def _vpcctl(cloud: Cloud, *arguments: str) -> Outcome:
     state = str(cloud.directory / "state")
-    return vpcctl(*arguments, VPCCTL_API=f"unix:{cloud.socket}", VPCCTL_STATE_DIR=state)
+    return vpcctl(*arguments, VPCCTL_API=f"unix:{cloud.api_socket}", VPCCTL_STATE_DIR=state)
 
 
 def test_a_port_is_attached_and_detached_by_the_command_line(cloud: Cloud) -> None:

@@ -190,10 +190,25 @@ def test_agent_may_start_before_open_vswitch(agent: AgentHost) -> None:
     agent.host.stop_process("ovs-vswitchd")
     agent.host.stop_process("ovsdb-server")
     agent.start(wait=False)
-    wait_until(lambda: agent.controller.facts and agent.controller.facts.errors)
+    log = agent.host.directory / "agent.log"
+    wait_until(lambda: log.exists() and "datapath: netdev" in log.read_text())
     agent.host.start_ovsdb()
     agent.host.start_vswitchd()
     wait_until(agent.is_up)
+
+
+def test_what_is_not_known_yet_is_not_reported_as_absent(running: AgentHost) -> None:
+    running.controller.attach(attachment(1, "red", "10.0.0.1/24"))
+    wait_until(lambda: running.controller.has_port(port_id(1)))
+    running.stop()
+    seen = len(running.controller.reports)
+    running.start()
+    wait_until(lambda: len(running.controller.reports) > seen + 1)
+    for _, report in running.controller.reports[seen:]:
+        if report.links is not None:
+            assert [link.port_id for link in report.links] == [port_id(1)]
+        if report.facts is not None:
+            assert report.facts.tunnel_ofport is not None
 
 
 def test_full_disk_is_reported_and_survived(agent: AgentHost) -> None:
