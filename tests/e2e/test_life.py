@@ -128,6 +128,7 @@ def test_realized_means_that_the_first_packet_passes(cloud: Cloud) -> None:
     vpc = cloud.post("vpcs", cidrs=["10.28.0.0/16"], tenant_id="life")
     subnet = cloud.subnet(vpc, cloud.admin, cidr="10.28.1.0/24")
     one = cloud.guest(0, subnet)
+    one.reaches(cloud.guest(1, subnet).ipv4)  # two hosts that just met know each other's MACs now
     netns = f"vg{cloud.tag}-real"
     attachment = {"kind": "namespace", "host_id": cloud.host_ids[1], "netns": netns}
     port = cloud.post(

@@ -28,6 +28,7 @@ def _vpcctl(cloud: Cloud, *arguments: str) -> Outcome:
 def test_a_port_is_attached_and_detached_by_the_command_line(cloud: Cloud) -> None:
     subnet = _subnet(cloud, 50)
     one = cloud.guest(0, subnet)
+    one.reaches(cloud.guest(1, subnet).ipv4)  # two hosts that just met know each other's MACs now
     port = cloud.post("ports", subnet_id=subnet["id"])
     guest = Guest(port, f"vg{cloud.tag}-cli")
     where = ("--host", cloud.host_ids[1], "--netns", guest.netns)
