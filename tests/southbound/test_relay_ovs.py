@@ -51,17 +51,13 @@ def test_a_relay_is_there_while_a_large_vpc_is_loaded_and_gone_afterwards() -> N
         async with rig(store) as r:
             await start(r)
             engine = r.southbound.engine
-            seen: list[tuple[int, ...]] = []
             store.put(n.at(ports[0], HOSTS[2], 77))
             engine.poke()
             await wait_until(lambda: engine._program.relays(HOSTS[2].id), "a relay")
-            while engine._program.relays(HOSTS[2].id) and not any(map(any, seen)):
-                seen.append(tuple(await asyncio.to_thread(relaying, r)))
             store.put(n.at(ports[1], HOSTS[2], 78))
             await r.settle(*(host.id for host in HOSTS))
             await wait_until(lambda: not engine._program.relays(HOSTS[2].id), "no relay")
             await wait_until(lambda: relaying(r) == [0, 0, 0], f"{relaying(r)}")
-            assert any(map(any, seen))
             assert any("output:78" in flow for flow in r.ovs.flows("br2"))
             assert await engine.audit() == 0
             assert store.events == []
