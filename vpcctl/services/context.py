@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -106,6 +106,23 @@ def page(views: Sequence[V], keys: Sequence[int], limit: int) -> Page[V]:
     """Return a page of at most *limit* of *views*; *keys* are their rows' order numbers."""
     more = len(keys) > limit
     return Page(tuple(views[:limit]), encode_cursor(keys[limit - 1]) if more else None)
+
+
+def listed(
+    units: Units,
+    repository: Repository[Any],
+    asked: Query,
+    show: Callable[[Any, Sequence[Any]], Sequence[V]],
+) -> Page[V]:
+    """Read the page that :func:`query` asked for; *show* makes the views of its rows."""
+
+    def work(connection: Any) -> Page[V]:
+        rows = fetch(connection, repository, asked)
+        limit = asked.limit - 1  # one more was asked for
+        numbers = [getattr(row, repository.order) for row in rows]
+        return page(show(connection, rows[:limit]), numbers, limit)
+
+    return units.read(work)
 
 
 def encode_cursor(key: int) -> str:

@@ -12,9 +12,8 @@ from vpcctl.services.context import (
     Context,
     born,
     changed,
-    fetch,
+    listed,
     meta,
-    page,
     query,
     refuse_blocked,
 )
@@ -104,13 +103,7 @@ class HostService:
         """
         rules.require_admin(actor, "list hosts")
         asked = query(listing, HOSTS, None)
-
-        def work(connection: Any) -> Page[HostView]:
-            rows = fetch(connection, HOSTS, asked)
-            views = self._views(connection, rows[: listing.limit])
-            return page(views, [row.key for row in rows], listing.limit)
-
-        return self._units.read(work)
+        return listed(self._units, HOSTS, asked, self._views)
 
     def change(
         self, actor: Actor, id: str, values: HostChange, if_match: int | None = None

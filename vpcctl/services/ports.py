@@ -11,7 +11,7 @@ from vpcctl.model.ids import new_id
 from vpcctl.model.problems import Invalid
 from vpcctl.services import attachments, rules
 from vpcctl.services.addressing import Addressing, choose_mac, parse_ips
-from vpcctl.services.context import Context, born, changed, fetch, page, query, spend
+from vpcctl.services.context import Context, born, changed, listed, query, spend
 from vpcctl.services.locating import disputes, settle
 from vpcctl.services.port_views import fresh_view, views
 from vpcctl.services.subnets import find_subnet
@@ -94,13 +94,7 @@ class PortService:
             Problem: Invalid, Forbidden.
         """
         asked = query(listing, PORTS, rules.tenant_scope(actor))
-
-        def work(connection: Any) -> Page[PortView]:
-            rows = fetch(connection, PORTS, asked)
-            found = views(connection, rows[: listing.limit])
-            return page(found, [row.key for row in rows], listing.limit)
-
-        return self._units.read(work)
+        return listed(self._units, PORTS, asked, views)
 
     def change(
         self, actor: Actor, id: str, values: PortChange, if_match: int | None = None

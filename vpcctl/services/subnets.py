@@ -14,9 +14,8 @@ from vpcctl.services.context import (
     Context,
     born,
     changed,
-    fetch,
+    listed,
     meta,
-    page,
     query,
     refuse_blocked,
     spend,
@@ -120,13 +119,7 @@ class SubnetService:
             Problem: Invalid, Forbidden.
         """
         asked = query(listing, SUBNETS, rules.tenant_scope(actor))
-
-        def work(connection: Any) -> Page[SubnetView]:
-            rows = fetch(connection, SUBNETS, asked)
-            views = _views(connection, rows[: listing.limit])
-            return page(views, [row.vni for row in rows], listing.limit)
-
-        return self._units.read(work)
+        return listed(self._units, SUBNETS, asked, _views)
 
     def change(
         self, actor: Actor, id: str, values: SubnetChange, if_match: int | None = None

@@ -14,9 +14,8 @@ from vpcctl.services.context import (
     Context,
     born,
     changed,
-    fetch,
+    listed,
     meta,
-    page,
     query,
     refuse_blocked,
     spend,
@@ -79,13 +78,7 @@ class VpcService:
             Problem: Invalid, Forbidden.
         """
         asked = query(listing, VPCS, rules.tenant_scope(actor))
-
-        def work(connection: Any) -> Page[VpcView]:
-            rows = fetch(connection, VPCS, asked)
-            views = _views(connection, rows[: listing.limit])
-            return page(views, [row.key for row in rows], listing.limit)
-
-        return self._units.read(work)
+        return listed(self._units, VPCS, asked, _views)
 
     def change(
         self, actor: Actor, id: str, values: VpcChange, if_match: int | None = None
