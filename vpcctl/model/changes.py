@@ -3,15 +3,20 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from vpcctl.model.address_group import AddressGroup
 from vpcctl.model.host import Host
 from vpcctl.model.location import Location
+from vpcctl.model.network_acl import NetworkAcl
 from vpcctl.model.port import Port
 from vpcctl.model.relay import Relay
+from vpcctl.model.security_group import SecurityGroup
 from vpcctl.model.subnet import Subnet
 from vpcctl.model.vpc import Vpc
 
-Resource = Vpc | Subnet | Port | Host | Location | Relay
-ResourceKind = Literal["vpc", "subnet", "port", "host", "location"]
+Resource = (
+    Vpc | AddressGroup | SecurityGroup | NetworkAcl | Subnet | Port | Host | Location | Relay
+)
+ResourceKind = Literal["vpc", "ag", "sg", "nacl", "subnet", "port", "host", "location"]
 ChangeKind = ResourceKind | Literal["relay"]
 
 

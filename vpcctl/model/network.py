@@ -9,17 +9,21 @@ import dataclasses
 from collections.abc import Hashable, Iterable, Iterator
 from typing import TypeVar
 
+from vpcctl.model.address_group import AddressGroup
 from vpcctl.model.addresses import IPAddress, IPNetwork
 from vpcctl.model.changes import Change, ChangeBatch, Resource
 from vpcctl.model.claims import Claims
 from vpcctl.model.host import Host
 from vpcctl.model.location import Location
+from vpcctl.model.network_acl import NetworkAcl
 from vpcctl.model.port import Port
 from vpcctl.model.relay import Relay, relay_id
+from vpcctl.model.security_group import SecurityGroup
 from vpcctl.model.subnet import Subnet
 from vpcctl.model.vpc import Vpc
 
 K = TypeVar("K", bound=Hashable)
+R = TypeVar("R")
 
 
 class Segment:
@@ -111,6 +115,7 @@ class Network:
 
     __slots__ = (
         *("revision", "vpcs", "subnets", "ports", "hosts", "locations", "relays"),
+        *("groups", "address_groups", "acls"),
         *("relays_of", "subnets_of", "subnets_at", "segments", "ofports"),
         *("vpc_keys", "vnis", "blocks", "port_keys", "host_keys", "vteps"),
     )
@@ -123,6 +128,9 @@ class Network:
         self.hosts: dict[str, Host] = {}
         self.locations: dict[str, Location] = {}
         self.relays: dict[str, Relay] = {}
+        self.groups: dict[str, SecurityGroup] = {}
+        self.address_groups: dict[str, AddressGroup] = {}
+        self.acls: dict[str, NetworkAcl] = {}
         self.relays_of: dict[str, set[str]] = {}
         self.subnets_of: dict[str, set[str]] = {}
         self.subnets_at: dict[str, set[str]] = {}
@@ -158,6 +166,12 @@ class Network:
             self._put_host(change.id, resource)
         elif isinstance(resource, Relay) or (resource is None and change.kind == "relay"):
             self._put_relay(change.id, resource)
+        elif isinstance(resource, SecurityGroup) or (resource is None and change.kind == "sg"):
+            _put(self.groups, change.id, resource)
+        elif isinstance(resource, AddressGroup) or (resource is None and change.kind == "ag"):
+            _put(self.address_groups, change.id, resource)
+        elif isinstance(resource, NetworkAcl) or (resource is None and change.kind == "nacl"):
+            _put(self.acls, change.id, resource)
         else:
             self._put_location(change.id, resource)
 
@@ -170,6 +184,9 @@ class Network:
             "host": self.hosts,
             "location": self.locations,
             "relay": self.relays,
+            "sg": self.groups,
+            "ag": self.address_groups,
+            "nacl": self.acls,
         }
         return by_kind[change.kind].get(change.id)
 
@@ -374,6 +391,12 @@ class Network:
             if segment is not None:
                 hosts.update(host_id for host_id in segment.placed if host_id in self.hosts)
         return hosts
+
+
+def _put(resources: dict[str, R], key: str, new: R | None) -> None:
+    resources.pop(key, None)
+    if new is not None:
+        resources[key] = new
 
 
 def _discard(index: dict[K, set[str]], key: K, member: str) -> None:

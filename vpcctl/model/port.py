@@ -31,6 +31,8 @@ class Port:
         port_security: whether spoofed sources are dropped.
         allowed_pairs: further sources allowed when port security is on.
         admin_up: False cuts it off.
+        groups: ids of its security groups, sorted; one that is not there allows nothing, and an
+            empty tuple allows nothing at all. None: no group is asked (port security is off).
     """
 
     id: str
@@ -41,3 +43,4 @@ class Port:
     port_security: bool = True
     allowed_pairs: tuple[AddressPair, ...] = ()
     admin_up: bool = True
+    groups: tuple[str, ...] | None = None

@@ -16,6 +16,7 @@ class Subnet:
         gateway: IPv4 address of the VPC's router in this subnet.
         ipv6_cidr: IPv6 block, or None.
         ipv6_gateway: IPv6 address of the router, or None exactly when ``ipv6_cidr`` is.
+        acl_id: id of its network ACL; one that is not there lets nothing through. None: all passes.
     """
 
     id: str
@@ -25,3 +26,4 @@ class Subnet:
     gateway: ipaddress.IPv4Address
     ipv6_cidr: ipaddress.IPv6Network | None = None
     ipv6_gateway: ipaddress.IPv6Address | None = None
+    acl_id: str | None = None

@@ -89,6 +89,9 @@ def _ports(rows: Iterable[Any], addresses: Mapping[str, list[str]]) -> Found:
 
 _ALL: dict[ResourceKind, Callable[[Connection], Found]] = {
     "vpc": lambda connection: {row.id: models.vpc(row) for row in VPCS.all(connection)},
+    "ag": lambda connection: {},
+    "sg": lambda connection: {},
+    "nacl": lambda connection: {},
     "subnet": lambda connection: {row.id: models.subnet(row) for row in SUBNETS.all(connection)},
     "host": lambda connection: {row.id: models.host(row) for row in HOSTS.all(connection)},
     "port": lambda connection: _ports(PORTS.all(connection), all_addresses(connection)),
@@ -110,6 +113,9 @@ def _some(
 
 _SOME: dict[ResourceKind, Callable[[Connection, list[str]], Found]] = {
     "vpc": _some(VPCS, models.vpc),
+    "ag": lambda connection, ids: {},
+    "sg": lambda connection, ids: {},
+    "nacl": lambda connection, ids: {},
     "subnet": _some(SUBNETS, models.subnet),
     "host": _some(HOSTS, models.host),
     "port": lambda connection, ids: _ports(
