@@ -13,9 +13,7 @@ from vpcctl.model.security_group import SecurityGroup
 from vpcctl.model.subnet import Subnet
 from vpcctl.model.vpc import Vpc
 
-Resource = (
-    Vpc | AddressGroup | SecurityGroup | NetworkAcl | Subnet | Port | Host | Location | Relay
-)
+Resource = Vpc | AddressGroup | SecurityGroup | NetworkAcl | Subnet | Port | Host | Location | Relay
 ResourceKind = Literal["vpc", "ag", "sg", "nacl", "subnet", "port", "host", "location"]
 ChangeKind = ResourceKind | Literal["relay"]
 
