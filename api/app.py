@@ -17,6 +17,7 @@ from api.longpoll import HostStateHub
 from api.readiness import SouthboundWatch
 from api.routers import (
     attachments,
+    counters,
     enrollment,
     events,
     hosts,
@@ -27,6 +28,7 @@ from api.routers import (
     tokens,
     vpcs,
 )
+from api.schemas import counters as counter_schemas
 from api.schemas import events as event_schemas
 from api.schemas import hosts as host_schemas
 from api.schemas import ports as port_schemas
@@ -53,6 +55,7 @@ _MODELS = (
     port_schemas.PortPatch,
     port_schemas.AttachmentIn,
     port_schemas.PortPage,
+    counter_schemas.CountersOut,
     host_schemas.HostIn,
     host_schemas.HostPatch,
     host_schemas.HostPage,
@@ -115,6 +118,7 @@ def create_app(services: Services, *, run_dir: Path, config: ApiConfig | None = 
         tokens,
         events,
         status,
+        counters,
         enrollment,
     )
     for module in modules:

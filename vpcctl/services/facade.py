@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from vpcctl.services.context import Context
+from vpcctl.services.counters import CounterService
 from vpcctl.services.events import EventService
 from vpcctl.services.hosts import HostService
 from vpcctl.services.idempotency import KEEP, IdempotencyService, StoredResponse
@@ -23,6 +24,7 @@ from vpcctl.services.vpcs import VpcService
 from vpcctl.store import events, hosts, idempotency
 from vpcctl.store.database import Database
 from vpcctl.store.ledger import told_settings
+from vpcctl.store.southbound import SouthboundClient
 from vpcctl.store.units import Unchanged, Unit, Units, utc_now
 from vpcctl.store.wake import Waker
 
@@ -54,6 +56,7 @@ class Services:
         *,
         settings: ServiceSettings | None = None,
         waker: Waker | None = None,
+        southbound: SouthboundClient | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.clock = clock
@@ -64,6 +67,7 @@ class Services:
         self.vpcs = VpcService(context)
         self.subnets = SubnetService(context)
         self.ports = PortService(context)
+        self.counters = CounterService(context, southbound)
         self.hosts = HostService(context, sightings)
         self.reports = ReportService(context, sightings)
         self.tokens = TokenService(context)
