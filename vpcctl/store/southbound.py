@@ -120,7 +120,13 @@ class SouthboundClient:
 
     def __init__(self, run_dir: Path) -> None:
         self._path = run_dir / DIRECTORY
-        self._free = threading.BoundedSemaphore(AT_ONCE)
+        self._lock = threading.Lock()
+        self._waiting = 0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether no more questions may be asked before another is answered."""
+        return self._waiting >= AT_ONCE
 
     def counters(self, port_id: str, host_id: str) -> PortCounters:
         """Return the counters of a port on a host.
@@ -128,8 +134,10 @@ class SouthboundClient:
         Raises:
             Unavailable: there is no answer now; it says of which host.
         """
-        if not self._free.acquire(blocking=False):
-            raise Unavailable(f"Too many ask for counters at once, of {host_id} too.")
+        with self._lock:
+            if self.is_busy:
+                raise Unavailable(f"Too many ask for counters at once, of {host_id} too.")
+            self._waiting += 1
         try:
             return read_answer(self._ask(question(port_id, host_id)))
         except (OSError, ValueError) as error:
@@ -137,7 +145,8 @@ class SouthboundClient:
                 f"This controller's southbound does not answer for {host_id}: {error}"
             ) from None
         finally:
-            self._free.release()
+            with self._lock:
+                self._waiting -= 1
 
     def _ask(self, line: bytes) -> bytes:
         deadline = time.monotonic() + _PATIENCE_S
