@@ -89,9 +89,7 @@ class Reporter:
             if self._soon is not None:
                 self._soon.cancel()
                 self._soon = None
-            if not self._host.vtep_address or not self._host.is_known:
-                continue  # a report without these would say that nothing is here; both wake us
-            if self._host.zones.is_hurrying(self._host.clock()):
+            if not self._host.may_report():
                 continue  # the end of it wakes us
             try:
                 await self._report(full=self._counters_are_due())

@@ -38,7 +38,7 @@ def report(zones: Zones, given: ReportAnswer, now: float = 0.0) -> list[Chore]:
     return zones.due(now)
 
 
-# --- one after the other ----------------------------------------------------------------------------
+# --- one after the other --------------------------------------------------------------------------
 
 
 def test_a_clean_zone_costs_nothing() -> None:
@@ -155,7 +155,7 @@ def test_a_port_that_left_is_cleaned_once_after_its_flows_are_gone() -> None:
     assert report(zones, answer(12, 12)) == [Chore(AT, PORTS[0])], "it came back and left again"
 
 
-# --- without a record -------------------------------------------------------------------------------
+# --- without a record -----------------------------------------------------------------------------
 
 
 def test_without_a_record_what_the_controller_knows_goes_on() -> None:
@@ -205,7 +205,7 @@ def test_without_a_record_and_ports_nobody_is_asked_and_zones_are_emptied_at_fir
     assert zones.due(0.0) == []
 
 
-# --- the record -------------------------------------------------------------------------------------
+# --- the record -----------------------------------------------------------------------------------
 
 
 def test_a_record_is_read_as_it_was_written() -> None:
@@ -235,7 +235,7 @@ def test_no_text_breaks_the_reader(text: str) -> None:
     zone_record.read(zone_record.write(HEADER, {}) + text)
 
 
-# --- any order --------------------------------------------------------------------------------------
+# --- any order ------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -366,7 +366,7 @@ def test_no_port_inherits_an_entry_and_none_is_lost_in_any_order(steps) -> None:
     assert {zone for zone, ports in world.entries.items() if ports} <= plugged.keys()
 
 
-# --- what is reported -------------------------------------------------------------------------------
+# --- what is reported -----------------------------------------------------------------------------
 
 
 def test_a_link_has_no_ofport_before_its_zone_is_its_own() -> None:
