@@ -2,12 +2,15 @@
 
 import ipaddress
 
+from vpcctl.model.address_group import AddressGroup
 from vpcctl.model.addresses import IPAddress, parse_mac
 from vpcctl.model.changes import Change, ChangeBatch, Resource, ResourceKind
 from vpcctl.model.host import Host
 from vpcctl.model.location import Location
 from vpcctl.model.network import Network
+from vpcctl.model.network_acl import NetworkAcl
 from vpcctl.model.port import AddressPair, Port
+from vpcctl.model.security_group import SecurityGroup
 from vpcctl.model.subnet import Subnet
 from vpcctl.model.vpc import Vpc
 
@@ -18,6 +21,9 @@ _KINDS: dict[type, ResourceKind] = {
     Port: "port",
     Host: "host",
     Location: "location",
+    SecurityGroup: "sg",
+    AddressGroup: "ag",
+    NetworkAcl: "nacl",
 }
 
 
