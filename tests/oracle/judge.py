@@ -27,7 +27,7 @@ Packet = dict[str, str]
 Asked = Literal[1, 6, 17, 58]
 TCP, UDP, SCTP, ICMP, ICMP6 = 6, 17, 132, 1, 58
 WITH_PORTS = {TCP: "tcp", UDP: "udp", SCTP: "sctp"}
-ND_AND_MLD = {"130", "131", "132", "133", "134", "135", "136", "143"}
+ND_AND_MLD = {"130", "131", "132", "133", "134", "135", "136", "137", "143"}
 QUESTIONS_AND_ANSWERS = {ICMP: {0, 8, 13, 14, 15, 16}, ICMP6: {128, 129}}
 ERRORS = {ICMP: {3, 4, 5, 11, 12}, ICMP6: {1, 2, 3, 4}}
 NUMBERS = {"tcp": TCP, "udp": UDP, "sctp": SCTP, "icmp": ICMP, "icmp6": ICMP6}
@@ -207,9 +207,19 @@ class Judge:
         about = [
             rule
             for rule in acl.rules
-            if rule.direction == direction and other in rule.cidr and _fits(rule, talk)
+            if rule.direction == direction and other in rule.cidr and _decides(rule, talk)
         ]
         return bool(about) and min(about, key=lambda rule: rule.number).allow
+
+
+def _decides(rule: AclRule, talk: Talk) -> bool:
+    """Tell whether an ACL's rule decides about a packet.
+
+    A later fragment's ports are not known: rules with ports do not let it through, but refuse it.
+    """
+    if talk.first is None and rule.protocol == talk.protocol and not rule.allow:
+        return True
+    return _fits(rule, talk)
 
 
 def _is_about(rule: Rule, talk: Talk) -> bool:
