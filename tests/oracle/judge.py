@@ -28,7 +28,7 @@ Asked = Literal[1, 6, 17, 58]
 TCP, UDP, SCTP, ICMP, ICMP6 = 6, 17, 132, 1, 58
 WITH_PORTS = {TCP: "tcp", UDP: "udp", SCTP: "sctp"}
 ND_AND_MLD = {"130", "131", "132", "133", "134", "135", "136", "137", "143"}
-QUESTIONS_AND_ANSWERS = {ICMP: {0, 8, 13, 14, 15, 16}, ICMP6: {128, 129}}
+QUESTIONS_AND_ANSWERS = {ICMP: {0, 8, 13, 14}, ICMP6: {128, 129}}
 ERRORS = {ICMP: {3, 4, 5, 11, 12}, ICMP6: {1, 2, 3, 4}}
 NUMBERS = {"tcp": TCP, "udp": UDP, "sctp": SCTP, "icmp": ICMP, "icmp6": ICMP6}
 
@@ -100,11 +100,15 @@ def _numbers(packet: Packet, number: int) -> tuple[int | None, int | None]:
 
 
 def is_followed(talk: Talk) -> bool:
-    """Tell whether connections of this kind exist: others are packets without a past."""
+    """Tell whether connections of this kind exist: others are packets without a past.
+
+    Not all datapaths follow SCTP, and none what ICMP says besides echoes, times and errors. Of
+    protocols without ports, all between two addresses is one connection.
+    """
     if talk.protocol in QUESTIONS_AND_ANSWERS:
         known = QUESTIONS_AND_ANSWERS[talk.protocol] | ERRORS[talk.protocol]
         return talk.first in known
-    return talk.protocol in (TCP, UDP)
+    return talk.protocol != SCTP
 
 
 class Judge:

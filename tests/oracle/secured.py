@@ -170,8 +170,11 @@ def _pairs(draw: st.DrawFn, owner: Subnet) -> tuple[AddressPair, ...]:
 
 @st.composite
 def _network(draw: st.DrawFn) -> tuple[World, tuple[Vpc, ...]]:
-    """Two subnets of one VPC with most of the ports, and another VPC with the same addresses."""
-    hosts = (host(1), host(2))
+    """Two subnets of one VPC with most of the ports, and another VPC with the same addresses.
+
+    Each port is on a host of its own, see ``Tracked``.
+    """
+    hosts = tuple(host(number) for number in range(1, 8))
     vpcs = (vpc(1), vpc(2))
     first, second = (subnet(10 + n, vpcs[0], f"10.0.{n}.0/24", f"fd00:{n}::/64") for n in (1, 2))
     other = subnet(21, vpcs[1], "10.0.1.0/24", "fd00:1::/64")
@@ -185,7 +188,7 @@ def _network(draw: st.DrawFn) -> tuple[World, tuple[Vpc, ...]]:
         mac = f"0e:00:00:00:00:{nth + 1:02x}"
         made = port(number, owner, mac, *ips, port_security=security, allowed_pairs=pairs)
         ports.append(made)
-        locations.append(at(made, draw(st.sampled_from(hosts)), number))
+        locations.append(at(made, hosts[len(locations)], number))
     return World(hosts, (first, second, other), tuple(ports), tuple(locations)), vpcs
 
 
@@ -267,8 +270,9 @@ def _moved_port(draw: st.DrawFn, world: World, vpcs: tuple[Vpc, ...]) -> World:
     rest = [one for one in world.locations if one.port_id != old.port_id]
     if draw(st.booleans()):
         return replace(world, locations=tuple(rest))
-    host = draw(st.sampled_from(world.hosts))
-    return replace(world, locations=(*rest, replace(old, host_id=host.id)))
+    free = {one.id for one in world.hosts} - {one.host_id for one in rest}
+    host_id = draw(st.sampled_from(sorted(free)))
+    return replace(world, locations=(*rest, replace(old, host_id=host_id)))
 
 
 @st.composite

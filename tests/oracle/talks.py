@@ -12,7 +12,7 @@ from vpcctl.model.port import Port
 from vpcctl.model.subnet import Subnet
 
 SHAPES = ("udp 53", "udp 5000", "tcp 22", "tcp 80", "echo", "sctp 53", "gre", "odd icmp")
-STAGES = ("first", "later", "answer", "error", "error about an answer", "later fragment")
+STAGES = ("first", "later", "answer", "error", "later fragment")
 ODD = {4: 9, 6: 139}
 """ICMP types that neither ask nor answer nor tell of errors."""
 UNREACHABLE = {4: (3, 3), 6: (1, 4)}
@@ -39,13 +39,13 @@ def tracked(stage: Stage | None) -> Tracked:
         return Tracked("trk,inv")
     talk = stage.talk
     state = "new" if stage.is_first else "rel" if stage.is_error else "est"
-    family, number = ("ct_nw", "ct_nw_proto") if talk.family == 4 else ("ct_ipv6", "ct_nw_proto")
+    family = "ct_nw" if talk.family == 4 else "ct_ipv6"
     original = (
         (f"{family}_src", talk.source),
         (f"{family}_dst", talk.target),
-        (number, str(talk.protocol)),
-        ("ct_tp_src", str(talk.first)),
-        ("ct_tp_dst", str(talk.second)),
+        ("ct_nw_proto", str(talk.protocol)),
+        *(() if talk.first is None else (("ct_tp_src", str(talk.first)),)),
+        *(() if talk.second is None else (("ct_tp_dst", str(talk.second)),)),
     )
     return Tracked(f"trk,{state},rpl" if stage.answers else f"trk,{state}", original)
 

@@ -82,7 +82,8 @@ def worth_asking(world: World, random: Random, each: int) -> Iterator[Question]:
     anyway = Oracle(unfiltered)
     for asked in questions(world, random, each):
         source = replace(asked.source, groups=None)
-        if anyway.arrivals(source, dict(asked.packet), asked.stage) or random.random() < 0.05:
+        arrivals = anyway.arrivals(source, dict(asked.packet), asked.stage)
+        if arrivals or random.random() < 0.05:
             yield asked
 
 
@@ -97,8 +98,8 @@ def compare(fabric: Fabric, world: World, asked: Question) -> str | None:
     lines = [f"{asked.source}", f"sends {packet}", f"as {asked.stage}"]
     lines += [f"missing {expected - actual}", f"unexpected {actual - expected}"]
     lines += [f"{one}" for one in resources(world, ())]
-    trace = fabric.explain(place.host_id, {"in_port": str(place.ofport), **packet}, asked.tracked)
-    return "\n".join((*lines, trace))
+    whole = {"in_port": str(place.ofport), **packet}
+    return "\n".join((*lines, fabric.explain(place.host_id, whole, asked.tracked)))
 
 
 def check(ovs: DummyOvs, data: st.DataObject, *, each: int, changes: int) -> None:

@@ -21,8 +21,6 @@ Packet = dict[str, str]
 _PROTOCOLS = (
     *("arp", "icmp", "icmp6", "udp", "udp6", "tcp", "tcp6", "sctp", "sctp6", "ip", "ipv6"),
 )
-_LOOKUPS = 64
-"""How often a packet may be looked up among the connections on one host: copies too."""
 _SETS = {
     "eth": {"src": "eth_src", "dst": "eth_dst"},
     "ipv4": {"src": "nw_src", "dst": "nw_dst", "ttl": "nw_ttl"},
@@ -50,6 +48,9 @@ _TOKEN = re.compile(r"[a-z_0-9]+(\((?:[^()]|\((?:[^()]|\((?:[^()]|\([^()]*\))*\)
 class Tracked:
     """What a lookup among the connections finds, on every host and in every zone.
 
+    A trace forgets the connection's first packet after the first lookup on a host and after a
+    commit. So there must not be a second one: let each filtered port be on a host of its own.
+
     Attributes:
         state: as ``ct_state`` is said in traces: ``trk,est,rpl``.
         original: the connection's first packet, in the names ``ct_nw_src``, ``ct_tp_dst``, ….
@@ -59,7 +60,7 @@ class Tracked:
     original: tuple[tuple[str, str], ...] = ()
 
     def options(self) -> list[str]:
-        return [word for _ in range(_LOOKUPS) for word in ("--ct-next", self.state)]
+        return ["--ct-next", self.state]
 
     def fields(self) -> Packet:
         """What the traced packet says, so that it is there after a lookup.

@@ -11,14 +11,15 @@ import pytest
 
 from tests.support.waiting import wait_until
 from tests.traffic.site import Guest, Site
-from tests.traffic.streams import Echoes, Stream, checksum, ends
+from tests.traffic.streams import Echoes, Record, Stream, checksum, ends
 from tests.traffic.tenancy import UDP, Tenancy, block, everything, from_group, numbered, rule
 from vpcctl.model.network_acl import AclRule
 from vpcctl.model.security_group import Family
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
 UNKNOWN = 253
-"""A protocol number for experiments (RFC 3692), which connection tracking does not follow."""
+"""A protocol number for experiments (RFC 3692)."""
+SCTP = 132
 
 
 def dns(family: Family, **other: object) -> tuple:
@@ -173,30 +174,39 @@ def test_later_fragments_alone_do_not_pass(tenancy: Tenancy) -> None:
 
 
 class Raw(Stream):
-    """Numbers in IP packets of a protocol of their own."""
+    """Numbers in IP packets of a protocol of their own, behind what may be SCTP's header."""
 
-    def __init__(self, source: Guest, target: Guest, family: Family) -> None:
+    def __init__(self, source: Guest, target: Guest, family: Family, protocol: int) -> None:
         socks = []
         for one, other in ((source, target), (target, source)):
-            made = one.opens(socket.SOCK_RAW, family, UNKNOWN)
+            made = one.opens(socket.SOCK_RAW, family, protocol)
             made.connect((other.address(family), 0))
             socks.append(made)
         self._skip = 20 if family == 4 else 0
         super().__init__(*socks)
 
+    def send(self, number: int) -> None:
+        self.source.send(struct.pack("!HHIII", 4000, 5000, 1, 0, number))
+
     def receive(self) -> int | None:
-        return struct.unpack("!I", self.target.recv(2000)[self._skip :][:4])[0]
+        return struct.unpack("!I", self.target.recv(2000)[self._skip :][12:16])[0]
+
+    def close(self) -> Record:
+        super().close()
+        self.source.close()
+        self.target.close()
+        return self.record
 
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_what_has_no_connections_needs_rules_for_each_direction(
     tenancy: Tenancy, family: Family
 ) -> None:
-    odd = {"protocol": UNKNOWN}
+    odd = {"protocol": SCTP, "ports": (5000, 5001)}
     clients = tenancy.group(rule("egress", family, **odd))
     servers = tenancy.group(rule("ingress", family, **odd))
     client, server = tenancy.guest(0, clients), tenancy.guest(1, servers)
-    with Raw(client, server, family) as there, Raw(server, client, family) as back:
+    with Raw(client, server, family, SCTP) as there, Raw(server, client, family, SCTP) as back:
         there.flows()
         back.is_silent()
         tenancy.site.change(
@@ -205,9 +215,26 @@ def test_what_has_no_connections_needs_rules_for_each_direction(
         )
         back.flows()
         there.flows()
-        tenancy.site.change(numbered(servers, *servers.rules))
+        tenancy.site.change(servers)
         back.stops()
         there.flows()
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_without_ports_all_between_two_addresses_is_a_connection(
+    tenancy: Tenancy, family: Family
+) -> None:
+    clients = tenancy.group(rule("egress", family, protocol=UNKNOWN))
+    servers = tenancy.group(rule("ingress", family, protocol=UNKNOWN))
+    client, server = tenancy.guest(0, clients), tenancy.guest(1, servers)
+    with Raw(server, client, family, UNKNOWN) as back:
+        back.is_silent()
+        with Raw(client, server, family, UNKNOWN) as there:
+            there.flows()
+            back.flows()
+            tenancy.site.change(numbered(servers))
+            back.stops()
+            there.stops()
 
 
 def test_a_stateless_group_judges_answers_too(tenancy: Tenancy) -> None:

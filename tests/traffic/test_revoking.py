@@ -36,6 +36,7 @@ def conversation(client: Guest, server: Guest, family: Family) -> Iterator[dict[
         tcp = connected(client, server, 80, family)
         for sock in (there, here, asked, answers, *tcp):
             stack.callback(sock.close)
+        wake(there, here)  # the client opens them all, whoever is quicker with neighbour discovery
         wake(asked, answers)
         streams = {
             "udp": Stream(there, here),
@@ -115,6 +116,34 @@ def test_a_clients_rule_ends_both_directions_and_brings_them_back(
         all_stop(streams, time.monotonic())
         tenancy.site.change(clients)
         all_flow(streams)
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_who_let_all_in_and_does_not_any_more_loses_who_came(
+    tenancy: Tenancy, family: Family
+) -> None:
+    clients = tenancy.group(*everything("egress"))
+    servers = tenancy.group(*everything("egress"), *everything("ingress"))
+    client, server = tenancy.guest(0, clients), tenancy.guest(1, servers)
+    with conversation(client, server, family) as streams:
+        all_flow(streams)
+        tenancy.site.change(numbered(servers, *everything("egress")))
+        all_stop(streams, time.monotonic())
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_who_let_all_out_keeps_what_is_still_allowed(tenancy: Tenancy, family: Family) -> None:
+    clients = tenancy.group(*everything("egress"), *everything("ingress"))
+    servers = tenancy.group(*services(None, family))
+    client, server = tenancy.guest(0, clients), tenancy.guest(1, servers)
+    with conversation(client, server, family) as streams:
+        all_flow(streams)
+        tenancy.site.change(numbered(clients, *everything("egress")))
+        begin = time.monotonic()
+        all_flow(streams)
+        for name, stream in streams.items():
+            lost = stream.record.lost(begin, time.monotonic() - 0.1)
+            assert name == "udp that only answers" or len(lost) < 3, name
 
 
 def test_leaving_a_group_ends_what_it_allowed_and_joining_brings_it_back(
