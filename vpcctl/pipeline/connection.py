@@ -88,6 +88,7 @@ def _states(side: _Side) -> Iterator[Flow]:
             plain = match(_UNTRACKED, family(version), (f.IP_PROTO, protocol))
             yield _asking(side, 190, plain, side.rules | _PLAIN)
         yield Flow(state, 100, match(_UNTRACKED, family(version)), track, None, BASE)
+    yield drop(state, 0, (), side.denied)
 
 
 def _followed(version: int) -> Iterator[Match]:
