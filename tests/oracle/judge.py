@@ -152,13 +152,16 @@ class Judge:
         return self._allowed(port, opened, stage.talk, stateful=True)
 
     def _allowed(self, port: Port, direction: Direction, talk: Talk, *, stateful: bool) -> bool:
-        other = talk.target if direction == "egress" else talk.source
+        groups = [one for one in self._of(port) if one.stateful == stateful]
+        return any(self._allows(one, port, direction, talk) for one in groups)
+
+    def _allows(self, group: SecurityGroup, port: Port, direction: Direction, talk: Talk) -> bool:
+        other = ipaddress.ip_address(talk.target if direction == "egress" else talk.source)
+        home = self._subnets[port.subnet_id]
         return any(
             rule.direction == direction
             and _is_about(rule, talk)
-            and self._is_remote(rule, ipaddress.ip_address(other), self._subnets[port.subnet_id])
-            for group in self._of(port)
-            if group.stateful == stateful
+            and self._is_remote(rule, other, home)
             for rule in group.rules
         )
 

@@ -46,6 +46,11 @@ class World:
     acls: tuple[NetworkAcl, ...] = ()
 
 
+def policies(world: World) -> tuple[tuple, ...]:
+    """What a judge wants to know."""
+    return world.subnets, world.ports, world.groups, world.address_groups, world.acls
+
+
 def text(mac: int) -> str:
     return ":".join(f"{mac:012x}"[i : i + 2] for i in range(0, 12, 2))
 
@@ -68,14 +73,13 @@ def inside(address: str, block: object) -> bool:
 class Oracle:
     """Answers for one world."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, judge: Judge | None = None) -> None:
+        """Take a world; *judge* is who judges for it, if not one without a memory."""
         self._hosts = {host.id: host for host in world.hosts}
         self._subnets = {subnet.id: subnet for subnet in world.subnets}
         self._locations = {one.port_id: one for one in world.locations}
         self._ports = world.ports
-        self._judge = Judge(
-            world.subnets, world.ports, world.groups, world.address_groups, world.acls
-        )
+        self._judge = judge or Judge(*policies(world))
         self._stage: Stage | None = None
 
     def arrivals(self, port: Port, packet: Packet, stage: Stage | None = None) -> list[Arrival]:

@@ -99,13 +99,14 @@ def rules(
 
 @st.composite
 def _group(draw: st.DrawFn, vpc: Vpc, number: int, ags: tuple[AddressGroup, ...]) -> SecurityGroup:
+    stateful = draw(st.sampled_from((True, True, True, False)))
     return SecurityGroup(
         group_id(vpc, number),
         vpc.id,
         vpc.key * 0x10 + number,
         draw(rules(vpc, number, ags)),
-        stateful=draw(st.sampled_from((True, True, True, False))),
-        keep_established=draw(st.sampled_from((False, False, True))),
+        stateful=stateful,
+        keep_established=stateful and draw(st.sampled_from((False, False, True))),
     )
 
 
@@ -232,7 +233,7 @@ def _changed_group(draw: st.DrawFn, world: World, vpcs: tuple[Vpc, ...]) -> Worl
         kept = [rule for rule in old.rules if rule.key & 0x80 == 0]
         new = replace(old, rules=(*kept, *fresh))
     elif kind == "mode":
-        new = replace(old, stateful=not old.stateful)
+        new = replace(old, stateful=not old.stateful, keep_established=False)
     else:
         new = draw(_group(vpc, number, world.address_groups))
     rest = [one for one in world.groups if one.id != old.id]

@@ -109,14 +109,14 @@ def questions(world: World, random: Random, each: int) -> Iterator[Question]:
             continue
         home = subnets[source.subnet_id]
         near = [one for one in world.ports if subnets[one.subnet_id].vpc_id == home.vpc_id]
-        pairs = [pair for target in near for pair in _pairs(source, home, target)]
+        pairs = [pair for target in near for pair in pairs_of(source, home, target)]
         pairs += [pair for one in world.subnets for pair in _virtual(source, home, one)]
         for eth, ip in pairs:
             for _ in range(each):
                 found = staged(random.choice(SHAPES), random.choice(STAGES), eth, ip)
                 if found is not None:
                     yield Question(source, found.packet, found.stage)
-        for packet in _to_many(source, home):
+        for packet in to_many(source, home):
             stage = Stage(talk_of(packet), is_first=random.random() < 0.5)
             yield Question(source, tuple(packet.items()), stage)
 
@@ -124,7 +124,7 @@ def questions(world: World, random: Random, each: int) -> Iterator[Question]:
 Pair = tuple[tuple[str, str], tuple[str, str]]
 
 
-def _pairs(source: Port, home: Subnet, target: Port) -> Iterator[Pair]:
+def pairs_of(source: Port, home: Subnet, target: Port) -> Iterator[Pair]:
     """Yield MACs and addresses of what goes from one port to another."""
     if target.id == source.id:
         return
@@ -153,7 +153,7 @@ def _virtual(source: Port, home: Subnet, there: Subnet) -> Iterator[Pair]:
         yield eth, (str(home.ipv6_cidr[0x77]) if home.ipv6_cidr else own6, own6)
 
 
-def _to_many(source: Port, home: Subnet) -> Iterator[Packet]:
+def to_many(source: Port, home: Subnet) -> Iterator[Packet]:
     """Yield what goes to all of the subnet, and to its gateway."""
     mac = text(source.mac)
     four = next((str(one) for one in source.ips if one.version == 4), None)
