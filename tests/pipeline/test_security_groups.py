@@ -259,8 +259,13 @@ def test_without_state_a_later_fragment_passes_only_where_ports_do_not_matter(
     way = ends(one, two, version)
     pieces = list(f.fragments(way, f.UDP, f.udp_payload(way, (1000, 53), bytes(2000))))
     assert len(made.gets(one, *pieces).get(2, [])) == 1
-    made.change(server(allow("ingress", None, version, protocol=17), stateful=False))
+    # Open vSwitch does not say which protocol a later fragment of IPv6 is of.
+    protocol = 17 if version == 4 else None
+    made.change(server(allow("ingress", None, version, protocol=protocol), stateful=False))
     assert len(made.gets(one, *pieces).get(2, [])) == 2
+    if version == 6:
+        made.change(server(allow("ingress", None, version, protocol=17), stateful=False))
+        assert len(made.gets(one, *pieces).get(2, [])) == 1
 
 
 def test_a_stateless_group_needs_rules_for_both_ways_and_no_conntrack(lan: Setting) -> None:
