@@ -138,6 +138,15 @@ class Rig:
         wait_for("an empty host", lambda: host.flow_count() < EMPTY_FLOWS, timeout=60, every=0.1)
         self.quiet()
 
+    def recover(self) -> None:
+        """Bring the guests back to where every case begins, whatever an attempt left behind."""
+        for guest in (self.target, self.twin):
+            self.system.unplug(guest)
+        self.system.delete_port(self.target.spec)
+        if not self.system.is_plugged(self.far_resident):
+            self.system.plug(self.far_resident)
+        self.settle()
+
     def idle_rate(self, seconds: float) -> Spent:
         """Return the CPU seconds that a second costs when nothing happens."""
         before = self.spent()

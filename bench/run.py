@@ -1,5 +1,6 @@
 """Runs the plan over the systems."""
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -41,20 +42,31 @@ def cases_at(plan: Plan, size: int) -> dict[str, Case]:
 
 def run(session: Session, wanted: Sequence[str], static: Rig | None) -> None:
     """Run the wanted cases over all sizes; *static* takes part in the dataplane only."""
-    plan = session.plan
+    plan, rigs = session.plan, session.rigs
     for size in plan.sizes:
-        for rig in session.rigs:
-            rig.system.grow(size)
-            rig.settle()
+        session.rigs = tuple(rig for rig in rigs if _grown(session, rig, size))
         session.console.log(f"{size} ports")
         for name, case in cases_at(plan, size).items():
             if name in wanted:
-                case(session, size)
+                with session.part(f"{name} at {size} ports"):
+                    case(session, size)
         if size == plan.dataplane_size and "dataplane" in wanted:
-            rigs = session.rigs
-            session.rigs = (*([static] if static else []), *rigs)
-            dataplane.run(session, size)
-            session.rigs = rigs
+            session.rigs = (*([static] if static else []), *session.rigs)
+            with session.part(f"dataplane at {size} ports"):
+                dataplane.run(session, size)
+    session.rigs = rigs
+
+
+def _grown(session: Session, rig: Rig, size: int) -> bool:
+    """Bring a system to *size* ports; one that does not get there is not measured at that size."""
+    start = time.monotonic()
+    before = len(session.failures)
+    with session.part(f"growing to {size} ports, {rig.name}"):
+        rig.system.grow(size)
+        rig.settle()
+    took = time.monotonic() - start
+    session.console.log(f"{rig.name}: grown to {size} ports in {took:.1f} s")
+    return len(session.failures) == before
 
 
 def build_rigs(

@@ -54,6 +54,7 @@ class Ours(Plugging):
         self._subnets: list[str] = []
         self._ports: dict[str, str] = {}
         self._mass: list[str] = []
+        self._placed = 0
         self._shadows: dict[int, str] = {}
         self._started = 0.0
         self._interrupted: dict[str, float] = {}
@@ -167,10 +168,14 @@ class Ours(Plugging):
         return self.api.call("POST", "/v1/ports", body)["id"]
 
     def delete_port(self, spec: PortSpec) -> None:
-        """Delete a port."""
-        port = self._ports.pop(spec.name)
-        # The agent's report that it was unplugged may still be on its way.
-        wait_for("the port to be free", lambda: self._try_delete(port), timeout=30)
+        """Delete a port; one whose creation failed half-way is looked for by its name."""
+        known = self._ports.pop(spec.name, None)
+        for port in [known] if known else self._named(spec.name):
+            # The agent's report that it was unplugged may still be on its way.
+            wait_for("the port to be free", lambda id=port: self._try_delete(id), timeout=30)
+
+    def _named(self, name: str) -> list[str]:
+        return [port["id"] for port in self.api.call("GET", f"/v1/ports?name={name}")["items"]]
 
     def _try_delete(self, port: str) -> bool:
         try:
@@ -183,12 +188,12 @@ class Ours(Plugging):
 
     def grow(self, ports: int) -> None:
         """Create mass ports one by one and report them from shadow hosts."""
-        before = len(self._mass)
-        for number in range(before, ports):
+        for number in range(len(self._mass), ports):
             self._mass.append(self._create(mass_port(number)))
-        touched = {shadow_host(number) for number in range(before, ports)}
+        touched = {shadow_host(number) for number in range(self._placed, ports)}
         for shadow in sorted(touched):
             self._report(shadow)
+        self._placed = max(self._placed, ports)
         self.converge(600)
 
     def _report(self, shadow: int) -> None:

@@ -51,6 +51,10 @@ class Static:
         guest.host.remove_interface("br-int", guest.device)
         self._plugged.pop(guest.spec.name, None)
 
+    def is_plugged(self, guest: Guest) -> bool:
+        """Tell whether a guest is plugged."""
+        return guest.host.has_interface(guest.device)
+
     def _flows(self, host: Host) -> list[str]:
         tunnel = host.ofport("vxlan")
         flows: list[str] = []
