@@ -18,7 +18,7 @@ from bench import machine, plots, report
 from bench.cases import simulated
 from bench.plan import FULL, QUICK, Plan
 from bench.rig import Rig
-from bench.run import NAMES, build_rigs, run, start_session
+from bench.run import DATAPLANE, NAMES, build_rigs, run, start_session
 from bench.session import Session
 from bench.stats import summarise
 from bench.systems.packages import find
@@ -115,7 +115,7 @@ def _side_by_side(session: Session, options: argparse.Namespace, wanted: list[st
         names = options.systems.split(",")
         session.rigs = tuple(build_rigs(stack, names, options.ovn_prefix, options.out))
         static: Rig | None = None
-        if "dataplane" in wanted:
+        if set(wanted) & set(DATAPLANE):
             static = build_rigs(stack, ["static"], None, options.out)[0]
         run(session, wanted, static)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bench import cpu
 from bench.addressing import guest_port
+from bench.policies import policies_of
 from bench.probe import Answers, Prober, new_identifier
 from bench.systems.base import System
 from bench.waiting import TooLongError, wait_for
@@ -50,6 +51,7 @@ class Rig:
         self.system = system
         self.world: World = system.world
         self.name = system.name
+        self.policies = policies_of(system)
         self._idle = 0.0
         add = self.world.add_guest
         self.source = add("a", guest_port("a0", 0, 1))

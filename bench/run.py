@@ -7,7 +7,20 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.cases import add_one, attach, cold_start, dataplane, move, plug, restart, trace
+from bench.cases import (
+    add_one,
+    attach,
+    cold_start,
+    dataplane,
+    dataplane_groups,
+    group_scale,
+    member,
+    move,
+    plug,
+    restart,
+    rule,
+    trace,
+)
 from bench.plan import Plan
 from bench.rig import Rig
 from bench.session import Session
@@ -16,7 +29,17 @@ from bench.watchdog import Watchdog
 from bench.world import World
 
 Case = Callable[[Session, int], None]
-NAMES = ("attach", "plug", "move", "add_one", "restart", "cold_start", "trace", "dataplane")
+DATAPLANE: dict[str, Case] = {
+    "dataplane": dataplane.run,
+    "dataplane_groups": dataplane_groups.run,
+}
+"""Cases in which hand-written flows take part."""
+
+NAMES = (
+    *("attach", "plug", "move", "add_one", "restart", "cold_start"),
+    *("rule", "member", "group_scale", "trace"),
+    *DATAPLANE,
+)
 
 
 def cases_at(plan: Plan, size: int) -> dict[str, Case]:
@@ -33,6 +56,12 @@ def cases_at(plan: Plan, size: int) -> dict[str, Case]:
         cases["restart"] = restart.run
     if size in plan.cold_start_sizes:
         cases["cold_start"] = cold_start.run
+    if size:
+        cases["rule"] = rule.run
+    if size >= plan.group_members:
+        cases["member"] = member.run
+    if size in plan.group_scale_sizes:
+        cases["group_scale"] = group_scale.run
     if size in (plan.dataplane_size, plan.sizes[-1]):
         cases["trace"] = trace.run
     if size == 0 and plan.empty_cases is not None:
@@ -50,10 +79,12 @@ def run(session: Session, wanted: Sequence[str], static: Rig | None) -> None:
             if name in wanted:
                 with session.part(f"{name} at {size} ports"):
                     case(session, size)
-        if size == plan.dataplane_size and "dataplane" in wanted:
+        if size == plan.dataplane_size:
             session.rigs = (*([static] if static else []), *session.rigs)
-            with session.part(f"dataplane at {size} ports"):
-                dataplane.run(session, size)
+            for name, case in DATAPLANE.items():
+                if name in wanted:
+                    with session.part(f"{name} at {size} ports"):
+                        case(session, size)
     session.rigs = rigs
 
 
