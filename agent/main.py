@@ -8,8 +8,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import structlog
-
 from agent import VERSION
 from agent import settings as agent_settings
 from agent.settings import Settings, SettingsError
@@ -63,6 +61,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _configure_logging(level: str) -> None:
     """Send every log line to stderr, with time, level and logger."""
+    # structlog.dev would import rich, and with it pygments, for a renderer that is not used.
+    sys.modules.setdefault("rich", None)  # pyright: ignore[reportArgumentType]
+    import structlog
+
     formatter = structlog.stdlib.ProcessorFormatter(
         processor=structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
         foreign_pre_chain=[
