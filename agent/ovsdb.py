@@ -106,6 +106,9 @@ class _Replica(connection.OvsdbIdl):
         self._connected = False
         self._foreign: frozenset[Any] = frozenset()
 
+    def cooperative_yield(self) -> None:
+        """Go on: this is a thread, which the interpreter interrupts when others have to run."""
+
     def notify(self, event: str, row: Any, updates: Any = None) -> None:
         """Remember what changed; called for each row within :meth:`run`."""
         table = row._table.name
