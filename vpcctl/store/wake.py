@@ -13,10 +13,12 @@ import socket
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import psycopg
 from sqlalchemy import URL
+
+if TYPE_CHECKING:
+    import psycopg
 
 Topic = Literal["network", "realised", "hoststate"]
 TOPICS: tuple[Topic, ...] = ("network", "realised", "hoststate")
@@ -147,6 +149,8 @@ class NotifyRelay:
         self._waker.close()
 
     def _work(self) -> None:
+        import psycopg  # 5 MiB that no process needs without PostgreSQL
+
         while not self._stop.is_set():
             try:
                 with psycopg.connect(**self._target, autocommit=True) as connection:
@@ -155,7 +159,7 @@ class NotifyRelay:
                 self.listening.clear()
                 self._stop.wait(1.0)
 
-    def _relay(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    def _relay(self, connection: "psycopg.Connection[tuple[object, ...]]") -> None:
         connection.execute(f"LISTEN {CHANNEL}")
         self._wake(TOPICS)  # whatever was said before we listened
         self.listening.set()
