@@ -85,29 +85,27 @@ async def create(
     body, raw = await bodies.read_model(request, model, ctx.config.body_limit)
     values = body.to_create()  # type: ignore[attr-defined]
 
-    def work() -> Written:
-        return written(kind, kind.service(ctx.services).create(who, values), 201)
+    def work() -> Any:
+        return kind.service(ctx.services).create(who, values)
 
     if key is None:
-        made = await ctx.call(work)
+        made = await ctx.call(lambda: written(kind, work(), 201))
     else:
-        made = await _once(ctx, request, key, raw, work)
+        this = idempotency.Keyed(who, key, idempotency.request_hash(request, raw))
+        made = await _once(ctx, kind, this, work)
     ctx.wrote()
     return await _settled(ctx, who, kind, made, query)
 
 
 async def _once(
-    ctx: Context, request: Request, key: str, raw: bytes, work: Callable[[], Written]
+    ctx: Context, kind: Kind, this: idempotency.Keyed, work: Callable[[], Any]
 ) -> Written:
-    who = actor(request)
-    digest = idempotency.request_hash(request, raw)
-
-    def stored() -> StoredResponse:
-        made = work()
+    def respond(view: Any) -> StoredResponse:
+        made = written(kind, view, 201)
         return StoredResponse(made.status, made.headers, made.body)
 
-    async with ctx.keys.lock(who, key):
-        answer, replayed = await ctx.call(idempotency.once, ctx.services, who, key, digest, stored)
+    async with ctx.keys.lock(this.actor, this.key):
+        answer, replayed = await ctx.call(idempotency.once, ctx.services, this, work, respond)
     headers = dict(answer.headers)
     revision = int(headers.get("Vpcctl-Revision", "0"))
     if replayed:

@@ -5,7 +5,9 @@ SQLite), so the order of revisions is the order of commits, and what a unit read
 by another before it commits.
 """
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Generic, Literal, TypeVar
 
@@ -19,6 +21,8 @@ T = TypeVar("T")
 
 Action = Literal["created", "changed", "deleted", "warning"]
 Counter = Literal["vpc_key", "vni", "port_key", "host_key"]
+Rider = Callable[[Connection, Any], None]
+"""Does something more within a unit's transaction, told what the unit results in."""
 
 _NEXT: dict[Counter | None, Any] = {
     None: update(LedgerRow).values(value=LedgerRow.value + 1).returning(LedgerRow.value)
@@ -114,6 +118,7 @@ class Units:
         self.database = database
         self.clock = clock
         self._waker = waker or NullWaker()
+        self._riders = threading.local()
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Run *work* on one moment of the database."""
@@ -131,6 +136,9 @@ class Units:
         def body(connection: Connection) -> tuple[T, frozenset[str]]:
             unit = Unit(connection, self.clock(), counter)
             result = work(unit)
+            rider: Rider | None = getattr(self._riders, "present", None)
+            if rider is not None:
+                rider(connection, result)
             return result, unit.finish()
 
         try:
@@ -142,6 +150,15 @@ class Units:
         if durable:
             self.database.flush()
         return result
+
+    @contextmanager
+    def riding(self, rider: Rider) -> Iterator[None]:
+        """Have *rider* called within the transaction of every unit that this thread writes."""
+        self._riders.present = rider
+        try:
+            yield
+        finally:
+            self._riders.present = None
 
     def write_aside(self, work: Callable[[Connection], T], *topics: str, durable: bool = True) -> T:
         """Run *work*, which writes what has no revision (tokens, liveness), then wake *topics*.

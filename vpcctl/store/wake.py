@@ -79,6 +79,28 @@ class Waker:
         self._directory.close()
 
 
+def has_listener(run_dir: Path, topic: Topic) -> bool:
+    """Tell whether a living process listens to *topic*; a dead one's socket refuses."""
+    directory = _Directory(run_dir)
+    try:
+        return any(_lives(directory.reach(name)) for name in _sockets(directory, topic))
+    finally:
+        directory.close()
+
+
+def _sockets(directory: _Directory, topic: str) -> list[str]:
+    return [name for name in os.listdir(directory.path) if name.startswith(topic + ".")]
+
+
+def _lives(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+        return True
+
+
 class NullWaker(Waker):
     """Wakes nobody: for tools that work on the database alone."""
 
