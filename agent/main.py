@@ -38,6 +38,10 @@ SWITCH_INTERVAL_S = 0.0005
 """A thread that has to run waits so long for one that computes: 5 ms, Python's own value, is a
 third of what plugging an interface takes altogether."""
 
+_UNUSED = ("eventlet", "rich", "click", "pygments")
+"""What libraries import where it happens to be installed, for nothing that the agent does:
+ovs.poller the first (15 MiB), structlog for tracebacks and httpx for a command line the others."""
+
 _SHORT = {"api_url": ("--api",)}
 
 
@@ -65,8 +69,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _configure_logging(level: str) -> None:
     """Send every log line to stderr, with time, level and logger."""
-    # structlog.dev would import rich, and with it pygments, for a renderer that is not used.
-    sys.modules.setdefault("rich", None)  # pyright: ignore[reportArgumentType]
     import structlog
 
     formatter = structlog.stdlib.ProcessorFormatter(
@@ -152,8 +154,8 @@ def _enroll(arguments: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``vpc-agent``; returns the exit code (2: the settings cannot be used)."""
-    # ovs.poller would import eventlet where it is installed (15 MiB), only to find it unused.
-    sys.modules.setdefault("eventlet", None)  # pyright: ignore[reportArgumentType]
+    for name in _UNUSED:
+        sys.modules.setdefault(name, None)  # pyright: ignore[reportArgumentType]
     arguments = _parser().parse_args(argv)
     try:
         if arguments.command == "enroll":
