@@ -18,7 +18,12 @@ from api.tls import keeping
 from vpcctl.pki.directory import PkiDirectory
 from vpcctl.pki.errors import PkiError
 from vpcctl.pki.keeper import ServerKeeper
-from vpcctl.processes.common import configure_logging, give_up, limit_tls_buffers
+from vpcctl.processes.common import (
+    configure_logging,
+    give_up,
+    limit_tls_buffers,
+    take_short_turns,
+)
 from vpcctl.services.facade import Quotas, Services, ServiceSettings
 from vpcctl.settings import Settings
 from vpcctl.store.database import Database
@@ -31,6 +36,7 @@ def main() -> int:
     settings = Settings()
     configure_logging(settings)
     limit_tls_buffers()
+    take_short_turns()
     _allow_many_files()
     try:
         with _database(settings) as database, _relay(database, settings.run_dir):
