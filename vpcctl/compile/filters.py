@@ -179,7 +179,9 @@ def _addresses(net: Network, remote_id: str, naming: Naming) -> Iterator[Piece]:
     """Yield the addresses of a group or address group in a VPC and family."""
     vpc_id, family = naming
     for port_id in net.membership.members.get(remote_id, ()):
-        yield from member_pieces(net.ports[port_id], (vpc_id,), (family,))
+        port = net.ports[port_id]
+        if net.vpc_of(port.subnet_id) == vpc_id:
+            yield from member_pieces(port, (vpc_id,), (family,))
     for block in net.membership.blocks.get(remote_id, ()):
         if block.version == family:
             yield MemberPiece(vpc_id, block)

@@ -12,6 +12,7 @@ from vpcctl.model.index import discard
 from vpcctl.model.port import Port
 from vpcctl.model.security_group import AddressGroupRemote, Family, GroupRemote, SecurityGroup
 
+_LINK_LOCAL = 0xFE80 >> 6
 FAMILIES: tuple[Family, ...] = (4, 6)
 Naming = tuple[str, Family]
 """VPC and family in which a group's rules name a remote side."""
@@ -26,7 +27,7 @@ def single_pairs(port: Port) -> Iterator[tuple[IPAddress, int]]:
 
 def is_on_link(ip: IPAddress) -> bool:
     """Tell whether *ip* means something within one subnet only (RFC 4291, section 2.5.6)."""
-    return ip.version == 6 and ip.is_link_local
+    return ip.version == 6 and int(ip) >> 118 == _LINK_LOCAL
 
 
 def own_addresses(port: Port) -> dict[IPAddress, None]:

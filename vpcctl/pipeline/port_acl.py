@@ -152,7 +152,7 @@ def _filter(facts: PortFacts, side: _Side, groups: list[SecurityGroup] | None) -
     if not groups:
         return drop(side.table, 100, match, side.denied, owner)
     judged = facts.location.ofport
-    if any(group.keep_established for group in groups):
+    if any(group.keep_established and group.stateful for group in groups):
         judged |= f.HONOUR_MARK.mask
     ask: tuple[Action, ...] = (SetField(f.JUDGED, judged),)
     if any(not group.stateful for group in groups):
