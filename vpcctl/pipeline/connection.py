@@ -124,6 +124,7 @@ def _verdicts(side: _Side) -> Iterator[Flow]:
     table, allowed, hold = side.verdict, flag(f.ALLOWED), mark(f.HELD)
     yield drop(table, 300, (_INVALID,), side.invalid)
     yield Flow(table, 250, match(TRACKED, flag(f.HELD)), _CLEAR, side.after, BASE)
+    yield drop(table, 240, (flag(f.HELD),), side.invalid)
     for version in FAMILIES:
         wait = match(TRACKED, family(version), _FRAGMENT, allowed)
         yield Flow(table, 220, wait, (hold, Commit(f.JUDGED_ZONE, table)), None, BASE)
