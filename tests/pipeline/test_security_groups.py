@@ -251,6 +251,24 @@ def test_fragments_share_the_fate_of_their_packet(lan: Setting, version: int) ->
 
 
 @pytest.mark.parametrize("version", FAMILIES)
+def test_fragments_never_leave_with_another_ports_packets(lan: Setting, version: int) -> None:
+    """Of more than 32 the datapath sends the rest on with whatever it tracks next."""
+    rule = allow("ingress", None, version, protocol=17)
+    names = [group_id(SERVER)]
+    one, two, three, four = guest(1), guest(2, WEB, *names), guest(3), guest(4, WEB, *names)
+    made = lan(server(rule), one, two, three, four)
+    way, other = ends(one, two, version), ends(three, four, version)
+    pieces = list(f.fragments(way, f.UDP, f.udp_payload(way, (1000, 53), bytes(45 * 1280))))
+    got = made.gets(one, *pieces)
+    assert set(got) == {2}
+    for port in range(50, 80):
+        answer = made.gets(three, f.udp(other, (1000, port)))
+        assert {key: len(frames) for key, frames in answer.items() if key != 2} == {4: 1}
+    again = list(f.fragments(way, f.UDP, f.udp_payload(way, (1000, 53), bytes(2000)), ident=9))
+    assert len(made.gets(one, *again).get(2, [])) >= 2
+
+
+@pytest.mark.parametrize("version", FAMILIES)
 def test_without_state_a_later_fragment_passes_only_where_ports_do_not_matter(
     lan: Setting, version: int
 ) -> None:

@@ -29,6 +29,7 @@ from vpcctl.model.addresses import IPNetwork
 from vpcctl.model.membership import FAMILIES
 from vpcctl.model.network import Network
 from vpcctl.model.security_group import AnyRemote, Direction, Family, SecurityGroup
+from vpcctl.pipeline.connection import own_fragments
 from vpcctl.pipeline.facts import PortFacts
 from vpcctl.pipeline.terms import BASE, IS_ARP, IS_ICMP6, IS_IPV6, drop
 
@@ -163,8 +164,10 @@ def _filter(facts: PortFacts, side: _Side, groups: list[SecurityGroup] | None) -
 
 
 def _ask(facts: PortFacts, groups: list[SecurityGroup]) -> Iterator[Flow]:
-    """Yield the lists of a port's stateful and stateless groups."""
+    """Yield the lists of a port's groups, and what is its own in conntrack."""
     zone, which = facts.location.ofport, f.JUDGED_ZONE.mask | f.STATELESS.mask
+    if any(group.stateful for group in groups):
+        yield from own_fragments(zone, facts.edge_cookie)
     for bit, stateful in ((0, True), (f.STATELESS.mask, False)):
         keys = [group.key for group in groups if group.stateful is stateful]
         if keys:
