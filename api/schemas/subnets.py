@@ -50,6 +50,16 @@ def _zone() -> Any:
     return Field(default=None, description="Availability zone; null for any.", examples=["zone-a"])
 
 
+def _acl() -> Any:
+    return Field(
+        default=None,
+        max_length=64,
+        description="Network ACL of its VPC that judges what is routed into and out of it; null: "
+        "none, and all of that passes.",
+        examples=["nacl-0a1b2c3d4e5f60718"],
+    )
+
+
 class SubnetIn(Input):
     """A new subnet."""
 
@@ -59,6 +69,7 @@ class SubnetIn(Input):
     ipv6_cidr: Cidr | None = _ipv6_cidr()
     ipv6_gateway: Address | None = _gateway("IPv6", "fd00:10:0:1::1")
     availability_zone: Zone | None = _zone()
+    network_acl_id: str | None = _acl()
     name: Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
@@ -72,6 +83,7 @@ class SubnetIn(Input):
             ipv6_cidr=self.ipv6_cidr,
             ipv6_gateway=self.ipv6_gateway,
             availability_zone=self.availability_zone,
+            network_acl_id=self.network_acl_id,
             name=self.name,
             description=self.description,
             tags=self.tags,
@@ -84,6 +96,7 @@ class SubnetPatch(Input):
     ipv6_cidr: Cidr | None = _ipv6_cidr()
     ipv6_gateway: Address | None = _gateway("IPv6", "fd00:10:0:1::1")
     availability_zone: Zone | None = _zone()
+    network_acl_id: str | None = _acl()
     name: Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
@@ -108,6 +121,9 @@ class SubnetOut(ResourceOut):
     availability_zone: str | None = Field(
         description="Availability zone; null for any.", examples=["zone-a"]
     )
+    network_acl_id: str | None = Field(
+        description="Its network ACL; null for none.", examples=["nacl-0a1b2c3d4e5f60718"]
+    )
     free_addresses: int = Field(description="IPv4 addresses left to allocate.", examples=[250])
 
 
@@ -125,5 +141,6 @@ def render(view: SubnetView) -> dict[str, Any]:
     body["ipv6_cidr"] = None if view.ipv6_cidr is None else str(view.ipv6_cidr)
     body["ipv6_gateway"] = None if view.ipv6_gateway is None else str(view.ipv6_gateway)
     body["availability_zone"] = view.availability_zone
+    body["network_acl_id"] = view.network_acl_id
     body["free_addresses"] = view.free_addresses
     return body

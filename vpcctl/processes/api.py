@@ -21,6 +21,7 @@ from vpcctl.processes.common import configure_logging, give_up, limit_tls_buffer
 from vpcctl.services.facade import Services, ServiceSettings
 from vpcctl.settings import Settings
 from vpcctl.store.database import Database
+from vpcctl.store.southbound import SouthboundClient
 from vpcctl.store.wake import NotifyRelay, Waker
 
 
@@ -56,6 +57,7 @@ def _run(database: Database, settings: Settings) -> None:
             host_certificate_life=timedelta(seconds=settings.host_certificate_life_s),
         ),
         waker=waker,
+        southbound=SouthboundClient(settings.run_dir),
     )
     app = create_app(services, run_dir=settings.run_dir)
     try:

@@ -8,13 +8,18 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+from vpcctl.services.address_groups import AddressGroupService
 from vpcctl.services.context import Context
+from vpcctl.services.counters import CounterService
 from vpcctl.services.events import EventService
+from vpcctl.services.group_rules import RuleService
 from vpcctl.services.hosts import HostService
 from vpcctl.services.idempotency import KEEP, IdempotencyService, StoredResponse
+from vpcctl.services.network_acls import NetworkAclService
 from vpcctl.services.pki import PkiService
 from vpcctl.services.ports import PortService
 from vpcctl.services.reports import ReportService, Sightings
+from vpcctl.services.security_groups import SecurityGroupService
 from vpcctl.services.settings import Quotas, ServiceSettings
 from vpcctl.services.status import Concern, HostSummary, Progress, StatusService, Summary
 from vpcctl.services.subnets import SubnetService
@@ -23,6 +28,7 @@ from vpcctl.services.vpcs import VpcService
 from vpcctl.store import events, hosts, idempotency
 from vpcctl.store.database import Database
 from vpcctl.store.ledger import told_settings
+from vpcctl.store.southbound import SouthboundClient
 from vpcctl.store.units import Unchanged, Unit, Units, utc_now
 from vpcctl.store.wake import Waker
 
@@ -54,6 +60,7 @@ class Services:
         *,
         settings: ServiceSettings | None = None,
         waker: Waker | None = None,
+        southbound: SouthboundClient | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.clock = clock
@@ -64,6 +71,11 @@ class Services:
         self.vpcs = VpcService(context)
         self.subnets = SubnetService(context)
         self.ports = PortService(context)
+        self.security_groups = SecurityGroupService(context)
+        self.group_rules = RuleService(context)
+        self.address_groups = AddressGroupService(context)
+        self.network_acls = NetworkAclService(context)
+        self.counters = CounterService(context, southbound)
         self.hosts = HostService(context, sightings)
         self.reports = ReportService(context, sightings)
         self.tokens = TokenService(context)
