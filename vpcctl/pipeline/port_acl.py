@@ -1,7 +1,8 @@
 """Tables EgressAcl, IngressAcl and Groups: whether a port is filtered, by what, and in which order.
 
 A port on its own host is filtered when it has groups. Stateless ones are asked first: what they
-let in needs no conntrack. Ports whose groups let in everything need nothing at all.
+let in needs no conntrack. Ports whose stateless groups let in everything need nothing at all. Those
+of stateful groups are tracked even so: once a rule goes, it must be known who opened what.
 """
 
 from collections.abc import Iterator
@@ -119,9 +120,9 @@ def port_groups(net: Network, facts: PortFacts) -> list[SecurityGroup]:
 
 
 def lets_all_in(groups: list[SecurityGroup]) -> bool:
-    """Tell whether *groups* together let everything in and out."""
-    everything = len(FAMILIES) * 2
-    return len({opening for group in groups for opening in openings(group)}) == everything
+    """Tell whether the stateless ones of *groups* together let everything in and out."""
+    everything, stateless = len(FAMILIES) * 2, [group for group in groups if not group.stateful]
+    return len({opening for group in stateless for opening in openings(group)}) == everything
 
 
 def openings(group: SecurityGroup) -> frozenset[tuple[Direction, Family]]:
