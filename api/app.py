@@ -18,6 +18,7 @@ from api.readiness import SouthboundWatch
 from api.routers import (
     address_groups,
     attachments,
+    counters,
     enrollment,
     events,
     group_rules,
@@ -32,6 +33,7 @@ from api.routers import (
     vpcs,
 )
 from api.schemas import address_groups as address_group_schemas
+from api.schemas import counters as counter_schemas
 from api.schemas import events as event_schemas
 from api.schemas import group_rules as rule_schemas
 from api.schemas import hosts as host_schemas
@@ -80,6 +82,7 @@ _MODELS = (
     acl_schemas.ReplacementIn,
     acl_schemas.NetworkAclOut,
     acl_schemas.NetworkAclPage,
+    counter_schemas.CountersOut,
     host_schemas.HostIn,
     host_schemas.HostPatch,
     host_schemas.HostPage,
@@ -146,6 +149,7 @@ def create_app(services: Services, *, run_dir: Path, config: ApiConfig | None = 
         tokens,
         events,
         status,
+        counters,
         enrollment,
     )
     for module in modules:

@@ -10,7 +10,7 @@ from vpcctl.flows import fields as f
 from vpcctl.flows.actions import Move
 from vpcctl.flows.flow import Flow
 from vpcctl.flows.reasons import Reason
-from vpcctl.flows.tables import ARP_ND, NEIGHBOUR, ROUTE, SWITCH
+from vpcctl.flows.tables import ARP_ND, NEIGHBOUR, SUBNET_OUT, SWITCH
 from vpcctl.model.addresses import link_local
 from vpcctl.pipeline.facts import PortFacts
 from vpcctl.pipeline.terms import (
@@ -58,7 +58,7 @@ STATIC: tuple[Flow, ...] = (
         (IS_IPV6, IS_UDP, (f.IPV6_DST, _ALL_DHCP_SERVERS, None), (f.UDP_DST, 547, None)),
         Reason.DHCP_UNANSWERED,
     ),
-    Flow(ARP_ND, 0, (), (), ROUTE, BASE),
+    Flow(ARP_ND, 0, (), (), SUBNET_OUT, BASE),
 )
 
 

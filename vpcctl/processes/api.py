@@ -22,6 +22,7 @@ from vpcctl.processes.common import configure_logging, give_up, limit_tls_buffer
 from vpcctl.services.facade import Quotas, Services, ServiceSettings
 from vpcctl.settings import Settings
 from vpcctl.store.database import Database
+from vpcctl.store.southbound import SouthboundClient
 from vpcctl.store.wake import NotifyRelay, Waker
 
 
@@ -58,6 +59,7 @@ def _run(database: Database, settings: Settings) -> None:
             quotas=quotas_of(settings),
         ),
         waker=waker,
+        southbound=SouthboundClient(settings.run_dir),
     )
     app = create_app(services, run_dir=settings.run_dir)
     try:

@@ -6,7 +6,7 @@ from typing import Any
 from vpcctl.model.addresses import format_mac
 from vpcctl.services.port_views import mtu
 from vpcctl.services.settings import ServiceSettings
-from vpcctl.store import hosts, models, ports
+from vpcctl.store import hosts, locations, models, ports
 from vpcctl.store.ports import Attached
 from vpcctl.store.tables import HostRow
 from vpcctl.wire.state import Attachment, HostState, InterfaceAddress, Peer, Settings
@@ -30,6 +30,7 @@ def compose(connection: Any, row: HostRow, settings: ServiceSettings) -> HostSta
             for id, vtep in hosts.vteps(connection)
             if id != row.id
         ),
+        released=tuple(locations.released(connection, row.id)),
     )
 
 

@@ -158,7 +158,8 @@ class PortService:
             Addressing(unit, subnet).give_back(map(ip_address, addresses))
             PORTS.delete(unit.connection, id)
             usage.count(unit.connection, row.tenant_id, "ports", -1)
-            attachments.touch_hosts(unit, row.attach_host_id)
+            still_there = locations.claimants(unit.connection, id)
+            attachments.touch_hosts(unit, row.attach_host_id, *still_there)
             unit.tell("port", id, row.tenant_id, "deleted")
             return unit.revision
 

@@ -23,22 +23,23 @@ TOPICS: tuple[Topic, ...] = ("network", "realised", "hoststate")
 CHANNEL = "vpcctl"
 
 
-class _Directory:
-    """The directory of the sockets, reached through a descriptor.
+class SocketDirectory:
+    """A directory of sockets, reached through a descriptor.
 
-    A socket's path is limited to 107
-    bytes, a run directory's is not.
+    A socket's path is limited to 107 bytes, a run directory's is not.
     """
 
-    def __init__(self, run_dir: Path) -> None:
-        self.path = run_dir / "wake"
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._descriptor = os.open(self.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def reach(self, name: str) -> str:
+        """Return a short path to *name* in it."""
         return f"/proc/self/fd/{self._descriptor}/{name}"
 
     def close(self) -> None:
+        """Give the descriptor back."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -48,7 +49,7 @@ class Waker:
     """Wakes listeners of a topic."""
 
     def __init__(self, run_dir: Path) -> None:
-        self._directory = _Directory(run_dir)
+        self._directory = SocketDirectory(run_dir / "wake")
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._socket.setblocking(False)
 
@@ -94,7 +95,7 @@ class WakeListener:
     """Listens to a topic: readable by ``fileno()`` after a wake-up, until :meth:`drain`."""
 
     def __init__(self, run_dir: Path, topic: str) -> None:
-        self._directory = _Directory(run_dir)
+        self._directory = SocketDirectory(run_dir / "wake")
         self._name = f"{topic}.{os.getpid()}.{secrets.token_hex(4)}.sock"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._socket.setblocking(False)

@@ -71,6 +71,9 @@ class HostState(_Wire):
         settings: agent settings.
         attachments: what to attach, sorted by port id.
         peers: the other hosts' VTEPs, sorted by host id.
+        released: ports that the host has an interface for and that are not on it (any more):
+            deleted, or on another host; sorted. Once the host's switch has confirmed the
+            state's revision, no flow of theirs is left here.
     """
 
     revision: int
@@ -81,3 +84,4 @@ class HostState(_Wire):
     settings: Settings = Settings()
     attachments: tuple[Attachment, ...] = ()
     peers: tuple[Peer, ...] = ()
+    released: tuple[str, ...] = ()
