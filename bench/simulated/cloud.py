@@ -132,7 +132,7 @@ class Cloud:
         vpc = services.vpcs.create(_ADMIN, wanted).meta.id
         subnet = services.subnets.create(_ADMIN, SubnetCreate(vpc, "10.0.0.0/18")).meta.id
         rules = (RuleCreate("ingress"), RuleCreate("egress"))
-        group = services.security_groups.create(_ADMIN, SecurityGroupCreate(vpc, rules=rules))
+        group = services.security_groups.create(_ADMIN, SecurityGroupCreate(vpc, rules=rules, stateful=False))
         self.vpcs.append(Vpc(subnet, group.meta.id, members))
         values = PortCreate(subnet, security_groups=(group.meta.id,))
         for index in range(ports):

@@ -85,9 +85,9 @@ class Ours(Plugging):
         self.converge(60)
 
     def _create_open_group(self) -> str:
-        """Create the group that allows everything both ways, so that nothing is tracked."""
+        """Create the stateless group that allows everything both ways: nothing is tracked."""
         rules = [{"direction": direction} for direction in ("ingress", "egress")]
-        body = {"vpc_id": self.vpc_id, "name": "open", "rules": rules}
+        body = {"vpc_id": self.vpc_id, "name": "open", "stateful": False, "rules": rules}
         return self.api.call("POST", "/v1/security-groups", body)["id"]
 
     def _start_controller(self) -> None:
