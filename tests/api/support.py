@@ -22,6 +22,7 @@ from vpcctl.services.facade import Services
 from vpcctl.services.views import Actor
 from vpcctl.store.database import Database
 from vpcctl.store.realisation import HostRealised, RealisationStore
+from vpcctl.store.southbound import SouthboundClient
 from vpcctl.store.wake import Waker
 from vpcctl.wire.report import HostFacts, Link, digest
 
@@ -108,7 +109,7 @@ def running_api(
     run_dir = directory / "run"
     run_dir.mkdir(exist_ok=True)
     waker = Waker(run_dir)
-    services = Services(database, waker=waker)
+    services = Services(database, waker=waker, southbound=SouthboundClient(run_dir))
     _, secret = services.tokens.create(ADMIN, "admin")
     app = create_app(services, run_dir=run_dir, config=config)
     bound = bind_all([parse_listener(text) for text in ("127.0.0.1:0", *extra)])
