@@ -215,6 +215,30 @@ class DummyOvs:
         text = "\n".join(lines) + "\n"
         self.ofctl("replace-flows", bridge, "-", text=text)
 
+    def differences(self, bridge: str, lines: Iterable[str]) -> set[str]:
+        """Return what the bridge has more (``-``) or less (``+``) than the flows in *lines*.
+
+        ``ovs-ofctl diff-flows`` also lists some that it prints alike: it fills bits of a mask of
+        ``nw_frag`` that mean nothing.
+        """
+        program = self.directory / "program.flows"
+        program.write_text("".join(f"{line}\n" for line in lines))
+        target = f"unix:{self.directory}/{bridge}.mgmt"
+        done = subprocess.run(
+            ("ovs-ofctl", "-O", "OpenFlow14", "diff-flows", target, str(program)),
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        if done.stderr:
+            raise Refused(done.stderr.strip())
+        shown = done.stdout.splitlines()
+        sides = [{line[1:] for line in shown if line.startswith(sign)} for sign in "-+"]
+        both = sides[0] & sides[1]
+        return {line for line in shown if line[1:] not in both}
+
     def dump_flows(self, bridge: str) -> list[str]:
         """Return the bridge's flows as the switch says them, without statistics."""
         shown = self.ofctl("dump-flows", bridge, "--no-stats", "--no-names")

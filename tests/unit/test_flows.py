@@ -98,6 +98,10 @@ def test_reasons_have_distinct_names() -> None:
     assert len({reason.text for reason in Reason}) == len(Reason)
 
 
+def test_no_two_fields_have_one_place_in_a_match() -> None:
+    assert len({field.order for field in f.FIELDS.values()}) == len(f.FIELDS)
+
+
 def test_oxm_headers() -> None:
     assert f.VNI.header == 0x00010404
     assert f.ETH_DST.masked_header == 0x8000070C

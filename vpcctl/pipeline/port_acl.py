@@ -50,7 +50,8 @@ class _Side(NamedTuple):
         after: where what is allowed goes on.
         egress: whether plain packets are asked about by egress rules.
         denied: why a packet is dropped that nothing allows.
-        counted: reasons that are counted by port.
+        invalid: why a packet is dropped that no connection is found for.
+        acls: why ACLs drop what the port sends.
     """
 
     table: Table
@@ -60,23 +61,22 @@ class _Side(NamedTuple):
     after: Table
     egress: bool
     denied: Reason
-    counted: tuple[Reason, ...]
+    invalid: Reason
+    acls: tuple[Reason, ...] = ()
 
 
 _EGRESS = _Side(
     *(EGRESS_ACL, f.SOURCE_PORT, EGRESS_STATE, EGRESS_VERDICT, ROUTE),
     egress=True,
     denied=Reason.EGRESS_DENIED,
-    counted=(
-        *(Reason.EGRESS_DENIED, Reason.EGRESS_INVALID),
-        *(Reason.ACL_OUT_DENIED, Reason.ACL_IN_DENIED),
-    ),
+    invalid=Reason.EGRESS_INVALID,
+    acls=(Reason.ACL_OUT_DENIED, Reason.ACL_IN_DENIED),
 )
 _INGRESS = _Side(
     *(INGRESS_ACL, f.DEST_PORT, INGRESS_STATE, INGRESS_VERDICT, OUTPUT),
     egress=False,
     denied=Reason.INGRESS_DENIED,
-    counted=(Reason.INGRESS_DENIED, Reason.INGRESS_INVALID),
+    invalid=Reason.INGRESS_INVALID,
 )
 
 
@@ -102,7 +102,8 @@ def edge(net: Network, facts: PortFacts) -> Iterator[Flow]:
     groups = None if port.groups is None else port_groups(net, facts)
     for side in (_EGRESS, _INGRESS):
         yield _filter(facts, side, groups)
-        for reason in side.counted:
+        by_groups = () if groups is None else (side.denied, side.invalid)
+        for reason in (*by_groups, *side.acls):
             counted = ((side.port, port.key, None), (f.REASON, int(reason), None))
             yield Flow(DROP, 110, counted, (), None, owner)
     if groups is not None and not lets_all_in(groups):
