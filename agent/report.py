@@ -156,11 +156,11 @@ class Reporter:
         self._refused = 0
         self._full_asked = answer.full_report_needed
         self._known = "" if answer.full_report_needed else report.digest
-        if answer.full_report_needed:
-            self._changed.set()
         if answer.state is not None:
             self._callbacks.state(answer.state)
         self._callbacks.answered(answer)
+        if answer.full_report_needed and self._host.zones.phase != "asking":
+            self._changed.set()
 
     def _jump(self) -> None:
         """Get past a boot number that the controller has seen and we have not.

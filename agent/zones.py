@@ -28,6 +28,7 @@ _LOOK_S = 0.5
 _RETRY_S = (0.05, 0.2, 1.0, 5.0)
 _ASK_WAITING_S = (0.02, 0.05, 0.1, 0.2, 0.5)
 _ASK_S = (0.25, 1.0)
+_ASK_UNCHANGED_S = 0.1
 _LINES_MORE = 256
 """So many lines more than zones a record may have before it is written anew."""
 
@@ -159,6 +160,8 @@ class ZoneKeeper:
     def answered(self, answer: ReportAnswer) -> None:
         """Take in the answer to an accepted report."""
         self._zones.answered(answer, self._now())
+        if self._zones.phase == "asking":
+            asyncio.get_running_loop().call_later(_ASK_UNCHANGED_S, self._report)
         self._keep_record()
         self._wake.set()
 

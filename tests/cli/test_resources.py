@@ -211,3 +211,12 @@ def test_what_is_no_address_of_an_api_is_a_usage_error(controller: Served, api: 
     outcome = controller.run("--api", api, "vpc", "list")
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
     assert "unix:/path" in outcome.err
+
+
+def test_counters_of_a_port_that_is_nowhere_are_refused(controller: Served, tenant: str) -> None:
+    vpc = make_vpc(controller, tenant)
+    subnet = make_subnet(controller, vpc, f"lost-{tenant}")
+    port = controller.document("port", "create", "lost", "--subnet", subnet["name"])
+    refused = controller.run("port", "counters", port["id"])
+    assert refused.code != 0
+    assert "on no host" in refused.err

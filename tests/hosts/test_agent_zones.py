@@ -223,4 +223,4 @@ def test_a_state_directory_that_cannot_be_written_is_said_and_trusted_no_more(
     record.mkdir()
     talking.start(wait=False)
     wait_until(lambda: any("zones" in text for text in talking.controller.facts.errors))
-    assert talking.controller.has_port(RED), talking.controller.links
+    wait_until(lambda: talking.controller.has_port(RED))
