@@ -199,10 +199,13 @@ class Judge:
 
     # --- network ACLs -----------------------------------------------------------------------------
 
-    def crosses(self, leaves: Subnet, enters: Subnet, packet: Packet) -> bool:
-        """Tell whether the ACLs let a packet through that is routed from one subnet to another."""
-        talk = talk_of(packet)
-        return self._lets(leaves, "egress", talk) and self._lets(enters, "ingress", talk)
+    def leaves(self, subnet: Subnet, packet: Packet) -> bool:
+        """Tell whether a subnet's ACL lets out a packet that is to be routed."""
+        return self._lets(subnet, "egress", talk_of(packet))
+
+    def enters(self, subnet: Subnet, packet: Packet) -> bool:
+        """Tell whether a subnet's ACL lets in a packet that is routed there."""
+        return self._lets(subnet, "ingress", talk_of(packet))
 
     def _lets(self, subnet: Subnet, direction: Direction, talk: Talk) -> bool:
         if subnet.acl_id is None:

@@ -67,7 +67,7 @@ class Remembering(Judge):
         found = self._stage(port, alone)
         if found is None:
             return self._opens(port, direction, packet, alone)
-        kept = self.memory.seen[port.id][found.talk] and not found.is_error
+        kept = self.memory.seen[port.id][found.talk]
         if kept and any(one.keep_established for one in self._of(port)):
             return True
         return super().may(port, direction, packet, found)

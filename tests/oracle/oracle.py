@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tests.oracle.judge import Judge, Stage
+from tests.oracle.judge import ND_AND_MLD, Judge, Stage
 from vpcctl.model.address_group import AddressGroup
 from vpcctl.model.host import Host
 from vpcctl.model.location import Location
@@ -96,11 +96,30 @@ class Oracle:
             return self._arp(port, packet)
         if packet.get("icmpv6_type") == "135":
             return self._solicitation(port, packet)
-        if self._unanswered(packet) or not self._judge.may(port, "egress", packet, stage):
+        if self._unanswered(packet) or not self._gets_out(port, packet):
+            return []
+        if not self._judge.may(port, "egress", packet, stage):
             return []
         if packet["eth_dst"] == ROUTER_MAC:
             return self._routed(port, packet)
         return self._switched(port, self._subnets[port.subnet_id], packet)
+
+    def _gets_out(self, port: Port, packet: Packet) -> bool:
+        """Tell whether the ACL of the port's subnet lets a packet out, if it is one to route.
+
+        It is asked before the port's groups are: what it drops opens no connection.
+        """
+        if packet["eth_dst"] != ROUTER_MAC or packet.get("icmpv6_type") in ND_AND_MLD:
+            return True
+        home = self._subnets[port.subnet_id]
+        to = packet.get("nw_dst") or packet["ipv6_dst"]
+        if to == ROUTER_LINK_LOCAL or ipaddress.ip_address(to) in self._gateways(home.vpc_id):
+            return True
+        return self._judge.leaves(home, packet)
+
+    def _gateways(self, vpc_id: str) -> set[object]:
+        siblings = [one for one in self._subnets.values() if one.vpc_id == vpc_id]
+        return {one.gateway for one in siblings} | {one.ipv6_gateway for one in siblings}
 
     # --- who may say what -------------------------------------------------------------------------
 
@@ -279,8 +298,7 @@ class Oracle:
         ip = ipaddress.ip_address(to)
         if packet.get("icmpv6_type") == "136":
             return []
-        gateways = {one.gateway for one in siblings} | {one.ipv6_gateway for one in siblings}
-        if ip in gateways or to == ROUTER_LINK_LOCAL:
+        if ip in self._gateways(vpc_id) or to == ROUTER_LINK_LOCAL:
             asks = packet.get("icmp_type") == "8" or packet.get("icmpv6_type") == "128"
             return self._back(port, _echo_reply(packet)) if asks else []
         source = ipaddress.ip_address(packet.get("nw_src") or packet["ipv6_src"])
@@ -292,7 +310,7 @@ class Oracle:
         for subnet in siblings:
             block = subnet.cidr if ip.version == 4 else subnet.ipv6_cidr
             if block is not None and ip in block:
-                if not self._judge.crosses(self._subnets[port.subnet_id], subnet, packet):
+                if not self._judge.enters(subnet, packet):
                     return []
                 sent = packet | {"eth_src": ROUTER_MAC, "nw_ttl": str(ttl - 1)}
                 return [
