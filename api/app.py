@@ -14,7 +14,7 @@ from api.context import Context
 from api.events import EventHub
 from api.guard import Guard
 from api.longpoll import HostStateHub
-from api.readiness import SouthboundWatch
+from api.readiness import Patience, SouthboundWatch
 from api.routers import (
     address_groups,
     attachments,
@@ -48,7 +48,7 @@ from api.schemas import vpcs as vpc_schemas
 from api.upkeep import running
 from api.wakeups import Wakeups
 from vpcctl.services.facade import Services
-from vpcctl.store.wake import WakeListener
+from vpcctl.store.wake import WakeListener, has_listener
 from vpcctl.wire.report import LinkReport, ReportAnswer
 from vpcctl.wire.state import HostState
 
@@ -117,7 +117,11 @@ def create_app(services: Services, *, run_dir: Path, config: ApiConfig | None = 
     context.auth = Authenticator(context)
     context.events = EventHub(context)
     context.polls = HostStateHub(context)
-    context.southbound = SouthboundWatch(services, context.config.processed_age_s)
+    context.southbound = SouthboundWatch(
+        services,
+        lambda: has_listener(run_dir, "network"),
+        Patience(context.config.processed_age_s),
+    )
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

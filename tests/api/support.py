@@ -23,7 +23,7 @@ from vpcctl.services.views import Actor
 from vpcctl.store.database import Database
 from vpcctl.store.realisation import HostRealised, RealisationStore
 from vpcctl.store.southbound import SouthboundClient
-from vpcctl.store.wake import Waker
+from vpcctl.store.wake import WakeListener, Waker
 from vpcctl.wire.report import HostFacts, Link, digest
 
 BOTH = pytest.mark.parametrize(
@@ -109,6 +109,7 @@ def running_api(
     run_dir = directory / "run"
     run_dir.mkdir(exist_ok=True)
     waker = Waker(run_dir)
+    southbound = WakeListener(run_dir, "network")  # as its process would, whose part tests play
     services = Services(database, waker=waker, southbound=SouthboundClient(run_dir))
     _, secret = services.tokens.create(ADMIN, "admin")
     app = create_app(services, run_dir=run_dir, config=config)
@@ -120,6 +121,7 @@ def running_api(
         finally:
             for client in api.clients:
                 client.close()
+    southbound.close()
     waker.close()
     database.close()
 

@@ -1,6 +1,7 @@
 """Random security groups, address groups and network ACLs, and how they change."""
 
 import ipaddress
+import itertools
 from dataclasses import replace
 
 from hypothesis import strategies as st
@@ -53,7 +54,7 @@ def _block(draw: st.DrawFn, family: Family) -> IPNetwork:
 def _service(draw: st.DrawFn, family: Family) -> dict[str, object]:
     """What rules of groups and of ACLs say of protocols."""
     icmp = 1 if family == 4 else 58
-    protocol = draw(st.sampled_from((None, 6, 17, 17, icmp, icmp, 132, 47)))
+    protocol = draw(st.sampled_from((None, None, 6, 17, 17, 17, icmp, icmp, 132, 47)))
     if protocol in (6, 17, 132):
         return {"protocol": protocol, "ports": draw(st.sampled_from((None, *PORTS)))}
     if protocol == icmp:
@@ -65,35 +66,45 @@ def _service(draw: st.DrawFn, family: Family) -> dict[str, object]:
 
 @st.composite
 def _remote(draw: st.DrawFn, vpc: Vpc, family: Family, ags: tuple[AddressGroup, ...]) -> Remote:
-    """Most rules name a group, this one too, or one that is not there."""
-    kind = draw(st.sampled_from(("any", "block", "group", "group", "group", "addresses")))
+    """Many rules name a group, this one too, or one that is not there."""
+    kinds = ("any", "any", "block", "group", "group", "group", "addresses")
+    kind = draw(st.sampled_from(kinds))
     if kind == "any":
         return AnyRemote()
     if kind == "block":
         return draw(_block(family))
     if kind == "addresses":
-        return AddressGroupRemote(draw(st.sampled_from([*(one.id for one in ags), "ag-none"])))
+        known = [one.id for one in ags]
+        return AddressGroupRemote(draw(st.sampled_from([*known, *known, "ag-none"])))
     return GroupRemote(group_id(vpc, draw(st.integers(1, GROUPS_A_VPC + 1))))
+
+
+def _rule(
+    vpc: Vpc, number: int, nth: int, what: tuple[Direction, Family, Remote, dict[str, object]]
+) -> Rule:
+    key = vpc.key * 0x1000 + number * 0x100 + nth
+    direction, family, remote, service = what
+    return Rule(f"sgr-{key:017x}", key, direction, family, remote=remote, **service)  # type: ignore[arg-type]
 
 
 @st.composite
 def rules(
     draw: st.DrawFn, vpc: Vpc, number: int, ags: tuple[AddressGroup, ...]
 ) -> tuple[Rule, ...]:
+    """Few or many rules; groups that let out all are common, as they are in life."""
     made = []
-    for nth in range(draw(st.integers(0, 6))):
+    for nth in range(draw(st.integers(1, 7))):
         family: Family = draw(st.sampled_from((4, 6)))
-        key = vpc.key * 0x1000 + number * 0x100 + nth
-        made.append(
-            Rule(
-                f"sgr-{key:017x}",
-                key,
-                draw(st.sampled_from(DIRECTIONS)),
-                family,
-                remote=draw(_remote(vpc, family, ags)),
-                **draw(_service(family)),  # type: ignore[arg-type]
-            )
+        direction = draw(st.sampled_from(DIRECTIONS))
+        what = (direction, family, draw(_remote(vpc, family, ags)), draw(_service(family)))
+        made.append(_rule(vpc, number, nth, what))
+    if draw(st.sampled_from((True, True, False))):
+        wide = draw(
+            st.sampled_from((("egress",), ("egress",), ("ingress",), ("egress", "ingress")))
         )
+        for direction, family in itertools.product(wide, (4, 6)):
+            what = (direction, family, AnyRemote(), {})
+            made.append(_rule(vpc, number, len(made), what))
     return tuple(made)
 
 
@@ -144,7 +155,9 @@ def _address_groups(draw: st.DrawFn) -> tuple[AddressGroup, ...]:
 def member(draw: st.DrawFn, port: Port, vpc: Vpc) -> Port:
     """*port* in other groups; one in a few is in one that is not there, or is not filtered."""
     known = [group_id(vpc, number) for number in range(1, GROUPS_A_VPC + 2)]
-    chosen = draw(st.lists(st.sampled_from(known), max_size=3, unique=True))
+    chosen = draw(st.lists(st.sampled_from(known), min_size=1, max_size=3, unique=True))
+    if draw(st.integers(0, 9)) == 0:
+        chosen = []
     groups = None if draw(st.integers(0, 5)) == 0 else tuple(sorted(chosen))
     return replace(port, groups=groups)
 

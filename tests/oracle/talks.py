@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
-from tests.oracle.judge import Packet, Stage, Talk, is_followed, talk_of
+from tests.oracle.judge import Packet, Stage, is_followed, talk_of
 from tests.oracle.oracle import ROUTER_LINK_LOCAL, ROUTER_MAC, World, eui64, text
 from tests.support import packets
 from tests.support.tracing import Tracked
@@ -12,7 +12,7 @@ from vpcctl.model.port import Port
 from vpcctl.model.subnet import Subnet
 
 SHAPES = ("udp 53", "udp 5000", "tcp 22", "tcp 80", "echo", "sctp 53", "gre", "odd icmp")
-STAGES = ("first", "later", "answer", "error", "later fragment")
+STAGES = ("first", "later", "answer", "error")
 ODD = {4: 9, 6: 139}
 """ICMP types that neither ask nor answer nor tell of errors."""
 UNREACHABLE = {4: (3, 3), 6: (1, 4)}
@@ -73,8 +73,6 @@ def staged(shape: str, stage: str, eth: tuple[str, str], ip: tuple[str, str]) ->
         return _asked(said(shape, eth, ip), None) if stage == "first" else None
     if stage in ("first", "later"):
         return _asked(said(shape, eth, ip), Stage(opened, is_first=stage == "first"))
-    if stage == "later fragment":
-        return _fragment(said(shape, eth, ip), opened)
     other = talk_of(said(shape, (eth[1], eth[0]), (ip[1], ip[0])))
     if stage == "answer":
         return _asked(said(shape, eth, ip, back=True), Stage(other, answers=True))
@@ -83,14 +81,6 @@ def staged(shape: str, stage: str, eth: tuple[str, str], ip: tuple[str, str]) ->
         error = packets.icmp(*UNREACHABLE[family], eth, ip)
         return _asked(error, Stage(other, answers=True, is_error=True))
     return _asked(packets.icmp(*TOO_BIG[family], eth, ip), Stage(opened, is_error=True))
-
-
-def _fragment(whole: Packet, opened: Talk) -> Question | None:
-    """A later fragment of IPv4: it has no ports, its connection has."""
-    if opened.family == 6 or whole["protocol"] != "udp":
-        return None
-    kept = {name: value for name, value in whole.items() if not name.startswith("udp_")}
-    return _asked({**kept, "nw_frag": "later"}, Stage(opened))
 
 
 def _asked(packet: Packet, stage: Stage | None) -> Question:

@@ -101,7 +101,11 @@ class Ovs:
 
     def vsctl(self, *arguments: str) -> str:
         return self.run(
-            "ovs-vsctl", "--timeout=10", f"--db=unix:{self.directory}/db.sock", *arguments
+            "ovs-vsctl",
+            "--retry",
+            "--timeout=10",
+            f"--db=unix:{self.directory}/db.sock",
+            *arguments,
         )
 
     def ofctl(self, command: str, bridge: str, *arguments: str, text: str | None = None) -> str:

@@ -118,13 +118,15 @@ def _asking(side: _Side, priority: int, terms: Match, rules: int) -> Flow:
 def _verdicts(side: _Side) -> Iterator[Flow]:
     """Yield the flows that let through what is allowed.
 
-    Whatever is held in conntrack for a while goes through here once more, because Open vSwitch
-    sends fragments that it has waited for in vain on with any other packet: as invalid ones.
+    Whatever is held in conntrack for a while goes through here once more, because the userspace
+    datapath sends fragments on with any other packet, of whatever port: those that it has waited
+    for in vain, as invalid ones, and those of more than 32, as ones of their own zone (``ipf.c``).
     """
     table, allowed, hold = side.verdict, flag(f.ALLOWED), mark(f.HELD)
     yield drop(table, 300, (_INVALID,), side.invalid)
-    yield Flow(table, 250, match(TRACKED, flag(f.HELD)), _CLEAR, side.after, BASE)
+    yield Flow(table, 240, match(TRACKED, flag(f.HELD)), _CLEAR, side.after, BASE)
     for version in FAMILIES:
+        yield drop(table, 250, match(family(version), _FRAGMENT, flag(f.HELD)), side.invalid)
         wait = match(TRACKED, family(version), _FRAGMENT, allowed)
         yield Flow(table, 220, wait, (hold, Commit(f.JUDGED_ZONE, table)), None, BASE)
         for kept in (0, 1):
@@ -134,6 +136,14 @@ def _verdicts(side: _Side) -> Iterator[Flow]:
     yield Flow(table, 110, match(TRACKED, allowed), _CLEAR, side.after, BASE)
     yield Flow(table, 100, (allowed,), (), side.after, BASE)
     yield drop(table, 0, (), side.denied)
+
+
+def own_fragments(zone: int, owner: int) -> Iterator[Flow]:
+    """Yield the flows that let fragments through that conntrack has held for the port of *zone*."""
+    held = (f.JUDGED, zone | f.HELD.mask, f.JUDGED_ZONE.mask | f.HELD.mask)
+    for side in _SIDES:
+        terms = match(held, TRACKED, (f.CT_ZONE, zone))
+        yield Flow(side.verdict, 260, terms, _CLEAR, side.after, owner)
 
 
 def _answer(kept: int) -> Term:

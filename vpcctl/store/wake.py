@@ -13,10 +13,12 @@ import socket
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import psycopg
 from sqlalchemy import URL
+
+if TYPE_CHECKING:
+    import psycopg
 
 Topic = Literal["network", "realised", "hoststate"]
 TOPICS: tuple[Topic, ...] = ("network", "realised", "hoststate")
@@ -76,6 +78,28 @@ class Waker:
         """Close the socket."""
         self._socket.close()
         self._directory.close()
+
+
+def has_listener(run_dir: Path, topic: Topic) -> bool:
+    """Tell whether a living process listens to *topic*; a dead one's socket refuses."""
+    directory = SocketDirectory(run_dir / "wake")
+    try:
+        return any(_lives(directory.reach(name)) for name in _sockets(directory, topic))
+    finally:
+        directory.close()
+
+
+def _sockets(directory: SocketDirectory, topic: str) -> list[str]:
+    return [name for name in os.listdir(directory.path) if name.startswith(topic + ".")]
+
+
+def _lives(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+        return True
 
 
 class NullWaker(Waker):
@@ -148,6 +172,8 @@ class NotifyRelay:
         self._waker.close()
 
     def _work(self) -> None:
+        import psycopg  # 5 MiB that no process needs without PostgreSQL
+
         while not self._stop.is_set():
             try:
                 with psycopg.connect(**self._target, autocommit=True) as connection:
@@ -156,7 +182,7 @@ class NotifyRelay:
                 self.listening.clear()
                 self._stop.wait(1.0)
 
-    def _relay(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    def _relay(self, connection: "psycopg.Connection[tuple[object, ...]]") -> None:
         connection.execute(f"LISTEN {CHANNEL}")
         self._wake(TOPICS)  # whatever was said before we listened
         self.listening.set()
