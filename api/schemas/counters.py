@@ -9,6 +9,10 @@ from vpcctl.model.counters import Count, Side
 from vpcctl.services.counters import CountersView
 
 _PACKETS = Field(description="Packets.", examples=[128])
+_SIDE = {
+    "allowed": {"packets": 128, "bytes": 12544},
+    "dropped": [{"reason": "ingress-denied", "packets": 3, "bytes": 222}],
+}
 _BYTES = Field(description="Bytes of whole Ethernet frames.", examples=[12544])
 
 
@@ -61,8 +65,8 @@ class CountersOut(Output):
 
     port_id: str = id_field("port", "The port.")
     host_id: str = id_field("host", "Where it is, and where this was counted.")
-    egress: SideOut = Field(description="What the port sent.")
-    ingress: SideOut = Field(description="What was for the port.")
+    egress: SideOut = Field(description="What the port sent.", examples=[_SIDE])
+    ingress: SideOut = Field(description="What was for the port.", examples=[_SIDE])
     rules: list[RuleCountOut] = Field(
         description="Of the port's groups: what each rule let pass at all ports on this host.",
         examples=[[]],

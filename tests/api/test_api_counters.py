@@ -1,21 +1,11 @@
 """Counters over HTTP: who may see them, and what is said when nobody can be asked."""
 
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from tests.api.answering import COUNTERS, answering
 from tests.api.support import Api, assert_problem, network, report, running_api
-from vpcctl.model.counters import Count, PortCounters, RuleCount, Side
 from vpcctl.store import southbound
 from vpcctl.wire.report import Link
-
-COUNTERS = PortCounters(
-    Side(Count(5, 500), {"egress-denied": Count(1, 60)}),
-    Side(Count(7, 700), {}),
-    (RuleCount("sgr-00000000000000001", "sg-00000000000000001", Count(3, 300)),),
-)
 
 
 def _located(api: Api, name: str) -> tuple[str, str]:
@@ -27,30 +17,6 @@ def _located(api: Api, name: str) -> tuple[str, str]:
     link = Link(port_id=port["id"], interface="tap0", interface_uuid="u1", ofport=7)
     assert agent.post(f"/v1/hosts/{host_id}/reports", json=report(5, (link,))).is_success
     return port["id"], host_id
-
-
-@contextmanager
-def answering(run_dir: Path, *answers: bytes) -> Iterator[list[bytes]]:
-    """Answer questions in the southbound's place; yields what was asked."""
-    asked: list[bytes] = []
-    listening = southbound.listening_socket(run_dir)
-    listening.listen()
-
-    def serve() -> None:
-        for answer in answers:
-            connection, _ = listening.accept()
-            with connection:
-                asked.append(connection.recv(4096))
-                connection.sendall(answer)
-                connection.shutdown(socket.SHUT_WR)
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield asked
-    finally:
-        thread.join(10)
-        listening.close()
 
 
 def test_counters_are_those_that_the_southbound_has_read(tmp_path: Path) -> None:

@@ -214,9 +214,9 @@ def test_what_is_not_known_yet_is_not_reported_as_absent(running: AgentHost) -> 
 def test_full_disk_is_reported_and_survived(agent: AgentHost) -> None:
     tiny = agent.host.directory / "tiny"
     tiny.mkdir()
-    command("mount", "-t", "tmpfs", "-o", "size=4k,nr_inodes=3", "tmpfs", str(tiny))
+    command("mount", "-t", "tmpfs", "-o", "size=16k,nr_inodes=8", "tmpfs", str(tiny))
     try:
-        (tiny / "filler").write_bytes(b"x" * 4096)
+        (tiny / "filler").write_bytes(b"x" * 16384)
         agent.options["state-dir"] = str(tiny)
         agent.start(wait=False)
         agent.controller.attach(attachment(2, "red", "10.0.0.2/24"))

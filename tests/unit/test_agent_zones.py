@@ -357,7 +357,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(steps=STEPS)
 def test_no_port_inherits_an_entry_and_none_is_lost_in_any_order(steps) -> None:
     world = World()
