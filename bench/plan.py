@@ -20,7 +20,8 @@ class Plan:
         cold_start_sizes: sizes at which a host is loaded from nothing.
         cold_start_samples: samples of each load.
         dataplane_size: size at which forwarding is measured.
-        dataplane_rounds: rounds of forwarding over all systems.
+        dataplane_rounds: rounds of forwarding over all systems, however long they take: many short
+            ones, because the machine's moods last longer than what is to be told apart.
         dataplane_seconds: seconds of one throughput measurement.
         one_host: also measure forwarding between two guests of one host.
         group_members: members of the large security group, from this size on.
@@ -43,8 +44,8 @@ class Plan:
     cold_start_sizes: tuple[int, ...] = (5_000, 20_000)
     cold_start_samples: int = 3
     dataplane_size: int = 100
-    dataplane_rounds: int = 3
-    dataplane_seconds: float = 3.0
+    dataplane_rounds: int = 6
+    dataplane_seconds: float = 1.0
     one_host: bool = True
     group_members: int = 1_000
     group_scale_samples: int = 3

@@ -45,9 +45,18 @@ class Api:
         return cls(_UnixConnection(path), token)
 
     @classmethod
-    def tls(cls, host: str, port: int, token: str, context: ssl.SSLContext) -> "Api":
-        """Return a client of the API at *host*:*port*."""
-        connection = http.client.HTTPSConnection(host, port, context=context, timeout=60)
+    def tls(
+        cls,
+        address: tuple[str, int],
+        token: str,
+        context: ssl.SSLContext,
+        *,
+        source: str = "",
+    ) -> "Api":
+        """Return a client of the API at *address*, which it asks from the address *source*."""
+        connection = http.client.HTTPSConnection(
+            *address, context=context, timeout=60, source_address=(source, 0)
+        )
         return cls(connection, token)
 
     def call(self, method: str, path: str, body: object = None) -> Any:

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from bench import cpu
 from bench.probe import INTERVAL_S, new_identifier
@@ -25,14 +26,22 @@ _GB = 1e9
 def run(session: Session, size: int) -> None:
     """Measure every path on every system in turn."""
     plan = session.plan
-    for where in ("across hosts", "one host") if plan.one_host else ("across hosts",):
-        for how in ("same subnet", "routed"):
-            path = f"{how}, {where}"
+    session.plan = replace(plan, minimum=plan.dataplane_rounds)
+    try:
+        for where in ("across hosts", "one host") if plan.one_host else ("across hosts",):
+            for how in ("same subnet", "routed"):
+                _measure(session, size, f"{how}, {where}")
+    finally:
+        session.plan = plan
 
-            def attempt(rig: Rig, path: str = path) -> list[Value]:
-                return measure(rig, path, plan.dataplane_seconds)
 
-            session.interleave(f"dataplane, {path}", size, attempt, count=plan.dataplane_rounds)
+def _measure(session: Session, size: int, path: str) -> None:
+    plan = session.plan
+
+    def attempt(rig: Rig) -> list[Value]:
+        return measure(rig, path, plan.dataplane_seconds)
+
+    session.interleave(f"dataplane, {path}", size, attempt, count=plan.dataplane_rounds)
 
 
 def _ends(rig: Rig, path: str) -> tuple[Guest, Guest]:

@@ -31,6 +31,8 @@ from vpcctl.store.database import Database
 ADDRESS = "127.0.0.1"
 PORTS_PER_VPC = 100
 HOSTS_PER_VPC = 10
+_ENROLLED_PER_ADDRESS = 40
+"""Fewer than what one address may ask at once without a token; beyond it, it is five a second."""
 _STRIDE = 37  # spreads a VPC's hosts; coprime to the numbers of hosts that plans have
 _ADMIN = Actor(role="admin")
 
@@ -113,8 +115,13 @@ class Cloud:
         run(*vpcctl, "pki", "init", *state, "--name", ADDRESS)
         self._seed()
         self._start_controller()
-        for number, host in enumerate(self.hosts):
-            self._enroll(number, host)
+        ca = ssl.create_default_context(cafile=str(self._ca()))
+        for first in range(0, len(self.hosts), _ENROLLED_PER_ADDRESS):
+            source = f"127.0.0.{2 + first // _ENROLLED_PER_ADDRESS}"
+            api = Api.tls((ADDRESS, self._api_port), "", ca, source=source)
+            for number in range(first, min(first + _ENROLLED_PER_ADDRESS, len(self.hosts))):
+                self._enroll(number, api)
+            api.close()
 
     def _seed(self) -> None:
         """Fill the database through the product's own services, before the controller starts."""
@@ -164,7 +171,7 @@ class Cloud:
             if not (self._state / "admin.token").exists():
                 return False
             token = (self._state / "admin.token").read_text().strip()
-            self._api = Api.tls(ADDRESS, self._api_port, token, ca)
+            self._api = Api.tls((ADDRESS, self._api_port), token, ca)
             with contextlib.suppress(ApiError):
                 self._api.call("GET", "/readyz")
                 return True
@@ -180,12 +187,13 @@ class Cloud:
             path.write_text(run(sys.executable, "-m", "vpcctl.cli", *words))
         return path
 
-    def _enroll(self, number: int, host: SimulatedHost) -> None:
+    def _enroll(self, number: int, api: Api) -> None:
         """Enrol as an agent does: a key of its own, a signing request, a one-time token."""
+        host = self.hosts[number]
         path = f"/v1/hosts/{host.id}/enrollments"
         token = self.api.call("POST", path, {"lifetime_s": 3600})["token"]
         key = ec.generate_private_key(ec.SECP256R1())
-        answer = self.api.call("POST", "/v1/enroll", {"token": token, "csr": _csr(key, host.id)})
+        answer = api.call("POST", "/v1/enroll", {"token": token, "csr": _csr(key, host.id)})
         host.token = answer["host_token"]
         host.certificate = str(self._directory / f"{number}.crt")
         host.key = str(self._directory / f"{number}.key")
