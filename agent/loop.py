@@ -97,8 +97,7 @@ class Agent:
             tasks.create_task(self._poller.run())
             tasks.create_task(self._program.run())
             tasks.create_task(certificates.keep(self._settings, self._client, self._bridges.wake))
-            if not self._host.nd_extensions:
-                tasks.create_task(self._guests.run())
+            tasks.create_task(self._guests.run())
             if self._host.datapath_type == "netdev":
                 tasks.create_task(self._neighbours.run())
 
@@ -140,6 +139,7 @@ class Agent:
         self._reconciler.want(state.attachments)
         self._bridges.want(state)
         self._neighbours.want(state.peers)
+        self._guests.want(state)
         self._name_interfaces(tuple(self._host.rows.values()))
         if save:
             self._loop.call_later(0.05, self._save, state)

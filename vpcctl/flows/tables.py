@@ -95,7 +95,15 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "Takes address resolution out of the stream, to be answered and not flooded.",
         (f.SOURCE_PORT, *_L2, *_ARP, *_IP, *_L4, *_ND),
         (f.LOOKUP_IPV4, f.LOOKUP_IPV6, f.FLAGS, f.REASON),
-        "Route Neighbour Switch Drop",
+        "GuestServices Neighbour Switch Drop",
+    ),
+    (
+        "GuestServices",
+        "resolution",
+        "Hands what a guest asks of its network to the agent of its host.",
+        (f.SOURCE_PORT, f.FLAGS, *_L2, *_IP, *_L4),
+        (*_L2, *_IP, *_L4, f.REASON),
+        "Route Drop",
     ),
     (
         "Route",
@@ -154,7 +162,7 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
     ("Drop", "output", "Counts what is dropped, by reason.", (f.REASON,), (), ""),
 )
 
-_OUTPUTS = frozenset({"Respond", "Output", "Route"})
+_OUTPUTS = frozenset({"GuestServices", "Respond", "Output", "Route"})
 
 TABLES: tuple[Table, ...] = tuple(
     Table(
@@ -174,5 +182,5 @@ TABLES: tuple[Table, ...] = tuple(
 BY_NAME: dict[str, Table] = {table.name: table for table in TABLES}
 BY_NUMBER: dict[int, Table] = {table.number: table for table in TABLES}
 
-CLASSIFY, TUNNEL_IN, SPOOF_GUARD, ND_GUARD, ARP_ND, ROUTE = TABLES[:6]
-NEIGHBOUR, RESPOND, SWITCH, FLOOD, OUTPUT, DROP = TABLES[6:]
+CLASSIFY, TUNNEL_IN, SPOOF_GUARD, ND_GUARD, ARP_ND, GUEST_SERVICES = TABLES[:6]
+ROUTE, NEIGHBOUR, RESPOND, SWITCH, FLOOD, OUTPUT, DROP = TABLES[6:]

@@ -11,6 +11,7 @@ from vpcctl.pipeline import (
     classify,
     drop_reasons,
     flood,
+    guest_services,
     nd_guard,
     neighbour,
     output,
@@ -41,7 +42,7 @@ from vpcctl.pipeline.pieces import (
 
 STATIC: tuple[Flow, ...] = (
     *(*classify.STATIC, *tunnel_in.STATIC, *spoof_guard.STATIC, *nd_guard.STATIC),
-    *(*arp_nd.STATIC, *route.STATIC, *neighbour.STATIC, *respond.STATIC),
+    *(*arp_nd.STATIC, *guest_services.STATIC, *route.STATIC, *neighbour.STATIC, *respond.STATIC),
     *(*switch.STATIC, *flood.STATIC, *output.STATIC, *drop_reasons.STATIC),
 )
 """What every host has, whatever the network is."""
@@ -61,7 +62,12 @@ def _base(net: Network, piece: BasePiece) -> tuple[Flow, ...]:
     host = net.hosts.get(piece.host_id)
     if host is None:
         return ()
-    return (*classify.base(host), *respond.base(host), *output.base(host))
+    return (
+        *classify.base(host),
+        *guest_services.base(host),
+        *respond.base(host),
+        *output.base(host),
+    )
 
 
 def _peer(net: Network, piece: PeerPiece) -> tuple[Flow, ...]:

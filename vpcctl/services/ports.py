@@ -124,7 +124,9 @@ class PortService:
             now = PORTS.get_many(unit.connection, [id])[id]
             if asked.attachment is not None:
                 settle(unit, {id: now}, before)
-            attachments.touch_hosts(unit, row.attach_host_id, now.attach_host_id)
+            here = locations.locations_of(unit.connection, [id]).get(id)
+            located = here.host_id if here is not None else None
+            attachments.touch_hosts(unit, row.attach_host_id, now.attach_host_id, located)
             return views(unit.connection, [now])[0]
 
         return self._units.write(work)
@@ -149,7 +151,8 @@ class PortService:
             Addressing(unit, subnet).give_back(map(ip_address, addresses))
             PORTS.delete(unit.connection, id)
             usage.count(unit.connection, row.tenant_id, "ports", -1)
-            attachments.touch_hosts(unit, row.attach_host_id)
+            here = [one.host_id for one in present.values()]
+            attachments.touch_hosts(unit, row.attach_host_id, *here)
             unit.tell("port", id, row.tenant_id, "deleted")
             return unit.revision
 

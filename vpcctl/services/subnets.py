@@ -38,8 +38,10 @@ from vpcctl.store.subnets import SUBNETS
 from vpcctl.store.tables import SubnetRow, VpcRow
 from vpcctl.store.units import Unit
 from vpcctl.store.vpcs import subnet_blocks
+from vpcctl.wire.state import Ipv6Mode
 
 SIZES = {4: {4: (8, 29)}, 6: {6: (64, 64)}}
+DEFAULT_MODE: Ipv6Mode = "dhcpv6-stateful"
 FIELDS = {4: ("cidr", "gateway"), 6: ("ipv6_cidr", "ipv6_gateway")}
 
 
@@ -90,6 +92,7 @@ class SubnetService:
                     **columns,
                     **_columns(4, four),
                     **_columns(6, six),
+                    "ipv6_mode": None if six is None else DEFAULT_MODE,
                     **born(unit),
                 },
             )
@@ -139,7 +142,7 @@ class SubnetService:
             six = _change_six(unit, row, values)
             SUBNETS.update(unit.connection, id, {**columns, **six, **changed(unit)})
             if six:
-                hosts.move_states_attached(unit.connection, unit.revision, id)
+                hosts.move_states_with(unit.connection, unit.revision, hosts.of_subnet(id))
                 unit.wake("hoststate")
             unit.tell("subnet", id, row.tenant_id, "changed")
             return _view(unit.connection, id)
