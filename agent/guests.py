@@ -8,7 +8,9 @@ rest of the second, and the kernel drops for us.
 import asyncio
 import contextlib
 import logging
+import random
 import socket
+import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -16,6 +18,8 @@ from agent.decide import marks
 from agent.decide.guest.answering import answer
 from agent.decide.guest.book import Book
 from agent.decide.guest.frames import ETH_IPV4, ETH_IPV6, MAX_FRAME, Refused, port_key
+from agent.decide.guest.router import advertise
+from agent.decide.guest.schedule import Schedule
 from agent.worker import Worker
 from vpcctl.wire.state import HostState
 
@@ -79,6 +83,7 @@ class GuestAnswers:
         self._trouble = trouble
         self._budget = Budget()
         self._book = Book()
+        self._schedule = Schedule(random.random)
         self._sockets: list[socket.socket] = []
         self._wake = asyncio.Event()
         self._wake.set()
@@ -87,6 +92,7 @@ class GuestAnswers:
     def want(self, state: HostState) -> None:
         """Take in a new host state."""
         self._book = Book(state)
+        self._schedule.want(self._book, time.monotonic())
 
     def device_changed(self, name: str, *, gone: bool) -> None:
         """A device came, changed or went."""
@@ -112,6 +118,13 @@ class GuestAnswers:
             else:
                 self._budget.renew()
                 self._listen()
+                self._advertise()
+
+    def _advertise(self) -> None:
+        """Tell guests of their routers whose time it is."""
+        for entry in self._schedule.due(time.monotonic()):
+            self.send(advertise(entry))
+            self.counts["advertised"] += 1
 
     async def _open(self) -> None:
         device = await self._worker.run(lambda: self._worker.underlay.device(marks.GUESTS))

@@ -17,6 +17,7 @@ from api.longpoll import HostStateHub
 from api.readiness import SouthboundWatch
 from api.routers import (
     attachments,
+    dhcp_options,
     enrollment,
     events,
     hosts,
@@ -27,6 +28,7 @@ from api.routers import (
     tokens,
     vpcs,
 )
+from api.schemas import dhcp_options as dhcp_schemas
 from api.schemas import events as event_schemas
 from api.schemas import hosts as host_schemas
 from api.schemas import ports as port_schemas
@@ -53,6 +55,9 @@ _MODELS = (
     port_schemas.PortPatch,
     port_schemas.AttachmentIn,
     port_schemas.PortPage,
+    dhcp_schemas.DhcpOptionsIn,
+    dhcp_schemas.DhcpOptionsPatch,
+    dhcp_schemas.DhcpOptionsPage,
     host_schemas.HostIn,
     host_schemas.HostPatch,
     host_schemas.HostPage,
@@ -111,6 +116,7 @@ def create_app(services: Services, *, run_dir: Path, config: ApiConfig | None = 
         vpcs,
         subnets,
         attachments,
+        dhcp_options,
         hosts,
         tokens,
         events,

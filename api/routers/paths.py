@@ -18,5 +18,6 @@ def _id(kind: ids.Kind) -> Any:
 VpcId = Annotated[str, _id("vpc")]
 SubnetId = Annotated[str, _id("subnet")]
 PortId = Annotated[str, _id("port")]
+DhcpOptionsId = Annotated[str, _id("dopt")]
 HostId = Annotated[str, _id("host")]
 TokenId = Annotated[str, Path(description="Id of the token.", examples=["token-0a1b2c3d4e5f60718"])]

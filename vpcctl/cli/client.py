@@ -82,7 +82,7 @@ class Client:
         """
         if ids.is_id(kind, reference):
             return reference
-        found = [item["id"] for item in self.items(f"/v1/{kind}s", {"name": reference})]
+        found = [item["id"] for item in self.items(collection(kind), {"name": reference})]
         if not found:
             raise CliError(f"there is no {named_kind(kind)} named {reference!r}", Exit.NOT_FOUND)
         if len(found) > 1:
@@ -139,7 +139,12 @@ class Client:
 
 def named_kind(kind: ids.Kind) -> str:
     """Return what people call a *kind*."""
-    return "VPC" if kind == "vpc" else kind
+    return {"vpc": "VPC", "dopt": "set of DHCP options"}.get(kind, kind)
+
+
+def collection(kind: ids.Kind) -> str:
+    """Return the path of all resources of a *kind*."""
+    return "/v1/dhcp-options" if kind == "dopt" else f"/v1/{kind}s"
 
 
 def _verify(target: Target) -> Any:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vpcctl import __version__
-from vpcctl.cli import database, hosts, pki, ports, subnets, tokens, vpcs
+from vpcctl.cli import database, dhcp_options, hosts, pki, ports, subnets, tokens, vpcs
 from vpcctl.cli.errors import CliError, Exit
 from vpcctl.cli.events import events
 from vpcctl.cli.serve import serve
@@ -31,6 +31,7 @@ app = typer.Typer(
 app.add_typer(vpcs.app, name="vpc")
 app.add_typer(subnets.app, name="subnet")
 app.add_typer(ports.app, name="port")
+app.add_typer(dhcp_options.app, name="dhcp-options")
 app.add_typer(hosts.app, name="host")
 pki.add_host_commands(hosts.app)
 app.command()(status)

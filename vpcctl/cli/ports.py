@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from vpcctl.cli.client import Client
+from vpcctl.cli.dhcp_options import Options
 from vpcctl.cli.errors import CliError
 from vpcctl.cli.options import (
     Changes,
@@ -108,6 +109,20 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class Dhcp(Options):
+    """DHCP options of a port alone, in place of its VPC's."""
+
+    no_dhcp_options: Annotated[
+        bool, typer.Option("--no-dhcp-options", help="Its VPC's options alone.")
+    ] = False
+
+    def whole(self) -> Json:
+        """Return the field that the options set, if any."""
+        options = Options.fields(self)
+        return {"dhcp_options": options or None} if options or self.no_dhcp_options else {}
+
+
+@dataclass(frozen=True, slots=True)
 class Within:
     """Where to look for ports."""
 
@@ -150,11 +165,12 @@ def create(
     address: Address,
     traffic: Traffic,
     place: Place,
+    dhcp: Dhcp,
     waiting: Waiting,
 ) -> None:
     """Create a port, and attach it when a host is given."""
     client = client_of(context, patience_s=waiting.timeout)
-    body = values.body(name) | address.fields() | traffic.fields()
+    body = values.body(name) | address.fields() | traffic.fields() | dhcp.whole()
     body["subnet_id"] = client.resolve("subnet", subnet)
     if (attachment := place.attachment(client)) is not None:
         body["attachment"] = attachment
@@ -169,11 +185,12 @@ def set_(
     changes: Changes,
     address: Address,
     traffic: Traffic,
+    dhcp: Dhcp,
     waiting: Waiting,
 ) -> None:
     """Change a port."""
     client = client_of(context, patience_s=waiting.timeout)
-    body = changes.body() | address.fields() | traffic.fields()
+    body = changes.body() | address.fields() | traffic.fields() | dhcp.whole()
     path = f"/v1/ports/{client.resolve('port', reference)}"
     print_item(client.change(path, body, waiting.query), waiting.output)
 

@@ -34,6 +34,14 @@ def _second_block(item: Json) -> list[str]:
     return [item["ipv6_cidr"]] if item.get("ipv6_cidr") else []
 
 
+Mode = Annotated[
+    str | None,
+    typer.Option(
+        metavar="slaac|dhcpv6-stateful|dhcpv6-stateless", help="How guests get IPv6 addresses."
+    ),
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Values(Description):
     """Values of a new subnet."""
@@ -45,6 +53,7 @@ class Values(Description):
     ipv6_gateway: Annotated[str | None, typer.Option(help="IPv6 gateway; default: the first.")] = (
         None
     )
+    ipv6_mode: Mode = None
     availability_zone: Annotated[str | None, typer.Option(help="Its availability zone.")] = None
 
     def fields(self) -> Json:
@@ -53,6 +62,7 @@ class Values(Description):
             gateway=self.gateway,
             ipv6_cidr=self.ipv6_cidr,
             ipv6_gateway=self.ipv6_gateway,
+            ipv6_mode=self.ipv6_mode,
             availability_zone=self.availability_zone,
         )
 
@@ -65,6 +75,7 @@ class NewValues(Changes):
         str | None, typer.Option(metavar="CIDR", help="IPv6 block; '' removes it.")
     ] = None
     ipv6_gateway: Annotated[str | None, typer.Option(help="IPv6 gateway.")] = None
+    ipv6_mode: Mode = None
     availability_zone: Annotated[
         str | None, typer.Option(help="Availability zone; '' for none.")
     ] = None
@@ -74,6 +85,7 @@ class NewValues(Changes):
         values = given(
             ipv6_cidr=self.ipv6_cidr,
             ipv6_gateway=self.ipv6_gateway,
+            ipv6_mode=self.ipv6_mode,
             availability_zone=self.availability_zone,
         )
         return {name: value or None for name, value in values.items()}

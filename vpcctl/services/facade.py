@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from vpcctl.services.context import Context
+from vpcctl.services.dhcp_options import DhcpOptionsService
 from vpcctl.services.events import EventService
 from vpcctl.services.hosts import HostService
 from vpcctl.services.idempotency import KEEP, IdempotencyService, StoredResponse
@@ -63,6 +64,7 @@ class Services:
         sightings = Sightings()
         self.vpcs = VpcService(context)
         self.subnets = SubnetService(context)
+        self.dhcp_options = DhcpOptionsService(context)
         self.ports = PortService(context)
         self.hosts = HostService(context, sightings)
         self.reports = ReportService(context, sightings)

@@ -32,7 +32,7 @@ def compose(connection: Any, row: HostRow, settings: ServiceSettings) -> HostSta
             for id, vtep in hosts.vteps(connection)
             if id != row.id
         ),
-        guests=guests(found, addresses),
+        guests=guests(connection, found, addresses),
         guest_subnets=guest_subnets(connection, {one.subnet_id for one in found}, size),
     )
 

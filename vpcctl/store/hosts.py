@@ -201,6 +201,11 @@ def of_subnet(subnet_id: str) -> ColumnElement[bool]:
     return PortRow.subnet_id == subnet_id
 
 
+def of_vpc(vpc_id: str) -> ColumnElement[bool]:
+    """Return the condition that a port is in a VPC, for :func:`move_states_with`."""
+    return PortRow.vpc_id == vpc_id
+
+
 def smallest_mtu(connection: Connection) -> int | None:
     """Return the smallest MTU that any underlay leaves to guests, None before any report."""
     return connection.execute(_MTU).scalar_one()

@@ -45,6 +45,12 @@ class Attachment(_Wire):
     admin_up: bool = True
 
 
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+DOMAIN_PATTERN = rf"^{_LABEL}(\.{_LABEL})*$"
+Domain = Annotated[str, Field(max_length=253, pattern=DOMAIN_PATTERN)]
+"""A DNS name without a final dot."""
+
+
 class GuestOptions(_Wire):
     """What guests are told beside their addresses, as far as it is known.
 
@@ -59,8 +65,8 @@ class GuestOptions(_Wire):
 
     lease_time_s: Annotated[int, Field(ge=60, le=2**32 - 2)] = 86_400
     dns_servers: tuple[str, ...] = ()
-    domain: str | None = None
-    search: tuple[str, ...] = ()
+    domain: Domain | None = None
+    search: tuple[Domain, ...] = ()
     ntp_servers: tuple[str, ...] = ()
     routes: tuple[tuple[str, str], ...] = ()
 
@@ -113,7 +119,7 @@ class Guest(_Wire):
     subnet_id: str
     mac: str
     addresses: tuple[str, ...]
-    host_name: str = ""
+    host_name: Annotated[str, Field(pattern=rf"^({_LABEL})?$")] = ""
     options: GuestOptions | None = None
 
 

@@ -3,13 +3,18 @@
 from collections.abc import Callable
 
 from agent.decide.advertisement import advertisement
+from agent.decide.guest import dhcp4, dhcp6, router
 from agent.decide.guest.book import Book, Entry
 from agent.decide.guest.frames import ETH_IPV6, ICMP6, UDP, Packet, Refused, parse
 
 Service = Callable[[Packet, Entry], list[bytes]]
 """Answers a question of a guest with frames (none: nothing is to be said); raises Refused."""
 
-SERVICES: dict[tuple[int, int], Service] = {}
+SERVICES: dict[tuple[int, int], Service] = {
+    (UDP, dhcp4.SERVER): dhcp4.answer,
+    (UDP, dhcp6.SERVER): dhcp6.answer,
+    (ICMP6, router.SOLICIT): router.answer,
+}
 """By protocol above IP and UDP destination port (ICMPv6: message type)."""
 
 _SOLICIT = 135

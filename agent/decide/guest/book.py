@@ -1,11 +1,25 @@
-"""The book of guests: by the key of their port, with all that answers need, in binary."""
+"""The book of guests: by the key of their port, with all that answers need, parsed once."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+)
 
 from vpcctl.model.addresses import parse_mac
 from vpcctl.wire.state import Guest, GuestOptions, GuestSubnet, HostState
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Servers of both IP versions, in order of preference."""
+
+    ipv4: tuple[IPv4Address, ...]
+    ipv6: tuple[IPv6Address, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +33,12 @@ class Entry:
         mac: its MAC, 6 bytes.
         ipv4: its fixed IPv4 addresses, in order.
         ipv6: its fixed IPv6 addresses, in order.
+        block4: the subnet's IPv4 block.
+        block6: the subnet's IPv6 block, or None.
+        gateway4: the router's IPv4 address, which is the DHCP server's too.
+        resolvers: the DNS servers that it is told.
+        time_servers: the NTP servers that it is told.
+        routes: further IPv4 routes with their next hops.
     """
 
     guest: Guest
@@ -27,6 +47,12 @@ class Entry:
     mac: bytes
     ipv4: tuple[IPv4Address, ...]
     ipv6: tuple[IPv6Address, ...]
+    block4: IPv4Network
+    block6: IPv6Network | None
+    gateway4: IPv4Address
+    resolvers: Servers
+    time_servers: Servers
+    routes: tuple[tuple[IPv4Network, IPv4Address], ...]
 
     @property
     def key(self) -> int:
@@ -34,38 +60,17 @@ class Entry:
         return self.guest.key
 
     @property
-    def block4(self) -> IPv4Network:
-        """The subnet's IPv4 block."""
-        return IPv4Network(self.subnet.cidr)
-
-    @property
-    def block6(self) -> IPv6Network | None:
-        """The subnet's IPv6 block, or None."""
-        return IPv6Network(self.subnet.ipv6_cidr) if self.subnet.ipv6_cidr else None
-
-    @property
-    def gateway4(self) -> IPv4Address:
-        """The router's IPv4 address, which is the DHCP server's too."""
-        return IPv4Address(self.subnet.gateway)
-
-    def resolvers(self, version: int) -> tuple[IPv4Address | IPv6Address, ...]:
-        """Return the resolvers of one IP version that it is told."""
-        return _of(version, self.options.dns_servers)
-
-    def time_servers(self, version: int) -> tuple[IPv4Address | IPv6Address, ...]:
-        """Return the time servers of one IP version that it is told."""
-        return _of(version, self.options.ntp_servers)
-
-
-def _of(version: int, texts: tuple[str, ...]) -> tuple[IPv4Address | IPv6Address, ...]:
-    return tuple(ip for ip in map(ip_address, texts) if ip.version == version)
+    def search(self) -> tuple[str, ...]:
+        """The domains that it looks short names up in."""
+        domain = self.options.domain
+        return self.options.search or (() if domain is None else (domain,))
 
 
 class Book:
     """All guests of a host state; replaced as a whole when that changes.
 
-    Guests whose subnet the state does not have, or whose MAC or addresses cannot be read, are
-    left out.
+    Guests whose subnet the state does not have, or of which something cannot be read, are left
+    out: what is not understood is not told to anybody.
     """
 
     def __init__(self, state: HostState | None = None) -> None:
@@ -93,16 +98,30 @@ class Book:
 
 
 def _entry(guest: Guest, subnet: GuestSubnet) -> Entry | None:
+    options = guest.options if guest.options is not None else subnet.options
     try:
-        addresses = [ip_address(text) for text in guest.addresses]
-        mac = parse_mac(guest.mac).to_bytes(6, "big")
+        own = _split(guest.addresses)
+        return Entry(
+            guest,
+            subnet,
+            options,
+            parse_mac(guest.mac).to_bytes(6, "big"),
+            own.ipv4,
+            own.ipv6,
+            IPv4Network(subnet.cidr),
+            IPv6Network(subnet.ipv6_cidr) if subnet.ipv6_cidr else None,
+            IPv4Address(subnet.gateway),
+            _split(options.dns_servers),
+            _split(options.ntp_servers),
+            tuple((IPv4Network(block), IPv4Address(hop)) for block, hop in options.routes),
+        )
     except ValueError:
         return None
-    return Entry(
-        guest,
-        subnet,
-        guest.options if guest.options is not None else subnet.options,
-        mac,
-        tuple(ip for ip in addresses if isinstance(ip, IPv4Address)),
-        tuple(ip for ip in addresses if isinstance(ip, IPv6Address)),
+
+
+def _split(texts: tuple[str, ...]) -> Servers:
+    found = [ip_address(text) for text in texts]
+    return Servers(
+        tuple(ip for ip in found if isinstance(ip, IPv4Address)),
+        tuple(ip for ip in found if isinstance(ip, IPv6Address)),
     )

@@ -3,6 +3,7 @@
 from vpcctl.store.tables.access import IdempotencyRow, TokenRow
 from vpcctl.store.tables.base import Base
 from vpcctl.store.tables.certificates import CertificateRow, EnrollmentRow
+from vpcctl.store.tables.dhcp_options import DhcpOptionsRow
 from vpcctl.store.tables.hosts import HostRow, LivenessRow, ProgressRow, RealisationRow
 from vpcctl.store.tables.ledger import ChangeRow, LedgerRow, UsageRow
 from vpcctl.store.tables.ports import AddressRow, LinkRow, LocationRow, PortRow, PresenceRow
@@ -16,6 +17,7 @@ __all__ = [
     "Base",
     "CertificateRow",
     "ChangeRow",
+    "DhcpOptionsRow",
     "EnrollmentRow",
     "FreeRangeRow",
     "FreedAddressRow",
