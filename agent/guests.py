@@ -12,7 +12,7 @@ import random
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from agent.decide import marks
 from agent.decide.guest.answering import answer
@@ -31,6 +31,7 @@ READ_BUDGET = 10_000
 """A second: questions answered of one port, of all; frames read, answered or not."""
 _BATCH = 32
 _PERIOD_S = 1.0
+_KEEP_EVERY_S = 5.0
 
 
 class Budget:
@@ -73,14 +74,24 @@ class GuestAnswers:
     Args:
         worker: netlink's thread, which brings the port up.
         trouble: told what is wrong, or None when all is well.
+        keep: given the counts now and then, when they have changed.
 
     Attributes:
-        counts: how often what has been answered or refused, by ``answered`` or the reason.
+        counts: how often what was answered (``dhcp4-answered``), said unasked (``ra-sent``) or
+            refused, by its reason, since the agent's start.
     """
 
-    def __init__(self, worker: Worker, trouble: Callable[[str | None], None]) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        trouble: Callable[[str | None], None],
+        keep: Callable[[Mapping[str, int]], None],
+    ) -> None:
         self._worker = worker
         self._trouble = trouble
+        self._keep = keep
+        self._kept: dict[str, int] = {}
+        self._keep_at = 0.0
         self._budget = Budget()
         self._book = Book()
         self._schedule = Schedule(random.random)
@@ -113,6 +124,7 @@ class GuestAnswers:
                 async with asyncio.timeout(_PERIOD_S):
                     await self._wake.wait()
             self._wake.clear()
+            self._keep_counts()
             if not self._sockets:
                 await self._open()
             else:
@@ -120,11 +132,17 @@ class GuestAnswers:
                 self._listen()
                 self._advertise()
 
+    def _keep_counts(self) -> None:
+        now = time.monotonic()
+        if now >= self._keep_at and self._kept != self.counts:
+            self._keep_at, self._kept = now + _KEEP_EVERY_S, dict(self.counts)
+            self._keep(self._kept)
+
     def _advertise(self) -> None:
         """Tell guests of their routers whose time it is."""
         for entry in self._schedule.due(time.monotonic()):
             self.send(advertise(entry))
-            self.counts["advertised"] += 1
+            self.counts["ra-sent"] += 1
 
     async def _open(self) -> None:
         device = await self._worker.run(lambda: self._worker.underlay.device(marks.GUESTS))
@@ -165,12 +183,12 @@ class GuestAnswers:
             self.counts["limited"] += 1
             return
         try:
-            answers = answer(frame, self._book)
+            found = answer(frame, self._book)
         except Refused as reason:
             self.counts[str(reason)] += 1
             return
-        self.counts["answered"] += 1
-        for each in answers:
+        self.counts[f"{found.service}-answered"] += 1
+        for each in found.frames:
             self.send(each)
 
     def _close(self) -> None:

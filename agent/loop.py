@@ -66,7 +66,7 @@ class Agent:
         host.problems = self._reconciler.ledger.problems
         ovs = Ovs(self._apply, self._ovsdb.bridges)
         self._bridges = Bridges(settings, worker, ovs, host, self._report_now)
-        self._guests = GuestAnswers(worker, self._guests_error)
+        self._guests = GuestAnswers(worker, self._guests_error, self._keep_counts)
         self._neighbours = Neighbours(worker, self._vswitchd, self._ovsdb.bridges)
         self._poller = Poller(self._client, self._revision, self._take)
         self._program = Program(settings, host)
@@ -291,6 +291,9 @@ class Agent:
             await ready
         finally:
             self._loop.remove_reader(fd)
+
+    def _keep_counts(self, counts: Mapping[str, int]) -> None:
+        self._loop.run_in_executor(None, self._directory.save_counts, counts)
 
     def _guests_error(self, text: str | None) -> None:
         if self._host.error("guests", text):

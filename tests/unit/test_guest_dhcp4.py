@@ -16,8 +16,12 @@ BOOK = Book(g.state(subnet=g.block(options=g.OPTIONS)))
 EVERYTHING = (55, bytes((1, 3, 6, 12, 15, 26, 42, 58, 59, 119, 121)))
 
 
+def answered(frame: bytes, known: Book) -> list[bytes]:
+    return answer(frame, known).frames
+
+
 def ask(frame: bytes, book: Book = BOOK) -> g.Datagram:
-    (found,) = answer(frame, book)
+    (found,) = answered(frame, book)
     return g.opened(found)
 
 

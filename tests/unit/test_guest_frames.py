@@ -32,7 +32,7 @@ QUESTIONS = (DISCOVER, REQUEST, SOLICIT, ROUTER, NEIGHBOUR)
 def check(frame: bytes) -> None:
     """Answer a frame and demand of the answer what must hold for every one."""
     try:
-        answers = answer(frame, BOOK)
+        answers = answer(frame, BOOK).frames
     except Refused:
         return
     assert len(answers) <= 1

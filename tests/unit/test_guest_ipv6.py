@@ -33,8 +33,12 @@ def book(mode: str, *addresses: str) -> Book:
     )
 
 
+def answered(frame: bytes, known: Book) -> list[bytes]:
+    return answer(frame, known).frames
+
+
 def ask(frame: bytes, known: Book = MANAGED) -> g.Datagram:
-    (found,) = answer(frame, known)
+    (found,) = answered(frame, known)
     return g.opened(found)
 
 

@@ -1,6 +1,7 @@
 """Which protocol a guest speaks, and what it answers."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from agent.decide.advertisement import advertisement
 from agent.decide.guest import dhcp4, dhcp6, router
@@ -10,19 +11,33 @@ from agent.decide.guest.frames import ETH_IPV6, ICMP6, UDP, Packet, Refused, par
 Service = Callable[[Packet, Entry], list[bytes]]
 """Answers a question of a guest with frames (none: nothing is to be said); raises Refused."""
 
-SERVICES: dict[tuple[int, int], Service] = {
-    (UDP, dhcp4.SERVER): dhcp4.answer,
-    (UDP, dhcp6.SERVER): dhcp6.answer,
-    (ICMP6, router.SOLICIT): router.answer,
+SERVICES: dict[tuple[int, int], tuple[str, Service]] = {
+    (UDP, dhcp4.SERVER): ("dhcp4", dhcp4.answer),
+    (UDP, dhcp6.SERVER): ("dhcp6", dhcp6.answer),
+    (ICMP6, router.SOLICIT): ("rs", router.answer),
 }
-"""By protocol above IP and UDP destination port (ICMPv6: message type)."""
+"""Name and function, by protocol above IP and UDP destination port (ICMPv6: message type)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is said to a question.
+
+    Attributes:
+        service: which one answers, for counting.
+        frames: to be sent.
+    """
+
+    service: str
+    frames: list[bytes]
+
 
 _SOLICIT = 135
 _AT_TYPE = 14 + 40
 
 
-def answer(frame: bytes, book: Book) -> list[bytes]:
-    """Return the frames that answer *frame*, none when it asks for none.
+def answer(frame: bytes, book: Book) -> Answer:
+    """Return what answers *frame*.
 
     Neighbour solicitations for gateways are answered for any port: what they need to know is in
     the question.
@@ -34,7 +49,7 @@ def answer(frame: bytes, book: Book) -> list[bytes]:
         found = advertisement(frame)
         if found is None:
             raise Refused("nd-malformed")
-        return [found]
+        return Answer("nd", [found])
     packet = parse(frame)
     entry = book.get(packet.key)
     if entry is None:
@@ -42,7 +57,8 @@ def answer(frame: bytes, book: Book) -> list[bytes]:
     service = SERVICES.get((packet.protocol, _kind(packet)))
     if service is None:
         raise Refused("no-service")
-    return service(packet, entry)
+    name, ask = service
+    return Answer(name, ask(packet, entry))
 
 
 def _is_solicitation(frame: bytes) -> bool:
