@@ -120,8 +120,8 @@ def _servers(field: str, texts: Sequence[str]) -> list[str]:
 
 
 def _domain(field: str, text: str) -> str:
-    name = text.rstrip(".").lower()
-    if len(name) > 253 or not _DOMAIN.match(name):
+    name = text.removesuffix(".").lower()
+    if len(name) > 253 or not _DOMAIN.fullmatch(name):
         raise Invalid(
             f"{rules.printable(text)} is no domain name.",
             field=field,
