@@ -1,7 +1,8 @@
 """What the agent knows of its host at this moment: the material of a report."""
 
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from agent import VERSION
@@ -9,6 +10,7 @@ from agent.decide import links as decide
 from agent.decide import marks, work
 from agent.decide.inventory import Inventory
 from agent.decide.rows import InterfaceRow
+from agent.decide.zones import Zones
 from vpcctl.model import ids
 from vpcctl.wire.report import HostFacts, Link
 from vpcctl.wire.state import Attachment
@@ -32,6 +34,7 @@ class Host:
     Attributes:
         datapath_type: ``system`` or ``netdev``.
         rows: interfaces of OVS by UUID.
+        shown: the same as they are reported: without an ofport that is not to be told yet.
         wanted: attachments of the host state by port id; replaced as a whole.
         problems: gives port id → what the agent failed to do.
         nd_extensions: flows answer solicitations for gateways here; else the agent does.
@@ -43,12 +46,15 @@ class Host:
         owner: the host id, which marks what is ours.
         is_known: whether OVSDB's rows have been read once. What is not known yet must not be
             reported as absent: flows would go for ports that are there.
+        zones: conntrack zones; an interface is not reported at its ofport before the zone is its.
+        clock: gives the present, seconds.
     """
 
     datapath_type: Literal["system", "netdev"]
     problems: Callable[[], Mapping[str, str]]
     nd_extensions: bool = True
     rows: dict[str, InterfaceRow] = field(default_factory=dict[str, InterfaceRow])
+    shown: dict[str, InterfaceRow] = field(default_factory=dict[str, InterfaceRow])
     wanted: dict[str, Attachment] = field(default_factory=dict[str, Attachment])
     errors: dict[str, str] = field(default_factory=dict[str, str])
     vtep_address: str = ""
@@ -57,6 +63,8 @@ class Host:
     ovs_version: str = ""
     owner: str = ""
     is_known: bool = False
+    zones: Zones = field(default_factory=Zones)
+    clock: Callable[[], float] = time.monotonic
     _tunnel: InterfaceRow | None = None
     _inventory: Inventory = field(default_factory=Inventory)
 
@@ -64,20 +72,36 @@ class Host:
         """Take in an interface; tell how soon that is worth a report."""
         before = self.rows.get(row.uuid)
         self.rows[row.uuid] = row
-        self._inventory.take_row(before, row)
+        self.zones.take_row(row, self.clock())
+        urgency = self._show(row)
         if row.name == marks.TUNNEL:
             self._tunnel = row
             return "none" if before is not None and before.ofport == row.ofport else "now"
+        return urgency
+
+    def _show(self, row: InterfaceRow) -> Urgency:
+        """Put an interface among the links, without its ofport while that is not to be told."""
+        before = self.shown.get(row.uuid)
+        if not self.zones.may_claim(row):
+            row = replace(row, ofport=None)
+        self.shown[row.uuid] = row
+        self._inventory.take_row(before, row)
         old = decide.link_of(before, None, None) if before is not None else None
         new = decide.link_of(row, None, None)
         if old == new:
             return "none"
         return "soon" if new is not None and not decide.is_settled(new) else "now"
 
+    def take_again(self, uuid: str) -> bool:
+        """Look again if an interface may be reported at its ofport; tell whether that changes."""
+        row = self.rows.get(uuid)
+        return row is not None and self._show(row) != "none"
+
     def forget_row(self, uuid: str) -> InterfaceRow | None:
         """Forget an interface that is gone; return it when it was known."""
         row = self.rows.pop(uuid, None)
-        self._inventory.take_row(row, None)
+        self.zones.forget_row(uuid, self.clock())
+        self._inventory.take_row(self.shown.pop(uuid, None), None)
         if self._tunnel is not None and self._tunnel.uuid == uuid:
             self._tunnel = None
         return row

@@ -26,7 +26,8 @@ from agent.report import Callbacks, Reporter
 from agent.settings import Settings
 from agent.statedir import StateDir
 from agent.worker import Worker
-from vpcctl.wire.report import LinkCounters
+from agent.zones import ZoneKeeper
+from vpcctl.wire.report import LinkCounters, ReportAnswer
 from vpcctl.wire.state import HostState
 
 log = logging.getLogger(__name__)
@@ -70,12 +71,14 @@ class Agent:
         self._neighbours = Neighbours(worker, self._vswitchd, self._ovsdb.bridges)
         self._poller = Poller(self._client, self._revision, self._take)
         self._program = Program(settings, host)
+        self._zones = ZoneKeeper(settings, host, self._vswitchd, self._report_now)
         callbacks = Callbacks(
             self._revision,
             self._take_newer,
             self._counters,
             self._poller.resync,
-            self._program.realised,
+            self._zones.sending,
+            self._answered,
         )
         self._reporter = Reporter(self._client, host, self._directory, callbacks)
 
@@ -96,6 +99,7 @@ class Agent:
             tasks.create_task(self._reporter.run())
             tasks.create_task(self._poller.run())
             tasks.create_task(self._program.run())
+            tasks.create_task(self._zones.run())
             tasks.create_task(certificates.keep(self._settings, self._client, self._bridges.wake))
             tasks.create_task(self._guests.run())
             if self._host.datapath_type == "netdev":
@@ -121,6 +125,10 @@ class Agent:
 
     # --- what comes from the controller -------------------------------------------------------
 
+    def _answered(self, answer: ReportAnswer) -> None:
+        self._program.realised(answer.realised_revision)
+        self._zones.answered(answer)
+
     def _take_newer(self, state: HostState) -> None:
         """Take a state that came beside the long poll, when it is newer."""
         if state.revision > self._revision():
@@ -140,6 +148,7 @@ class Agent:
         self._bridges.want(state)
         self._neighbours.want(state.peers)
         self._guests.want(state)
+        self._zones.want(state)
         self._name_interfaces(tuple(self._host.rows.values()))
         if save:
             self._loop.call_later(0.05, self._save, state)
@@ -175,6 +184,7 @@ class Agent:
         for row in change.interfaces:
             urgency = most_urgent(urgency, self._host.take_row(row))
             self._reconciler.row_changed(row)
+        self._zones.changed(everything=change.everything and change.connected)
         self._reporter.trigger(urgency)
         if change.structure and change.connected:
             self._bridges.wake()
@@ -279,6 +289,7 @@ class Agent:
                 self._neighbours.wake()
                 self._report_now()
                 self._program.vswitchd_started()
+                self._zones.vswitchd_started()
                 await self._readable(fd)
             finally:
                 self._program.vswitchd_ended()

@@ -33,14 +33,16 @@ class Callbacks:
         state: takes a new state.
         counters: reads the counters of all interfaces, by UUID.
         back: told when the controller answers again after it did not.
-        realised: told at which revision the host's flows, which are right, changed last.
+        sending: told that a report of what is known leaves now.
+        answered: told what the answer to an accepted report is, after any state in it.
     """
 
     revision: Callable[[], int]
     state: Callable[[HostState], None]
     counters: Callable[[], Awaitable[Mapping[str, LinkCounters]]]
     back: Callable[[], None]
-    realised: Callable[[int | None], None]
+    sending: Callable[[], None]
+    answered: Callable[[ReportAnswer], None]
 
 
 class Reporter:
@@ -89,6 +91,8 @@ class Reporter:
                 self._soon = None
             if not self._host.vtep_address or not self._host.is_known:
                 continue  # a report without these would say that nothing is here; both wake us
+            if self._host.zones.is_hurrying(self._host.clock()):
+                continue  # the end of it wakes us
             try:
                 await self._report(full=self._counters_are_due())
             except ClientError as error:
@@ -126,6 +130,7 @@ class Reporter:
 
     def _build(self, *, full: bool, counters: Mapping[str, LinkCounters]) -> LinkReport:
         """Make the next report: unchanged, a change of what the controller knows, or full."""
+        self._callbacks.sending()
         facts, inventory = self._host.facts(), self._host.look()
         self.sent += 1
         report = LinkReport(
@@ -137,7 +142,7 @@ class Reporter:
         )
         change = inventory.take_change()
         same_facts, self._known_facts = facts == self._known_facts, facts
-        if not full and report.digest == self._known:
+        if self._host.zones.phase == "asking" or (not full and report.digest == self._known):
             return report
         if not full and self._known and same_facts and change is not None:
             links, gone = change
@@ -155,9 +160,9 @@ class Reporter:
         self._known = "" if answer.full_report_needed else report.digest
         if answer.full_report_needed:
             self._changed.set()
-        self._callbacks.realised(answer.realised_revision)
         if answer.state is not None:
             self._callbacks.state(answer.state)
+        self._callbacks.answered(answer)
 
     def _jump(self) -> None:
         """Get past a boot number that the controller has seen and we have not.

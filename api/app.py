@@ -16,23 +16,31 @@ from api.guard import Guard
 from api.longpoll import HostStateHub
 from api.readiness import SouthboundWatch
 from api.routers import (
+    address_groups,
     attachments,
     dhcp_options,
     enrollment,
     events,
+    group_rules,
     hosts,
+    network_acls,
     ports,
     reports,
+    security_groups,
     status,
     subnets,
     tokens,
     vpcs,
 )
+from api.schemas import address_groups as address_group_schemas
 from api.schemas import dhcp_options as dhcp_schemas
 from api.schemas import events as event_schemas
+from api.schemas import group_rules as rule_schemas
 from api.schemas import hosts as host_schemas
+from api.schemas import network_acls as acl_schemas
 from api.schemas import ports as port_schemas
 from api.schemas import problems as problem_schemas
+from api.schemas import security_groups as group_schemas
 from api.schemas import status as status_schemas
 from api.schemas import subnets as subnet_schemas
 from api.schemas import tokens as token_schemas
@@ -58,6 +66,25 @@ _MODELS = (
     dhcp_schemas.DhcpOptionsIn,
     dhcp_schemas.DhcpOptionsPatch,
     dhcp_schemas.DhcpOptionsPage,
+    group_schemas.SecurityGroupIn,
+    group_schemas.SecurityGroupPatch,
+    group_schemas.SecurityGroupOut,
+    group_schemas.SecurityGroupPage,
+    rule_schemas.RuleOrRulesIn,
+    rule_schemas.RulePatch,
+    rule_schemas.RulesOut,
+    rule_schemas.RulePage,
+    address_group_schemas.AddressGroupIn,
+    address_group_schemas.AddressGroupPatch,
+    address_group_schemas.CidrsIn,
+    address_group_schemas.AddressGroupOut,
+    address_group_schemas.AddressGroupPage,
+    acl_schemas.NetworkAclIn,
+    acl_schemas.NetworkAclPatch,
+    acl_schemas.EntryOrEntriesIn,
+    acl_schemas.ReplacementIn,
+    acl_schemas.NetworkAclOut,
+    acl_schemas.NetworkAclPage,
     host_schemas.HostIn,
     host_schemas.HostPatch,
     host_schemas.HostPage,
@@ -117,6 +144,10 @@ def create_app(services: Services, *, run_dir: Path, config: ApiConfig | None = 
         subnets,
         attachments,
         dhcp_options,
+        security_groups,
+        group_rules,
+        address_groups,
+        network_acls,
         hosts,
         tokens,
         events,

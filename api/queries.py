@@ -1,5 +1,6 @@
 """Query parameters: unknown ones are refused, so that a misspelt filter never lists everything."""
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -41,7 +42,7 @@ class WriteQuery(Query):
     )
 
 
-class ListQuery(Query):
+class PageQuery(Query):
     """What every list takes; subclasses add the fields that can be filtered by."""
 
     limit: int = Field(
@@ -53,6 +54,20 @@ class ListQuery(Query):
         description="`next_cursor` of the previous page.",
         examples=["MjAyNi0wMS0zMXxwb3J0LTBh"],
     )
+
+    def to_listing(self) -> Listing:
+        """Return the services' value."""
+        filters = {
+            name: str(value)
+            for name in self.model_fields_set - _PAGING
+            if (value := getattr(self, name)) is not None
+        }
+        return Listing(self.limit, self.cursor, filters)
+
+
+class ListQuery(PageQuery):
+    """What lists of resources take, which have tags."""
+
     tag: list[Tag] = Field(
         default_factory=list,
         max_length=50,
@@ -63,12 +78,7 @@ class ListQuery(Query):
 
     def to_listing(self) -> Listing:
         """Return the services' value."""
-        filters = {
-            name: str(value)
-            for name in self.model_fields_set - _PAGING
-            if (value := getattr(self, name)) is not None
-        }
-        return Listing(self.limit, self.cursor, filters, dict(self._tags()))
+        return replace(super().to_listing(), tags=dict(self._tags()))
 
     def _tags(self) -> list[tuple[str, str]]:
         tags: dict[str, str] = {}

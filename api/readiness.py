@@ -6,7 +6,7 @@ from collections.abc import Callable
 from vpcctl.model.problems import Unavailable
 from vpcctl.services.facade import Concern, Services
 
-_NOBODY = Concern(vpc_id=None, hosts=frozenset())
+_NOBODY = Concern(vpc_ids=(), hosts=frozenset())
 
 
 class SouthboundWatch:

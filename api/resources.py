@@ -57,6 +57,23 @@ class Written:
         return Response(self.body, self.status, self.headers, media)
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A write to a part of a resource: a change of the resource that may show the part alone.
+
+    Attributes:
+        call: makes it; its view has the resource's meta.
+        render: makes the JSON members of that view; None: the answer has no body.
+        raw: the body as it was sent.
+        status: of the answer.
+    """
+
+    call: Callable[[Services, Actor, int | None], Any]
+    render: Callable[[Any], dict[str, Any]] | None
+    raw: bytes = b""
+    status: int = 200
+
+
 def read_headers(revision: int) -> dict[str, str]:
     """Return the headers of an answer that shows a resource."""
     return {"ETag": preconditions.etag(revision)}
@@ -91,15 +108,58 @@ async def create(
     if key is None:
         made = await ctx.call(work)
     else:
-        made = await _once(ctx, request, key, raw, work)
+        made = await _once(request, key, raw, work)
     ctx.wrote()
     return await _settled(ctx, who, kind, made, query)
 
 
-async def _once(
-    ctx: Context, request: Request, key: str, raw: bytes, work: Callable[[], Written]
-) -> Written:
-    who = actor(request)
+async def add(
+    request: Request, kind: Kind, identity: str, part: Part, query: WriteQuery
+) -> Response:
+    """Add to a resource what the body says, once per Idempotency-Key, if If-Match allows."""
+    key = idempotency.key_of(request)
+    work = _part_work(request, kind, identity, part)
+    made = await (
+        context(request).call(work) if key is None else _once(request, key, part.raw, work)
+    )
+    return await _told(request, kind, replace(made, id=identity), query)
+
+
+async def change_part(
+    request: Request, kind: Kind, identity: str, part: Part, query: WriteQuery
+) -> Response:
+    """Change a part of a resource, if If-Match allows."""
+    made = await context(request).call(_part_work(request, kind, identity, part))
+    return await _told(request, kind, made, query)
+
+
+def _part_work(request: Request, kind: Kind, identity: str, part: Part) -> Callable[[], Written]:
+    ctx, who = context(request), actor(request)
+    accepted = preconditions.if_match(request.headers.get("if-match"))
+
+    def work() -> Written:
+        expected = _expected(kind.service(ctx.services), who, identity, accepted)
+        view = part.call(ctx.services, who, expected)
+        revision = view.meta.revision
+        if part.render is None:
+            return Written(identity, revision, 204, b"", {"Vpcctl-Revision": str(revision)})
+        body = to_json(part.render(view))
+        return Written(identity, revision, part.status, body, write_headers(revision))
+
+    return work
+
+
+async def _told(request: Request, kind: Kind, made: Written, query: WriteQuery) -> Response:
+    """Wake who listens, wait if the query says so, and answer what was made."""
+    ctx = context(request)
+    ctx.wrote()
+    if query.wait is not None:
+        await _wait(ctx, actor(request), kind, made, query)
+    return made.response()
+
+
+async def _once(request: Request, key: str, raw: bytes, work: Callable[[], Written]) -> Written:
+    ctx, who = context(request), actor(request)
     digest = idempotency.request_hash(request, raw)
 
     def stored() -> StoredResponse:
@@ -202,11 +262,21 @@ async def _settled(
     if query.wait is None:
         return made.response()
     try:
-        concern = await ctx.aside(ctx.services.status.concern, who, kind.name, made.id)
-        await wait_realized(ctx, concern, made.revision, made.id, query.timeout)
+        await _wait(ctx, who, kind, made, query)
         view = await ctx.aside(kind.service(ctx.services).get, who, made.id)
     except NotFound:  # deleted by somebody else in the meantime
         return made.response()
     if view.meta.revision != made.revision:
         return made.response()
     return replace(made, body=to_json(kind.render(view))).response()
+
+
+async def _wait(ctx: Context, who: Actor, kind: Kind, made: Written, query: WriteQuery) -> None:
+    """Wait until a write to a resource is realised.
+
+    Raises:
+        NotFound: the resource has been deleted in the meantime.
+        Lagging: it is not realised in time.
+    """
+    concern = await ctx.aside(ctx.services.status.concern, who, kind.name, made.id)
+    await wait_realized(ctx, concern, made.revision, made.id, query.timeout)

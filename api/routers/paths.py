@@ -6,10 +6,18 @@ from fastapi import Path
 
 from vpcctl.model import ids
 
+_CALLED: dict[ids.Kind, str] = {
+    "sg": "security group",
+    "sgr": "rule",
+    "ag": "address group",
+    "nacl": "network ACL",
+    "dopt": "set of DHCP options",
+}
+
 
 def _id(kind: ids.Kind) -> Any:
     return Path(
-        description=f"Id of the {kind}.",
+        description=f"Id of the {_CALLED.get(kind, kind)}.",
         examples=[f"{kind}-0a1b2c3d4e5f60718"],
         json_schema_extra={"pattern": ids.PATTERNS[kind]},
     )
@@ -19,5 +27,9 @@ VpcId = Annotated[str, _id("vpc")]
 SubnetId = Annotated[str, _id("subnet")]
 PortId = Annotated[str, _id("port")]
 DhcpOptionsId = Annotated[str, _id("dopt")]
+GroupId = Annotated[str, _id("sg")]
+RuleId = Annotated[str, _id("sgr")]
+AddressGroupId = Annotated[str, _id("ag")]
+AclId = Annotated[str, _id("nacl")]
 HostId = Annotated[str, _id("host")]
 TokenId = Annotated[str, Path(description="Id of the token.", examples=["token-0a1b2c3d4e5f60718"])]

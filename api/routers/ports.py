@@ -28,6 +28,7 @@ class Filters(ListQuery):
     fixed_ip: Text | None = equal("fixed address", "10.0.1.20")
     admin_up: Flag | None = equal("administrative state", "true")
     port_security: Flag | None = equal("port security", "true")
+    security_group_id: Text | None = equal("security group", "sg-0a1b2c3d4e5f60718")
 
 
 @router.post(

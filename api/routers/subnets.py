@@ -23,6 +23,7 @@ class Filters(ListQuery):
     tenant_id: Text | None = equal("tenant", "acme")
     vpc_id: Text | None = equal("VPC", "vpc-0a1b2c3d4e5f60718")
     availability_zone: Text | None = equal("availability zone", "zone-a")
+    network_acl_id: Text | None = equal("network ACL", "nacl-0a1b2c3d4e5f60718")
 
 
 @router.post(

@@ -91,5 +91,5 @@ async def change_vpc(
 async def delete_vpc(
     request: Request, vpc_id: VpcId, query: Annotated[WriteQuery, Query()]
 ) -> Response:
-    """Delete an empty VPC; 409 names the subnets that block it."""
+    """Delete a VPC in which only its default group is left; 409 names what blocks it."""
     return await resources.delete(request, KIND, vpc_id, query)

@@ -39,7 +39,20 @@ _FixedIps = Annotated[
 ]
 _AdminUp = Annotated[bool, Field(description="False cuts the port off.", examples=[True])]
 _PortSecurity = Annotated[
-    bool, Field(description="Whether spoofed sources are dropped.", examples=[True])
+    bool,
+    Field(
+        description="Whether spoofed sources are dropped and security groups asked.",
+        examples=[True],
+    ),
+]
+_Groups = Annotated[
+    list[Annotated[str, Field(max_length=64)]],
+    Field(
+        max_length=16,
+        description="Security groups of its VPC that it is in, none twice; in none, nothing "
+        "passes.",
+        examples=[["sg-0a1b2c3d4e5f60718"]],
+    ),
 ]
 
 
@@ -139,6 +152,12 @@ class PortIn(Input):
     mac_address: _MacText | None = _mac_field()
     fixed_ips: _FixedIps = Field(default_factory=list)
     port_security: _PortSecurity = True
+    security_groups: _Groups | None = Field(
+        default=None,
+        description="Security groups of its VPC that it is in; null: the VPC's default group, "
+        "or none when port security is off.",
+        examples=[["sg-0a1b2c3d4e5f60718"]],
+    )
     allowed_address_pairs: _Pairs = Field(default_factory=list)
     admin_up: _AdminUp = True
     attachment: AttachmentIn | None = _attachment_field()
@@ -154,6 +173,7 @@ class PortIn(Input):
             mac=self.mac_address,
             fixed_ips=tuple(self.fixed_ips),
             port_security=self.port_security,
+            security_groups=None if self.security_groups is None else tuple(self.security_groups),
             allowed_address_pairs=_pairs(self.allowed_address_pairs),
             admin_up=self.admin_up,
             attachment=None if self.attachment is None else self.attachment.to_view(),
@@ -175,6 +195,7 @@ class PortPatch(Input):
     )
     fixed_ips: _FixedIps = Field(default_factory=list)
     port_security: _PortSecurity = True
+    security_groups: _Groups = Field(default_factory=list)
     allowed_address_pairs: _Pairs = Field(default_factory=list)
     admin_up: _AdminUp = True
     attachment: AttachmentIn | None = _attachment_field()
@@ -253,7 +274,14 @@ class PortOut(ResourceOut):
     fixed_ips: list[str] = Field(
         description="Its addresses.", examples=[["10.0.1.20", "fd00:10:0:1::20"]]
     )
-    port_security: bool = Field(description="Whether spoofed sources are dropped.", examples=[True])
+    port_security: bool = Field(
+        description="Whether spoofed sources are dropped and security groups asked.",
+        examples=[True],
+    )
+    security_groups: list[str] | None = Field(
+        description="Security groups that it is in; null when port security is off.",
+        examples=[["sg-0a1b2c3d4e5f60718"]],
+    )
     allowed_address_pairs: list[PairOut] = Field(
         description="Further sources allowed.",
         examples=[[{"cidr": "10.0.1.100/32", "mac_address": None}]],
@@ -308,6 +336,7 @@ def render(view: PortView) -> dict[str, Any]:
     body["mac_address"] = format_mac(view.mac)
     body["fixed_ips"] = [str(address) for address in view.fixed_ips]
     body["port_security"] = view.port_security
+    body["security_groups"] = view.security_groups
     body["allowed_address_pairs"] = [
         {"cidr": str(pair.cidr), "mac_address": None if pair.mac is None else format_mac(pair.mac)}
         for pair in view.allowed_address_pairs

@@ -57,6 +57,16 @@ def _zone() -> Any:
     return Field(default=None, description="Availability zone; null for any.", examples=["zone-a"])
 
 
+def _acl() -> Any:
+    return Field(
+        default=None,
+        max_length=64,
+        description="Network ACL of its VPC that judges what is routed into and out of it; null: "
+        "none, and all of that passes.",
+        examples=["nacl-0a1b2c3d4e5f60718"],
+    )
+
+
 class SubnetIn(Input):
     """A new subnet."""
 
@@ -71,6 +81,7 @@ class SubnetIn(Input):
         examples=["slaac"],
     )
     availability_zone: Zone | None = _zone()
+    network_acl_id: str | None = _acl()
     name: Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
@@ -85,6 +96,7 @@ class SubnetIn(Input):
             ipv6_gateway=self.ipv6_gateway,
             ipv6_mode=self.ipv6_mode,
             availability_zone=self.availability_zone,
+            network_acl_id=self.network_acl_id,
             name=self.name,
             description=self.description,
             tags=self.tags,
@@ -102,6 +114,7 @@ class SubnetPatch(Input):
         examples=["slaac"],
     )
     availability_zone: Zone | None = _zone()
+    network_acl_id: str | None = _acl()
     name: Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
@@ -129,6 +142,9 @@ class SubnetOut(ResourceOut):
     availability_zone: str | None = Field(
         description="Availability zone; null for any.", examples=["zone-a"]
     )
+    network_acl_id: str | None = Field(
+        description="Its network ACL; null for none.", examples=["nacl-0a1b2c3d4e5f60718"]
+    )
     free_addresses: int = Field(description="IPv4 addresses left to allocate.", examples=[250])
 
 
@@ -147,5 +163,6 @@ def render(view: SubnetView) -> dict[str, Any]:
     body["ipv6_gateway"] = None if view.ipv6_gateway is None else str(view.ipv6_gateway)
     body["ipv6_mode"] = view.ipv6_mode
     body["availability_zone"] = view.availability_zone
+    body["network_acl_id"] = view.network_acl_id
     body["free_addresses"] = view.free_addresses
     return body

@@ -96,6 +96,9 @@ def test_nothing_is_left_after_the_last_delete(start: list[Change], later: list[
     assert not net.segments
     assert not net.subnets_at
     assert not net.ofports
+    assert net.membership.is_empty()
+    assert not net.acl_subnets
+    assert not net.acls_of
 
 
 @SETTINGS

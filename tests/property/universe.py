@@ -5,7 +5,21 @@ import ipaddress
 
 from hypothesis import strategies as st
 
-from tests.support.networks import gone, host, ip, pair, port, put, subnet, vpc
+from tests.support.networks import (
+    acl,
+    address_group,
+    allow,
+    gone,
+    group,
+    host,
+    ip,
+    line,
+    pair,
+    port,
+    put,
+    subnet,
+    vpc,
+)
 from vpcctl.model.changes import Change
 from vpcctl.model.location import Location
 from vpcctl.model.subnet import Subnet
@@ -27,6 +41,13 @@ PAIRS = [
     pair("10.0.1.10/32", "0e:00:00:00:00:02"),
 ]
 SUBNET_IDS = [f"subnet-{n:017x}" for n in (1, 2, 3)]
+GROUP_IDS = [f"sg-{n:017x}" for n in (1, 2, 3)]
+ADDRESS_GROUP_IDS = [f"ag-{n:017x}" for n in (1, 2)]
+ACL_IDS = [f"nacl-{n:017x}" for n in (1, 2)]
+BLOCKS = {
+    4: ("10.0.1.0/24", "10.0.1.11/32", "10.0.0.0/8", "0.0.0.0/0"),
+    6: ("fd00:1::/64", "fd00:1::10/128", "::/0"),
+}
 PORT_IDS = [f"port-{n:017x}" for n in (1, 2, 3, 4, 5)]
 
 
@@ -41,7 +62,73 @@ def _subnet(draw: st.DrawFn) -> Subnet:
         made,
         vni=draw(st.sampled_from((number, number, 9))),
         gateway=ipaddress.IPv4Address(draw(st.sampled_from(("10.0.1.1", "10.0.1.10")))),
+        acl_id=draw(st.sampled_from((None, *ACL_IDS))),
     )
+
+
+_groups = st.none() | st.lists(st.sampled_from(GROUP_IDS), max_size=3, unique=True).map(
+    lambda ids: tuple(sorted(ids))
+)
+
+
+@st.composite
+def _service(draw: st.DrawFn, family: int) -> dict[str, object]:
+    icmp = 1 if family == 4 else 58
+    protocol = draw(st.sampled_from((None, None, 6, 17, 132, 47, icmp)))
+    if protocol in (6, 17, 132) and draw(st.booleans()):
+        low, high = sorted(draw(st.tuples(*[st.sampled_from((0, 22, 80, 81, 443, 65535))] * 2)))
+        return {"protocol": protocol, "ports": (low, high)}
+    if protocol == icmp and draw(st.booleans()):
+        code = draw(st.sampled_from((None, 0, 1)))
+        kind = draw(st.sampled_from((3, 8, 17, 128, 160)))
+        return {"protocol": protocol, "icmp_type": kind, "icmp_code": code}
+    return {"protocol": protocol}
+
+
+@st.composite
+def _rule(draw: st.DrawFn) -> object:
+    family = draw(st.sampled_from((4, 4, 6)))
+    remotes = (None, *GROUP_IDS, *GROUP_IDS, *ADDRESS_GROUP_IDS, *BLOCKS[family])
+    direction = draw(st.sampled_from(("ingress", "egress")))
+    return allow(direction, draw(st.sampled_from(remotes)), family, **draw(_service(family)))
+
+
+@st.composite
+def _group(draw: st.DrawFn) -> object:
+    number = draw(st.integers(1, 3))
+    made = group(
+        number,
+        draw(st.sampled_from((VPCS[0], *VPCS))),
+        *draw(st.lists(_rule(), max_size=4)),
+        stateful=draw(st.sampled_from((True, True, False))),
+        keep_established=draw(st.booleans()),
+    )
+    return dataclasses.replace(made, key=draw(st.sampled_from((number, number, number, 9))))
+
+
+@st.composite
+def _address_group(draw: st.DrawFn) -> object:
+    number = draw(st.integers(1, 2))
+    cidrs = [*BLOCKS[4], *BLOCKS[6], "10.0.1.10/32", "fd00:1::11/128"]
+    made = address_group(number, *draw(st.lists(st.sampled_from(cidrs), max_size=4, unique=True)))
+    return dataclasses.replace(made, key=draw(st.sampled_from((number, number, 9))))
+
+
+@st.composite
+def _line(draw: st.DrawFn, number: int) -> object:
+    family = draw(st.sampled_from((4, 6)))
+    direction, verdict = draw(st.sampled_from(("ingress", "egress"))), draw(st.booleans())
+    block = draw(st.sampled_from(BLOCKS[family]))
+    service = draw(_service(family))
+    return line(number, direction, "allow" if verdict else "deny", block, **service)
+
+
+@st.composite
+def _acl(draw: st.DrawFn) -> object:
+    number = draw(st.integers(1, 2))
+    numbers = draw(st.lists(st.sampled_from((1, 100, 32766)), max_size=3, unique=True))
+    made = acl(number, draw(st.sampled_from(VPCS)), *(draw(_line(one)) for one in numbers))
+    return dataclasses.replace(made, key=draw(st.sampled_from((number, number, 9))))
 
 
 @st.composite
@@ -59,6 +146,7 @@ def _port(draw: st.DrawFn) -> object:
         port_security=draw(st.booleans()),
         allowed_pairs=tuple(draw(st.lists(st.sampled_from(PAIRS), max_size=2, unique=True))),
         admin_up=draw(st.sampled_from((True, True, True, False))),
+        groups=draw(_groups),
     )
     return dataclasses.replace(made, key=draw(st.sampled_from((number, number, number, 9, 17))))
 
@@ -93,7 +181,10 @@ _locations = st.builds(
 
 changes: st.SearchStrategy[Change] = st.builds(
     lambda resource, stays: put(resource) if stays else gone(resource),
-    st.one_of(_port(), _locations, _port(), _locations, _host(), _subnet(), _vpc()),
+    st.one_of(
+        *(_port(), _locations, _port(), _locations, _host(), _subnet(), _vpc()),
+        *(_group(), _group(), _address_group(), _acl()),
+    ),
     st.sampled_from((True, True, True, True, False)),
 )
 
@@ -102,13 +193,15 @@ changes: st.SearchStrategy[Change] = st.builds(
 def full_start(draw: st.DrawFn) -> list[Change]:
     """Changes that make a network in which most ports work, as a first batch."""
     first = [put(one) for one in (*HOSTS, *VPCS)]
+    first += [put(draw(made)) for made in (_group(), _group(), _address_group(), _acl())]
     first += [
         put(subnet(n, VPCS[n // 3], "10.0.1.0/24", "fd00:1::/64" if n != 2 else None))
         for n in (1, 2, 3)
     ]
     for number in range(1, 6):
         owner = dataclasses.replace(subnet(1, VPCS[0], "10.0.1.0/24"), id=SUBNET_IDS[number % 3])
-        some = port(number, owner, f"0e:00:00:00:00:0{number}", f"10.0.1.1{number}")
+        mac, ips = f"0e:00:00:00:00:0{number}", (f"10.0.1.1{number}", f"fd00:1::1{number}")
+        some = port(number, owner, mac, *ips, groups=draw(_groups))
         first.append(put(some))
         first.append(put(Location(some.id, draw(st.sampled_from(HOSTS)).id, 20 + number)))
     return first

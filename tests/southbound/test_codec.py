@@ -1,5 +1,6 @@
 """The codec against os-ken's parser and against a real Open vSwitch."""
 
+import dataclasses
 import socket
 import struct
 from pathlib import Path
@@ -11,7 +12,19 @@ from hypothesis import strategies as st
 from tests.southbound.fake_switch import hello
 from tests.southbound.ovs import Ovs
 from vpcctl.flows import fields as f
-from vpcctl.flows.actions import OFPP_IN_PORT, DecTtl, Load, Move, Output, Resubmit, SetField
+from vpcctl.flows.actions import (
+    OFPP_IN_PORT,
+    ClearTracking,
+    Commit,
+    Conjunction,
+    DecTtl,
+    Load,
+    Move,
+    Output,
+    Resubmit,
+    SetField,
+    Track,
+)
 from vpcctl.flows.cookie import OWNER_COOKIE
 from vpcctl.flows.fields import Bits, Field
 from vpcctl.flows.flow import Flow, match
@@ -26,17 +39,34 @@ FREE = [
     f.TUN_SRC,
     f.ETH_DST,
     f.ETH_SRC,
-    *f.REGS[:8],
+    f.CONJ_ID,
+    f.TUN_IPV6_SRC,
+    *f.REGS,
     *f.XXREGS[2:],
     f.VLAN_VID,
+    f.CT_STATE,
+    f.CT_ZONE,
+    f.CT_MARK,
 ]
-KINDS: dict[str, tuple[list[tuple[Field, int]], list[Field]]] = {
+VALID = (f.CT_STATE, f.CT_TRK, f.CT_TRK | f.CT_INV)
+KINDS: dict[str, tuple[list[tuple], list[Field]]] = {
     "any": ([], []),
     "ipv4": ([(f.ETH_TYPE, 0x800)], [f.IPV4_SRC, f.IPV4_DST, f.IP_TTL]),
     "ipv6": ([(f.ETH_TYPE, 0x86DD)], [f.IPV6_SRC, f.IPV6_DST, f.IP_TTL]),
     "arp": ([(f.ETH_TYPE, 0x806)], [f.ARP_OP, f.ARP_SPA, f.ARP_TPA, f.ARP_SHA, f.ARP_THA]),
     "udp": ([(f.ETH_TYPE, 0x800), (f.IP_PROTO, 17)], [f.UDP_SRC, f.UDP_DST, f.IPV4_DST]),
     "tcp6": ([(f.ETH_TYPE, 0x86DD), (f.IP_PROTO, 6)], [f.TCP_SRC, f.TCP_DST, f.IPV6_DST]),
+    "fragment": ([(f.ETH_TYPE, 0x800), (f.IP_FRAG, 0, 2)], [f.IPV4_SRC]),
+    "later": ([(f.ETH_TYPE, 0x86DD), (f.IP_PROTO, 17), (f.IP_FRAG, 3)], [f.IPV6_SRC]),
+    "sctp": ([(f.ETH_TYPE, 0x800), (f.IP_PROTO, 132)], [f.SCTP_SRC, f.SCTP_DST]),
+    "ct4": (
+        [(f.ETH_TYPE, 0x800), VALID, (f.CT_PROTO, 17)],
+        [f.CT_IPV4_SRC, f.CT_IPV4_DST, f.CT_TP_SRC, f.CT_TP_DST],
+    ),
+    "ct6": (
+        [(f.ETH_TYPE, 0x86DD), VALID, (f.CT_PROTO, 58)],
+        [f.CT_IPV6_SRC, f.CT_IPV6_DST, f.CT_TP_SRC, f.CT_TP_DST],
+    ),
     "icmp": ([(f.ETH_TYPE, 0x800), (f.IP_PROTO, 1)], [f.ICMP_TYPE, f.ICMP_CODE]),
     "ns": (
         [(f.ETH_TYPE, 0x86DD), (f.IP_PROTO, 58), (f.ICMP6_TYPE, 135), (f.ICMP6_CODE, 0)],
@@ -56,6 +86,10 @@ def value(field: Field, draw: st.DrawFn) -> int:
         return draw(st.integers(1, field.ones))
     if field is f.ARP_OP:
         return draw(st.integers(0, 255))
+    if field is f.CONJ_ID:
+        return draw(st.integers(1, field.ones))
+    if field is f.CT_STATE:
+        return draw(st.integers(0, 63))
     if field is f.VLAN_VID:
         return 0x1000 | draw(st.integers(0, 4094))
     return draw(st.integers(0, field.ones))
@@ -67,21 +101,38 @@ def flows(draw: st.DrawFn) -> Flow:
     terms: list = list(fixed)
     chosen = draw(st.lists(st.sampled_from(FREE + optional), unique=True, max_size=6))
     for field in chosen:
+        if field in (term[0] for term in fixed) or _overlaps(field, chosen):
+            continue
         number = value(field, draw)
-        if field.maskable and field is not f.VLAN_VID and draw(st.booleans()):
+        if field is f.CT_STATE:
+            mask = draw(st.integers(1, 63))
+            terms.append((field, number & mask, mask))
+        elif field.maskable and field is not f.VLAN_VID and draw(st.booleans()):
             mask = draw(st.integers(1, field.ones))
             terms.append((field, number & mask, mask))
         else:
             terms.append((field, number))
     goto = draw(st.sampled_from((None, *TABLES[1:])))
     tables = [t for t in TABLES if goto is None or t.number < goto.number]
+    done = tuple(draw(st.lists(actions(), max_size=5))) + ip_actions(fixed, draw)
+    if draw(st.integers(0, 9)) == 0:
+        ids = draw(st.lists(st.integers(1, 2**32 - 1), min_size=1, max_size=5, unique=True))
+        done, goto = tuple(Conjunction(one, draw(st.integers(1, 2))) for one in ids), None
     return Flow(
         draw(st.sampled_from(tables)),
         draw(st.integers(0, 0xFFFF)),
         match(*terms),
-        tuple(draw(st.lists(actions(), max_size=5))) + ip_actions(fixed, draw),
+        done,
         goto,
         OWNER_COOKIE | draw(st.integers(0, 2**48 - 1)),
+    )
+
+
+def _overlaps(field: Field, chosen: list[Field]) -> bool:
+    """Whether *field* is part of a wide register that is chosen too."""
+    return any(
+        field in f.REGS[4 * number : 4 * number + 4] and wide in chosen
+        for number, wide in enumerate(f.XXREGS)
     )
 
 
@@ -106,6 +157,14 @@ def actions(draw: st.DrawFn):
 
 
 def ip_actions(fixed: list, draw: st.DrawFn) -> tuple:
+    if VALID in fixed and draw(st.booleans()):
+        zone = draw(st.sampled_from((f.JUDGED_ZONE, Bits("", f.REGS[0], 8, 16))))
+        copy = Move(f.CT_IPV4_SRC, f.REGS[4], 32)
+        if (f.ETH_TYPE, 0x86DD) in fixed:
+            copy = Move(f.CT_IPV6_DST, f.XXREGS[2], 128)
+        commit = Commit(zone, draw(st.integers(0, 1)))
+        track = Track(zone, draw(st.sampled_from(TABLES)))
+        return (copy, ClearTracking(), commit, track)
     if (f.ETH_TYPE, 0x800) in fixed and draw(st.booleans()):
         return (DecTtl(), Move(f.IPV4_DST, f.REGS[4], 32), SetField(f.IPV4_SRC, 5))
     if (f.ETH_TYPE, 0x806) in fixed and draw(st.booleans()):
@@ -115,12 +174,20 @@ def ip_actions(fixed: list, draw: st.DrawFn) -> tuple:
     return ()
 
 
+def nameless(bits: Bits) -> Bits:
+    return dataclasses.replace(bits, name="")
+
+
 def same(one: Flow, other: Flow) -> bool:
     """Equal, but for the names of bits."""
 
     def plain(flow: Flow) -> tuple:
         shown = [
-            (a.bits.field, a.bits.offset, a.bits.n_bits, a.value) if isinstance(a, Load) else a
+            dataclasses.replace(a, bits=nameless(a.bits))
+            if isinstance(a, Load)
+            else dataclasses.replace(a, zone=nameless(a.zone))
+            if isinstance(a, Commit | Track)
+            else a
             for a in flow.actions
         ]
         return (flow.key, shown, flow.goto, flow.cookie)
@@ -151,6 +218,10 @@ def test_what_we_write_is_what_os_ken_reads_and_what_we_read_back(flow: Flow) ->
     assert len(again) == int.from_bytes(data[66:68], "big") + 7 & ~7
 
 
+UNNAMED = (
+    *(f.CT_IPV4_SRC, f.CT_IPV4_DST, f.CT_IPV6_SRC, f.CT_IPV6_DST),
+    *(f.CT_PROTO, f.CT_TP_SRC, f.CT_TP_DST),
+)
 _OS_KEN = {
     "nw_src": "ipv4_src",
     "nw_dst": "ipv4_dst",
@@ -162,6 +233,9 @@ _OS_KEN = {
     "nd_target": "ipv6_nd_target",
     "nd_sll": "ipv6_nd_sll",
     "nd_tll": "ipv6_nd_tll",
+    "nw_frag": "ip_frag",
+    # What it has no name for it calls by class and number.
+    **{one.name: f"field_{1 << 7 | one.oxm_field}" for one in UNNAMED},
 }
 
 

@@ -86,7 +86,7 @@ def empty(connection: Connection) -> None:
     """Bring PostgreSQL's tables back to what the migrations left."""
     tables = ", ".join(table.name for table in metadata.sorted_tables)
     connection.execute(text(f"TRUNCATE {tables}"))
-    connection.execute(text("INSERT INTO ledger VALUES (1, 0, 0, 0, 0, 0, 0, '')"))
+    connection.execute(text("INSERT INTO ledger VALUES (1, 0, 0, 0, 0, 0, 0, '', 0)"))
     connection.execute(text("INSERT INTO progress VALUES (1, 0)"))
 
 

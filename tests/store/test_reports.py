@@ -68,6 +68,8 @@ def test_an_unchanged_report_writes_nothing(world: World, agents, ports) -> None
         "realised_revision": None,
         "accepted": True,
         "full_report_needed": False,
+        "revision": before,
+        "reached_revision": None,
     }
     agents[0].report(*links)
     assert revision(world) == before

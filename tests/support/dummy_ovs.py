@@ -36,6 +36,12 @@ def wait_until(condition: Callable[[], bool], what: str, timeout: float = 10.0) 
         pause = min(pause * 2, 0.05)
 
 
+def _listens(path: Path) -> bool:
+    """Whether someone answers at a Unix socket; it is there a moment before."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex(str(path)) == 0
+
+
 class Control:
     """One connection to a daemon's control socket (JSON-RPC 1.0)."""
 
@@ -116,7 +122,7 @@ class DummyOvs:
         self.vsctl("--no-wait", "init")
         dummy = ("--enable-dummy", "--disable-system", "--disable-system-route")
         self._spawn("ovs-vswitchd", f"unix:{at}/db.sock", *dummy, f"--unixctl={at}/vswitchd.ctl")
-        wait_until((at / "vswitchd.ctl").exists, "ovs-vswitchd did not start")
+        wait_until(lambda: _listens(at / "vswitchd.ctl"), "ovs-vswitchd did not start")
         self.control = Control(at / "vswitchd.ctl")
         self._add_underlay()
 

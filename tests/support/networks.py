@@ -1,13 +1,25 @@
 """Small builders of networks for tests."""
 
+import dataclasses
 import ipaddress
 
-from vpcctl.model.addresses import IPAddress, parse_mac
+from vpcctl.model.address_group import AddressGroup
+from vpcctl.model.addresses import IPAddress, IPNetwork, parse_mac
 from vpcctl.model.changes import Change, ChangeBatch, Resource, ResourceKind
 from vpcctl.model.host import Host
 from vpcctl.model.location import Location
 from vpcctl.model.network import Network
+from vpcctl.model.network_acl import AclRule, NetworkAcl
 from vpcctl.model.port import AddressPair, Port
+from vpcctl.model.security_group import (
+    AddressGroupRemote,
+    AnyRemote,
+    Direction,
+    GroupRemote,
+    Remote,
+    Rule,
+    SecurityGroup,
+)
 from vpcctl.model.subnet import Subnet
 from vpcctl.model.vpc import Vpc
 
@@ -18,6 +30,9 @@ _KINDS: dict[type, ResourceKind] = {
     Port: "port",
     Host: "host",
     Location: "location",
+    SecurityGroup: "sg",
+    AddressGroup: "ag",
+    NetworkAcl: "nacl",
 }
 
 
@@ -88,3 +103,53 @@ def pair(cidr: str, mac: str | None = None) -> AddressPair:
 
 def at(guest: Port, where: Host, ofport: int) -> Location:
     return Location(guest.id, where.id, ofport)
+
+
+def group_id(number: int) -> str:
+    return f"sg-{number:017x}"
+
+
+def group(number: int, owner: Vpc, *rules: Rule, **other: object) -> SecurityGroup:
+    """A security group; its rules' keys follow from its own."""
+    kept = tuple(
+        dataclasses.replace(rule, id=f"sgr-{number * 1000 + i:017x}", key=number * 1000 + i)
+        for i, rule in enumerate(rules, 1)
+    )
+    return SecurityGroup(group_id(number), owner.id, number, kept, **other)  # type: ignore[arg-type]
+
+
+def allow(direction: Direction, remote: object = None, family: int = 4, **other: object) -> Rule:
+    """A rule; its remote side is a group, an address group, a block in text, or anybody."""
+    return Rule("sgr-0", 1, direction, family, remote=_remote(remote), **other)  # type: ignore[arg-type]
+
+
+def _remote(given: object) -> Remote:
+    match given:
+        case None:
+            return AnyRemote()
+        case SecurityGroup(id=found):
+            return GroupRemote(found)
+        case AddressGroup(id=found):
+            return AddressGroupRemote(found)
+        case str() if given.startswith("sg-"):
+            return GroupRemote(given)
+        case str() if given.startswith("ag-"):
+            return AddressGroupRemote(given)
+        case _:
+            return ipaddress.ip_network(given)  # type: ignore[arg-type]
+
+
+def address_group(number: int, *blocks: str) -> AddressGroup:
+    cidrs: tuple[IPNetwork, ...] = tuple(ipaddress.ip_network(one) for one in sorted(blocks))
+    return AddressGroup(f"ag-{number:017x}", "tenant-1", number, cidrs)
+
+
+def acl(number: int, owner: Vpc, *rules: AclRule) -> NetworkAcl:
+    ordered = tuple(sorted(rules, key=lambda rule: (rule.direction, rule.number)))
+    return NetworkAcl(f"nacl-{number:017x}", owner.id, number, ordered)
+
+
+def line(number: int, direction: Direction, verdict: str, cidr: str, **other: object) -> AclRule:
+    """A line of an ACL; *verdict* is ``allow`` or ``deny``."""
+    block = ipaddress.ip_network(cidr)
+    return AclRule(number, direction, verdict == "allow", block, **other)  # type: ignore[arg-type]

@@ -172,7 +172,7 @@ def test_links_and_digest_kept_up_to_date_are_those_made_anew(events) -> None:
                 problems[PORT] = f"failed {each.name}"
             case _:
                 known.wanted = {} if known.wanted else {PORT: wanted()}
-        anew = decide.links(known.rows.values(), known.wanted, problems)
+        anew = decide.links(known.shown.values(), known.wanted, problems)
         inventory = known.look()
         assert inventory.links() == anew
         assert inventory.digest(known.facts()) == digest(known.facts(), anew)

@@ -15,6 +15,19 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 Query = dict[str, str | list[str]]
 _TRIES = 3
+_NAMES: dict[ids.Kind, str] = {
+    "vpc": "VPC",
+    "dopt": "set of DHCP options",
+    "sg": "security group",
+    "ag": "address group",
+    "nacl": "network ACL",
+}
+_PLURALS: dict[ids.Kind, str] = {
+    "dopt": "dhcp-options",
+    "sg": "security-groups",
+    "ag": "address-groups",
+    "nacl": "network-acls",
+}
 
 
 class Client:
@@ -50,7 +63,7 @@ class Client:
                 return found
             query["cursor"] = page["next_cursor"]
 
-    def create(self, path: str, body: Json, query: Query | None = None) -> Json:
+    def create(self, path: str, body: Json | list[Json], query: Query | None = None) -> Json:
         """Create a resource and return it; a lost answer does not make a second one."""
         key = {"Idempotency-Key": uuid.uuid4().hex}
         return self._request("POST", path, body=body, query=query, headers=key).json()
@@ -74,19 +87,29 @@ class Client:
         revision = self._request("DELETE", path, query=query).headers.get("Vpcctl-Revision")
         return int(revision) if revision else None
 
-    def resolve(self, kind: ids.Kind, reference: str) -> str:
+    def resolve(self, kind: ids.Kind, reference: str, *, vpc_id: str | None = None) -> str:
         """Return the id of the *kind* that *reference* names by id or by unique name.
+
+        Args:
+            kind: what it is.
+            reference: its id or name.
+            vpc_id: the VPC in which the name is to be looked for; None: everywhere.
 
         Raises:
             CliError: no such name, or several.
         """
         if ids.is_id(kind, reference):
             return reference
-        found = [item["id"] for item in self.items(collection(kind), {"name": reference})]
+        query: Query = {"name": reference}
+        if vpc_id is not None:
+            query["vpc_id"] = vpc_id
+        found = [item["id"] for item in self.items(path_of(kind), query)]
+        where = f" in {vpc_id}" if vpc_id else ""
         if not found:
-            raise CliError(f"there is no {named_kind(kind)} named {reference!r}", Exit.NOT_FOUND)
+            said = f"there is no {named_kind(kind)} named {reference!r}{where}"
+            raise CliError(said, Exit.NOT_FOUND)
         if len(found) > 1:
-            named = f"{len(found)} {named_kind(kind)}s are named {reference!r}"
+            named = f"{len(found)} {named_kind(kind)}s are named {reference!r}{where}"
             raise CliError(f"{named}; accepted: one of {', '.join(found)}", Exit.CONFLICT)
         return found[0]
 
@@ -111,7 +134,7 @@ class Client:
         method: str,
         path: str,
         *,
-        body: Json | None = None,
+        body: Json | list[Json] | None = None,
         query: Query | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> "httpx.Response":
@@ -139,12 +162,13 @@ class Client:
 
 def named_kind(kind: ids.Kind) -> str:
     """Return what people call a *kind*."""
-    return {"vpc": "VPC", "dopt": "set of DHCP options"}.get(kind, kind)
+    return _NAMES.get(kind, kind)
 
 
-def collection(kind: ids.Kind) -> str:
-    """Return the path of all resources of a *kind*."""
-    return "/v1/dhcp-options" if kind == "dopt" else f"/v1/{kind}s"
+def path_of(kind: ids.Kind, resource_id: str | None = None) -> str:
+    """Return the path of all resources of a *kind*, or of one."""
+    plural = f"/v1/{_PLURALS.get(kind, f'{kind}s')}"
+    return plural if resource_id is None else f"{plural}/{resource_id}"
 
 
 def _verify(target: Target) -> Any:

@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 
 from vpcctl import __version__
-from vpcctl.cli import database, dhcp_options, hosts, pki, ports, subnets, tokens, vpcs
+from vpcctl.cli import (
+    address_groups,
+    database,
+    dhcp_options,
+    hosts,
+    network_acls,
+    pki,
+    ports,
+    security_groups,
+    subnets,
+    tokens,
+    vpcs,
+)
 from vpcctl.cli.errors import CliError, Exit
 from vpcctl.cli.events import events
 from vpcctl.cli.serve import serve
@@ -32,6 +44,9 @@ app.add_typer(vpcs.app, name="vpc")
 app.add_typer(subnets.app, name="subnet")
 app.add_typer(ports.app, name="port")
 app.add_typer(dhcp_options.app, name="dhcp-options")
+app.add_typer(security_groups.app, name="sg")
+app.add_typer(address_groups.app, name="address-group")
+app.add_typer(network_acls.app, name="nacl")
 app.add_typer(hosts.app, name="host")
 pki.add_host_commands(hosts.app)
 app.command()(status)

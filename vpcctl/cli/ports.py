@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from vpcctl.cli.client import Client
+from vpcctl.cli.client import Client, path_of
 from vpcctl.cli.dhcp_options import Options
 from vpcctl.cli.errors import CliError
 from vpcctl.cli.options import (
@@ -20,6 +20,7 @@ from vpcctl.cli.options import (
 )
 from vpcctl.cli.render import Column, Format, Json, lines, print_item, print_items, print_json
 from vpcctl.cli.resources import add_delete, add_show, client_of, state_of
+from vpcctl.model import ids
 
 app = typer.Typer(no_args_is_help=True, help="Ports: where workloads meet their subnet.")
 
@@ -80,14 +81,35 @@ class Traffic:
 
     pair: Pairs = None
     port_security: Annotated[
-        bool | None, typer.Option("--port-security/--no-port-security", help="Refuse spoofing.")
+        bool | None,
+        typer.Option(
+            "--port-security/--no-port-security", help="Refuse spoofing, ask security groups."
+        ),
+    ] = None
+    sg: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID|NAME",
+            help="Security group of its VPC, all of them; repeatable; '' for none: nothing passes.",
+        ),
     ] = None
     admin_up: Annotated[bool | None, typer.Option("--up/--down", help="Connected or cut off.")] = (
         None
     )
 
+    def groups(self, client: Client, resource: str) -> Json:
+        """Return the field that ``--sg`` sets, for a port in what is at the path *resource*."""
+        if self.sg is None:
+            return {}
+        named = [reference for reference in self.sg if reference]
+        if all(ids.is_id("sg", reference) for reference in named):
+            return {"security_groups": named}
+        vpc_id = client.get(resource)["vpc_id"]
+        found = [client.resolve("sg", reference, vpc_id=vpc_id) for reference in named]
+        return {"security_groups": found}
+
     def fields(self) -> Json:
-        """Return the fields that the options set."""
+        """Return the other fields that the options set."""
         pairs = None if self.pair is None else [_parse_pair(text) for text in self.pair if text]
         return given(
             allowed_address_pairs=pairs,
@@ -133,11 +155,17 @@ class Within:
     host: Annotated[
         str | None, typer.Option(metavar="ID|NAME", help="Only where they are now.")
     ] = None
+    sg: Annotated[
+        str | None, typer.Option(metavar="ID|NAME", help="Only in this security group.")
+    ] = None
 
     def query(self, client: Client) -> dict[str, str | None]:
         """Return the filters as query parameters."""
+        vpc_id = client.resolve("vpc", self.vpc) if self.vpc else None
+        group = client.resolve("sg", self.sg, vpc_id=vpc_id) if self.sg else None
         return {
-            "vpc_id": client.resolve("vpc", self.vpc) if self.vpc else None,
+            "vpc_id": vpc_id,
+            "security_group_id": group,
             "subnet_id": client.resolve("subnet", self.subnet) if self.subnet else None,
             "host_id": client.resolve("host", self.host) if self.host else None,
         }
@@ -172,6 +200,7 @@ def create(
     client = client_of(context, patience_s=waiting.timeout)
     body = values.body(name) | address.fields() | traffic.fields() | dhcp.whole()
     body["subnet_id"] = client.resolve("subnet", subnet)
+    body |= traffic.groups(client, path_of("subnet", body["subnet_id"]))
     if (attachment := place.attachment(client)) is not None:
         body["attachment"] = attachment
     print_item(client.create("/v1/ports", body, waiting.query), waiting.output)
@@ -190,8 +219,9 @@ def set_(
 ) -> None:
     """Change a port."""
     client = client_of(context, patience_s=waiting.timeout)
+    path = path_of("port", client.resolve("port", reference))
     body = changes.body() | address.fields() | traffic.fields() | dhcp.whole()
-    path = f"/v1/ports/{client.resolve('port', reference)}"
+    body |= traffic.groups(client, path)
     print_item(client.change(path, body, waiting.query), waiting.output)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from vpcctl.cli.client import Client, collection, named_kind
+from vpcctl.cli.client import Client, named_kind, path_of
 from vpcctl.cli.options import Output, Reference, Waiting, command
 from vpcctl.cli.render import Format, Json, print_item, print_json
 from vpcctl.cli.target import Target
@@ -34,10 +34,10 @@ def add_show(app: typer.Typer, kind: ids.Kind) -> None:
 
     def show(context: typer.Context, reference: Reference, output: Output) -> None:
         client = client_of(context)
-        item = client.get(f"{collection(kind)}/{client.resolve(kind, reference)}")
+        item = client.get(path_of(kind, client.resolve(kind, reference)))
         print_item(item, output.output)
 
-    _register(app, "show", f"Show a {named_kind(kind)}.", show)
+    _register(app, "show", f"Show {_one(kind)}.", show)
 
 
 def add_delete(app: typer.Typer, kind: ids.Kind) -> None:
@@ -46,13 +46,17 @@ def add_delete(app: typer.Typer, kind: ids.Kind) -> None:
     def delete(context: typer.Context, reference: Reference, waiting: Waiting) -> None:
         client = client_of(context, patience_s=waiting.timeout)
         resource_id = client.resolve(kind, reference)
-        revision = client.delete(f"{collection(kind)}/{resource_id}", waiting.query)
+        revision = client.delete(path_of(kind, resource_id), waiting.query)
         if waiting.output is Format.JSON:
             print_json({"id": resource_id, "deleted": True, "revision": revision})
         else:
             print(f"{resource_id} deleted")
 
-    _register(app, "delete", f"Delete a {named_kind(kind)}.", delete)
+    _register(app, "delete", f"Delete {_one(kind)}.", delete)
+
+
+def _one(kind: ids.Kind) -> str:
+    return f"{'an' if kind == 'ag' else 'a'} {named_kind(kind)}"
 
 
 def _register(app: typer.Typer, name: str, text: str, function: Callable[..., None]) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from vpcctl.cli.client import Client, path_of
 from vpcctl.cli.options import (
     Changes,
     Description,
@@ -17,6 +18,7 @@ from vpcctl.cli.options import (
 )
 from vpcctl.cli.render import Column, Json, lines, print_item, print_items
 from vpcctl.cli.resources import add_delete, add_show, client_of, state_of
+from vpcctl.model import ids
 
 app = typer.Typer(no_args_is_help=True, help="Subnets: layer-2 segments of a VPC.")
 
@@ -55,6 +57,9 @@ class Values(Description):
     )
     ipv6_mode: Mode = None
     availability_zone: Annotated[str | None, typer.Option(help="Its availability zone.")] = None
+    nacl: Annotated[str | None, typer.Option(metavar="ID|NAME", help="Network ACL of the VPC.")] = (
+        None
+    )
 
     def fields(self) -> Json:
         """Return the fields that only subnets have."""
@@ -78,6 +83,9 @@ class NewValues(Changes):
     ipv6_mode: Mode = None
     availability_zone: Annotated[
         str | None, typer.Option(help="Availability zone; '' for none.")
+    ] = None
+    nacl: Annotated[
+        str | None, typer.Option(metavar="ID|NAME", help="Network ACL of the VPC; '' for none.")
     ] = None
 
     def fields(self) -> Json:
@@ -120,7 +128,10 @@ def create(
     """Create a subnet."""
     client = client_of(context, patience_s=waiting.timeout)
     body = values.body(name) | values.fields()
-    body |= {"vpc_id": client.resolve("vpc", vpc), "cidr": cidr}
+    vpc_id = client.resolve("vpc", vpc)
+    body |= {"vpc_id": vpc_id, "cidr": cidr}
+    if values.nacl is not None:
+        body["network_acl_id"] = client.resolve("nacl", values.nacl, vpc_id=vpc_id)
     print_item(client.create("/v1/subnets", body, waiting.query), waiting.output)
 
 
@@ -129,11 +140,20 @@ def create(
 def set_(
     context: typer.Context, reference: Reference, changes: NewValues, waiting: Waiting
 ) -> None:
-    """Change a subnet: its name, description, tags, IPv6 block or zone."""
+    """Change a subnet: its name, description, tags, IPv6 block, zone or network ACL."""
     client = client_of(context, patience_s=waiting.timeout)
-    path = f"/v1/subnets/{client.resolve('subnet', reference)}"
+    path = path_of("subnet", client.resolve("subnet", reference))
     body = changes.body() | changes.fields()
+    if changes.nacl is not None:
+        body["network_acl_id"] = _find_acl(client, path, changes.nacl)
     print_item(client.change(path, body, waiting.query), waiting.output)
 
 
 add_delete(app, "subnet")
+
+
+def _find_acl(client: Client, path: str, reference: str) -> str | None:
+    """Return the id of an ACL of the VPC of the subnet at *path*, None for none."""
+    if not reference or ids.is_id("nacl", reference):
+        return reference or None
+    return client.resolve("nacl", reference, vpc_id=client.get(path)["vpc_id"])

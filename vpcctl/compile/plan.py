@@ -15,10 +15,13 @@ from vpcctl.model.port import Port
 from vpcctl.model.relay import Relay
 from vpcctl.model.subnet import Subnet
 from vpcctl.pipeline.pieces import (
+    AclPiece,
     AdmitPiece,
     BasePiece,
     EdgePiece,
+    GroupPiece,
     LocalFloodPiece,
+    MemberPiece,
     PeerPiece,
     Piece,
     PortPiece,
@@ -198,7 +201,9 @@ class _Planner:
             for flow in was.flows
         }
         if vpc_id in self._net.vpcs:
-            cookies.add(cookie(Feature.VPC, self._net.vpcs[vpc_id].key))
+            key = self._net.vpcs[vpc_id].key
+            cookies.update((cookie(Feature.VPC, key), cookie(Feature.MEMBER, key)))
+        cookies.update(_filters(self._net, vpc_id))
         for subnet_id in self._net.subnets_of.get(vpc_id, ()):
             vni = self._net.subnets[subnet_id].vni
             cookies.update(cookie(f, vni) for f in (Feature.SUBNET, Feature.FLOOD, Feature.PAIR))
@@ -288,10 +293,26 @@ def _vpc_of(net: Network, piece: Piece) -> str | None:
         case PortPiece(port_id) | EdgePiece(_, port_id):
             port = net.ports.get(port_id)
             return None if port is None else net.vpc_of(port.subnet_id)
-        case RelayPiece(_, vpc_id) | AdmitPiece(_, _, vpc_id):
+        case RelayPiece(_, vpc_id) | AdmitPiece(_, _, vpc_id) | MemberPiece(vpc_id, _):
             return vpc_id
+        case GroupPiece(group_id):
+            group = net.groups.get(group_id)
+            return None if group is None else group.vpc_id
+        case AclPiece(acl_id):
+            acl = net.acls.get(acl_id)
+            return None if acl is None else acl.vpc_id
         case _:
             return net.vpc_of(piece.subnet_id)
+
+
+def _filters(net: Network, vpc_id: str) -> Iterator[int]:
+    """Yield the cookies of a VPC's groups, rules and ACLs."""
+    for group_id in net.membership.groups_of.get(vpc_id, ()):
+        group = net.groups[group_id]
+        yield cookie(Feature.GROUP, group.key)
+        yield from (cookie(Feature.RULE, rule.key) for rule in group.rules)
+    for acl_id in net.acls_of.get(vpc_id, ()):
+        yield cookie(Feature.ACL, net.acls[acl_id].key)
 
 
 def _presence(net: Network, change: Change) -> Iterator[Presence]:

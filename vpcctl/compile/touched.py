@@ -7,6 +7,7 @@ against by comparing with a full compile.
 
 from collections.abc import Iterable, Iterator
 
+from vpcctl.compile import filters
 from vpcctl.model.addresses import link_local
 from vpcctl.model.changes import Change
 from vpcctl.model.claims import Claims
@@ -50,6 +51,12 @@ def touched(net: Network, change: Change) -> Iterator[Piece]:
             yield from _by_host(net, change.id, old, new)
         case "location":
             yield from _by_location(net, change.id, (old, new))
+        case "sg":
+            yield from filters.by_group(net, change.id, (old, new))
+        case "ag":
+            yield from filters.by_address_group(net, change.id, (old, new))
+        case "nacl":
+            yield from filters.by_acl(net, change.id, (old, new))
         case "relay":
             for state in (old, new):
                 if isinstance(state, Relay):
@@ -69,13 +76,19 @@ def _by_vpc(net: Network, vpc_id: str, states: tuple[object, object]) -> Iterato
         yield from _relays(net, one)
         for subnet_id in sorted(net.subnets_of.get(one, ())):
             yield from _whole_subnet(net, subnet_id)
+        yield from filters.all_members(net, one)
 
 
 def _by_subnet(net: Network, subnet_id: str, states: tuple[object, object]) -> Iterator[Piece]:
     subnets = [state for state in states if isinstance(state, Subnet)]
-    for one in (subnet_id, *sorted(_claimants(net.vnis, {s.vni for s in subnets}, subnet_id))):
+    rivals = sorted(_claimants(net.vnis, {s.vni for s in subnets}, subnet_id))
+    for one in (subnet_id, *rivals):
         yield from _whole_subnet(net, one)
         yield from _relays(net, net.vpc_of(one))
+    if len({filters.as_members_see(s) for s in subnets}) > 1 or len(subnets) == 1:
+        yield from filters.of_subnet(net, subnet_id, {s.vpc_id for s in subnets})
+        for one in rivals:
+            yield from filters.of_subnet(net, one, ())
     for subnet in subnets:
         yield from _relays(net, subnet.vpc_id)
         for block in blocks_of(subnet):
@@ -110,6 +123,7 @@ def _relay(relay: Relay) -> Iterator[Piece]:
 
 def _by_port(net: Network, port_id: str, states: tuple[object, object]) -> Iterator[Piece]:
     ports = [state for state in states if isinstance(state, Port)]
+    yield from filters.by_port(net, ports)
     location = net.locations.get(port_id)
     places = [] if location is None else [location]
     yield from _placements(net, ports, places)

@@ -3,13 +3,16 @@
 from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
 
+from vpcctl.compile.filters import all_members, named_by
 from vpcctl.flows.flow import Flow
 from vpcctl.model.network import Network
 from vpcctl.pipeline.flood import SHARDS
 from vpcctl.pipeline.pieces import (
+    AclPiece,
     AdmitPiece,
     BasePiece,
     EdgePiece,
+    GroupPiece,
     LocalFloodPiece,
     PairMacPiece,
     PairPiece,
@@ -54,19 +57,38 @@ def early_pieces(
     """Return what a host needs of VPCs that are new on it before everything else, in order.
 
     With these its ports *first* are reached by everybody, and reach everybody by way of the relay,
-    if there is one.
+    if there is one; as far as their groups let them, whose members come next (``vpc_pieces``).
     """
     pieces: dict[Piece, None] = {}
     for vpc_id in vpc_ids:
         pieces.update(dict.fromkeys(_relayed(net, host_id, vpc_id)))
     urgent = [port_id for port_id in first if port_id in net.ports]
     subnet_ids = dict.fromkeys(net.ports[port_id].subnet_id for port_id in urgent)
+    pieces.update(dict.fromkeys(piece for one in subnet_ids for piece in _acl(net, one)))
     pieces.update(dict.fromkeys(map(SubnetPiece, subnet_ids)))
     for port_id in urgent:
         pieces.update(dict.fromkeys((EdgePiece(host_id, port_id), PortPiece(port_id))))
+        pieces.update(dict.fromkeys(_groups(net, port_id)))
     for subnet_id in subnet_ids:
         pieces.update(dict.fromkeys(_shared(net, host_id, subnet_id)))
     return pieces
+
+
+def _acl(net: Network, subnet_id: str) -> Iterator[AclPiece]:
+    """Yield the ACL of a subnet, if it is there."""
+    subnet = net.subnets.get(subnet_id)
+    if subnet is not None and subnet.acl_id is not None:
+        acl = net.live_acl(subnet.acl_id, subnet.vpc_id)
+        if acl is not None:
+            yield AclPiece(acl.id)
+
+
+def _groups(net: Network, port_id: str) -> Iterator[GroupPiece]:
+    """Yield the groups of a port that are there."""
+    vpc_id = net.vpc_of(net.ports[port_id].subnet_id)
+    for group_id in net.ports[port_id].groups or ():
+        if vpc_id is not None and net.live_group(group_id, vpc_id) is not None:
+            yield GroupPiece(group_id)
 
 
 def vpc_pieces(
@@ -78,18 +100,26 @@ def vpc_pieces(
     network changes.
     """
     vpc_ids = tuple(vpc_ids)
-    relayed = [piece for one in vpc_ids for piece in _relayed(net, host_id, one)]
+    head = [piece for one in vpc_ids for piece in _relayed(net, host_id, one)]
+    for vpc_id in vpc_ids:
+        head += map(AclPiece, sorted(net.acls_of.get(vpc_id, ())))
+        head += map(GroupPiece, sorted(net.membership.groups_of.get(vpc_id, ())))
     subnet_ids = [one for vpc_id in vpc_ids for one in sorted(net.subnets_of.get(vpc_id, ()))]
-    members = {one: tuple(net.segment(one).ports) for one in subnet_ids}
-    yield from (piece for piece in relayed if piece not in early)
+    ports = {one: tuple(net.segment(one).ports) for one in subnet_ids}
+    urgent = dict.fromkeys(named_by(net, early))
+    yield from urgent
+    early = {*early, *urgent}
+    yield from (piece for piece in head if piece not in early)
     for subnet_id in subnet_ids:
         for piece in chain(
             (SubnetPiece(subnet_id),),
             _shared(net, host_id, subnet_id),
-            _members(net, host_id, subnet_id, members[subnet_id]),
+            _ports(net, host_id, subnet_id, ports[subnet_id]),
         ):
             if piece not in early:
                 yield piece
+    for vpc_id in vpc_ids:
+        yield from (piece for piece in all_members(net, vpc_id) if piece not in early)
 
 
 def _relayed(net: Network, host_id: str, vpc_id: str) -> Iterator[Piece]:
@@ -102,7 +132,7 @@ def _relayed(net: Network, host_id: str, vpc_id: str) -> Iterator[Piece]:
             yield AdmitPiece(host_id, relay.host_id, vpc_id)
 
 
-def _members(
+def _ports(
     net: Network, host_id: str, subnet_id: str, port_ids: tuple[str, ...]
 ) -> Iterator[Piece]:
     here = tuple(net.segment(subnet_id).placed.get(host_id, ()))

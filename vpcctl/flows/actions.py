@@ -65,4 +65,61 @@ class DecTtl:
     """Decrement IPv4's TTL or IPv6's hop limit (OFPAT_DEC_NW_TTL)."""
 
 
-Action = SetField | Load | Move | Output | Resubmit | DecTtl
+@dataclass(frozen=True, slots=True)
+class Conjunction:
+    """The flow is one of a dimension of a conjunction; such a flow has no other actions.
+
+    Attributes:
+        id: the conjunction's id, matched by ``conj_id``.
+        dimension: which one, from 1 on.
+        dimensions: how many it has.
+    """
+
+    id: int
+    dimension: int
+    dimensions: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """Look the packet's connection up and go on with it in *table* (NXAST_CT).
+
+    Attributes:
+        zone: bits that hold the conntrack zone.
+        table: where the packet, now tracked, is looked up next.
+    """
+
+    zone: Bits
+    table: Table
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Keep the packet's connection, with *mark* as the value of ``KEEP_MARK`` (NXAST_CT).
+
+    Attributes:
+        zone: bits that hold the conntrack zone.
+        mark: 0 or 1.
+    """
+
+    zone: Bits
+    mark: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClearTracking:
+    """Forget what connection the packet belongs to (NXAST_CT_CLEAR)."""
+
+
+Action = (
+    SetField
+    | Load
+    | Move
+    | Output
+    | Resubmit
+    | DecTtl
+    | Conjunction
+    | Track
+    | Commit
+    | ClearTracking
+)

@@ -7,22 +7,37 @@ from vpcctl.flows.actions import (
     OFPP_IN_PORT,
     OFPP_MAX,
     Action,
+    ClearTracking,
+    Commit,
+    Conjunction,
     DecTtl,
     Load,
     Move,
     Output,
     Resubmit,
     SetField,
+    Track,
 )
 from vpcctl.flows.cookie import is_ours
-from vpcctl.flows.fields import IP_TTL, Field
+from vpcctl.flows.fields import CT_STATE, ETH_TYPE, IP_TTL, Field
 from vpcctl.flows.flow import Flow, match
 from vpcctl.flows.tables import Table
 
 MAX_FLOW_MOD = 65_535
 """Longest OpenFlow message in bytes; a longer flow-mod cannot be sent."""
 _FLOW_MOD, _PADDING, _INSTRUCTION, _GOTO = 48, 8, 8, 8
-_ACTION_LENGTHS: dict[type, int] = {Move: 24, Load: 24, Output: 16, Resubmit: 16, DecTtl: 8}
+_ACTION_LENGTHS: dict[type, int] = {
+    Move: 24,
+    Load: 24,
+    Output: 16,
+    Resubmit: 16,
+    DecTtl: 8,
+    Conjunction: 16,
+    Track: 24,
+    Commit: 48,
+    ClearTracking: 16,
+}
+_IP = (0x0800, 0x86DD)
 
 
 class BrokenContract(ValueError):
@@ -48,6 +63,9 @@ def check(flow: Flow) -> None:
     if flow.goto is not None:
         _require(flow, flow.goto.name in table.successors, f"it may not lead to {flow.goto.name}")
         _require(flow, flow.goto.number > table.number, "a goto leads forward only")
+    kinds = {type(action) for action in flow.actions}
+    alone = Conjunction not in kinds or (len(kinds) == 1 and flow.goto is None)
+    _require(flow, alone, "a conjunction's flow does nothing else")
     _require(flow, encoded_length(flow) <= MAX_FLOW_MOD, "the flow-mod is too long")
 
 
@@ -68,8 +86,19 @@ def _padded(length: int) -> int:
 
 
 def _is_met(field: Field, flow: Flow) -> bool:
-    exact = {(one, value) for one, value, mask in flow.match if mask is None}
-    return not field.requires or any(exact.issuperset(needed) for needed in field.requires)
+    return not field.requires or any(
+        all(_holds(flow, term[0], *term[1:]) for term in needed) for needed in field.requires
+    )
+
+
+def _holds(flow: Flow, field: Field, value: int, mask: int | None = None) -> bool:
+    """Tell whether *flow* matches nothing but packets whose *field* has *value* under *mask*."""
+    wanted = field.ones if mask is None else mask
+    for one, have, bits in flow.match:
+        if one is field:
+            seen = one.ones if bits is None else bits
+            return seen & wanted == wanted and have & wanted == value
+    return False
 
 
 def _check_action(flow: Flow, table: Table, action: Action) -> None:
@@ -90,6 +119,18 @@ def _check_action(flow: Flow, table: Table, action: Action) -> None:
             _require(flow, IP_TTL in table.writes, f"{table.name} does not write the TTL")
         case Resubmit(successor):
             _require(flow, successor.name in table.successors, f"not to {successor.name}")
+        case Conjunction(number, dimension, dimensions):
+            ordinary = 0 < number <= 0xFFFF_FFFF and 0 < dimension <= dimensions >= 2
+            _require(flow, ordinary, "no such dimension or id")
+        case Track(zone, successor):
+            _tracks(flow, zone.n_bits)
+            _require(flow, successor.name in table.successors, f"not to {successor.name}")
+            _require(flow, flow.goto is None, "a tracked packet goes on where it is tracked")
+        case Commit(zone, mark):
+            _tracks(flow, zone.n_bits)
+            _require(flow, mark in (0, 1), "the mark has one bit")
+        case ClearTracking():
+            _require(flow, CT_STATE in table.reads, f"{table.name} knows of no connections")
         case Output(port):
             _require(flow, table.outputs, f"{table.name} sends nothing out")
             ordinary = 0 < port < OFPP_MAX
@@ -99,6 +140,12 @@ def _check_action(flow: Flow, table: Table, action: Action) -> None:
 def _writes(flow: Flow, table: Table, field: Field) -> None:
     _require(flow, field in table.writes, f"{table.name} does not write {field.name}")
     _require(flow, _is_met(field, flow), f"{field.name} lacks what it requires")
+
+
+def _tracks(flow: Flow, zone_bits: int) -> None:
+    _require(flow, CT_STATE in flow.table.reads, f"{flow.table.name} knows of no connections")
+    _require(flow, any(_holds(flow, ETH_TYPE, kind) for kind in _IP), "only IP is tracked")
+    _require(flow, zone_bits == 16, "a zone has 16 bits")
 
 
 def _require(flow: Flow, holds: bool, why: str) -> None:

@@ -32,6 +32,14 @@ class Feature(enum.IntEnum):
     """A subnet's copies; its VNI."""
     PAIR = 8
     """An address or MAC that ports of a subnet share by allowed pairs; its VNI."""
+    GROUP = 9
+    """A security group, where no single rule decides; key of the group."""
+    RULE = 10
+    """A rule of a security group, what it allows; key of the rule."""
+    MEMBER = 11
+    """An address that remote sides of rules hold; key of the VPC."""
+    ACL = 12
+    """A network ACL's rules; key of the ACL."""
 
 
 class CookieParts(NamedTuple):

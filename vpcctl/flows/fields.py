@@ -17,6 +17,7 @@ class Form(enum.Enum):
     IPV4 = "ipv4"
     IPV6 = "ipv6"
     FRAGMENT = "fragment"
+    CT_STATE = "ct_state"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,8 +32,8 @@ class Field:
         maskable: whether a match may have a mask.
         form: how the value is written in text.
         order: position in a canonical match; prerequisites come before what needs them.
-        requires: alternatives of prerequisites, each a set of exact (field, value) terms, one of
-            which a match must hold before this field may be used.
+        requires: alternatives of prerequisites, each a set of (field, value) or (field, value,
+            mask) terms, one of which a match must hold before this field may be used.
         register: whether it belongs to the pipeline and not to the packet.
     """
 
@@ -43,7 +44,7 @@ class Field:
     order: int
     maskable: bool = False
     form: Form = Form.HEX
-    requires: "tuple[tuple[tuple[Field, int], ...], ...]" = ()
+    requires: "tuple[Needed, ...]" = ()
     register: bool = False
 
     @property
@@ -68,6 +69,10 @@ class Field:
 
     def __repr__(self) -> str:
         return self.name
+
+
+Needed = tuple[tuple[Field, int] | tuple[Field, int, int], ...]
+"""Terms that all have to be in a match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,8 @@ def _registers(prefix: str, width: int, first: int, order: int, count: int) -> t
     )
 
 
+CONJ_ID = Field("conj_id", 32, _NICIRA, 37, -1, form=Form.DECIMAL)
+"""Which conjunction is complete; only in a flow that says what is then to be done."""
 IN_PORT = Field("in_port", 32, _BASIC, 0, 0, form=Form.DECIMAL)
 TUN_ID = Field("tun_id", 64, _BASIC, 38, 1, maskable=True)
 TUN_SRC = Field("tun_src", 32, _NICIRA, 31, 2, maskable=True, form=Form.IPV4)
@@ -124,9 +131,9 @@ _ARP = ((ETH_TYPE, 0x0806),)
 
 IP_PROTO = Field("nw_proto", 8, _BASIC, 10, 50, form=Form.DECIMAL, requires=(_IPV4, _IPV6))
 IP_TTL = Field("nw_ttl", 8, _NICIRA, 29, 51, form=Form.DECIMAL, requires=(_IPV4, _IPV6))
-IP_FRAG = Field("nw_frag", 8, _NICIRA, 26, 49, form=Form.FRAGMENT, requires=(_IPV4, _IPV6))
-"""0: whole, 1: first fragment, 3: later one. The header above IP is read in first ones alone, and
-only while the switch is told to (``codec.messages.match_fragments``)."""
+IP_FRAG = Field("nw_frag", 8, _NICIRA, 26, 49, True, Form.FRAGMENT, (_IPV4, _IPV6))
+"""0: whole, 1: first fragment, 3: later one; 0 under mask 2: no later one. The header above IP is
+read in first ones alone, and only while the switch is told to (``codec.messages``)."""
 IPV4_SRC = Field("nw_src", 32, _BASIC, 11, 52, True, Form.IPV4, (_IPV4,))
 IPV4_DST = Field("nw_dst", 32, _BASIC, 12, 53, True, Form.IPV4, (_IPV4,))
 IPV6_SRC = Field("ipv6_src", 128, _BASIC, 26, 54, True, Form.IPV6, (_IPV6,))
@@ -134,6 +141,7 @@ IPV6_DST = Field("ipv6_dst", 128, _BASIC, 27, 55, True, Form.IPV6, (_IPV6,))
 
 _UDP = tuple((*ip, (IP_PROTO, 17)) for ip in (_IPV4, _IPV6))
 _TCP = tuple((*ip, (IP_PROTO, 6)) for ip in (_IPV4, _IPV6))
+_SCTP = tuple((*ip, (IP_PROTO, 132)) for ip in (_IPV4, _IPV6))
 _ICMP = (*_IPV4, (IP_PROTO, 1))
 _ICMP6 = (*_IPV6, (IP_PROTO, 58))
 
@@ -141,6 +149,8 @@ TCP_SRC = Field("tcp_src", 16, _BASIC, 13, 60, True, Form.DECIMAL, _TCP)
 TCP_DST = Field("tcp_dst", 16, _BASIC, 14, 61, True, Form.DECIMAL, _TCP)
 UDP_SRC = Field("udp_src", 16, _BASIC, 15, 62, True, Form.DECIMAL, _UDP)
 UDP_DST = Field("udp_dst", 16, _BASIC, 16, 63, True, Form.DECIMAL, _UDP)
+SCTP_SRC = Field("sctp_src", 16, _BASIC, 17, 63, True, Form.DECIMAL, _SCTP)
+SCTP_DST = Field("sctp_dst", 16, _BASIC, 18, 63, True, Form.DECIMAL, _SCTP)
 ICMP_TYPE = Field("icmp_type", 8, _BASIC, 19, 64, False, Form.DECIMAL, (_ICMP,))
 ICMP_CODE = Field("icmp_code", 8, _BASIC, 20, 65, False, Form.DECIMAL, (_ICMP,))
 ICMP6_TYPE = Field("icmpv6_type", 8, _BASIC, 29, 66, False, Form.DECIMAL, (_ICMP6,))
@@ -161,15 +171,42 @@ ND_TLL = Field("nd_tll", 48, _BASIC, 33, 82, True, Form.MAC, (_NA,))
 ND_RESERVED = Field("nd_reserved", 32, _ND_EXT, 1, 83, False, Form.HEX, (_NS, _NA))
 ND_OPTIONS_TYPE = Field("nd_options_type", 8, _ND_EXT, 2, 84, False, Form.DECIMAL, (_NS, _NA))
 
+# --- connection tracking: the connection that a packet belongs to, as its first packet was --------
+
+CT_STATE = Field("ct_state", 32, _NICIRA, 105, 100, True, Form.CT_STATE)
+CT_ZONE = Field("ct_zone", 16, _NICIRA, 106, 101)
+CT_MARK = Field("ct_mark", 32, _NICIRA, 107, 102, True)
+
+CT_NEW, CT_EST, CT_REL, CT_RPL, CT_INV, CT_TRK = (1 << bit for bit in range(6))
+"""Flags of ``ct_state``."""
+
+_VALID = ((CT_STATE, CT_TRK, CT_TRK | CT_INV),)
+_CT_L4 = tuple((*_VALID, *ip) for ip in (_IPV4, _IPV6))
+CT_IPV4_SRC = Field("ct_nw_src", 32, _NICIRA, 120, 103, True, Form.IPV4, ((*_VALID, *_IPV4),))
+CT_IPV4_DST = Field("ct_nw_dst", 32, _NICIRA, 121, 104, True, Form.IPV4, ((*_VALID, *_IPV4),))
+CT_IPV6_SRC = Field("ct_ipv6_src", 128, _NICIRA, 122, 105, True, Form.IPV6, ((*_VALID, *_IPV6),))
+CT_IPV6_DST = Field("ct_ipv6_dst", 128, _NICIRA, 123, 106, True, Form.IPV6, ((*_VALID, *_IPV6),))
+CT_PROTO = Field("ct_nw_proto", 8, _NICIRA, 119, 107, False, Form.DECIMAL, _CT_L4)
+
+_CT_PORTS = tuple((*some, (CT_PROTO, one)) for some in _CT_L4 for one in (1, 6, 17, 58))
+CT_TP_SRC = Field("ct_tp_src", 16, _NICIRA, 124, 108, True, Form.DECIMAL, _CT_PORTS)
+"""The source port, or the type of an ICMP message. Only with ``ct_nw_proto`` is it listed."""
+CT_TP_DST = Field("ct_tp_dst", 16, _NICIRA, 125, 109, True, Form.DECIMAL, _CT_PORTS)
+"""The destination port, or the code of an ICMP message."""
+
 FIELDS: dict[str, Field] = {
     f.name: f
     for f in (
-        *(IN_PORT, TUN_ID, TUN_SRC, TUN_DST, TUN_IPV6_SRC, TUN_IPV6_DST, *REGS, *XXREGS),
+        *(CONJ_ID, IN_PORT),
+        *(TUN_ID, TUN_SRC, TUN_DST, TUN_IPV6_SRC, TUN_IPV6_DST, *REGS, *XXREGS),
         *(ETH_DST, ETH_SRC, ETH_TYPE, VLAN_VID, IP_FRAG, IP_PROTO, IP_TTL),
         *(IPV4_SRC, IPV4_DST, IPV6_SRC, IPV6_DST),
-        *(TCP_SRC, TCP_DST, UDP_SRC, UDP_DST, ICMP_TYPE, ICMP_CODE, ICMP6_TYPE, ICMP6_CODE),
+        *(TCP_SRC, TCP_DST, UDP_SRC, UDP_DST, SCTP_SRC, SCTP_DST),
+        *(ICMP_TYPE, ICMP_CODE, ICMP6_TYPE, ICMP6_CODE),
         *(ARP_OP, ARP_SPA, ARP_TPA, ARP_SHA, ARP_THA),
         *(ND_TARGET, ND_SLL, ND_TLL, ND_RESERVED, ND_OPTIONS_TYPE),
+        *(CT_STATE, CT_ZONE, CT_MARK, CT_IPV4_SRC, CT_IPV4_DST, CT_IPV6_SRC, CT_IPV6_DST),
+        *(CT_PROTO, CT_TP_SRC, CT_TP_DST),
     )
 }
 """Every field by its name in text."""
@@ -188,7 +225,7 @@ VNI = REGS[2]
 VPC = REGS[3]
 """Key of the VPC that the packet belongs to."""
 LOOKUP_IPV4 = REGS[4]
-"""IPv4 address whose owner Neighbour looks for."""
+"""IPv4 address whose owner Neighbour looks for, or whose groups Remote looks for."""
 FLAGS = REGS[5]
 """Flags and Flood's position, see the named bits below."""
 REASON = REGS[6]
@@ -196,9 +233,20 @@ REASON = REGS[6]
 FLOOD_NODE = REGS[7]
 """Which part of a subnet's local members Flood is at."""
 LOOKUP_IPV6 = XXREGS[2]
-"""IPv6 address whose owner Neighbour looks for (reg8 … reg11)."""
+"""The same of IPv6 (reg8 … reg11)."""
 FOUND_MAC = XXREGS[3]
-"""MAC that Neighbour found, in the low 48 bits (reg12 … reg15)."""
+"""MAC that Neighbour found, in the low 48 bits (reg12 … reg15), for Respond.
+
+Before Neighbour and after Respond these registers hold what filters ask and answer.
+"""
+GROUP = REGS[12]
+"""Key of the security group that is asked."""
+ACL = REGS[12]
+"""Key of the network ACL that is asked."""
+CELL = REGS[13]
+"""Which of a group's cells the packet is in (``vpcctl.pipeline.cells``)."""
+JUDGED = REGS[14]
+"""What a filter is asked, and what it has answered, see the named bits below."""
 
 FROM_TUNNEL = Bits("from_tunnel", FLAGS, 0, 1)
 IS_ARP = Bits("arp", FLAGS, 1, 1)
@@ -211,3 +259,22 @@ FLOOD_STAGE = Bits("flood_stage", FLAGS, 8, 8)
 FLOOD_CHUNK = Bits("flood_chunk", FLAGS, 16, 8)
 """Which part of a list that is too long for one flow."""
 FOUND_MAC_BITS = Bits("found_mac", FOUND_MAC, 0, 48)
+
+JUDGED_ZONE = Bits("zone", JUDGED, 0, 16)
+"""The port that is judged: its ofport, which is also its conntrack zone."""
+EGRESS_RULES = Bits("egress_rules", JUDGED, 16, 1)
+"""Rules of which direction are asked."""
+PLAIN = Bits("plain", JUDGED, 17, 1)
+"""The packet is judged by itself, and not the connection that it belongs to."""
+STATELESS = Bits("stateless", JUDGED, 18, 1)
+"""The port's stateless groups are asked, and not the stateful ones."""
+HONOUR_MARK = Bits("honour_mark", JUDGED, 19, 1)
+"""The port has a group that keeps established connections."""
+ALLOWED = Bits("allowed", JUDGED, 20, 1)
+KEPT = Bits("kept", JUDGED, 21, 1)
+"""Allowed by a group that keeps established connections."""
+ACL_OUT_ASKED = Bits("acl_out_asked", JUDGED, 24, 1)
+ACL_IN_ASKED = Bits("acl_in_asked", JUDGED, 25, 1)
+
+KEEP_MARK = Bits("keep_mark", CT_MARK, 0, 1)
+"""In conntrack: the connection was let in by a group that keeps established connections."""

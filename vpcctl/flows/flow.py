@@ -1,5 +1,6 @@
 """A flow: canonical, frozen, comparable. The one form that everything but the codec speaks."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from vpcctl.flows.actions import Action
@@ -45,8 +46,9 @@ class Flow(NamedTuple):
 def match(*terms: tuple[Field, int] | Term) -> Match:
     """Return the canonical match of *terms* given in any order.
 
-    Four registers that are matched exactly and make up a 128-bit one become that one: a switch
-    says them one by one whichever way they were written.
+    Four registers that are matched exactly and make up a 128-bit one become that one, and a 128-bit
+    one under a mask becomes its parts: a switch says them one by one whichever way they were
+    written.
 
     Raises:
         ValueError: a field is named twice, or a value or mask is too wide.
@@ -66,6 +68,7 @@ def match(*terms: tuple[Field, int] | Term) -> Match:
 
 
 def _joined(terms: list[Term]) -> list[Term]:
+    terms = [part for term in terms for part in _split(*term)]
     exact = {field: value for field, value, mask in terms if mask is None}
     for number, wide in enumerate(XXREGS):
         parts = REGS[4 * number : 4 * number + 4]
@@ -75,3 +78,15 @@ def _joined(terms: list[Term]) -> list[Term]:
                 value = value << part.bits | exact[part]
             terms = [*(term for term in terms if term[0] not in parts), (wide, value, None)]
     return terms
+
+
+def _split(field: Field, value: int, mask: int | None) -> Iterator[Term]:
+    """Yield the parts of a 128-bit register under a mask; any other term as it is."""
+    if mask is None or field not in XXREGS:
+        yield field, value, mask
+        return
+    first = 4 * XXREGS.index(field)
+    for part, shift in zip(REGS[first : first + 4], (96, 64, 32, 0), strict=True):
+        bits = mask >> shift & part.ones
+        if bits:
+            yield part, value >> shift & part.ones, None if bits == part.ones else bits

@@ -36,6 +36,12 @@ class Reason(enum.IntEnum):
     HIDDEN_HEADER = 28
     FRAGMENTED_ND = 29
     UNROUTABLE_SOURCE = 30
+    EGRESS_DENIED = 31
+    INGRESS_DENIED = 32
+    EGRESS_INVALID = 33
+    INGRESS_INVALID = 34
+    ACL_OUT_DENIED = 35
+    ACL_IN_DENIED = 36
 
     @property
     def text(self) -> str:

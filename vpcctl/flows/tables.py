@@ -1,9 +1,8 @@
-"""The pipeline's tables, declared once and in order; their numbers follow from the order.
+"""The pipeline's tables, declared once and in order.
 
 Before adding one, try to use one that is there. Give it a name that says what it does, put it
 where its stage belongs, and say what it reads, writes and leads to: ``vpcctl.flows.contract``
-holds every flow to that. The tables that are planned have their places already, and numbers leave
-gaps, so that a new table renumbers none of the others.
+holds every flow to that. Numbers leave gaps, so that a new table renumbers none of the others.
 """
 
 from dataclasses import dataclass
@@ -12,14 +11,45 @@ from typing import Literal
 from vpcctl.flows import fields as f
 from vpcctl.flows.fields import Field
 
-Stage = Literal["classification", "validation", "resolution", "routing", "switching", "output"]
+Stage = Literal[
+    "classification",
+    "validation",
+    "resolution",
+    "filtering",
+    "routing",
+    "switching",
+    "output",
+]
 
-_STEP = 5
-_PLACES = (
-    *("Classify", "TunnelIn", "SpoofGuard", "NdGuard", "ArpNd", "GuestServices", "EgressAcl"),
-    *("Route", "Neighbour", "Respond", "Switch", "Flood", "IngressAcl", "Output", "Drop"),
-)
-"""The order of tables, those included that are not there yet."""
+_NUMBERS = {
+    "Classify": 0,
+    "TunnelIn": 5,
+    "SpoofGuard": 10,
+    "NdGuard": 15,
+    "ArpNd": 20,
+    "GuestServices": 25,
+    "SubnetOut": 27,
+    "EgressAcl": 29,
+    "EgressState": 31,
+    "EgressVerdict": 33,
+    "Route": 35,
+    "SubnetIn": 37,
+    "Neighbour": 40,
+    "Respond": 45,
+    "Switch": 50,
+    "Flood": 55,
+    "IngressAcl": 57,
+    "IngressState": 59,
+    "IngressVerdict": 61,
+    "Output": 65,
+    "Drop": 70,
+    "Groups": 75,
+    "Service": 80,
+    "Remote": 85,
+}
+"""OpenFlow's numbers, those of tables included that are not there yet. What filters ask comes after
+all who ask, because a look at an earlier table or the same counts against Open vSwitch's limit of
+64 such looks within each other, and one at a later table does not."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +83,15 @@ class Table:
 _L2 = (f.ETH_DST, f.ETH_SRC, f.ETH_TYPE)
 _ARP = (f.ARP_OP, f.ARP_SPA, f.ARP_TPA, f.ARP_SHA, f.ARP_THA)
 _IP = (f.IP_PROTO, f.IP_TTL, f.IPV4_SRC, f.IPV4_DST, f.IPV6_SRC, f.IPV6_DST)
-_L4 = (f.UDP_SRC, f.UDP_DST, f.ICMP_TYPE, f.ICMP_CODE, f.ICMP6_TYPE, f.ICMP6_CODE)
+_ICMP = (f.ICMP_TYPE, f.ICMP_CODE, f.ICMP6_TYPE, f.ICMP6_CODE)
+_L4 = (f.UDP_SRC, f.UDP_DST, *_ICMP)
+_PORTS = (f.TCP_DST, f.UDP_DST, f.SCTP_DST, *_ICMP)
+_CT_IP = (f.CT_IPV4_SRC, f.CT_IPV4_DST, f.CT_IPV6_SRC, f.CT_IPV6_DST)
+_FILTERED = (f.ETH_TYPE, f.IP_PROTO, f.IP_FRAG, f.JUDGED)
+_SUBNET_ACL = (
+    *(f.VNI, f.VPC, f.ACL, f.ETH_DST, *_FILTERED),
+    *(f.IPV4_SRC, f.IPV4_DST, f.IPV6_SRC, f.IPV6_DST, *_PORTS),
+)
 _ND = (f.ND_TARGET, f.ND_SLL, f.ND_TLL, f.ND_RESERVED, f.ND_OPTIONS_TYPE)
 
 _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], str], ...] = (
@@ -103,6 +141,38 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "Hands what a guest asks of its network to the agent of its host.",
         (f.SOURCE_PORT, f.FLAGS, *_L2, *_IP, *_L4),
         (*_L2, *_IP, *_L4, f.REASON),
+        "SubnetOut Drop",
+    ),
+    (
+        "SubnetOut",
+        "filtering",
+        "Asks the network ACL of the subnet that a packet is about to leave.",
+        _SUBNET_ACL,
+        (f.ACL, f.JUDGED, f.REASON),
+        "SubnetOut EgressAcl Drop",
+    ),
+    (
+        "EgressAcl",
+        "filtering",
+        "Knows by its port whether a packet that a port sends is filtered, and how.",
+        (f.SOURCE_PORT, *_FILTERED, f.ICMP6_TYPE),
+        (f.JUDGED, f.REASON),
+        "Groups EgressState EgressVerdict Route Drop",
+    ),
+    (
+        "EgressState",
+        "filtering",
+        "Finds a packet's connection, and the rules that judge it.",
+        (*_FILTERED, f.ICMP_TYPE, f.ICMP6_TYPE, f.CT_STATE, f.CT_MARK),
+        (f.JUDGED, f.REASON),
+        "Groups EgressState EgressVerdict Drop",
+    ),
+    (
+        "EgressVerdict",
+        "filtering",
+        "Keeps a new connection that is allowed, and drops what is not.",
+        (f.ETH_TYPE, f.JUDGED, f.CT_STATE),
+        (f.REASON,),
         "Route Drop",
     ),
     (
@@ -114,7 +184,15 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
             *(f.VNI, f.FLAGS, f.REASON, f.LOOKUP_IPV4, f.LOOKUP_IPV6, f.ETH_SRC, f.ETH_DST),
             *(*_IP, *_L4, f.TUN_DST, f.TUN_IPV6_DST),
         ),
-        "Neighbour Switch Output Drop",
+        "SubnetIn Switch Output Drop",
+    ),
+    (
+        "SubnetIn",
+        "filtering",
+        "Asks the network ACL of the subnet that a packet has been routed into.",
+        _SUBNET_ACL,
+        (f.ACL, f.JUDGED, f.REASON),
+        "SubnetIn Neighbour Drop",
     ),
     (
         "Neighbour",
@@ -141,7 +219,7 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "Finds the port and the host of a destination MAC within the subnet.",
         (f.VNI, f.VPC, f.FLAGS, f.ETH_DST),
         (f.DEST_PORT, f.TUN_DST, f.TUN_IPV6_DST, f.REASON),
-        "Flood Output Drop",
+        "Flood IngressAcl Output Drop",
     ),
     (
         "Flood",
@@ -149,7 +227,31 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "Copies what every member of a subnet must get: to local ports, to other hosts once each.",
         (f.VNI, f.FLAGS, f.FLOOD_NODE),
         (f.DEST_PORT, f.FLAGS, f.FLOOD_NODE, f.TUN_DST, f.TUN_IPV6_DST, f.REASON),
-        "Flood Output Drop",
+        "Flood IngressAcl Output Drop",
+    ),
+    (
+        "IngressAcl",
+        "filtering",
+        "Knows by its port whether a packet for a port of this host is filtered, and how.",
+        (f.SOURCE_PORT, f.DEST_PORT, *_FILTERED, f.ICMP6_TYPE),
+        (f.JUDGED, f.REASON),
+        "Groups IngressState IngressVerdict Output Drop",
+    ),
+    (
+        "IngressState",
+        "filtering",
+        "Finds a packet's connection, and the rules that judge it.",
+        (*_FILTERED, f.ICMP_TYPE, f.ICMP6_TYPE, f.CT_STATE, f.CT_MARK),
+        (f.JUDGED, f.REASON),
+        "Groups IngressState IngressVerdict Drop",
+    ),
+    (
+        "IngressVerdict",
+        "filtering",
+        "Keeps a new connection that is allowed, and drops what is not.",
+        (f.ETH_TYPE, f.JUDGED, f.CT_STATE),
+        (f.REASON,),
+        "Output Drop",
     ),
     (
         "Output",
@@ -159,7 +261,44 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         (f.TUN_ID, f.REASON),
         "Drop",
     ),
-    ("Drop", "output", "Counts what is dropped, by reason.", (f.REASON,), (), ""),
+    (
+        "Drop",
+        "output",
+        "Counts what is dropped, by reason, and what filters drop by port too.",
+        (f.REASON, f.SOURCE_PORT, f.DEST_PORT),
+        (),
+        "",
+    ),
+    (
+        "Groups",
+        "filtering",
+        "Asks the groups of the port that is judged, one after the other.",
+        (f.JUDGED,),
+        (f.GROUP,),
+        "Service",
+    ),
+    (
+        "Service",
+        "filtering",
+        "Finds which of a group's rules are about the packet's protocol and port: its cell.",
+        (
+            *(f.GROUP, *_FILTERED, f.IPV4_SRC, f.IPV4_DST, f.IPV6_SRC, f.IPV6_DST, *_PORTS),
+            *(f.CT_STATE, *_CT_IP, f.CT_PROTO, f.CT_TP_SRC, f.CT_TP_DST),
+        ),
+        (f.CELL, f.JUDGED, f.LOOKUP_IPV4, f.LOOKUP_IPV6),
+        "Remote",
+    ),
+    (
+        "Remote",
+        "filtering",
+        "Finds whether a rule of the cell allows the remote side.",
+        (
+            *(f.CONJ_ID, f.GROUP, f.CELL, f.VNI, f.VPC, f.LOOKUP_IPV4, f.LOOKUP_IPV6, f.ETH_TYPE),
+            *(f.IPV4_SRC, f.IPV4_DST, f.IPV6_SRC, f.IPV6_DST, f.CT_STATE, *_CT_IP),
+        ),
+        (f.JUDGED,),
+        "",
+    ),
 )
 
 _OUTPUTS = frozenset({"GuestServices", "Respond", "Output", "Route"})
@@ -167,7 +306,7 @@ _OUTPUTS = frozenset({"GuestServices", "Respond", "Output", "Route"})
 TABLES: tuple[Table, ...] = tuple(
     Table(
         name,
-        _PLACES.index(name) * _STEP,
+        _NUMBERS[name],
         stage,
         purpose,
         frozenset(reads),
@@ -183,4 +322,7 @@ BY_NAME: dict[str, Table] = {table.name: table for table in TABLES}
 BY_NUMBER: dict[int, Table] = {table.number: table for table in TABLES}
 
 CLASSIFY, TUNNEL_IN, SPOOF_GUARD, ND_GUARD, ARP_ND, GUEST_SERVICES = TABLES[:6]
-ROUTE, NEIGHBOUR, RESPOND, SWITCH, FLOOD, OUTPUT, DROP = TABLES[6:]
+SUBNET_OUT, EGRESS_ACL, EGRESS_STATE, EGRESS_VERDICT = TABLES[6:10]
+ROUTE, SUBNET_IN, NEIGHBOUR, RESPOND, SWITCH, FLOOD = TABLES[10:16]
+INGRESS_ACL, INGRESS_STATE, INGRESS_VERDICT, OUTPUT, DROP = TABLES[16:21]
+GROUPS, SERVICE, REMOTE = TABLES[21:]

@@ -5,19 +5,25 @@ import ipaddress
 from vpcctl.flows.actions import (
     OFPP_IN_PORT,
     Action,
+    ClearTracking,
+    Commit,
+    Conjunction,
     DecTtl,
     Load,
     Move,
     Output,
     Resubmit,
     SetField,
+    Track,
 )
-from vpcctl.flows.fields import Field, Form
+from vpcctl.flows.fields import KEEP_MARK, Bits, Field, Form
 from vpcctl.flows.flow import Flow, Term
 from vpcctl.flows.tables import Table
 from vpcctl.model.addresses import format_mac
 
 _FRAGMENTS = {0: "no", 1: "first", 3: "later"}
+_NOT_LATER = (0, 2)
+_CT_FLAGS = ("new", "est", "rel", "rpl", "inv", "trk")
 
 
 def format_value(field: Field, value: int) -> str:
@@ -33,15 +39,31 @@ def format_value(field: Field, value: int) -> str:
             return str(ipaddress.IPv6Address(value))
         case Form.FRAGMENT:
             return _FRAGMENTS[value]
-        case Form.HEX:
+        case Form.HEX | Form.CT_STATE:
             return f"{value:#x}"
 
 
 def format_term(term: Term) -> str:
     """Return one term of a match as text."""
     field, value, mask = term
+    if field.form is Form.CT_STATE and mask is not None:
+        return f"{field.name}={_flags(value, mask)}"
+    if field.form is Form.FRAGMENT and (value, mask) == _NOT_LATER:
+        return f"{field.name}=not_later"
     text = f"{field.name}={format_value(field, value)}"
     return text if mask is None else f"{text}/{format_value(field, mask)}"
+
+
+def _flags(value: int, mask: int) -> str:
+    return "".join(
+        f"{'+' if value >> bit & 1 else '-'}{name}"
+        for bit, name in enumerate(_CT_FLAGS)
+        if mask >> bit & 1
+    )
+
+
+def _span(bits: Bits) -> str:
+    return f"{bits.field.name}[{bits.offset}..{bits.offset + bits.n_bits - 1}]"
 
 
 def format_action(action: Action, *, names: bool = True) -> str:
@@ -50,8 +72,7 @@ def format_action(action: Action, *, names: bool = True) -> str:
         case SetField(field, value):
             return f"set_field:{format_value(field, value)}->{field.name}"
         case Load(bits, value):
-            top = bits.offset + bits.n_bits - 1
-            return f"load:{value:#x}->{bits.field.name}[{bits.offset}..{top}]"
+            return f"load:{value:#x}->{_span(bits)}"
         case Move(src, dst, n_bits, src_offset, dst_offset):
             source = f"{src.name}[{src_offset}..{src_offset + n_bits - 1}]"
             return f"move:{source}->{dst.name}[{dst_offset}..{dst_offset + n_bits - 1}]"
@@ -61,6 +82,15 @@ def format_action(action: Action, *, names: bool = True) -> str:
             return f"resubmit(,{_table(table, names=names)})"
         case DecTtl():
             return "dec_ttl"
+        case Conjunction(number, dimension, dimensions):
+            return f"conjunction({number},{dimension}/{dimensions})"
+        case Track(zone, table):
+            return f"ct(table={_table(table, names=names)},zone={_span(zone)})"
+        case Commit(zone, value):
+            marking = format_action(Load(KEEP_MARK, value))
+            return f"ct(commit,zone={_span(zone)},exec({marking}))"
+        case ClearTracking():
+            return "ct_clear"
 
 
 def format_flow(flow: Flow, *, names: bool = True, cookie: bool = True) -> str:

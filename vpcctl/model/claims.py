@@ -44,6 +44,10 @@ class Claims(Generic[K]):
         present = self._by_value.get(value)
         return present if isinstance(present, str) else None
 
+    def claimed(self) -> tuple[K, ...]:
+        """Return every value that is claimed."""
+        return tuple(self._by_value)
+
     def __len__(self) -> int:
         return len(self._by_value)
 

@@ -6,24 +6,22 @@ network depends on its present contents alone, and an incomplete network forward
 """
 
 import dataclasses
-from collections.abc import Hashable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Iterable, Iterator
 
 from vpcctl.model.address_group import AddressGroup
 from vpcctl.model.addresses import IPAddress, IPNetwork
 from vpcctl.model.changes import Change, ChangeBatch, Resource
 from vpcctl.model.claims import Claims
 from vpcctl.model.host import Host
+from vpcctl.model.index import discard
 from vpcctl.model.location import Location
+from vpcctl.model.membership import Membership, single_pairs
 from vpcctl.model.network_acl import NetworkAcl
 from vpcctl.model.port import Port
 from vpcctl.model.relay import Relay, relay_id
 from vpcctl.model.security_group import SecurityGroup
 from vpcctl.model.subnet import Subnet
 from vpcctl.model.vpc import Vpc
-
-K = TypeVar("K", bound=Hashable)
-R = TypeVar("R")
 
 
 class Segment:
@@ -94,13 +92,6 @@ def blocks_of(subnet: Subnet) -> Iterator[tuple[str, IPNetwork | IPAddress]]:
             yield subnet.vpc_id, block
 
 
-def single_pairs(port: Port) -> Iterator[tuple[IPAddress, int]]:
-    """Yield (address, MAC) of the allowed pairs of *port* that are one address."""
-    for pair in port.allowed_pairs:
-        if pair.cidr.prefixlen == pair.cidr.max_prefixlen:
-            yield pair.cidr.network_address, port.mac if pair.mac is None else pair.mac
-
-
 def foreign_macs(port: Port) -> set[int]:
     """Return the MACs other than its own that *port* names in allowed pairs."""
     named = (pair.mac for pair in port.allowed_pairs)
@@ -118,6 +109,7 @@ class Network:
         *("groups", "address_groups", "acls"),
         *("relays_of", "subnets_of", "subnets_at", "segments", "ofports"),
         *("vpc_keys", "vnis", "blocks", "port_keys", "host_keys", "vteps"),
+        *("membership", "acl_subnets", "acls_of", "group_keys", "address_group_keys", "acl_keys"),
     )
 
     def __init__(self) -> None:
@@ -142,6 +134,12 @@ class Network:
         self.port_keys: Claims[int] = Claims()
         self.host_keys: Claims[int] = Claims()
         self.vteps: Claims[IPAddress] = Claims()
+        self.membership = Membership()
+        self.acl_subnets: dict[str, set[str]] = {}
+        self.acls_of: dict[str, set[str]] = {}
+        self.group_keys: Claims[int] = Claims()
+        self.address_group_keys: Claims[int] = Claims()
+        self.acl_keys: Claims[int] = Claims()
 
     # --- taking changes ---------------------------------------------------------------------------
 
@@ -167,11 +165,11 @@ class Network:
         elif isinstance(resource, Relay) or (resource is None and change.kind == "relay"):
             self._put_relay(change.id, resource)
         elif isinstance(resource, SecurityGroup) or (resource is None and change.kind == "sg"):
-            _put(self.groups, change.id, resource)
+            self._put_group(change.id, resource)
         elif isinstance(resource, AddressGroup) or (resource is None and change.kind == "ag"):
-            _put(self.address_groups, change.id, resource)
+            self._put_address_group(change.id, resource)
         elif isinstance(resource, NetworkAcl) or (resource is None and change.kind == "nacl"):
-            _put(self.acls, change.id, resource)
+            self._put_acl(change.id, resource)
         else:
             self._put_location(change.id, resource)
 
@@ -208,9 +206,14 @@ class Network:
             self.vnis.drop(old.vni, subnet_id)
             for block in blocks_of(old):
                 self.blocks.drop(block, subnet_id)
-            _discard(self.subnets_of, old.vpc_id, subnet_id)
+            discard(self.subnets_of, old.vpc_id, subnet_id)
+            if old.acl_id is not None:
+                discard(self.acl_subnets, old.acl_id, subnet_id)
+        self._move_addresses(subnet_id, old, new)
         if new is not None:
             self.subnets[subnet_id] = new
+            if new.acl_id is not None:
+                self.acl_subnets.setdefault(new.acl_id, set()).add(subnet_id)
             self.vnis.add(new.vni, subnet_id)
             for block in blocks_of(new):
                 self.blocks.add(block, subnet_id)
@@ -257,22 +260,75 @@ class Network:
     def _put_relay(self, key: str, new: Relay | None) -> None:
         old = self.relays.pop(key, None)
         if old is not None:
-            _discard(self.relays_of, old.vpc_id, key)
+            discard(self.relays_of, old.vpc_id, key)
         if new is not None:
             self.relays[key] = new
             self.relays_of.setdefault(new.vpc_id, set()).add(key)
 
+    def _put_group(self, group_id: str, new: SecurityGroup | None) -> None:
+        old = self.groups.pop(group_id, None)
+        if old is not None:
+            self.group_keys.drop(old.key, group_id)
+            self.membership.drop_group(old)
+        if new is not None:
+            self.groups[group_id] = new
+            self.group_keys.add(new.key, group_id)
+            self.membership.add_group(new)
+
+    def _put_address_group(self, group_id: str, new: AddressGroup | None) -> None:
+        old = self.address_groups.pop(group_id, None)
+        if old is not None:
+            self.address_group_keys.drop(old.key, group_id)
+        if new is not None:
+            self.address_groups[group_id] = new
+            self.address_group_keys.add(new.key, group_id)
+        self.membership.put_address_group(group_id, new)
+
+    def _put_acl(self, acl_id: str, new: NetworkAcl | None) -> None:
+        old = self.acls.pop(acl_id, None)
+        if old is not None:
+            self.acl_keys.drop(old.key, acl_id)
+            discard(self.acls_of, old.vpc_id, acl_id)
+        if new is not None:
+            self.acls[acl_id] = new
+            self.acl_keys.add(new.key, acl_id)
+            self.acls_of.setdefault(new.vpc_id, set()).add(acl_id)
+
     # --- indexes ----------------------------------------------------------------------------------
 
     def _shared_ids(self, port: Port) -> Port:
-        """Use the subnet's own id object: 100,000 ports need no copy of it each."""
-        subnet = self.subnets.get(port.subnet_id)
-        if subnet is None or subnet.id is port.subnet_id:
+        """Use the subnet's and groups' own id objects: 100,000 ports need no copies of them."""
+        subnet, groups = self.subnets.get(port.subnet_id), self._shared_groups(port.groups)
+        subnet_id = port.subnet_id if subnet is None else subnet.id
+        if subnet_id is port.subnet_id and groups is port.groups:
             return port
-        return dataclasses.replace(port, subnet_id=subnet.id)
+        return dataclasses.replace(port, subnet_id=subnet_id, groups=groups)
+
+    def _shared_groups(self, groups: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        """Return *groups* as some other member of the first of them has it, or as the groups do."""
+        if not groups:
+            return groups
+        for port_id in self.membership.members.get(groups[0], ()):
+            found = self.ports[port_id].groups
+            if found == groups:
+                return found
+            break  # one look is enough: most members have the same groups
+        return tuple(self.groups[one].id if one in self.groups else one for one in groups)
+
+    def _move_addresses(self, subnet_id: str, old: Subnet | None, new: Subnet | None) -> None:
+        """Note what VPC the addresses of a subnet's ports are in."""
+        before, after = (None if one is None else one.vpc_id for one in (old, new))
+        segment = self.segments.get(subnet_id)
+        if segment is None or before == after:
+            return
+        for port_id in segment.ports:
+            self.membership.drop_addresses(before, self.ports[port_id])
+            self.membership.add_addresses(after, self.ports[port_id])
 
     def _index(self, port: Port) -> None:
         self.port_keys.add(port.key, port.id)
+        self.membership.add_port(port)
+        self.membership.add_addresses(self.vpc_of(port.subnet_id), port)
         segment = self.segments.get(port.subnet_id)
         if segment is None:
             segment = self.segments[port.subnet_id] = Segment()
@@ -287,15 +343,17 @@ class Network:
 
     def _unindex(self, port: Port) -> None:
         self.port_keys.drop(port.key, port.id)
+        self.membership.drop_port(port)
+        self.membership.drop_addresses(self.vpc_of(port.subnet_id), port)
         segment = self.segments[port.subnet_id]
         segment.ports.discard(port.id)
         segment.macs.drop(port.mac, port.id)
         for ip in port.ips:
             segment.fixed(ip).drop(int(ip), port.id)
         for ip, _ in single_pairs(port):
-            _discard(segment.pairs, ip, port.id)
+            discard(segment.pairs, ip, port.id)
         for mac in foreign_macs(port):
-            _discard(segment.pair_macs, mac, port.id)
+            discard(segment.pair_macs, mac, port.id)
         if not segment.ports:
             del self.segments[port.subnet_id]
 
@@ -319,9 +377,9 @@ class Network:
             _fell(branches[location.host_id], port.key, port_id)
             if not branches[location.host_id]:
                 del branches[location.host_id]
-        _discard(placed, location.host_id, port_id)
+        discard(placed, location.host_id, port_id)
         if location.host_id not in placed:
-            _discard(self.subnets_at, location.host_id, port.subnet_id)
+            discard(self.subnets_at, location.host_id, port.subnet_id)
 
     # --- questions --------------------------------------------------------------------------------
 
@@ -334,6 +392,27 @@ class Network:
         if vpc is None or self.vpc_keys.owner(vpc.key) is None:
             return None
         return subnet, vpc
+
+    def live_group(self, group_id: str, vpc_id: str) -> SecurityGroup | None:
+        """Return a group of a VPC, or None unless it is there, alone with its key."""
+        group = self.groups.get(group_id)
+        if group is None or group.vpc_id != vpc_id or self.group_keys.owner(group.key) is None:
+            return None
+        return group
+
+    def live_address_group(self, group_id: str) -> AddressGroup | None:
+        """Return an address group, or None unless it is there, alone with its key."""
+        group = self.address_groups.get(group_id)
+        if group is None or self.address_group_keys.owner(group.key) is None:
+            return None
+        return group
+
+    def live_acl(self, acl_id: str, vpc_id: str) -> NetworkAcl | None:
+        """Return an ACL of a VPC, or None unless it is there, alone with its key."""
+        acl = self.acls.get(acl_id)
+        if acl is None or acl.vpc_id != vpc_id or self.acl_keys.owner(acl.key) is None:
+            return None
+        return acl
 
     def located(self, port_id: str) -> tuple[Port, Location, Host] | None:
         """Return a port that is in service, where it is, and that host; else None.
@@ -391,17 +470,3 @@ class Network:
             if segment is not None:
                 hosts.update(host_id for host_id in segment.placed if host_id in self.hosts)
         return hosts
-
-
-def _put(resources: dict[str, R], key: str, new: R | None) -> None:
-    resources.pop(key, None)
-    if new is not None:
-        resources[key] = new
-
-
-def _discard(index: dict[K, set[str]], key: K, member: str) -> None:
-    members = index.get(key)
-    if members is not None:
-        members.discard(member)
-        if not members:
-            del index[key]

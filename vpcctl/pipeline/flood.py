@@ -13,7 +13,7 @@ from vpcctl.flows.actions import Action, Resubmit, SetField
 from vpcctl.flows.cookie import Feature, cookie
 from vpcctl.flows.flow import Flow, Match
 from vpcctl.flows.reasons import Reason
-from vpcctl.flows.tables import FLOOD, OUTPUT
+from vpcctl.flows.tables import FLOOD, INGRESS_ACL, OUTPUT
 from vpcctl.model.addresses import IPAddress
 from vpcctl.model.subnet import Subnet
 from vpcctl.pipeline.terms import BASE, NOWHERE, drop, flag, mark
@@ -25,7 +25,7 @@ CHUNK = 1000
 
 _ROOT, _REMOTE = 3, 4
 """Stages: local ports have level + 1; then come the shards of hosts."""
-_TO_OUTPUT = Resubmit(OUTPUT)
+_TO_OUTPUT, _DELIVER = Resubmit(OUTPUT), Resubmit(INGRESS_ACL)
 
 STATIC: tuple[Flow, ...] = (
     drop(FLOOD, 10, (flag(f.FLOOD_STAGE, 0),), Reason.NO_MEMBERS),
@@ -67,7 +67,7 @@ def subnet(subnet: Subnet) -> Iterator[Flow]:
 def local(subnet: Subnet, number: int, keys: Sequence[int]) -> Iterator[Flow]:
     """Yield the copies for the local ports of one leaf."""
     if keys:
-        copies = [action for key in keys for action in (SetField(f.DEST_PORT, key), _TO_OUTPUT)]
+        copies = [action for key in keys for action in (SetField(f.DEST_PORT, key), _DELIVER)]
         yield _node(subnet, 1, number, tuple(copies))
 
 

@@ -10,7 +10,7 @@ from vpcctl.flows import fields as f
 from vpcctl.flows.actions import Action, Move, Output, SetField
 from vpcctl.flows.flow import Flow, Match
 from vpcctl.flows.reasons import Reason
-from vpcctl.flows.tables import GUEST_SERVICES, ROUTE
+from vpcctl.flows.tables import GUEST_SERVICES, SUBNET_OUT
 from vpcctl.model.addresses import GATEWAY_MAC
 from vpcctl.model.host import GUEST_SERVICE_MAC, GUEST_SERVICE_OFPORT, Host
 from vpcctl.pipeline.terms import (
@@ -49,7 +49,7 @@ STATIC: tuple[Flow, ...] = (
     drop(GUEST_SERVICES, 90, _SOLICIT, Reason.ROUTER_SOLICITATION),
     drop(GUEST_SERVICES, 90, _DHCP, Reason.DHCP_UNANSWERED),
     drop(GUEST_SERVICES, 90, _DHCP6, Reason.DHCP_UNANSWERED),
-    Flow(GUEST_SERVICES, 0, (), (), ROUTE, BASE),
+    Flow(GUEST_SERVICES, 0, (), (), SUBNET_OUT, BASE),
 )
 
 _ASKED: tuple[Flow, ...] = tuple(

@@ -11,7 +11,7 @@ from vpcctl.flows import fields as f
 from vpcctl.flows.actions import Action, Resubmit, SetField
 from vpcctl.flows.cookie import Feature, cookie
 from vpcctl.flows.flow import Flow
-from vpcctl.flows.tables import NEIGHBOUR, OUTPUT, RESPOND, SWITCH
+from vpcctl.flows.tables import INGRESS_ACL, NEIGHBOUR, OUTPUT, RESPOND, SWITCH
 from vpcctl.model.addresses import GATEWAY_MAC, IPAddress, eui64_mac, is_unicast
 from vpcctl.model.network import Network, single_pairs
 from vpcctl.model.subnet import Subnet
@@ -77,7 +77,7 @@ def mac(net: Network, subnet_id: str, mac: int) -> Iterator[Flow]:
 def _copies(holders: list[PortFacts]) -> Iterator[Action]:
     """Yield the actions that give every holder one copy: here by key, elsewhere by host."""
     for facts in holders:
-        yield from (*NOWHERE, SetField(f.DEST_PORT, facts.port.key), Resubmit(OUTPUT))
+        yield from (*NOWHERE, SetField(f.DEST_PORT, facts.port.key), Resubmit(INGRESS_ACL))
     vteps = {facts.host.vtep for facts in holders if facts.host.vtep is not None}
     for vtep in sorted(vteps, key=lambda ip: (ip.version, int(ip))):
         yield from (*NOWHERE, SetField(f.DEST_PORT, 0), to_vtep(vtep), Resubmit(OUTPUT))

@@ -5,8 +5,9 @@ A piece is a name; its flows are a function of the network as it is now
 """
 
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 
-from vpcctl.model.addresses import IPAddress
+from vpcctl.model.addresses import IPAddress, IPNetwork
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,39 @@ class EdgePiece:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupPiece:
+    """A security group's rules. Shared."""
+
+    group_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class MemberPiece:
+    """A block that remote sides of a VPC's rules hold: a port's address, or of an address group.
+
+    Shared.
+    """
+
+    vpc_id: str
+    block: IPNetwork
+
+
+@dataclass(frozen=True, slots=True)
+class OnLinkMemberPiece:
+    """A link-local address in a subnet that remote sides of rules hold. Shared."""
+
+    subnet_id: str
+    ip: IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class AclPiece:
+    """A network ACL's rules. Shared."""
+
+    acl_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class RelayPiece:
     """What a host that is still loading a VPC gives to its relay."""
 
@@ -112,6 +146,10 @@ Piece = (
     | RemoteFloodPiece
     | LocalFloodPiece
     | EdgePiece
+    | GroupPiece
+    | MemberPiece
+    | OnLinkMemberPiece
+    | AclPiece
     | RelayPiece
     | AdmitPiece
 )

@@ -9,26 +9,35 @@ from vpcctl.model.relay import relay_id
 from vpcctl.pipeline import (
     arp_nd,
     classify,
+    connection,
     drop_reasons,
     flood,
     guest_services,
+    members,
     nd_guard,
     neighbour,
     output,
     pairs,
+    port_acl,
     relay,
     respond,
     route,
+    service,
     spoof_guard,
+    subnet_acl,
     switch,
     tunnel_in,
 )
 from vpcctl.pipeline.facts import port_facts
 from vpcctl.pipeline.pieces import (
+    AclPiece,
     AdmitPiece,
     BasePiece,
     EdgePiece,
+    GroupPiece,
     LocalFloodPiece,
+    MemberPiece,
+    OnLinkMemberPiece,
     PairMacPiece,
     PairPiece,
     PeerPiece,
@@ -44,6 +53,7 @@ STATIC: tuple[Flow, ...] = (
     *(*classify.STATIC, *tunnel_in.STATIC, *spoof_guard.STATIC, *nd_guard.STATIC),
     *(*arp_nd.STATIC, *guest_services.STATIC, *route.STATIC, *neighbour.STATIC, *respond.STATIC),
     *(*switch.STATIC, *flood.STATIC, *output.STATIC, *drop_reasons.STATIC),
+    *(*subnet_acl.STATIC, *port_acl.STATIC, *connection.STATIC, *service.STATIC),
 )
 """What every host has, whatever the network is."""
 
@@ -87,6 +97,7 @@ def _subnet(net: Network, piece: SubnetPiece) -> tuple[Flow, ...]:
         *route.subnet(net, subnet, vpc),
         *neighbour.subnet(subnet),
         *flood.subnet(subnet),
+        *subnet_acl.subnet(net, subnet, vpc),
     )
 
 
@@ -147,6 +158,7 @@ def _edge(net: Network, piece: EdgePiece) -> tuple[Flow, ...]:
         *nd_guard.edge(facts),
         *arp_nd.edge(facts),
         output.edge(facts),
+        *port_acl.edge(net, facts),
     )
 
 
@@ -158,6 +170,26 @@ def _cut_off(net: Network, piece: EdgePiece) -> tuple[Flow, ...]:
     if net.ofports[location.host_id].owner(location.ofport) is None:
         return ()
     return (classify.cut_off(location.ofport, cookie(Feature.EDGE, port.key)),)
+
+
+def _group(net: Network, piece: GroupPiece) -> tuple[Flow, ...]:
+    there = net.groups.get(piece.group_id)
+    found = None if there is None else net.live_group(there.id, there.vpc_id)
+    return () if found is None else tuple(service.group(net, found))
+
+
+def _member(net: Network, piece: MemberPiece) -> tuple[Flow, ...]:
+    return tuple(members.block(net, piece.vpc_id, piece.block))
+
+
+def _on_link_member(net: Network, piece: OnLinkMemberPiece) -> tuple[Flow, ...]:
+    return tuple(members.on_link(net, piece.subnet_id, piece.ip))
+
+
+def _acl(net: Network, piece: AclPiece) -> tuple[Flow, ...]:
+    there = net.acls.get(piece.acl_id)
+    found = None if there is None else net.live_acl(there.id, there.vpc_id)
+    return () if found is None else tuple(subnet_acl.acl(found))
 
 
 def _relay(net: Network, piece: RelayPiece) -> tuple[Flow, ...]:
@@ -188,6 +220,10 @@ _COMPILERS: dict[type, Callable[[Network, Piece], tuple[Flow, ...]]] = {
     RemoteFloodPiece: _remote_flood,
     LocalFloodPiece: _local_flood,
     EdgePiece: _edge,
+    GroupPiece: _group,
+    MemberPiece: _member,
+    OnLinkMemberPiece: _on_link_member,
+    AclPiece: _acl,
     RelayPiece: _relay,
     AdmitPiece: _admit,
 }

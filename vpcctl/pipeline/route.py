@@ -13,7 +13,7 @@ from vpcctl.flows.actions import OFPP_IN_PORT, Action, DecTtl, Move, Output, Set
 from vpcctl.flows.cookie import Feature, cookie
 from vpcctl.flows.flow import Flow, Match, Term
 from vpcctl.flows.reasons import Reason
-from vpcctl.flows.tables import NEIGHBOUR, ROUTE, SWITCH
+from vpcctl.flows.tables import ROUTE, SUBNET_IN, SWITCH
 from vpcctl.model.addresses import GATEWAY_MAC, IPAddress, link_local
 from vpcctl.model.network import Network
 from vpcctl.model.subnet import Subnet
@@ -119,4 +119,4 @@ def subnet(net: Network, subnet: Subnet, vpc: Vpc) -> Iterator[Flow]:
             continue
         family, field, ask = _FAMILIES[block.version]
         match = (scope, TO_GATEWAY, family, *within(field, block))
-        yield Flow(ROUTE, 100 + block.prefixlen, match, (*enter, ask), NEIGHBOUR, owner)
+        yield Flow(ROUTE, 100 + block.prefixlen, match, (*enter, ask), SUBNET_IN, owner)

@@ -4,7 +4,7 @@ from vpcctl.flows import fields as f
 from vpcctl.flows.actions import Action, SetField
 from vpcctl.flows.flow import Flow
 from vpcctl.flows.reasons import Reason
-from vpcctl.flows.tables import FLOOD, OUTPUT, SWITCH
+from vpcctl.flows.tables import FLOOD, INGRESS_ACL, SWITCH
 from vpcctl.model.network import Network
 from vpcctl.pipeline.facts import PortFacts
 from vpcctl.pipeline.terms import BASE, TO_GROUP, drop
@@ -25,4 +25,4 @@ def port(net: Network, facts: PortFacts) -> tuple[Flow, ...]:
         tunnel = f.TUN_DST if vtep.version == 4 else f.TUN_IPV6_DST
         actions = (actions[0], SetField(tunnel, int(vtep)))
     match = ((f.VNI, subnet.vni, None), (f.ETH_DST, port.mac, None))
-    return (Flow(SWITCH, 100, match, actions, OUTPUT, facts.cookie),)
+    return (Flow(SWITCH, 100, match, actions, INGRESS_ACL, facts.cookie),)

@@ -9,7 +9,7 @@ from vpcctl.flows.tables import DROP, Table
 from vpcctl.model.addresses import IPAddress, IPNetwork
 
 ETH_IPV4, ETH_ARP, ETH_IPV6 = 0x0800, 0x0806, 0x86DD
-ICMP, UDP, ICMP6 = 1, 17, 58
+ICMP, TCP, UDP, ICMP6, SCTP = 1, 6, 17, 58, 132
 ECHO_REQUEST, ECHO_REPLY = 8, 0
 ECHO6_REQUEST, ECHO6_REPLY = 128, 129
 ROUTER_SOLICIT, ROUTER_ADVERT, NEIGHBOUR_SOLICIT, NEIGHBOUR_ADVERT, ND_REDIRECT = range(133, 138)
@@ -33,6 +33,10 @@ IS_ADVERT: tuple[Term, ...] = (
     (f.ICMP6_CODE, 0, None),
 )
 FIRST_FRAGMENT: Term = (f.IP_FRAG, 1, None)
+LATER_FRAGMENT: Term = (f.IP_FRAG, 3, None)
+NOT_LATER: Term = (f.IP_FRAG, 0, 2)
+TRACKED: Term = (f.CT_STATE, f.CT_TRK, f.CT_TRK | f.CT_INV)
+"""It belongs to a connection, be it a new one."""
 TO_GROUP: Term = (f.ETH_DST, GROUP, GROUP)
 
 BASE = cookie(Feature.BASE)
@@ -41,6 +45,11 @@ BASE = cookie(Feature.BASE)
 def flag(bits: f.Bits, value: int = 1) -> Term:
     """Return the term that matches a flag's value."""
     return (bits.field, value << bits.offset, bits.mask)
+
+
+def family(version: int) -> Term:
+    """Return the term that matches IPv4 or IPv6."""
+    return IS_IPV4 if version == 4 else IS_IPV6
 
 
 def within(field: f.Field, network: IPNetwork) -> tuple[Term, ...]:

@@ -174,7 +174,22 @@ def spend(unit: Unit, context: Context, tenant_id: str, what: Any) -> None:
     """
     quota = getattr(context.settings.quotas, what)
     if usage.count(unit.connection, tenant_id, what, 1) > quota:
-        raise Exhausted(f"The tenant has its quota of {quota} {what}.", accepted=f"{quota} {what}")
+        named = what.replace("_", " ")
+        raise Exhausted(
+            f"The tenant has its quota of {quota} {named}.", accepted=f"{quota} {named}"
+        )
+
+
+def require_at_most(count: int, quota: int, what: str, field: str | None) -> None:
+    """Refuse a list that would get too long.
+
+    Raises:
+        Exhausted: *count* is more than *quota*.
+    """
+    if count > quota:
+        raise Exhausted(
+            f"There would be {count} {what}.", field=field, accepted=f"at most {quota} {what}"
+        )
 
 
 def moment(value: datetime | None) -> datetime | None:

@@ -8,14 +8,18 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+from vpcctl.services.address_groups import AddressGroupService
 from vpcctl.services.context import Context
 from vpcctl.services.dhcp_options import DhcpOptionsService
 from vpcctl.services.events import EventService
+from vpcctl.services.group_rules import RuleService
 from vpcctl.services.hosts import HostService
 from vpcctl.services.idempotency import KEEP, IdempotencyService, StoredResponse
+from vpcctl.services.network_acls import NetworkAclService
 from vpcctl.services.pki import PkiService
 from vpcctl.services.ports import PortService
 from vpcctl.services.reports import ReportService, Sightings
+from vpcctl.services.security_groups import SecurityGroupService
 from vpcctl.services.settings import Quotas, ServiceSettings
 from vpcctl.services.status import Concern, HostSummary, Progress, StatusService, Summary
 from vpcctl.services.subnets import SubnetService
@@ -66,6 +70,10 @@ class Services:
         self.subnets = SubnetService(context)
         self.dhcp_options = DhcpOptionsService(context)
         self.ports = PortService(context)
+        self.security_groups = SecurityGroupService(context)
+        self.group_rules = RuleService(context)
+        self.address_groups = AddressGroupService(context)
+        self.network_acls = NetworkAclService(context)
         self.hosts = HostService(context, sightings)
         self.reports = ReportService(context, sightings)
         self.tokens = TokenService(context)

@@ -7,7 +7,7 @@ from vpcctl.model.addresses import format_mac
 from vpcctl.services.guests import guest_subnets, guests
 from vpcctl.services.port_views import mtu
 from vpcctl.services.settings import ServiceSettings
-from vpcctl.store import hosts, models, ports
+from vpcctl.store import hosts, locations, models, ports
 from vpcctl.store.ports import Attached
 from vpcctl.store.tables import HostRow
 from vpcctl.wire.state import Attachment, HostState, InterfaceAddress, Peer, Settings
@@ -34,6 +34,7 @@ def compose(connection: Any, row: HostRow, settings: ServiceSettings) -> HostSta
         ),
         guests=guests(connection, found, addresses),
         guest_subnets=guest_subnets(connection, {one.subnet_id for one in found}, size),
+        released=tuple(locations.released(connection, row.id)),
     )
 
 

@@ -72,7 +72,7 @@ class HostService:
         def work(unit: Unit) -> HostView:
             id = new_id("host")
             require_free_vtep(unit, vtep, id, "vtep_address")
-            key = keys.fit(unit.connection, "host_key", unit.count)
+            key = keys.fit(unit, "host_key")
             row = {
                 "id": id,
                 "key": key,
@@ -88,7 +88,7 @@ class HostService:
             unit.tell("host", id, "", "created")
             return self._view(unit.connection, id)
 
-        return self._units.write(work, "host_key")
+        return self._units.write(work, {"host_key": 1})
 
     def get(self, actor: Actor, id: str) -> HostView:
         """Return a host.

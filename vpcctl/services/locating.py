@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from vpcctl.services.attachments import touch_hosts
 from vpcctl.services.claims import Claim, dispute, elect
-from vpcctl.store import locations
+from vpcctl.store import hosts, locations
 from vpcctl.store.locations import Place
 from vpcctl.store.tables import LinkRow, LocationRow, PortRow
 from vpcctl.store.units import Unit
@@ -39,6 +39,7 @@ def settle(
     links = locations.links_of(unit.connection, ports)
     present = locations.locations_of(unit.connection, ports)
     after: dict[str, Place | None] = {}
+    concerned: set[str] = set()
     for id, port in ports.items():
         claims = claims_of(links.get(id, ()))
         place = _place(port, elect(claims, port.attach_host_id))
@@ -50,10 +51,30 @@ def settle(
         said = dispute(claims, port.attach_host_id)
         if said is not None and said != before.get(id):
             unit.tell("port", id, port.tenant_id, "warning", said)
+        concerned |= _concerned(unit, claims, present.get(id), place)
     if after:
         locations.move(unit.connection, present, after, unit.revision)
         _touch_guests(unit, ports, present, after)
+    if concerned:
+        hosts.move_state(unit.connection, sorted(concerned), unit.revision)
+        unit.wake("hoststate")
     return frozenset(after)
+
+
+def _concerned(
+    unit: Unit, claims: Sequence[Claim], before: LocationRow | None, place: Place | None
+) -> set[str]:
+    """Return the hosts whose state has to say, or to say no more, that the port is not there.
+
+    A host's state names the ports that it has an interface for and that are elsewhere or nowhere.
+    """
+    was, now = before and before.host_id, place and place.host_id
+    claiming = {claim.host_id: claim.revision for claim in claims if claim.ofport is not None}
+    found = {host for host, since in claiming.items() if since == unit.revision and host != now}
+    if was != now:
+        found |= {host for host in claiming if host == was}
+        found |= {host for host, since in claiming.items() if host == now and since < unit.revision}
+    return found
 
 
 def _touch_guests(

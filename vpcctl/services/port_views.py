@@ -13,7 +13,7 @@ from vpcctl.services.dhcp_values import restored
 from vpcctl.services.locating import claims_of
 from vpcctl.services.standing import judge as judge_standing
 from vpcctl.services.views import ClaimView, PortView, Status
-from vpcctl.store import hosts, locations, models, ports
+from vpcctl.store import hosts, locations, memberships, models, ports
 from vpcctl.store.realisation import Standing, standings
 from vpcctl.store.tables import LinkRow, LocationRow, PortRow
 
@@ -28,6 +28,7 @@ class Surroundings:
     """What ports' views need beside their rows."""
 
     addresses: Mapping[str, Sequence[str]]
+    groups: Mapping[str, Sequence[str]]
     links: Mapping[str, Sequence[LinkRow]]
     locations: Mapping[str, LocationRow]
     standings: Mapping[str, Standing]
@@ -41,6 +42,7 @@ def views(connection: Any, rows: Sequence[PortRow]) -> list[PortView]:
     ids = [row.id for row in rows]
     around = Surroundings(
         ports.addresses_of(connection, ids),
+        memberships.memberships_of(connection, ids),
         locations.links_of(connection, ids),
         locations.locations_of(connection, ids),
         standings(connection, [row.vpc_id for row in rows]),
@@ -49,10 +51,13 @@ def views(connection: Any, rows: Sequence[PortRow]) -> list[PortView]:
     return [_view(row, around) for row in rows]
 
 
-def fresh_view(connection: Any, row: PortRow, addresses: Sequence[str]) -> PortView:
+def fresh_view(
+    connection: Any, row: PortRow, addresses: Sequence[str], groups: Sequence[str]
+) -> PortView:
     """Return the view of a port made in this transaction: nobody can have claimed it."""
     standing = standings(connection, [row.vpc_id])
-    return _view(row, Surroundings({row.id: addresses}, {}, {}, standing, mtu(connection)))
+    own = {row.id: addresses}, {row.id: groups}
+    return _view(row, Surroundings(*own, {}, {}, standing, mtu(connection)))
 
 
 def mtu(connection: Any) -> int:
@@ -72,6 +77,7 @@ def _view(row: PortRow, around: Surroundings) -> PortView:
         Mac(row.mac),
         tuple(map(ip_address, around.addresses.get(row.id, ()))),
         row.port_security,
+        tuple(around.groups.get(row.id, ())) if row.port_security else None,
         models.pairs(row),
         row.admin_up,
         attachments.view(row),

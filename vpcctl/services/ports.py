@@ -10,14 +10,14 @@ from vpcctl.model.addresses import IPAddress, Mac
 from vpcctl.model.dhcp_options import DhcpOptions
 from vpcctl.model.ids import new_id
 from vpcctl.model.problems import Invalid
-from vpcctl.services import attachments, dhcp_values, rules
+from vpcctl.services import attachments, dhcp_values, port_groups, rules
 from vpcctl.services.addressing import Addressing, choose_mac, makes_own, parse_ips
 from vpcctl.services.context import Context, born, changed, listed, query, spend
 from vpcctl.services.locating import disputes, settle
 from vpcctl.services.port_views import fresh_view, views
 from vpcctl.services.subnets import find_subnet
 from vpcctl.services.views import UNSET, Actor, Listing, Page, PortChange, PortCreate, PortView
-from vpcctl.store import keys, locations, ports, usage
+from vpcctl.store import keys, locations, memberships, ports, usage
 from vpcctl.store.ports import PORTS
 from vpcctl.store.subnets import SUBNETS
 from vpcctl.store.tables import PortRow, SubnetRow
@@ -52,11 +52,17 @@ class PortService:
         }
         ips = parse_ips(values.fixed_ips)
         mac = None if values.mac is None else rules.mac("mac_address", values.mac)
+        wanted = (
+            None if values.security_groups is None else port_groups.parse(values.security_groups)
+        )
 
         def work(unit: Unit) -> PortView:
             subnet = _subnet_for(unit.connection, actor, values.subnet_id)
             attachments.require_nameable(actor, columns, self._context.settings)
             attachments.require_pluggable(unit, columns, id, subnet.tenant_id)
+            groups = port_groups.choose(
+                unit.connection, subnet.vpc_id, wanted, port_security=values.port_security
+            )
             spend(unit, self._context, subnet.tenant_id, "ports")
             own = choose_mac(unit, subnet.id, mac)
             taken = Addressing(unit, subnet, own).take(ips, fill=True)
@@ -65,18 +71,19 @@ class PortService:
                 "subnet_id": subnet.id,
                 "vpc_id": subnet.vpc_id,
                 "tenant_id": subnet.tenant_id,
-                "key": keys.fit(unit.connection, "port_key", unit.count),
+                "key": keys.fit(unit, "port_key"),
                 "mac": own,
                 **born(unit),
             }
             PORTS.insert(unit.connection, row)
             ports.set_addresses(unit.connection, id, subnet.id, taken)
+            memberships.join(unit.connection, id, groups)
             attachments.touch_hosts(unit, row["attach_host_id"])
             unit.tell("port", id, subnet.tenant_id, "created")
             made = cast(PortRow, SimpleNamespace(**row))
-            return fresh_view(unit.connection, made, [str(address) for address in taken])
+            return fresh_view(unit.connection, made, [str(address) for address in taken], groups)
 
-        return self._units.write(work, "port_key")
+        return self._units.write(work, {"port_key": 1})
 
     def get(self, actor: Actor, id: str) -> PortView:
         """Return a port.
@@ -118,6 +125,7 @@ class PortService:
             mac = Mac(columns.get("mac", row.mac))
             if asked.ips is not None or mac != row.mac:
                 _readdress(unit, row, asked.ips, mac)
+            port_groups.change(unit, row, asked.groups, values.port_security)
             if asked.attachment is not None:
                 attachments.require_nameable(actor, asked.attachment, self._context.settings)
                 attachments.require_pluggable(unit, asked.attachment, id, row.tenant_id)
@@ -152,11 +160,13 @@ class PortService:
                 unit.tell("location", id, row.tenant_id, "deleted", "its port is deleted")
             addresses = ports.addresses_of(unit.connection, [id]).get(id, [])
             ports.drop_addresses(unit.connection, id)
+            memberships.leave(unit.connection, id)
             Addressing(unit, subnet, Mac(row.mac)).give_back(map(ip_address, addresses))
             PORTS.delete(unit.connection, id)
             usage.count(unit.connection, row.tenant_id, "ports", -1)
             here = [one.host_id for one in present.values()]
-            attachments.touch_hosts(unit, row.attach_host_id, *here)
+            still_there = locations.claimants(unit.connection, id)
+            attachments.touch_hosts(unit, row.attach_host_id, *here, *still_there)
             unit.tell("port", id, row.tenant_id, "deleted")
             return unit.revision
 
@@ -171,6 +181,7 @@ class _Asked:
     mac: Mac | None
     ips: tuple[IPAddress, ...] | None
     attachment: attachments.Columns | None
+    groups: tuple[str, ...] | None
 
 
 def _asked(values: PortChange, id: str) -> _Asked:
@@ -191,7 +202,10 @@ def _asked(values: PortChange, id: str) -> _Asked:
         )
     mac = None if values.mac is UNSET else rules.mac("mac_address", values.mac)
     wanted = values.attachment
-    return _Asked(columns, mac, ips, None if wanted is UNSET else attachments.columns(wanted, id))
+    place = None if wanted is UNSET else attachments.columns(wanted, id)
+    named = values.security_groups
+    groups = None if named is UNSET else port_groups.parse(named)
+    return _Asked(columns, mac, ips, place, groups)
 
 
 def _own(connection: Any, actor: Actor, id: str) -> PortRow:

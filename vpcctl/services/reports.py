@@ -134,30 +134,31 @@ class ReportService:
             self._sightings.count(host_id, tuple(one_per_port(links).values()))
         if report.digest != stored.digest:
             return ReportAnswer(accepted=True, full_report_needed=True)
-        answer = self._answer(host_id, report, stored.state_revision)
-        return answer.model_copy(update={"realised_revision": stored.realised})
+        answer = _accepted(stored, stored.revision, realised=stored.realised)
+        return self._with_state(answer, host_id, report, stored.state_revision)
 
     def _change(
         self, host_id: str, report: LinkReport, facts: HostFacts, links: Sequence[Link]
     ) -> ReportAnswer:
         position = (report.boot, report.sequence)
 
-        def work(unit: Unit) -> bool:
+        def work(unit: Unit) -> ReportAnswer:
             stored = hosts.reported(unit.connection, host_id)
             if stored is None:
                 raise NotFound(f"There is no host {rules.printable(host_id)}.")
             if not self._is_newer(host_id, position, stored):
-                raise Unchanged(False)
+                raise Unchanged(ReportAnswer(accepted=False))
             writer = ReportWriter(unit, host_id)
             writer.write(report, facts, one_per_port(links))
             hosts.note_reports(unit.connection, [(host_id, position, unit.now)])
-            return True
+            return _accepted(stored, unit.revision)
 
         # A power cut may take it back: then the digest is the old one again and it is asked for.
-        if not self._units.write(work, durable=False):
-            return ReportAnswer(accepted=False)
+        answer = self._units.write(work, durable=False)
+        if not answer.accepted:
+            return answer
         self._sightings.take(host_id, position, (0, 0), self._units.clock())
-        return self._answer(host_id, report, -1)
+        return self._with_state(answer, host_id, report, -1)
 
     def _take_change(self, host_id: str, report: LinkReport, base: str) -> ReportAnswer:
         """Take a change: one transaction, whose cost is that of the change."""
@@ -173,26 +174,31 @@ class ReportService:
             if not self._is_newer(host_id, position, stored):
                 raise Unchanged((ReportAnswer(accepted=False), known))
             if report.digest == stored.digest:
-                raise Unchanged((ReportAnswer(accepted=True), known))
+                answer = _accepted(stored, unit.revision - 1)  # that of this unit will not be
+                raise Unchanged((answer, known))
             fits = (base, report.agent_id) == (stored.digest, stored.agent_id)
             if not (fits and ReportWriter(unit, host_id).write_change(report, base, links)):
                 raise Unchanged((ReportAnswer(accepted=True, full_report_needed=True), known))
             hosts.note_reports(unit.connection, [(host_id, position, unit.now)])
-            return ReportAnswer(accepted=True), known
+            return _accepted(stored, unit.revision), known
 
         answer, known = self._units.write(work, durable=False)
         if not answer.accepted:
             return answer
         self._sightings.take(host_id, position, (0, 0), self._units.clock())
-        return answer if answer.full_report_needed else self._answer(host_id, report, known)
+        if answer.full_report_needed:
+            return answer
+        return self._with_state(answer, host_id, report, known)
 
     def _is_newer(self, host_id: str, position: Position, stored: Reported) -> bool:
         return position > max(stored.position, self._sightings.position(host_id))
 
-    def _answer(self, host_id: str, report: LinkReport, known: int) -> ReportAnswer:
-        """Answer an accepted report, with the state when the agent holds another one."""
+    def _with_state(
+        self, answer: ReportAnswer, host_id: str, report: LinkReport, known: int
+    ) -> ReportAnswer:
+        """Add the host's state to the answer to a report whose agent holds another one."""
         if report.state_revision == known:
-            return ReportAnswer(accepted=True)
+            return answer
 
         def work(connection: Any) -> HostState | None:
             row = HOSTS.get(connection, host_id)
@@ -200,7 +206,7 @@ class ReportService:
                 return None
             return compose(connection, row, self._context.settings)
 
-        return ReportAnswer(accepted=True, state=self._units.read(work))
+        return answer.model_copy(update={"state": self._units.read(work)})
 
     def flush_liveness(self) -> int:
         """Write report times and counters gathered since the last call; return how many hosts.
@@ -253,6 +259,16 @@ class ReportService:
             return len(found)
 
         return self._units.write(work, durable=False)
+
+
+def _accepted(stored: Reported, revision: int, realised: int | None = None) -> ReportAnswer:
+    """Return the answer to a report that is in force at *revision*."""
+    return ReportAnswer(
+        accepted=True,
+        realised_revision=realised,
+        revision=revision,
+        reached_revision=stored.reached,
+    )
 
 
 def _lenient(before: datetime, started: datetime) -> datetime:

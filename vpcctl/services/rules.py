@@ -98,12 +98,12 @@ def name(value: str) -> str:
     return value
 
 
-def description(value: str) -> str:
+def description(value: str, field: str = "description") -> str:
     """Return an acceptable description."""
     if len(value) > MAX_DESCRIPTION or _CONTROL_BUT_LINES.search(value):
         raise Invalid(
             "The description is too long or holds control characters.",
-            field="description",
+            field=field,
             accepted=f"at most {MAX_DESCRIPTION} printable characters and line breaks",
         )
     return value
@@ -179,7 +179,7 @@ def cidr(field: str, text: str, accepted: dict[int, tuple[int, int]]) -> IPNetwo
         f"an IPv{version} block of /{low}" + (f" to /{high}" if high != low else "")
         for version, (low, high) in sorted(accepted.items())
     )
-    network = _network(field, text, says)
+    network = parse_block(field, text, says)
     low, high = accepted.get(network.version, (129, 0))
     if not low <= network.prefixlen <= high:
         raise Invalid(f"{text} has a size or family that fits nothing.", field=field, accepted=says)
@@ -189,7 +189,8 @@ def cidr(field: str, text: str, accepted: dict[int, tuple[int, int]]) -> IPNetwo
     return network
 
 
-def _network(field: str, text: str, says: str) -> IPNetwork:
+def parse_block(field: str, text: str, says: str) -> IPNetwork:
+    """Return the block written *text*, of any size, without host bits."""
     if "/" not in text or "%" in text:
         raise Invalid(f"{printable(text)} is no CIDR.", field=field, accepted=says)
     try:
@@ -207,7 +208,7 @@ def _network(field: str, text: str, says: str) -> IPNetwork:
 def route_block(field: str, text: str) -> IPNetwork:
     """Return the IPv4 block written *text*, of any size."""
     says = "an IPv4 block such as 192.0.2.0/24"
-    network = _network(field, text, says)
+    network = parse_block(field, text, says)
     if network.version != 4:
         raise Invalid(f"{network} is not an IPv4 block.", field=field, accepted=says)
     return network
@@ -278,7 +279,7 @@ def well_formed(kind: Kind, id: str) -> bool:
 def pair_cidr(field: str, text: str) -> IPNetwork:
     """Return the block of an allowed address pair: any size, a plain address is a /32 or /128."""
     says = "an IPv4 or IPv6 block such as 10.0.0.0/24, or one address"
-    block = _network(field, text, says) if "/" in text else ip_network(address(field, text))
+    block = parse_block(field, text, says) if "/" in text else ip_network(address(field, text))
     for never, what in _NEVER:
         if block.prefixlen >= never.prefixlen and overlap(block, never):
             raise Invalid(f"{block} lies in {what}.", field=field, accepted=says)

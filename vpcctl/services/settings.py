@@ -7,11 +7,24 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
-    """How much one tenant may have."""
+    """How much one tenant may have, and how long one thing's lists may be.
+
+    Attributes:
+        security_groups: beside the default group of each VPC.
+        rules: of one security group.
+        cidrs: of one address group.
+        entries: of one network ACL.
+    """
 
     vpcs: int = 1_000
     subnets: int = 5_000
     ports: int = 100_000
+    security_groups: int = 2_500
+    rules: int = 200
+    address_groups: int = 100
+    cidrs: int = 1_000
+    network_acls: int = 200
+    entries: int = 40
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,21 @@
 """Status across resources, and the pieces of waiting until a write is realised."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from vpcctl.model.problems import NotFound
 from vpcctl.services import rules
+from vpcctl.services.address_groups import own_address_group
 from vpcctl.services.context import Context
+from vpcctl.services.group_rules import own_group
 from vpcctl.services.hosts import SeenReports, reached_by, require_host
 from vpcctl.services.liveness import liveness
+from vpcctl.services.network_acls import own_acl
 from vpcctl.services.subnets import find_subnet
 from vpcctl.services.views import Actor
 from vpcctl.services.vpcs import find_vpc
-from vpcctl.store import hosts, locations, usage
+from vpcctl.store import hosts, locations, security_groups, usage
 from vpcctl.store.hosts import HOSTS
 from vpcctl.store.ports import PORTS
 from vpcctl.store.realisation import HostRealised, of_hosts, processed
@@ -23,12 +27,12 @@ class Concern:
     """Whose acknowledgement a write needs: take it before a delete, or after a create/change.
 
     Attributes:
-        vpc_id: all hosts with a located port of this VPC; None for a host.
+        vpc_ids: all hosts with a located port of one of these VPCs; none for a host.
         hosts: hosts concerned when this was taken.
         port_id: the port itself, when it is one: attached to a host, it must also be there.
     """
 
-    vpc_id: str | None
+    vpc_ids: tuple[str, ...]
     hosts: frozenset[str]
     port_id: str | None = None
 
@@ -94,10 +98,10 @@ class StatusService:
         def work(connection: Any) -> Concern:
             if kind == "host":
                 require_host(actor, id)
-                return Concern(None, frozenset({id}))
-            vpc_id = _vpc_of(connection, actor, kind, id)
+                return Concern((), frozenset({id}))
+            vpc_ids = _vpcs_of(connection, actor, kind, id)
             port_id = id if kind == "port" else None
-            return Concern(vpc_id, locations.hosts_of_vpc(connection, vpc_id), port_id)
+            return Concern(vpc_ids, _hosts_of(connection, vpc_ids), port_id)
 
         return self._units.read(work)
 
@@ -111,9 +115,7 @@ class StatusService:
             done = processed(connection)
             arrived, absent = _arrival(connection, concern.port_id)
             needed = max(revision, arrived)
-            ids = concern.hosts
-            if concern.vpc_id is not None:
-                ids |= locations.hosts_of_vpc(connection, concern.vpc_id)
+            ids = concern.hosts | _hosts_of(connection, concern.vpc_ids)
             present = HOSTS.get_many(connection, sorted(ids))
             realised = of_hosts(connection, sorted(present))
             behind = tuple(
@@ -170,15 +172,27 @@ class StatusService:
         return Summary(revision, done, revision - done, *numbers, tuple(lines))
 
 
-def _vpc_of(connection: Any, actor: Actor, kind: str, id: str) -> str:
+def _vpcs_of(connection: Any, actor: Actor, kind: str, id: str) -> tuple[str, ...]:
     if kind == "vpc":
-        return rules.visible(actor, find_vpc(connection, id), "VPC", id).id
+        return (rules.visible(actor, find_vpc(connection, id), "VPC", id).id,)
     if kind == "subnet":
-        return rules.visible(actor, find_subnet(connection, id), "subnet", id).vpc_id
+        return (rules.visible(actor, find_subnet(connection, id), "subnet", id).vpc_id,)
     if kind == "port":
         row = PORTS.get(connection, id) if rules.well_formed("port", id) else None
-        return rules.visible(actor, row, "port", id).vpc_id
+        return (rules.visible(actor, row, "port", id).vpc_id,)
+    if kind == "sg":
+        return (own_group(connection, actor, id).vpc_id,)
+    if kind == "nacl":
+        return (own_acl(connection, actor, id).vpc_id,)
+    if kind == "ag":
+        own_address_group(connection, actor, id)
+        return tuple(security_groups.vpcs_naming(connection, id))
     raise NotFound(f"There is no kind of resource {rules.printable(kind)}.")
+
+
+def _hosts_of(connection: Any, vpc_ids: Iterable[str]) -> frozenset[str]:
+    found = (locations.hosts_of_vpc(connection, vpc_id) for vpc_id in vpc_ids)
+    return frozenset().union(*found)
 
 
 def _arrival(connection: Any, port_id: str | None) -> tuple[int, tuple[tuple[str, str], ...]]:

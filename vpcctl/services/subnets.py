@@ -20,6 +20,7 @@ from vpcctl.services.context import (
     refuse_blocked,
     spend,
 )
+from vpcctl.services.network_acls import require_acl
 from vpcctl.services.standing import judge
 from vpcctl.services.views import (
     UNSET,
@@ -30,7 +31,7 @@ from vpcctl.services.views import (
     SubnetCreate,
     SubnetView,
 )
-from vpcctl.services.vpcs import find_vpc
+from vpcctl.services.vpcs import find_vpc, vpc_for
 from vpcctl.store import allocation, hosts, keys, ports, usage
 from vpcctl.store.allocation import Block
 from vpcctl.store.realisation import standings
@@ -76,10 +77,11 @@ class SubnetService:
         mode = _mode(values.ipv6_mode, has_block=six is not None)
 
         def work(unit: Unit) -> SubnetView:
-            vpc = _vpc_for(unit.connection, actor, values.vpc_id)
+            vpc = vpc_for(unit.connection, actor, values.vpc_id)
             blocks = [four] if six is None else [four, six]
             for block in blocks:
                 _require_place(unit.connection, vpc, block.network, but="")
+            acl_id = require_acl(unit.connection, values.network_acl_id, vpc.id)
             spend(unit, self._context, vpc.tenant_id, "subnets")
             id = new_id("subnet")
             SUBNETS.insert(
@@ -88,8 +90,9 @@ class SubnetService:
                     "id": id,
                     "vpc_id": vpc.id,
                     "tenant_id": vpc.tenant_id,
-                    "vni": keys.fit(unit.connection, "vni", unit.count),
+                    "vni": keys.fit(unit, "vni"),
                     "used": 0,
+                    "acl_id": acl_id,
                     **columns,
                     **_columns(4, four),
                     **_columns(6, six),
@@ -102,7 +105,7 @@ class SubnetService:
             unit.tell("subnet", id, vpc.tenant_id, "created")
             return _view(unit.connection, id)
 
-        return self._units.write(work, "vni")
+        return self._units.write(work, {"vni": 1})
 
     def get(self, actor: Actor, id: str) -> SubnetView:
         """Return a subnet.
@@ -142,6 +145,9 @@ class SubnetService:
             rules.require_match(row.revision, if_match)
             six = _change_six(unit, row, values)
             six |= _change_mode(row, six, values)
+            if values.network_acl_id is not UNSET:
+                wanted = require_acl(unit.connection, values.network_acl_id, row.vpc_id)
+                columns["acl_id"] = wanted
             SUBNETS.update(unit.connection, id, {**columns, **six, **changed(unit)})
             if six:
                 hosts.move_states_with(unit.connection, unit.revision, hosts.of_subnet(id))
@@ -202,6 +208,7 @@ def _views(connection: Any, rows: Sequence[SubnetRow]) -> Sequence[SubnetView]:
             ip_address(row.ipv6_gateway) if row.ipv6_gateway else None,
             cast("Ipv6Mode | None", row.ipv6_mode),
             row.availability_zone,
+            row.acl_id,
             ip_network(row.cidr).num_addresses - 3 - row.used,
             judge(found[row.vpc_id], row.revision),
         )
@@ -245,18 +252,6 @@ def _columns(version: int, wanted: Wanted | None) -> dict[str, str | None]:
     if wanted is None:
         return {cidr_field: None, gateway_field: None}
     return {cidr_field: str(wanted.network), gateway_field: str(wanted.gateway)}
-
-
-def _vpc_for(connection: Any, actor: Actor, id: str) -> VpcRow:
-    row = find_vpc(connection, id)
-    scope = rules.tenant_scope(actor)
-    if row is None or (scope is not None and row.tenant_id != scope):
-        raise Invalid(
-            f"There is no VPC {rules.printable(id)}.",
-            field="vpc_id",
-            accepted="the id of an existing VPC, vpc-…",
-        )
-    return row
 
 
 def _require_place(connection: Any, vpc: VpcRow, network: IPNetwork, but: str) -> None:

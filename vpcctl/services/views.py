@@ -91,6 +91,7 @@ class SubnetView:
     ipv6_gateway: IPAddress | None
     ipv6_mode: Ipv6Mode | None
     availability_zone: str | None
+    network_acl_id: str | None
     free_addresses: int
     status: Status
 
@@ -125,7 +126,10 @@ class ClaimView:
 
 @dataclass(frozen=True, slots=True)
 class PortView:
-    """A port with its attachment, its location and every claim to it (the winner first)."""
+    """A port with its attachment, its location and every claim to it (the winner first).
+
+    ``security_groups`` are sorted ids; None: port security is off, and no group is asked.
+    """
 
     meta: Meta
     subnet_id: str
@@ -134,6 +138,7 @@ class PortView:
     mac: Mac
     fixed_ips: tuple[IPAddress, ...]
     port_security: bool
+    security_groups: tuple[str, ...] | None
     allowed_address_pairs: tuple[AddressPair, ...]
     admin_up: bool
     attachment: AttachmentView | None
@@ -200,6 +205,7 @@ class SubnetCreate:
     ipv6_gateway: str | None = None
     ipv6_mode: Ipv6Mode | None = None
     availability_zone: str | None = None
+    network_acl_id: str | None = None
     name: str = ""
     description: str = ""
     tags: dict[str, str] = field(default_factory=dict)
@@ -213,6 +219,7 @@ class SubnetChange:
     ipv6_gateway: str | Unset | None = UNSET
     ipv6_mode: Ipv6Mode | Unset = UNSET
     availability_zone: str | Unset | None = UNSET
+    network_acl_id: str | Unset | None = UNSET
     name: str | Unset = UNSET
     description: str | Unset = UNSET
     tags: dict[str, str] | Unset = UNSET
@@ -224,12 +231,14 @@ class PortCreate:
 
     ``fixed_ips`` empty: one address per family of the subnet is allocated. Given: exactly those,
     and one is allocated for a family of the subnet that none was given for.
+    ``security_groups`` None: the VPC's default group, or none where port security is off.
     """
 
     subnet_id: str
     mac: str | None = None
     fixed_ips: tuple[str, ...] = ()
     port_security: bool = True
+    security_groups: tuple[str, ...] | None = None
     allowed_address_pairs: tuple[tuple[str, str | None], ...] = ()
     admin_up: bool = True
     attachment: AttachmentView | None = None
@@ -241,11 +250,16 @@ class PortCreate:
 
 @dataclass(frozen=True, slots=True)
 class PortChange:
-    """Partial change of a port; lists are the whole new list."""
+    """Partial change of a port; lists are the whole new list.
+
+    Port security turned off takes the port out of its groups; turned on without ``security_groups``
+    it puts the port into its VPC's default group.
+    """
 
     mac: str | Unset = UNSET
     fixed_ips: tuple[str, ...] | Unset = UNSET
     port_security: bool | Unset = UNSET
+    security_groups: tuple[str, ...] | Unset = UNSET
     allowed_address_pairs: tuple[tuple[str, str | None], ...] | Unset = UNSET
     admin_up: bool | Unset = UNSET
     attachment: AttachmentView | Unset | None = UNSET

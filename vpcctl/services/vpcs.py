@@ -1,8 +1,9 @@
-"""VPCs: their CIDRs never overlap within one VPC; one goes when it has no subnet left."""
+"""VPCs: their CIDRs never overlap within one VPC; one goes when nothing is left in it."""
 
 from collections.abc import Sequence
 from ipaddress import ip_network
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 from vpcctl.model.addresses import IPNetwork
@@ -20,10 +21,11 @@ from vpcctl.services.context import (
     refuse_blocked,
     spend,
 )
+from vpcctl.services.default_groups import KEYS, drop_default, make_default
 from vpcctl.services.dhcp_options import require_usable
 from vpcctl.services.standing import judge
 from vpcctl.services.views import UNSET, Actor, Listing, Page, VpcChange, VpcCreate, VpcView
-from vpcctl.store import hosts, keys, usage
+from vpcctl.store import hosts, keys, network_acls, security_groups, usage
 from vpcctl.store.realisation import standings
 from vpcctl.store.tables import VpcRow
 from vpcctl.store.units import Unit
@@ -41,7 +43,7 @@ class VpcService:
         self._units = context.units
 
     def create(self, actor: Actor, values: VpcCreate) -> VpcView:
-        """Make a VPC.
+        """Make a VPC, and its default group.
 
         Raises:
             Problem: Forbidden, Invalid, Exhausted.
@@ -57,13 +59,15 @@ class VpcService:
             id = new_id("vpc")
             require_usable(unit.connection, values.dhcp_options_id, tenant_id)
             spend(unit, self._context, tenant_id, "vpcs")
-            key = keys.fit(unit.connection, "vpc_key", unit.count)
+            key = keys.fit(unit, "vpc_key")
             row = {"id": id, "key": key, "tenant_id": tenant_id, **columns, **born(unit)}
             VPCS.insert(unit.connection, row)
             unit.tell("vpc", id, tenant_id, "created")
+            vpc = SimpleNamespace(id=id, tenant_id=tenant_id)
+            make_default(unit, vpc, keys.fit_all(unit, "acl_key"))
             return _view(unit.connection, id)
 
-        return self._units.write(work, "vpc_key")
+        return self._units.write(work, {"vpc_key": 1, "acl_key": KEYS})
 
     def get(self, actor: Actor, id: str) -> VpcView:
         """Return a VPC.
@@ -115,24 +119,38 @@ class VpcService:
         return self._units.write(work)
 
     def delete(self, actor: Actor, id: str, if_match: int | None = None) -> int:
-        """Delete a VPC without subnets; return the revision made.
+        """Delete a VPC in which nothing is but its default group; return the revision made.
 
         Raises:
-            Problem: NotFound, Forbidden, Conflict with the subnets in the way, Stale.
+            Problem: NotFound, Forbidden, Conflict with what is in the way, Stale.
         """
 
         def work(unit: Unit) -> int:
             row = _own(unit.connection, actor, id)
             rules.require_match(row.revision, if_match)
-            blocks = subnet_blocks(unit.connection, id)[: MAX_BLOCKERS + 1]
-            blockers = [Blocker("subnet", found, "is a subnet of this VPC") for found, *_ in blocks]
-            refuse_blocked("The VPC still has subnets", blockers)
+            refuse_blocked("The VPC is not empty", _contents(unit.connection, id))
+            drop_default(unit, row)
             VPCS.delete(unit.connection, id)
             usage.count(unit.connection, row.tenant_id, "vpcs", -1)
             unit.tell("vpc", id, row.tenant_id, "deleted")
             return unit.revision
 
         return self._units.write(work)
+
+
+def _contents(connection: Any, id: str) -> list[Blocker]:
+    most = MAX_BLOCKERS + 1
+    found = {
+        "subnet": [subnet for subnet, *_ in subnet_blocks(connection, id)[:most]],
+        "sg": security_groups.ids_in_vpc(connection, id, most),
+        "nacl": network_acls.ids_in_vpc(connection, id, most),
+    }
+    called = {"subnet": "subnet", "sg": "security group", "nacl": "network ACL"}
+    return [
+        Blocker(kind, one, f"is a {called[kind]} of this VPC")
+        for kind, ids in found.items()
+        for one in ids
+    ]
 
 
 def _own(connection: Any, actor: Actor, id: str) -> VpcRow:
@@ -142,6 +160,23 @@ def _own(connection: Any, actor: Actor, id: str) -> VpcRow:
 def find_vpc(connection: Any, id: str) -> VpcRow | None:
     """Return the VPC's row; None when there is none or the id is malformed."""
     return VPCS.get(connection, id) if rules.well_formed("vpc", id) else None
+
+
+def vpc_for(connection: Any, actor: Actor, id: str) -> VpcRow:
+    """Return the VPC that a new resource of *actor* is to be in.
+
+    Raises:
+        Invalid: there is none that the actor sees.
+    """
+    row = find_vpc(connection, id)
+    scope = rules.tenant_scope(actor)
+    if row is None or (scope is not None and row.tenant_id != scope):
+        raise Invalid(
+            f"There is no VPC {rules.printable(id)}.",
+            field="vpc_id",
+            accepted="the id of an existing VPC, vpc-…",
+        )
+    return row
 
 
 def _view(connection: Any, id: str) -> VpcView:

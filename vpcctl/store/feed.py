@@ -1,16 +1,20 @@
 """The feed: the network as model objects, whole or what changed since a revision."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 from sqlalchemy import Connection, bindparam, select
 
 from vpcctl.model.changes import Change, ChangeBatch, Resource, ResourceKind
 from vpcctl.store import models
+from vpcctl.store.address_groups import ADDRESS_GROUPS, all_blocks, blocks_of
 from vpcctl.store.database import Database
 from vpcctl.store.hosts import HOSTS
 from vpcctl.store.locations import all_locations, locations_of
+from vpcctl.store.memberships import all_memberships, memberships_of
+from vpcctl.store.network_acls import ACLS, all_entries, entries_of
 from vpcctl.store.ports import PORTS, addresses_of, all_addresses
+from vpcctl.store.security_groups import GROUPS, all_rules, rules_of
 from vpcctl.store.subnets import SUBNETS
 from vpcctl.store.tables import ChangeRow, LedgerRow
 from vpcctl.store.vpcs import VPCS
@@ -83,44 +87,56 @@ def _changes(connection: Connection, after: int) -> ChangeBatch | None:
     return ChangeBatch(head.value, tuple(changes))
 
 
-def _ports(rows: Iterable[Any], addresses: Mapping[str, list[str]]) -> Found:
-    return {row.id: models.port(row, addresses.get(row.id, ())) for row in rows}
+def _with(
+    repository: Any, parts: tuple[Callable[..., Any], ...], make: Callable[..., Resource]
+) -> Callable[[Connection], Found]:
+    """Return what makes all resources of rows and of *parts*, each of which gives lists by id."""
 
-
-_ALL: dict[ResourceKind, Callable[[Connection], Found]] = {
-    "vpc": lambda connection: {row.id: models.vpc(row) for row in VPCS.all(connection)},
-    "ag": lambda connection: {},
-    "sg": lambda connection: {},
-    "nacl": lambda connection: {},
-    "subnet": lambda connection: {row.id: models.subnet(row) for row in SUBNETS.all(connection)},
-    "host": lambda connection: {row.id: models.host(row) for row in HOSTS.all(connection)},
-    "port": lambda connection: _ports(PORTS.all(connection), all_addresses(connection)),
-    "location": lambda connection: {
-        row.port_id: models.location(row) for row in all_locations(connection)
-    },
-}
-
-
-def _some(
-    repository: Any, make: Callable[[Any], Resource]
-) -> Callable[[Connection, list[str]], Found]:
-    def find(connection: Connection, ids: list[str]) -> Found:
-        rows = repository.get_many(connection, ids)
-        return {id: make(row) for id, row in rows.items()}
+    def find(connection: Connection) -> Found:
+        beside = [part(connection) for part in parts]
+        return {
+            row.id: make(row, *(by_id.get(row.id, ()) for by_id in beside))
+            for row in repository.all(connection)
+        }
 
     return find
 
 
+def _some_with(
+    repository: Any, parts: tuple[Callable[..., Any], ...], make: Callable[..., Resource]
+) -> Callable[[Connection, list[str]], Found]:
+    """Return what does the same for some ids."""
+
+    def find(connection: Connection, ids: list[str]) -> Found:
+        beside = [part(connection, ids) for part in parts]
+        return {
+            id: make(row, *(by_id.get(id, ()) for by_id in beside))
+            for id, row in repository.get_many(connection, ids).items()
+        }
+
+    return find
+
+
+_ALL: dict[ResourceKind, Callable[[Connection], Found]] = {
+    "vpc": _with(VPCS, (), models.vpc),
+    "ag": _with(ADDRESS_GROUPS, (all_blocks,), models.address_group),
+    "sg": _with(GROUPS, (all_rules,), models.security_group),
+    "nacl": _with(ACLS, (all_entries,), models.network_acl),
+    "subnet": _with(SUBNETS, (), models.subnet),
+    "host": _with(HOSTS, (), models.host),
+    "port": _with(PORTS, (all_addresses, all_memberships), models.port),
+    "location": lambda connection: {
+        row.port_id: models.location(row) for row in all_locations(connection)
+    },
+}
 _SOME: dict[ResourceKind, Callable[[Connection, list[str]], Found]] = {
-    "vpc": _some(VPCS, models.vpc),
-    "ag": lambda connection, ids: {},
-    "sg": lambda connection, ids: {},
-    "nacl": lambda connection, ids: {},
-    "subnet": _some(SUBNETS, models.subnet),
-    "host": _some(HOSTS, models.host),
-    "port": lambda connection, ids: _ports(
-        PORTS.get_many(connection, ids).values(), addresses_of(connection, ids)
-    ),
+    "vpc": _some_with(VPCS, (), models.vpc),
+    "ag": _some_with(ADDRESS_GROUPS, (blocks_of,), models.address_group),
+    "sg": _some_with(GROUPS, (rules_of,), models.security_group),
+    "nacl": _some_with(ACLS, (entries_of,), models.network_acl),
+    "subnet": _some_with(SUBNETS, (), models.subnet),
+    "host": _some_with(HOSTS, (), models.host),
+    "port": _some_with(PORTS, (addresses_of, memberships_of), models.port),
     "location": lambda connection, ids: {
         id: models.location(row) for id, row in locations_of(connection, ids).items()
     },

@@ -9,7 +9,15 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, Connection, bindparam, case, func, insert, select, update
 
 from vpcctl.store.rows import Repository, chunks
-from vpcctl.store.tables import HostRow, LivenessRow, LocationRow, PortRow, RealisationRow
+from vpcctl.store.tables import (
+    HostRow,
+    LedgerRow,
+    LivenessRow,
+    LocationRow,
+    PortRow,
+    ProgressRow,
+    RealisationRow,
+)
 
 HOSTS = Repository(
     HostRow,
@@ -32,8 +40,15 @@ _REPORTED = (
         HostRow.agent_id,
         HostRow.state_revision,
         case((RealisationRow.state == "in_sync", RealisationRow.revision)),
+        LedgerRow.value,
+        case(
+            (RealisationRow.state == "in_sync", ProgressRow.processed),
+            else_=RealisationRow.revision,
+        ),
     )
     .join(HostRow, HostRow.id == LivenessRow.host_id)
+    .join(ProgressRow, ProgressRow.id == 1)
+    .join(LedgerRow, LedgerRow.id == 1)
     .outerjoin(RealisationRow, RealisationRow.host_id == LivenessRow.host_id)
 )
 _REPORTED_OF = _REPORTED.where(LivenessRow.host_id == bindparam("host_id_"))
@@ -67,6 +82,8 @@ class Reported:
         agent_id: of the agent that sent it.
         state_revision: of the host's state.
         realised: revision at which the host's flows changed last; None while it is not in sync.
+        revision: the present one.
+        reached: the host has confirmed everything up to this one; None: nothing ever.
     """
 
     position: tuple[int, int]
@@ -74,6 +91,8 @@ class Reported:
     agent_id: str | None
     state_revision: int
     realised: int | None
+    revision: int
+    reached: int | None
 
 
 def add_liveness(connection: Connection, host_id: str) -> None:

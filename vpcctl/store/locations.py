@@ -55,6 +55,21 @@ _CLAIMED = select(PortRow.id, PortRow.vpc_id, PortRow.tenant_id, PortRow.attach_
 )
 
 
+_RELEASED = (
+    select(LinkRow.port_id)
+    .outerjoin(LocationRow, LocationRow.port_id == LinkRow.port_id)
+    .where(
+        LinkRow.host_id == bindparam("host_id_"),
+        LinkRow.ofport.is_not(None),
+        LocationRow.host_id.is_(None) | (LocationRow.host_id != LinkRow.host_id),
+    )
+    .order_by(LinkRow.port_id)
+)
+_CLAIMANTS = select(LinkRow.host_id).where(
+    LinkRow.port_id == bindparam("port_id_"), LinkRow.ofport.is_not(None)
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a port is to be: a location without its revision."""
@@ -89,6 +104,16 @@ def links_of(connection: Connection, port_ids: Iterable[str]) -> dict[str, list[
         for row in connection.execute(_LINKS_OF, {"ids": part}):
             found.setdefault(row.port_id, []).append(cast(LinkRow, row))
     return found
+
+
+def released(connection: Connection, host_id: str) -> Sequence[str]:
+    """Return ports that the host has an interface for and that are not there, by id."""
+    return connection.execute(_RELEASED, {"host_id_": host_id}).scalars().all()
+
+
+def claimants(connection: Connection, port_id: str) -> Sequence[str]:
+    """Return the hosts that have an interface for a port."""
+    return connection.execute(_CLAIMANTS, {"port_id_": port_id}).scalars().all()
 
 
 def claimed_ports(connection: Connection, port_ids: Iterable[str]) -> dict[str, PortRow]:

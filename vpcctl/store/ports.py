@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, sel
 
 from vpcctl.model.addresses import IPAddress, parse_mac
 from vpcctl.store.rows import Repository, chunks
-from vpcctl.store.tables import AddressRow, LocationRow, PortRow, SubnetRow
+from vpcctl.store.tables import AddressRow, LocationRow, MembershipRow, PortRow, SubnetRow
 
 
 def _having_address(value: str) -> ColumnElement[bool]:
@@ -18,6 +18,11 @@ def _having_address(value: str) -> ColumnElement[bool]:
 
 def _located_on(value: str) -> ColumnElement[bool]:
     return PortRow.id.in_(select(LocationRow.port_id).where(LocationRow.host_id == value))
+
+
+def _in_group(value: str) -> ColumnElement[bool]:
+    members = select(MembershipRow.port_id).where(MembershipRow.group_id == value)
+    return PortRow.id.in_(members)
 
 
 def _boolean(value: str) -> bool:
@@ -37,6 +42,7 @@ PORTS = Repository(
         "mac_address": lambda value: PortRow.mac == parse_mac(value),
         "fixed_ip": _having_address,
         "host_id": _located_on,
+        "security_group_id": _in_group,
         "admin_up": lambda value: PortRow.admin_up == _boolean(value),
         "port_security": lambda value: PortRow.port_security == _boolean(value),
     },

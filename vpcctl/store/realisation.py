@@ -10,11 +10,15 @@ from sqlalchemy import Connection, bindparam, case, delete, func, insert, select
 from vpcctl.store.database import Database
 from vpcctl.store.rows import chunks
 from vpcctl.store.tables import (
+    AddressGroupRow,
+    GroupRuleRow,
     HostRow,
+    NetworkAclRow,
     PortRow,
     PresenceRow,
     ProgressRow,
     RealisationRow,
+    SecurityGroupRow,
     SubnetRow,
     VpcRow,
 )
@@ -71,23 +75,42 @@ _REACHED = case(
     (RealisationRow.state == "in_sync", ProgressRow.processed),
     else_=func.coalesce(RealisationRow.revision, 0),
 )
-_FAULT = PresenceRow.host_id + ": " + func.coalesce(RealisationRow.error, "degraded")
-_STANDING = (
-    select(
-        PresenceRow.vpc_id,
-        func.count(),
-        func.min(_REACHED),
-        func.sum(case((_STATE == "degraded", 1), else_=0)),
-        func.sum(case((_STATE == "disconnected", 1), else_=0)),
-        func.min(case((_STATE == "degraded", _FAULT))),
-        func.min(case((_STATE == "disconnected", PresenceRow.host_id))),
-    )
-    .select_from(PresenceRow)
-    .join(ProgressRow, ProgressRow.id == 1)
-    .outerjoin(RealisationRow, RealisationRow.host_id == PresenceRow.host_id)
-    .where(PresenceRow.vpc_id.in_(bindparam("ids", expanding=True)))
-    .group_by(PresenceRow.vpc_id)
+# Whose standing is asked for, and the hosts concerned, each once.
+_HOSTS_OF_VPCS = select(PresenceRow.vpc_id.label("id"), PresenceRow.host_id).where(
+    PresenceRow.vpc_id.in_(bindparam("ids", expanding=True))
 )
+_HOSTS_OF_ADDRESS_GROUPS = (
+    select(GroupRuleRow.remote_address_group_id.label("id"), PresenceRow.host_id)
+    .join(SecurityGroupRow, SecurityGroupRow.id == GroupRuleRow.group_id)
+    .join(PresenceRow, PresenceRow.vpc_id == SecurityGroupRow.vpc_id)
+    .where(GroupRuleRow.remote_address_group_id.in_(bindparam("ids", expanding=True)))
+    .distinct()
+)
+
+
+def _standing(concerned: Any) -> Any:
+    """Return the statement that sums up how far the hosts in *concerned* have come."""
+    pairs = concerned.subquery()
+    fault = pairs.c.host_id + ": " + func.coalesce(RealisationRow.error, "degraded")
+    return (
+        select(
+            pairs.c.id,
+            func.count(),
+            func.min(_REACHED),
+            func.sum(case((_STATE == "degraded", 1), else_=0)),
+            func.sum(case((_STATE == "disconnected", 1), else_=0)),
+            func.min(case((_STATE == "degraded", fault))),
+            func.min(case((_STATE == "disconnected", pairs.c.host_id))),
+        )
+        .select_from(pairs)
+        .join(ProgressRow, ProgressRow.id == 1)
+        .outerjoin(RealisationRow, RealisationRow.host_id == pairs.c.host_id)
+        .group_by(pairs.c.id)
+    )
+
+
+_STANDING_OF_VPCS = _standing(_HOSTS_OF_VPCS)
+_STANDING_OF_ADDRESS_GROUPS = _standing(_HOSTS_OF_ADDRESS_GROUPS)
 _PROCESSED = select(ProgressRow.processed)
 _HOSTS = select(RealisationRow.__table__)
 _ADVANCE = update(ProgressRow).values(processed=bindparam("processed_"))
@@ -101,14 +124,23 @@ def processed(connection: Connection) -> int:
 
 def standings(connection: Connection, vpc_ids: Iterable[str]) -> dict[str, Standing]:
     """Return how far each of these VPCs has come: one statement, however many ports there are."""
-    ids = sorted(set(vpc_ids))
+    return _standings(connection, _STANDING_OF_VPCS, vpc_ids)
+
+
+def address_group_standings(connection: Connection, ids: Iterable[str]) -> dict[str, Standing]:
+    """Return how far all VPCs have come that have a rule that names each address group."""
+    return _standings(connection, _STANDING_OF_ADDRESS_GROUPS, ids)
+
+
+def _standings(connection: Connection, statement: Any, ids: Iterable[str]) -> dict[str, Standing]:
+    wanted = sorted(set(ids))
     done = processed(connection)
-    found = {id: Standing(done, 0, done) for id in ids}
-    for part in chunks(ids):
-        for row in connection.execute(_STANDING, {"ids": part}):
-            vpc_id, hosts, lowest, degraded, disconnected, fault, away = row
+    found = {id: Standing(done, 0, done) for id in wanted}
+    for part in chunks(wanted):
+        rows: Iterable[Any] = connection.execute(statement, {"ids": part})
+        for id, hosts, lowest, degraded, disconnected, fault, away in rows:
             counts = int(degraded), int(disconnected)
-            found[vpc_id] = Standing(done, hosts, lowest, *counts, fault, away)
+            found[id] = Standing(done, hosts, lowest, *counts, fault, away)
     return found
 
 
@@ -180,7 +212,15 @@ def _record(connection: Connection, revision: int, hosts: Sequence[HostRealised]
 
 
 def _tenant(connection: Connection, kind: str, id: str) -> str:
-    tables = {"vpc": VpcRow, "subnet": SubnetRow, "port": PortRow, "location": PortRow}
+    tables = {
+        "vpc": VpcRow,
+        "ag": AddressGroupRow,
+        "sg": SecurityGroupRow,
+        "nacl": NetworkAclRow,
+        "subnet": SubnetRow,
+        "port": PortRow,
+        "location": PortRow,
+    }
     table = cast(Any, tables.get(kind))
     if table is None:
         return ""

@@ -12,6 +12,7 @@ SUBNETS = Repository(
         "name": lambda value: SubnetRow.name == value,
         "tenant_id": lambda value: SubnetRow.tenant_id == value,
         "vpc_id": lambda value: SubnetRow.vpc_id == value,
+        "network_acl_id": lambda value: SubnetRow.acl_id == value,
         "availability_zone": lambda value: SubnetRow.availability_zone == value,
     },
 )

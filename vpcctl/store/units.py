@@ -5,11 +5,13 @@ SQLite), so the order of revisions is the order of commits, and what a unit read
 by another before it commits.
 """
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Generic, Literal, TypeVar
 
-from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy import Connection, bindparam, insert, select, text, update
 
 from vpcctl.store.database import Database
 from vpcctl.store.tables import ChangeRow, LedgerRow
@@ -18,20 +20,22 @@ from vpcctl.store.wake import CHANNEL, NullWaker, Waker
 T = TypeVar("T")
 
 Action = Literal["created", "changed", "deleted", "warning"]
-Counter = Literal["vpc_key", "vni", "port_key", "host_key"]
+Counter = Literal["vpc_key", "vni", "port_key", "host_key", "acl_key"]
+Needs = Mapping[Counter, int]
+"""How many numbers of which spaces a unit takes."""
 
-_NEXT: dict[Counter | None, Any] = {
-    None: update(LedgerRow).values(value=LedgerRow.value + 1).returning(LedgerRow.value)
-}
-for _name in ("vpc_key", "vni", "port_key", "host_key"):
-    _column = getattr(LedgerRow, _name)
-    _NEXT[_name] = (
-        update(LedgerRow)
-        .values({"value": LedgerRow.value + 1, _name: _column + 1})
-        .returning(LedgerRow.value, _column)
-    )
+NO_NEEDS: Needs = MappingProxyType({})
 _TELL = insert(ChangeRow)
 _NOTIFY = text(f"SELECT pg_notify('{CHANNEL}', :topic)")
+
+
+@functools.cache
+def _next(counters: tuple[Counter, ...]) -> Any:
+    """Return the statement that takes the next revision and moves *counters* on."""
+    columns = [getattr(LedgerRow, name) for name in counters]
+    moved: dict[str, Any] = {column.key: column + bindparam(f"{column.key}_") for column in columns}
+    statement = update(LedgerRow).values(value=LedgerRow.value + 1, **moved)
+    return statement.returning(LedgerRow.value, *columns)
 
 
 def utc_now() -> datetime:
@@ -54,16 +58,20 @@ class Unit:
         connection: for the repositories.
         revision: the revision that this makes.
         now: one moment for everything in it.
-        count: value of the counter that was asked for, else 0.
+        needs: how many numbers of which spaces it takes.
+        counts: values of those spaces' counters, after it took them.
     """
 
-    __slots__ = ("_changes", "_topics", "connection", "count", "now", "revision")
+    __slots__ = ("_changes", "_topics", "connection", "counts", "needs", "now", "revision")
 
-    def __init__(self, connection: Connection, now: datetime, counter: Counter | None) -> None:
-        row: Any = connection.execute(_NEXT[counter]).one()
+    def __init__(self, connection: Connection, now: datetime, needs: Needs) -> None:
+        names = tuple(sorted(needs))
+        more = {f"{name}_": needs[name] for name in names}
+        row: Any = connection.execute(_next(names), more).one()
         self.connection = connection
         self.revision: int = row[0]
-        self.count: int = row[1] if counter else 0
+        self.needs = needs
+        self.counts: dict[Counter, int] = dict(zip(names, row[1:], strict=True))
         self.now = now
         self._changes: list[dict[str, Any]] = []
         self._topics: set[str] = set()
@@ -120,16 +128,16 @@ class Units:
         return self.database.read(work)
 
     def write(
-        self, work: Callable[[Unit], T], counter: Counter | None = None, *, durable: bool = True
+        self, work: Callable[[Unit], T], needs: Needs = NO_NEEDS, *, durable: bool = True
     ) -> T:
-        """Run *work* as one unit that makes a revision; *counter* is moved on with it.
+        """Run *work* as one unit that makes a revision and takes the numbers it *needs*.
 
         Whoever is to act on it is woken first; then, if *durable*, the disk is waited for: what
         is acknowledged to a client outlives a power cut. What can be learnt again need not.
         """
 
         def body(connection: Connection) -> tuple[T, frozenset[str]]:
-            unit = Unit(connection, self.clock(), counter)
+            unit = Unit(connection, self.clock(), needs)
             result = work(unit)
             return result, unit.finish()
 

@@ -1,19 +1,20 @@
 """How much each tenant has, counted as it changes."""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from vpcctl.store.tables import HostRow, PresenceRow, UsageRow
 
-Counted = Literal["vpcs", "subnets", "ports"]
+Counted = Literal["vpcs", "subnets", "ports", "security_groups", "address_groups", "network_acls"]
+COUNTED: tuple[Counted, ...] = get_args(Counted)
 
 _MORE: dict[str, Any] = {
     name: update(UsageRow)
     .where(UsageRow.tenant_id == bindparam("tenant_id_"))
     .values({name: getattr(UsageRow, name) + bindparam("more")})
-    .returning(UsageRow.vpcs, UsageRow.subnets, UsageRow.ports)
-    for name in ("vpcs", "subnets", "ports")
+    .returning(*(getattr(UsageRow, each) for each in COUNTED))
+    for name in COUNTED
 }
 
 
@@ -22,7 +23,7 @@ def count(connection: Connection, tenant_id: str, what: Counted, more: int) -> i
     keys = {"tenant_id_": tenant_id, "more": more}
     row = connection.execute(_MORE[what], keys).one_or_none()
     if row is None:
-        values = {"vpcs": 0, "subnets": 0, "ports": 0, what: more}
+        values = {**dict.fromkeys(COUNTED, 0), what: more}
         connection.execute(insert(UsageRow), {"tenant_id": tenant_id, **values})
         return more
     if not any(row):

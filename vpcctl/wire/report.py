@@ -135,12 +135,19 @@ class ReportAnswer(_Wire):
         state: the host's state when it is newer than the agent's; None when nothing changed.
         realised_revision: while the host's flows are all there and right: the revision at which
             they changed last. None while they are not, and from controllers that do not say it.
+        revision: what the report says is in force at this revision, or was before; None from
+            controllers that do not say it, like the next one.
+        reached_revision: the host's switch has confirmed everything up to this revision.
     """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     accepted: bool
     full_report_needed: bool = False
     state: HostState | None = None
     realised_revision: Annotated[int, Field(ge=0, le=_U63)] | None = None
+    revision: Annotated[int, Field(ge=0, le=_U63)] | None = None
+    reached_revision: Annotated[int, Field(ge=0, le=_U63)] | None = None
 
 
 _MODULUS = 1 << 256

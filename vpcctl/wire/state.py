@@ -151,6 +151,9 @@ class HostState(_Wire):
         peers: the other hosts' VTEPs, sorted by host id.
         guests: ports that are attached to this host or located on it, sorted by port id.
         guest_subnets: their subnets, sorted by id.
+        released: ports that the host has an interface for and that are not on it (any more):
+            deleted, or on another host; sorted. Once the host's switch has confirmed the
+            state's revision, no flow of theirs is left here.
     """
 
     revision: int
@@ -163,3 +166,4 @@ class HostState(_Wire):
     peers: tuple[Peer, ...] = ()
     guests: tuple[Guest, ...] = ()
     guest_subnets: tuple[GuestSubnet, ...] = ()
+    released: tuple[str, ...] = ()

@@ -5,13 +5,26 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from vpcctl.flows import fields as f
-from vpcctl.flows.actions import Action, DecTtl, Load, Move, Output, Resubmit, SetField
-from vpcctl.flows.fields import Bits, Field
+from vpcctl.flows.actions import (
+    Action,
+    ClearTracking,
+    Commit,
+    Conjunction,
+    DecTtl,
+    Load,
+    Move,
+    Output,
+    Resubmit,
+    SetField,
+    Track,
+)
+from vpcctl.flows.fields import KEEP_MARK, Bits, Field
 from vpcctl.flows.tables import BY_NUMBER, TABLES, Table
 
 _OUTPUT, _DEC_TTL, _SET_FIELD, _VENDOR = 0, 24, 25, 0xFFFF
 _NICIRA = 0x2320
-_REG_MOVE, _REG_LOAD, _RESUBMIT_TABLE = 6, 7, 14
+_REG_MOVE, _REG_LOAD, _RESUBMIT_TABLE, _CONJUNCTION, _CT, _CT_CLEAR = 6, 7, 14, 34, 35, 43
+_CT_COMMIT, _CT_NO_TABLE = 1, 0xFF
 _IN_PORT_16 = 0xFFF8
 _GOTO, _APPLY = 1, 4
 _MAX_BODY = 0xFF00
@@ -38,6 +51,10 @@ _LOAD = struct.Struct("!HHIHHIQ")
 _MOVE = struct.Struct("!HHIHHHHII")
 _RESUBMIT = struct.Struct("!HHIHHB3x")
 _OUT = struct.Struct("!HHIH6x")
+_CONJ = struct.Struct("!HHIHBBI")
+_TRACK = struct.Struct("!HHIHHIHB3xH")
+"""Flags, zone's field, zone's span, table, application layer gateway."""
+_CLEAR = struct.pack("!HHIH6x", _VENDOR, 16, _NICIRA, _CT_CLEAR)
 
 
 def _old_header(field: Field) -> int:
@@ -76,8 +93,17 @@ def _load(action: Load) -> bytes:
     bits = action.bits
     if bits.n_bits > 64:
         raise ValueError(f"{bits.name}: a load writes at most 64 bits")
-    span = bits.offset << 6 | bits.n_bits - 1
-    return _LOAD.pack(_VENDOR, 24, _NICIRA, _REG_LOAD, span, _old_header(bits.field), action.value)
+    end = (_span(bits), _old_header(bits.field))
+    return _LOAD.pack(_VENDOR, 24, _NICIRA, _REG_LOAD, *end, action.value)
+
+
+def _span(bits: Bits) -> int:
+    return bits.offset << 6 | bits.n_bits - 1
+
+
+def _ct(flags: int, zone: Bits, table: int, nested: bytes = b"") -> bytes:
+    head = (_VENDOR, 24 + len(nested), _NICIRA, _CT, flags)
+    return _TRACK.pack(*head, _old_header(zone.field), _span(zone), table, 0) + nested
 
 
 def _move(action: Move) -> bytes:
@@ -106,6 +132,15 @@ def encode_action(action: Action) -> bytes:
             return _RESUBMIT.pack(*head, table.number)
         case DecTtl():
             return struct.pack("!HH4x", _DEC_TTL, 8)
+        case Conjunction(number, dimension, dimensions):
+            head = (_VENDOR, 16, _NICIRA, _CONJUNCTION)
+            return _CONJ.pack(*head, dimension - 1, dimensions, number)
+        case Track(zone, table):
+            return _ct(0, zone, table.number)
+        case Commit(zone, mark):
+            return _ct(_CT_COMMIT, zone, _CT_NO_TABLE, _load(Load(KEEP_MARK, mark)))
+        case ClearTracking():
+            return _CLEAR
 
 
 def encode_instructions(actions: tuple[Action, ...], goto: Table | None) -> bytes:
@@ -190,7 +225,27 @@ def _decode_nicira(body: bytes) -> Action:
         return Move(_field(body[12:16]), _field(body[16:20]), n_bits, source, target)
     if subtype == _RESUBMIT_TABLE and body[8] in BY_NUMBER:
         return Resubmit(BY_NUMBER[body[8]])
+    if subtype == _CONJUNCTION and len(body) == 12:
+        dimension, dimensions, number = struct.unpack_from("!BBI", body, 6)
+        return Conjunction(number, dimension + 1, dimensions)
+    if subtype == _CT and len(body) >= 20:
+        return _decode_ct(body)
+    if subtype == _CT_CLEAR:
+        return ClearTracking()
     raise ValueError(f"unknown Nicira action {subtype}")
+
+
+def _decode_ct(body: bytes) -> Action:
+    flags, header, span, table = struct.unpack_from("!HIHB", body, 6)
+    zone = _bits(_field(header.to_bytes(4, "big")), span >> 6, (span & 0x3F) + 1)
+    if not flags and table in BY_NUMBER and len(body) == 20:
+        return Track(zone, BY_NUMBER[table])
+    nested = [decode_action(*record) for record in _records(body[20:])]
+    match nested:
+        case [Load(bits, mark)] if bits is KEEP_MARK and flags == _CT_COMMIT:
+            return Commit(zone, mark)
+        case _:
+            raise ValueError("unknown kind of tracking")
 
 
 _NAMED = {

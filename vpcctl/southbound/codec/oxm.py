@@ -1,6 +1,7 @@
 """Terms of matches as OXM, in the order of Open vSwitch's own ``nx_put_match``.
 
-That order is in_port, Ethernet, IP with what it carries or ARP, tunnel, registers (``nx-match.c``).
+That order is conj_id, in_port, Ethernet, IP with what it carries or ARP, tunnel, registers,
+connection tracking (``nx-match.c``).
 128-bit registers do not exist in a match that Open vSwitch writes: it writes the four 32-bit ones.
 """
 
@@ -14,22 +15,23 @@ from vpcctl.flows.flow import Match, Term
 from vpcctl.flows.flow import match as canonical
 
 _WIRE: tuple[Field, ...] = (
-    *(f.IN_PORT, f.ETH_SRC, f.ETH_DST, f.ETH_TYPE, f.VLAN_VID),
+    *(f.CONJ_ID, f.IN_PORT),
+    *(f.ETH_SRC, f.ETH_DST, f.ETH_TYPE, f.VLAN_VID),
     *(f.IPV4_SRC, f.IPV4_DST, f.IPV6_SRC, f.IPV6_DST, f.IP_FRAG, f.IP_TTL, f.IP_PROTO),
-    *(f.TCP_SRC, f.TCP_DST, f.UDP_SRC, f.UDP_DST),
+    *(f.TCP_SRC, f.TCP_DST, f.UDP_SRC, f.UDP_DST, f.SCTP_SRC, f.SCTP_DST),
     *(f.ICMP_TYPE, f.ICMP_CODE, f.ICMP6_TYPE, f.ICMP6_CODE),
     *(f.ND_TARGET, f.ND_RESERVED, f.ND_OPTIONS_TYPE, f.ND_SLL, f.ND_TLL),
     *(f.ARP_OP, f.ARP_SPA, f.ARP_TPA, f.ARP_SHA, f.ARP_THA),
     *(f.TUN_ID, f.TUN_SRC, f.TUN_DST, f.TUN_IPV6_SRC, f.TUN_IPV6_DST),
     *f.REGS,
+    *(f.CT_STATE, f.CT_ZONE, f.CT_MARK, f.CT_IPV4_SRC, f.CT_IPV4_DST),
+    *(f.CT_IPV6_SRC, f.CT_IPV6_DST, f.CT_PROTO, f.CT_TP_SRC, f.CT_TP_DST),
 )
 _ORDER = {field: order for order, field in enumerate(_WIRE)}
 _XXREG_ORDER = {xxreg: _ORDER[f.REGS[4 * i]] for i, xxreg in enumerate(f.XXREGS)}
 _WORD = 0xFFFF_FFFF
 _HEAD = struct.Struct("!HH")
 _PADDING = tuple(bytes(-length % 8) for length in range(8))
-_FIRST_WIDE_REGISTER = 8
-"""Registers from here on are only ever used four at a time, as ``xxreg2`` and ``xxreg3``."""
 
 
 class _Place(NamedTuple):
@@ -60,19 +62,13 @@ _PLACES = {
 """Headers, made once: most terms of a program appear once, so their bytes are not worth keeping."""
 
 
-def _wide(field: Field, value: int, mask: int | None) -> bytes:
+def _wide(field: Field, value: int) -> bytes:
     """Return a term of a 128-bit register as terms of its four 32-bit parts."""
     first = 4 * f.XXREGS.index(field)
-    whole = field.ones if mask is None else mask
-    parts: list[bytes] = []
-    for i, shift in enumerate((96, 64, 32, 0)):
-        part, bits = value >> shift & _WORD, whole >> shift & _WORD
-        place = _PLACES[f.REGS[first + i]]
-        if bits == _WORD:
-            parts.append(place.exact + part.to_bytes(4, "big"))
-        elif bits:
-            parts.append(place.masked + part.to_bytes(4, "big") + bits.to_bytes(4, "big"))
-    return b"".join(parts)
+    parts = (value >> shift & _WORD for shift in (96, 64, 32, 0))
+    return b"".join(
+        _PLACES[f.REGS[first + i]].exact + part.to_bytes(4, "big") for i, part in enumerate(parts)
+    )
 
 
 def encode_match(match: Match) -> bytes:
@@ -81,7 +77,7 @@ def encode_match(match: Match) -> bytes:
     for field, value, mask in match:
         place = _PLACES.get(field)
         if place is None:
-            fragments.append((_XXREG_ORDER[field], _wide(field, value, mask)))
+            fragments.append((_XXREG_ORDER[field], _wide(field, value)))
             continue
         order, exact, masked, n = place
         body = value.to_bytes(n, "big")
@@ -104,7 +100,7 @@ def decode_match(data: bytes) -> Match:
     kind, length = struct.unpack_from("!HH", data)
     if kind != 1 or length < 4 or length > len(data):
         raise ValueError("malformed match")
-    return canonical(*_widen(_terms(data[4:length])))
+    return canonical(*_terms(data[4:length]))
 
 
 def _terms(oxm: bytes) -> Iterable[Term]:
@@ -123,20 +119,3 @@ def _terms(oxm: bytes) -> Iterable[Term]:
         mask = int.from_bytes(body[n:], "big") if number & 1 else None
         yield field, int.from_bytes(body[:n], "big"), mask
         position += 4 + length
-
-
-def _widen(terms: Iterable[Term]) -> list[Term]:
-    """Put the parts of the 128-bit registers together again."""
-    plain: list[Term] = []
-    wide: dict[Field, list[int]] = {}
-    for field, value, mask in terms:
-        number = f.REGS.index(field) if field in f.REGS else -1
-        if number < _FIRST_WIDE_REGISTER:
-            plain.append((field, value, mask))
-            continue
-        shift = 32 * (3 - number % 4)
-        entry = wide.setdefault(f.XXREGS[number // 4], [0, 0])
-        entry[0] |= value << shift
-        entry[1] |= (_WORD if mask is None else mask) << shift
-    plain.extend((field, value, mask) for field, (value, mask) in wide.items())
-    return plain

@@ -1,18 +1,23 @@
 """The tables, typed. ``metadata`` is what the migrations must lead to."""
 
 from vpcctl.store.tables.access import IdempotencyRow, TokenRow
+from vpcctl.store.tables.address_groups import AddressGroupRow, GroupBlockRow
 from vpcctl.store.tables.base import Base
 from vpcctl.store.tables.certificates import CertificateRow, EnrollmentRow
 from vpcctl.store.tables.dhcp_options import DhcpOptionsRow
 from vpcctl.store.tables.hosts import HostRow, LivenessRow, ProgressRow, RealisationRow
 from vpcctl.store.tables.ledger import ChangeRow, LedgerRow, UsageRow
+from vpcctl.store.tables.network_acls import AclEntryRow, NetworkAclRow
 from vpcctl.store.tables.ports import AddressRow, LinkRow, LocationRow, PortRow, PresenceRow
+from vpcctl.store.tables.security_groups import GroupRuleRow, MembershipRow, SecurityGroupRow
 from vpcctl.store.tables.subnets import FreedAddressRow, FreeRangeRow, SubnetRow
 from vpcctl.store.tables.vpcs import VpcRow
 
 metadata = Base.metadata
 
 __all__ = [
+    "AclEntryRow",
+    "AddressGroupRow",
     "AddressRow",
     "Base",
     "CertificateRow",
@@ -21,16 +26,21 @@ __all__ = [
     "EnrollmentRow",
     "FreeRangeRow",
     "FreedAddressRow",
+    "GroupBlockRow",
+    "GroupRuleRow",
     "HostRow",
     "IdempotencyRow",
     "LedgerRow",
     "LinkRow",
     "LivenessRow",
     "LocationRow",
+    "MembershipRow",
+    "NetworkAclRow",
     "PortRow",
     "PresenceRow",
     "ProgressRow",
     "RealisationRow",
+    "SecurityGroupRow",
     "SubnetRow",
     "TokenRow",
     "UsageRow",

@@ -15,6 +15,7 @@ class LedgerRow(Base):
         value: the present revision.
         pruned: changes up to this revision are gone.
         vpc_key: keys handed out so far (a counter per number space; wraps when read).
+        acl_key: one for security groups, their rules, address groups and network ACLs together.
         settings: fingerprint of what agents were told last.
     """
 
@@ -28,6 +29,7 @@ class LedgerRow(Base):
     port_key: Mapped[int] = mapped_column(BigInteger)
     host_key: Mapped[int] = mapped_column(BigInteger)
     settings: Mapped[str] = mapped_column(String(64))
+    acl_key: Mapped[int] = mapped_column(BigInteger)
 
 
 class ChangeRow(Base):
@@ -50,7 +52,10 @@ class ChangeRow(Base):
 
 
 class UsageRow(Base):
-    """How much a tenant has: maintained, so that a quota check costs one row."""
+    """How much a tenant has: maintained, so that a quota check costs one row.
+
+    A VPC's default group is not counted: it comes and goes with the VPC.
+    """
 
     __tablename__ = "usage"
 
@@ -58,3 +63,6 @@ class UsageRow(Base):
     vpcs: Mapped[int] = mapped_column(BigInteger)
     subnets: Mapped[int] = mapped_column(BigInteger)
     ports: Mapped[int] = mapped_column(BigInteger)
+    security_groups: Mapped[int] = mapped_column(BigInteger)
+    address_groups: Mapped[int] = mapped_column(BigInteger)
+    network_acls: Mapped[int] = mapped_column(BigInteger)

@@ -13,6 +13,7 @@ class SubnetRow(Described, Base):
     __table_args__ = (
         Index("ix_subnets_tenant_id_vni", "tenant_id", "vni"),
         Index("ix_subnets_vpc_id_vni", "vpc_id", "vni"),
+        Index("ix_subnets_acl_id", "acl_id"),
     )
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
@@ -26,6 +27,7 @@ class SubnetRow(Described, Base):
     ipv6_mode: Mapped[str | None] = mapped_column(String(24))
     availability_zone: Mapped[str | None] = mapped_column(String(64))
     used: Mapped[int] = mapped_column(Integer)
+    acl_id: Mapped[str | None] = mapped_column(ForeignKey("network_acls.id"))
 
 
 class FreeRangeRow(Base):

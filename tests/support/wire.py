@@ -1,0 +1,101 @@
+"""One host with real packets: what its dummy datapath, conntrack included, sends out where."""
+
+import re
+import struct
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.support.dummy_ovs import DummyOvs
+from vpcctl.compile import compile_host
+from vpcctl.flows.cookie import Feature, cookie
+from vpcctl.flows.flow import Flow
+from vpcctl.flows.reasons import Reason
+from vpcctl.flows.tables import BY_NUMBER, DROP, EGRESS_ACL, INGRESS_ACL
+from vpcctl.flows.text import format_flow
+from vpcctl.model.host import Host
+from vpcctl.model.network import Network
+
+_PCAP_HEADER, _RECORD_HEADER = 24, 16
+_ANSWERS = 11
+"""A turn of ovs-vswitchd's loop takes a packet a port, then answers at most ten questions of a
+connection: whoever has this many answers after a packet knows that it has been taken."""
+
+
+class Wire:
+    """A bridge that has a host's program and records what leaves its ports."""
+
+    def __init__(self, ovs: DummyOvs, net: Network, host: Host, bridge: str) -> None:
+        self._ovs, self.net, self._host, self._bridge = ovs, net, host, bridge
+        used = {one.ofport for one in net.locations.values() if one.host_id == host.id}
+        ovs.add_bridge(bridge, host.tunnel_ofport or 1, sorted(used))
+        self._seen: dict[int, int] = {}
+        for ofport in used:
+            name = f"{bridge}-{ofport}"
+            pcap = self._pcap(ofport)
+            ovs.vsctl("set", "interface", name, f"options:tx_pcap={pcap}")
+            self._seen[ofport] = _PCAP_HEADER
+        self.forget()
+        self.program()
+
+    def _pcap(self, ofport: int) -> Path:
+        return self._ovs.directory / f"{self._bridge}-{ofport}.pcap"
+
+    def close(self) -> None:
+        self._ovs.delete_bridges([self._bridge])
+        for ofport in self._seen:
+            self._pcap(ofport).unlink(missing_ok=True)
+
+    def forget(self) -> None:
+        """Empty conntrack."""
+        self._ovs.control.call("dpctl/flush-conntrack")
+
+    def flows(self) -> list[Flow]:
+        return [flow for flows in compile_host(self.net, self._host.id) for flow in flows]
+
+    def program(self, flows: Iterable[Flow] | None = None) -> None:
+        """Give the bridge its flows as the network says now, or those given."""
+        some = self.flows() if flows is None else flows
+        lines = [format_flow(flow, names=False) for flow in some]
+        self._ovs.replace_flows(self._bridge, lines)
+        self._ovs.control.call("revalidator/wait")
+
+    def send(self, ofport: int, *frames: bytes) -> dict[int, list[bytes]]:
+        """What leaves which port when a guest sends *frames*."""
+        for frame in frames:
+            self._ovs.control.call("netdev-dummy/receive", f"{self._bridge}-{ofport}", frame.hex())
+            for _ in range(_ANSWERS):
+                self._ovs.control.call("version")
+        return {port: got for port in sorted(self._seen) if (got := self._new(port))}
+
+    def _new(self, ofport: int) -> list[bytes]:
+        data, position = self._pcap(ofport).read_bytes(), self._seen[ofport]
+        found: list[bytes] = []
+        while position < len(data):
+            (length,) = struct.unpack_from("<8xI", data, position)
+            found.append(data[position + _RECORD_HEADER : position + _RECORD_HEADER + length])
+            position += _RECORD_HEADER + length
+        self._seen[ofport] = position
+        return found
+
+    def connections(self) -> str:
+        return self._ovs.control.call("dpctl/dump-conntrack")
+
+    def settle(self) -> None:
+        """Have what the datapath has counted so far counted by flows too."""
+        self._ovs.control.call("revalidator/purge")
+
+    def counters(self, port_key: int) -> dict[str, int]:
+        """Packets that a port's own flows have counted: by filter, and by reason in Drop."""
+        owner, found = f"cookie={cookie(Feature.EDGE, port_key):#x}", Counter[str]()
+        shown = self._ovs.ofctl("dump-flows", self._bridge, "--no-names")
+        for line in shown.splitlines():
+            seen = re.search(r"table=(\d+), n_packets=(\d+),.*priority=\d+,(\S*)", line)
+            if seen is None or f"{owner}," not in line:
+                continue
+            table, reason = BY_NUMBER[int(seen[1])], re.search(r"reg6=(\w+)", seen[3])
+            if table is DROP and reason is not None:
+                found[Reason(int(reason[1], 0)).text] += int(seen[2])
+            elif table in (EGRESS_ACL, INGRESS_ACL):
+                found[table.name] += int(seen[2])
+        return dict(found)

@@ -1,0 +1,212 @@
+"""``vpcctl sg rule``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from vpcctl.cli import traffic
+from vpcctl.cli.client import Client, path_of
+from vpcctl.cli.errors import CliError, Exit
+from vpcctl.cli.options import Output, Waiting, command, given
+from vpcctl.cli.render import Column, Format, Json, print_items, print_json
+from vpcctl.cli.resources import client_of
+from vpcctl.model import ids
+
+app = typer.Typer(no_args_is_help=True, help="Rules of security groups: what is allowed.")
+
+Group = Annotated[
+    str, typer.Argument(metavar="GROUP", help="The security group: its id, or its unique name.")
+]
+_ANY, _SELF = "any", "self"
+
+
+def remote_of(item: Json) -> str:
+    """Return who is on the other side of a rule."""
+    remote = item["remote"] or {}
+    return next((value for value in remote.values() if value), _ANY)
+
+
+COLUMNS = (
+    Column("ID", "id"),
+    Column("DIRECTION", "direction"),
+    Column("FAMILY", "family"),
+    Column("TRAFFIC", traffic.show),
+    Column("REMOTE", remote_of),
+    Column("DESCRIPTION", "description", whole=False),
+)
+
+
+class Family(StrEnum):
+    """A rule's family."""
+
+    IPV4 = "ipv4"
+    IPV6 = "ipv6"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where to look for the group's name."""
+
+    vpc: Annotated[
+        str | None,
+        typer.Option(metavar="ID|NAME", help="Its VPC, where several have a group of the name."),
+    ] = None
+
+    def resolve(self, client: Client, reference: str) -> str:
+        """Return the id of the group that *reference* names."""
+        vpc_id = client.resolve("vpc", self.vpc) if self.vpc else None
+        return client.resolve("sg", reference, vpc_id=vpc_id)
+
+    def find(self, client: Client, reference: str) -> str:
+        """Return the path of the group that *reference* names."""
+        return path_of("sg", self.resolve(client, reference))
+
+
+@dataclass(frozen=True, slots=True)
+class Packets:
+    """Which packets a rule allows."""
+
+    ingress: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TRAFFIC", help=f"What may come in: {traffic.HELP} Repeatable."),
+    ] = None
+    egress: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TRAFFIC", help="What may go out, said alike. Repeatable."),
+    ] = None
+    family: Annotated[
+        Family | None, typer.Option(help="Default: that of the block or of ICMP, else both.")
+    ] = None
+
+    def bodies(self) -> list[Json]:
+        """Return the rules that are asked for, without their remote side.
+
+        Raises:
+            CliError: none is, or both directions at once.
+        """
+        if bool(self.ingress) == bool(self.egress):
+            raise CliError("rule: give --ingress or --egress")
+        direction = "ingress" if self.ingress else "egress"
+        family = None if self.family is None else str(self.family)
+        return [
+            {"direction": direction} | given(family=family) | traffic.parse(f"--{direction}", text)
+            for text in self.ingress or self.egress or ()
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """Who is on the other side; several: a rule for each."""
+
+    from_: Annotated[
+        list[str] | None,
+        typer.Option("--from", metavar="CIDR|any", help="Who sends it, with --ingress."),
+    ] = None
+    from_group: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GROUP", help="A group of the VPC that sends it; self: this one."),
+    ] = None
+    from_address_group: Annotated[
+        list[str] | None, typer.Option(metavar="ID|NAME", help="An address group that sends it.")
+    ] = None
+    to: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CIDR|any", help="Who gets it, with --egress."),
+    ] = None
+    to_group: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GROUP", help="A group of the VPC that gets it; self: this one."),
+    ] = None
+    to_address_group: Annotated[
+        list[str] | None, typer.Option(metavar="ID|NAME", help="An address group that gets it.")
+    ] = None
+
+    def bodies(self, client: Client, group: str, direction: str) -> list[Json | None]:
+        """Return the remote sides that are asked for; None is anybody, which is the default.
+
+        Args:
+            client: finds groups by name.
+            group: path of the group that the rule is in.
+            direction: of the rule.
+
+        Raises:
+            CliError: the options are for the other direction, or a name cannot be found.
+        """
+        ours = (self.from_, self.from_group, self.from_address_group)
+        theirs = (self.to, self.to_group, self.to_address_group)
+        if direction == "egress":
+            ours, theirs = theirs, ours
+        if any(theirs):
+            raise CliError("rule: --ingress goes with --from…, --egress with --to…")
+        blocks, groups, address_groups = (list(part or ()) for part in ours)
+        found: list[Json | None] = [
+            None if block.lower() == _ANY else {"cidr": block} for block in blocks
+        ]
+        found += [{"security_group_id": id} for id in _groups(client, group, groups)]
+        found += [{"address_group_id": client.resolve("ag", name)} for name in address_groups]
+        return found or [None]
+
+
+def _groups(client: Client, path: str, named: Sequence[str]) -> list[str]:
+    """Return the ids of groups of the VPC of the group at *path*."""
+    if all(name == _SELF or ids.is_id("sg", name) for name in named):
+        return list(named)
+    vpc_id = client.get(path)["vpc_id"]
+    return [name if name == _SELF else client.resolve("sg", name, vpc_id=vpc_id) for name in named]
+
+
+@app.command()
+@command
+def add(
+    context: typer.Context,
+    group: Group,
+    packets: Packets,
+    remote: Remote,
+    place: Place,
+    waiting: Waiting,
+    description: Annotated[str | None, typer.Option(help="A sentence about it.")] = None,
+) -> None:
+    """Add rules to a security group: all that the options say, or none.
+
+    For example: vpcctl sg rule add web --ingress tcp/443 --from 0.0.0.0/0
+    """
+    rules = packets.bodies()
+    client = client_of(context, patience_s=waiting.timeout)
+    path = place.find(client, group)
+    remotes = remote.bodies(client, path, rules[0]["direction"])
+    more = given(description=description)
+    body = [rule | {"remote": one} | more for rule in rules for one in remotes]
+    made = client.create(f"{path}/rules", body, waiting.query)
+    print_items(made["items"], COLUMNS, waiting.output)
+
+
+@app.command("list")
+@command
+def list_(context: typer.Context, group: Group, place: Place, output: Output) -> None:
+    """List a security group's rules."""
+    client = client_of(context)
+    print_items(client.items(f"{place.find(client, group)}/rules"), COLUMNS, output.output)
+
+
+@app.command()
+@command
+def delete(
+    context: typer.Context,
+    group: Group,
+    rule: Annotated[str, typer.Argument(metavar="RULE", help="The rule's id.")],
+    place: Place,
+    waiting: Waiting,
+) -> None:
+    """Delete a rule; what it alone allowed ends at once, unless the group keeps it."""
+    if not ids.is_id("sgr", rule):
+        said = f"there is no rule {rule!r}; accepted: an id that 'vpcctl sg rule list' shows"
+        raise CliError(said, Exit.NOT_FOUND)
+    client = client_of(context, patience_s=waiting.timeout)
+    revision = client.delete(f"{place.find(client, group)}/rules/{rule}", waiting.query)
+    if waiting.output is Format.JSON:
+        print_json({"id": rule, "deleted": True, "revision": revision})
+    else:
+        print(f"{rule} deleted")

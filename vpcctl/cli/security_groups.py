@@ -1,0 +1,144 @@
+"""``vpcctl sg``."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from vpcctl.cli import group_rules
+from vpcctl.cli.client import path_of
+from vpcctl.cli.group_rules import Place
+from vpcctl.cli.options import (
+    Changes,
+    Description,
+    Filters,
+    Name,
+    Output,
+    Reference,
+    Waiting,
+    command,
+    given,
+)
+from vpcctl.cli.render import Column, Format, Json, print_item, print_items, print_json
+from vpcctl.cli.resources import client_of, state_of
+
+app = typer.Typer(no_args_is_help=True, help="Security groups: what ports may send and get.")
+app.add_typer(group_rules.app, name="rule")
+
+COLUMNS = (
+    Column("ID", "id"),
+    Column("NAME", "name", whole=False),
+    Column("VPC", "vpc_id"),
+    Column("RULES", "rule_count"),
+    Column("STATEFUL", "stateful"),
+    Column("ESTABLISHED", "established"),
+    Column("STATE", state_of),
+)
+
+
+class Established(StrEnum):
+    """What becomes of connections that only a removed rule had allowed."""
+
+    REVOKE = "revoke"
+    KEEP = "keep"
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """How a group treats connections."""
+
+    stateful: Annotated[
+        bool | None,
+        typer.Option("--stateful/--stateless", help="Let answers pass, or judge each packet."),
+    ] = None
+    established: Annotated[
+        Established | None,
+        typer.Option(help="What only a removed rule had allowed ends at once, or is kept."),
+    ] = None
+
+    def fields(self) -> Json:
+        """Return the fields that the options set."""
+        return given(
+            stateful=self.stateful,
+            established=None if self.established is None else str(self.established),
+        )
+
+
+@app.command("list")
+@command
+def list_(
+    context: typer.Context,
+    filters: Filters,
+    vpc: Annotated[str | None, typer.Option(metavar="ID|NAME", help="Only of this VPC.")] = None,
+) -> None:
+    """List security groups."""
+    client = client_of(context)
+    vpc_id = client.resolve("vpc", vpc) if vpc else None
+    found = client.items(path_of("sg"), filters.query(vpc_id=vpc_id))
+    print_items(found, COLUMNS, filters.output)
+
+
+@app.command()
+@command
+def show(context: typer.Context, reference: Reference, place: Place, output: Output) -> None:
+    """Show a security group with its rules."""
+    client = client_of(context)
+    print_group(client.get(path_of("sg", place.resolve(client, reference))), output.output)
+
+
+@app.command()
+@command
+def create(
+    context: typer.Context,
+    name: Name,
+    vpc: Annotated[str, typer.Option(metavar="ID|NAME", help="The VPC it belongs to.")],
+    values: Description,
+    behaviour: Behaviour,
+    waiting: Waiting,
+) -> None:
+    """Create a security group; it allows nothing until it is given rules."""
+    client = client_of(context, patience_s=waiting.timeout)
+    body = values.body(name) | behaviour.fields() | {"vpc_id": client.resolve("vpc", vpc)}
+    print_group(client.create(path_of("sg"), body, waiting.query), waiting.output)
+
+
+@app.command("set")
+@command
+def set_(
+    context: typer.Context,
+    reference: Reference,
+    changes: Changes,
+    behaviour: Behaviour,
+    place: Place,
+    waiting: Waiting,
+) -> None:
+    """Change a security group but for its rules."""
+    client = client_of(context, patience_s=waiting.timeout)
+    path = path_of("sg", place.resolve(client, reference))
+    body = changes.body() | behaviour.fields()
+    print_group(client.change(path, body, waiting.query), waiting.output)
+
+
+@app.command()
+@command
+def delete(context: typer.Context, reference: Reference, place: Place, waiting: Waiting) -> None:
+    """Delete a security group that no port is in and no other group's rule names."""
+    client = client_of(context, patience_s=waiting.timeout)
+    group_id = place.resolve(client, reference)
+    revision = client.delete(path_of("sg", group_id), waiting.query)
+    if waiting.output is Format.JSON:
+        print_json({"id": group_id, "deleted": True, "revision": revision})
+    else:
+        print(f"{group_id} deleted")
+
+
+def print_group(item: Json, output: Format) -> None:
+    """Print a group: its fields, then its rules as a table."""
+    if output is Format.JSON:
+        print_json(item)
+        return
+    print_item({name: value for name, value in item.items() if name != "rules"}, output)
+    if item["rules"]:
+        print()
+        print_items(item["rules"], group_rules.COLUMNS, output)

@@ -1,0 +1,128 @@
+"""Tables EgressState, EgressVerdict and their ingress twins: a packet's connection and its fate.
+
+Rules judge the first packet of a connection, whatever packet of it is at hand: what answers is
+held against rules of the other direction. So a rule that goes takes both directions with it.
+Only what is new and allowed is kept in conntrack.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from vpcctl.flows import fields as f
+from vpcctl.flows.actions import ClearTracking, Commit, Load, Resubmit, Track
+from vpcctl.flows.flow import Flow, Match, Term, match
+from vpcctl.flows.reasons import Reason
+from vpcctl.flows.tables import (
+    EGRESS_STATE,
+    EGRESS_VERDICT,
+    GROUPS,
+    INGRESS_STATE,
+    INGRESS_VERDICT,
+    OUTPUT,
+    ROUTE,
+    Table,
+)
+from vpcctl.model.membership import FAMILIES
+from vpcctl.pipeline.cells import TRACKED_TYPES
+from vpcctl.pipeline.terms import (
+    BASE,
+    ICMP,
+    ICMP6,
+    LATER_FRAGMENT,
+    SCTP,
+    TRACKED,
+    drop,
+    family,
+    flag,
+    mark,
+)
+
+_ASKED = f.Bits("asked", f.JUDGED, 16, 3)
+"""``EGRESS_RULES``, ``PLAIN`` and ``STATELESS`` at once."""
+_EGRESS_RULES, _PLAIN = 1, 2
+_UNTRACKED: Term = (f.CT_STATE, 0, f.CT_TRK)
+_INVALID: Term = (f.CT_STATE, f.CT_TRK | f.CT_INV, f.CT_TRK | f.CT_INV)
+_KNOWN = f.CT_TRK | f.CT_INV | f.CT_NEW
+_NEW: Term = (f.CT_STATE, f.CT_TRK | f.CT_NEW, _KNOWN)
+
+
+class _Side(NamedTuple):
+    """One of the two filters: its tables, and the direction of its rules."""
+
+    state: Table
+    verdict: Table
+    after: Table
+    rules: int
+    invalid: Reason
+    denied: Reason
+
+
+_SIDES = (
+    _Side(
+        *(EGRESS_STATE, EGRESS_VERDICT, ROUTE, _EGRESS_RULES),
+        *(Reason.EGRESS_INVALID, Reason.EGRESS_DENIED),
+    ),
+    _Side(
+        *(INGRESS_STATE, INGRESS_VERDICT, OUTPUT, 0),
+        *(Reason.INGRESS_INVALID, Reason.INGRESS_DENIED),
+    ),
+)
+
+
+def _states(side: _Side) -> Iterator[Flow]:
+    """Yield the flows that track packets, and say which rules to ask about them."""
+    state, verdict = side.state, side.verdict
+    yield Flow(state, 300, match(_UNTRACKED, flag(f.ALLOWED)), (), verdict, BASE)
+    yield drop(state, 250, (_INVALID,), side.invalid)
+    kept = ((f.CT_STATE, f.CT_TRK, _KNOWN), (f.CT_MARK, 1, 1), flag(f.HONOUR_MARK))
+    yield Flow(state, 240, match(*kept), (mark(f.ALLOWED),), verdict, BASE)
+    for reply, rules in ((0, side.rules), (f.CT_RPL, side.rules ^ _EGRESS_RULES)):
+        known = ((f.CT_STATE, f.CT_TRK | reply, f.CT_TRK | f.CT_INV | f.CT_RPL),)
+        yield _asking(side, 220, known, rules)
+    for version in FAMILIES:
+        track = (Track(f.JUDGED_ZONE, state),)
+        for terms in _followed(version):
+            whole = match(_UNTRACKED, family(version), *terms)
+            yield Flow(state, 200, whole, track, None, BASE)
+        for protocol in (SCTP, ICMP if version == 4 else ICMP6):
+            plain = match(_UNTRACKED, family(version), (f.IP_PROTO, protocol))
+            yield _asking(side, 190, plain, side.rules | _PLAIN)
+        yield Flow(state, 100, match(_UNTRACKED, family(version)), track, None, BASE)
+    yield drop(state, 0, (), side.denied)
+
+
+def _followed(version: int) -> Iterator[Match]:
+    """Yield the terms of ICMP messages that conntrack follows."""
+    icmp: Term = (f.IP_PROTO, ICMP if version == 4 else ICMP6, None)
+    field = f.ICMP_TYPE if version == 4 else f.ICMP6_TYPE
+    yield (icmp, LATER_FRAGMENT)
+    for kind in sorted(TRACKED_TYPES[4 if version == 4 else 6]):
+        yield (icmp, (field, kind, None))
+
+
+def _asking(side: _Side, priority: int, terms: Match, rules: int) -> Flow:
+    actions = (Load(_ASKED, rules), Resubmit(GROUPS))
+    return Flow(side.state, priority, terms, actions, side.verdict, BASE)
+
+
+def _verdicts(side: _Side) -> Iterator[Flow]:
+    table = side.verdict
+    for version in FAMILIES:
+        for kept in (0, 1):
+            terms = match(_NEW, family(version), _answer(kept))
+            commit = (Commit(f.JUDGED_ZONE, kept),)
+            yield Flow(table, 200, terms, commit, side.after, BASE)
+    known = match(TRACKED, flag(f.ALLOWED))
+    yield Flow(table, 110, known, (ClearTracking(),), side.after, BASE)
+    yield Flow(table, 100, match(flag(f.ALLOWED)), (), side.after, BASE)
+    yield drop(table, 0, (), side.denied)
+
+
+def _answer(kept: int) -> Term:
+    value = f.ALLOWED.mask | (f.KEPT.mask if kept else 0)
+    return (f.JUDGED, value, f.ALLOWED.mask | f.KEPT.mask)
+
+
+STATIC: tuple[Flow, ...] = tuple(
+    flow for side in _SIDES for make in (_states, _verdicts) for flow in make(side)
+)

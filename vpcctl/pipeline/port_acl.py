@@ -1,0 +1,176 @@
+"""Tables EgressAcl, IngressAcl and Groups: whether a port is filtered, by what, and in which order.
+
+A port on its own host is filtered when it has groups. Stateless ones are asked first: what they
+let in needs no conntrack. Ports whose groups let in everything need nothing at all.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from vpcctl.flows import fields as f
+from vpcctl.flows.actions import Action, Resubmit, SetField
+from vpcctl.flows.flow import Flow
+from vpcctl.flows.reasons import Reason
+from vpcctl.flows.tables import (
+    DROP,
+    EGRESS_ACL,
+    EGRESS_STATE,
+    EGRESS_VERDICT,
+    GROUPS,
+    INGRESS_ACL,
+    INGRESS_STATE,
+    INGRESS_VERDICT,
+    OUTPUT,
+    ROUTE,
+    SERVICE,
+    Table,
+)
+from vpcctl.model.addresses import IPNetwork
+from vpcctl.model.membership import FAMILIES
+from vpcctl.model.network import Network
+from vpcctl.model.security_group import AnyRemote, Direction, Family, SecurityGroup
+from vpcctl.pipeline.facts import PortFacts
+from vpcctl.pipeline.terms import BASE, IS_ARP, IS_ICMP6, IS_IPV6, drop
+
+ON_LINK_TYPES = (130, 131, 132, 133, 134, 135, 136, 137, 143)
+"""ICMPv6 types of multicast listener discovery (RFC 2710, RFC 3810) and neighbour discovery
+(RFC 4861): without them no address works, so no group is asked about them."""
+
+
+class _Side(NamedTuple):
+    """One of the two filters of a port.
+
+    Attributes:
+        table: where a port is known.
+        port: register of the port's key.
+        state: where packets are tracked.
+        verdict: where it is decided.
+        after: where what is allowed goes on.
+        egress: whether plain packets are asked about by egress rules.
+        denied: why a packet is dropped that nothing allows.
+        counted: reasons that are counted by port.
+    """
+
+    table: Table
+    port: f.Field
+    state: Table
+    verdict: Table
+    after: Table
+    egress: bool
+    denied: Reason
+    counted: tuple[Reason, ...]
+
+
+_EGRESS = _Side(
+    *(EGRESS_ACL, f.SOURCE_PORT, EGRESS_STATE, EGRESS_VERDICT, ROUTE),
+    egress=True,
+    denied=Reason.EGRESS_DENIED,
+    counted=(
+        *(Reason.EGRESS_DENIED, Reason.EGRESS_INVALID),
+        *(Reason.ACL_OUT_DENIED, Reason.ACL_IN_DENIED),
+    ),
+)
+_INGRESS = _Side(
+    *(INGRESS_ACL, f.DEST_PORT, INGRESS_STATE, INGRESS_VERDICT, OUTPUT),
+    egress=False,
+    denied=Reason.INGRESS_DENIED,
+    counted=(Reason.INGRESS_DENIED, Reason.INGRESS_INVALID),
+)
+
+
+def _static(side: _Side) -> Iterator[Flow]:
+    for kind in ON_LINK_TYPES:
+        match = (IS_IPV6, IS_ICMP6, (f.ICMP6_TYPE, kind, None))
+        yield Flow(side.table, 200, match, (), side.after, BASE)
+    yield Flow(side.table, 0, (), (), side.after, BASE)
+
+
+STATIC: tuple[Flow, ...] = (
+    *_static(_EGRESS),
+    Flow(INGRESS_ACL, 200, (IS_ARP,), (), OUTPUT, BASE),
+    *_static(_INGRESS),
+)
+
+
+def edge(net: Network, facts: PortFacts) -> Iterator[Flow]:
+    """Yield the filters of a port on its own host, and its counters of what they drop."""
+    port, owner = facts.port, facts.edge_cookie
+    to_itself = ((f.SOURCE_PORT, port.key, None), (f.DEST_PORT, port.key, None))
+    yield Flow(INGRESS_ACL, 300, to_itself, (), None, owner)
+    groups = None if port.groups is None else port_groups(net, facts)
+    for side in (_EGRESS, _INGRESS):
+        yield _filter(facts, side, groups)
+        for reason in side.counted:
+            counted = ((side.port, port.key, None), (f.REASON, int(reason), None))
+            yield Flow(DROP, 110, counted, (), None, owner)
+    if groups is not None and not lets_all_in(groups):
+        yield from _ask(facts, groups)
+
+
+def port_groups(net: Network, facts: PortFacts) -> list[SecurityGroup]:
+    """Return a port's groups that are there, in the order in which they are asked.
+
+    Those that keep established connections come first: what any of them lets in is kept.
+    """
+    named = (net.live_group(group_id, facts.vpc.id) for group_id in facts.port.groups or ())
+    found = [group for group in named if group is not None]
+    return sorted(found, key=lambda group: (not group.keep_established, group.key))
+
+
+def lets_all_in(groups: list[SecurityGroup]) -> bool:
+    """Tell whether *groups* together let everything in and out."""
+    everything = len(FAMILIES) * 2
+    return len({opening for group in groups for opening in openings(group)}) == everything
+
+
+def openings(group: SecurityGroup) -> frozenset[tuple[Direction, Family]]:
+    """Return the directions and families in which a group lets everything pass."""
+    return frozenset(
+        (rule.direction, rule.family)
+        for rule in group.rules
+        if rule.protocol is None
+        and rule.ports is None
+        and rule.icmp_type is None
+        and _is_anybody(rule.remote, rule.family)
+    )
+
+
+def _is_anybody(remote: object, family: Family) -> bool:
+    match remote:
+        case AnyRemote():
+            return True
+        case _:
+            block = isinstance(remote, IPNetwork)
+            return block and remote.version == family and not remote.prefixlen
+
+
+def _filter(facts: PortFacts, side: _Side, groups: list[SecurityGroup] | None) -> Flow:
+    """Return the flow that knows a port by its key, and how it is filtered."""
+    match, owner = ((side.port, facts.port.key, None),), facts.edge_cookie
+    if groups is None or lets_all_in(groups):
+        return Flow(side.table, 100, match, (), side.after, owner)
+    if not groups:
+        return drop(side.table, 100, match, side.denied, owner)
+    judged = facts.location.ofport
+    if any(group.keep_established and group.stateful for group in groups):
+        judged |= f.HONOUR_MARK.mask
+    ask: tuple[Action, ...] = (SetField(f.JUDGED, judged),)
+    if any(not group.stateful for group in groups):
+        judged |= f.STATELESS.mask | f.PLAIN.mask | (f.EGRESS_RULES.mask if side.egress else 0)
+        ask = (SetField(f.JUDGED, judged), Resubmit(GROUPS))
+    tracked = any(group.stateful for group in groups)
+    return Flow(side.table, 100, match, ask, side.state if tracked else side.verdict, owner)
+
+
+def _ask(facts: PortFacts, groups: list[SecurityGroup]) -> Iterator[Flow]:
+    """Yield the lists of a port's stateful and stateless groups."""
+    zone, which = facts.location.ofport, f.JUDGED_ZONE.mask | f.STATELESS.mask
+    for bit, stateful in ((0, True), (f.STATELESS.mask, False)):
+        keys = [group.key for group in groups if group.stateful is stateful]
+        if keys:
+            asked = (action for key in keys for action in (SetField(f.GROUP, key), _TO_SERVICE))
+            match = ((f.JUDGED, zone | bit, which),)
+            yield Flow(GROUPS, 100, match, tuple(asked), None, facts.edge_cookie)
+
+
+_TO_SERVICE = Resubmit(SERVICE)
