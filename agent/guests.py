@@ -102,7 +102,7 @@ class GuestAnswers:
 
     def want(self, state: HostState) -> None:
         """Take in a new host state."""
-        self._book = Book(state)
+        self._book = Book(state, self._book)
         self._schedule.want(self._book, time.monotonic())
 
     def device_changed(self, name: str, *, gone: bool) -> None:

@@ -162,5 +162,15 @@ def test_a_guest_that_cannot_be_read_is_left_out() -> None:
     assert [entry.key for entry in book] == [4]
 
 
+def test_a_new_book_is_the_same_whatever_the_old_one_was() -> None:
+    old = Book(g.state(g.guest(), OTHER))
+    subnet, state = g.block(mtu=1400), g.state(g.guest(), OTHER)
+    moved = g.state(g.guest(g.KEY, g.MAC, "10.0.1.21"), subnet=subnet)
+    for new in (state, moved, g.state(OTHER), g.state(OTHER, subnet=subnet)):
+        assert list(Book(new, old)) == list(Book(new))
+    kept, again = old.get(g.KEY), Book(state, old).get(g.KEY)
+    assert kept is again
+
+
 def test_services_are_where_the_protocols_are() -> None:
     assert (dhcp4.SERVER, dhcp4.CLIENT, dhcp6.SERVER, dhcp6.CLIENT) == (67, 68, 547, 546)

@@ -1,6 +1,6 @@
 """The book of guests: by the key of their port, with all that answers need, parsed once."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
@@ -71,18 +71,33 @@ class Book:
 
     Guests whose subnet the state does not have, or of which something cannot be read, are left
     out: what is not understood is not told to anybody.
+
+    Args:
+        state: None: nobody is known.
+        before: the book that this one replaces: who has not changed is not parsed again.
     """
 
-    def __init__(self, state: HostState | None = None) -> None:
+    def __init__(self, state: HostState | None = None, before: "Book | None" = None) -> None:
         self._entries: dict[int, Entry] = {}
+        self._subnets: dict[str, GuestSubnet] = {}
         if state is None:
             return
-        subnets: Mapping[str, GuestSubnet] = {one.subnet_id: one for one in state.guest_subnets}
+        known = before if before is not None else Book()
+        for one in state.guest_subnets:
+            old = known._subnets.get(one.subnet_id)
+            self._subnets[one.subnet_id] = old if old is not None and old == one else one
         for guest in state.guests:
-            subnet = subnets.get(guest.subnet_id)
-            entry = None if subnet is None else _entry(guest, subnet)
+            entry = self._entry(guest, known.get(guest.key))
             if entry is not None:
                 self._entries[guest.key] = entry
+
+    def _entry(self, guest: Guest, old: Entry | None) -> Entry | None:
+        subnet = self._subnets.get(guest.subnet_id)
+        if subnet is None:
+            return None
+        if old is not None and old.subnet is subnet and old.guest == guest:
+            return old
+        return _entry(guest, subnet)
 
     def get(self, key: int) -> Entry | None:
         """Return the guest with a port key, or None."""

@@ -38,7 +38,7 @@ class Schedule:
         plans: dict[int, _Plan] = {}
         for entry in book:
             old = self._plans.get(entry.key)
-            if old is not None and old.entry == entry:
+            if old is not None and (old.entry is entry or old.entry == entry):
                 plans[entry.key] = old
             elif is_served(entry):
                 plans[entry.key] = _Plan(entry, now)
