@@ -106,6 +106,14 @@ class Host:
             self._tunnel = None
         return row
 
+    def may_report(self) -> bool:
+        """Tell whether a report would say what is, and nothing that is over in a moment."""
+        if not self.vtep_address or not self.is_known:
+            return False  # it would say that nothing is here
+        if self.zones.phase == "asking" and not (self.ovs_version or "ovs-vswitchd" in self.errors):
+            return False  # it is to be what the last one was
+        return not self.zones.is_hurrying(self.clock())
+
     def error(self, source: str, text: str | None) -> bool:
         """Note or clear a fault; tell whether anything changed."""
         before = self.errors.get(source)

@@ -73,10 +73,21 @@ class Vswitchd:
         """
         datapath, in_zone = _DATAPATHS[datapath_type], f"zone={zone}"
         for _ in range(_FLUSHES):
-            await self.appctl("dpctl/flush-conntrack", datapath, in_zone)
+            await self._flush(datapath, in_zone)
             if not (await self.appctl("dpctl/dump-conntrack", datapath, in_zone)).strip():
                 return
         raise jsonrpc.RpcError(f"conntrack zone {zone} is never empty")
+
+    async def _flush(self, datapath: str, in_zone: str) -> None:
+        """Flush a zone: with the datapath's name only where there are several.
+
+        Open vSwitch 3.1.0 takes a name in front of a zone for part of a tuple; without a name every
+        version refuses where it is needed.
+        """
+        try:
+            await self.appctl("dpctl/flush-conntrack", in_zone)
+        except jsonrpc.RpcError:
+            await self.appctl("dpctl/flush-conntrack", datapath, in_zone)
 
     async def tracked(self, datapath_type: str) -> int | None:
         """Return how many entries conntrack has in all zones together; None: it does not say.

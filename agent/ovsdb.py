@@ -10,12 +10,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import ovs.json
 from ovsdbapp.backend.ovs_idl import command, connection, idlutils, transaction
 
-from agent import ovsdb_rows
+from agent import ovsdb_json, ovsdb_rows
 from agent.decide.rows import BridgeRow, InterfaceRow, Wish
 
 log = logging.getLogger(__name__)
+
+if ovs.json.PARSER != ovs.json.PARSER_C:
+    ovs.json.Parser = ovsdb_json.Parser
 
 DATABASE = "Open_vSwitch"
 _COLUMNS = {
@@ -101,6 +105,9 @@ class _Replica(connection.OvsdbIdl):
         self._known: set[Any] = set()
         self._connected = False
         self._foreign: frozenset[Any] = frozenset()
+
+    def cooperative_yield(self) -> None:
+        """Go on: this is a thread, which the interpreter interrupts when others have to run."""
 
     def notify(self, event: str, row: Any, updates: Any = None) -> None:
         """Remember what changed; called for each row within :meth:`run`."""

@@ -82,10 +82,12 @@ def interfaces_elsewhere(tables: Tables, bridge: str) -> frozenset[Any]:
 def is_structure(table: str, event: str, row: Any, updates: Any) -> bool:
     """Tell whether a change may have broken what a bridge should be.
 
-    Ports that come, and those of attachments that go, are everyday changes and no such thing.
+    Ports that come are everyday changes and no such thing, as are those of attachments, and of
+    everybody else, that go.
     """
     if table == "Port":
-        return event == "delete" and not row.name.startswith(marks.PAIR_PREFIX)
+        ours = marks.OWNER_KEY in row.external_ids
+        return event == "delete" and ours and not row.name.startswith(marks.PAIR_PREFIX)
     if table == "Bridge" and event == "update":
         return set(updates._data) != {"ports"}
     return True

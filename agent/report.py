@@ -89,9 +89,7 @@ class Reporter:
             if self._soon is not None:
                 self._soon.cancel()
                 self._soon = None
-            if not self._host.vtep_address or not self._host.is_known:
-                continue  # a report without these would say that nothing is here; both wake us
-            if self._host.zones.is_hurrying(self._host.clock()):
+            if not self._host.may_report():
                 continue  # the end of it wakes us
             try:
                 await self._report(full=self._counters_are_due())
@@ -158,11 +156,11 @@ class Reporter:
         self._refused = 0
         self._full_asked = answer.full_report_needed
         self._known = "" if answer.full_report_needed else report.digest
-        if answer.full_report_needed:
-            self._changed.set()
         if answer.state is not None:
             self._callbacks.state(answer.state)
         self._callbacks.answered(answer)
+        if answer.full_report_needed and self._host.zones.phase != "asking":
+            self._changed.set()
 
     def _jump(self) -> None:
         """Get past a boot number that the controller has seen and we have not.

@@ -23,9 +23,12 @@ from vpcctl.wire.state import HostState
 log = logging.getLogger(__name__)
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_LOOK_S = 0.5
+"""How often to look if patience has ended."""
 _RETRY_S = (0.05, 0.2, 1.0, 5.0)
 _ASK_WAITING_S = (0.02, 0.05, 0.1, 0.2, 0.5)
 _ASK_S = (0.25, 1.0)
+_ASK_UNCHANGED_S = 0.1
 _LINES_MORE = 256
 """So many lines more than zones a record may have before it is written anew."""
 
@@ -157,6 +160,8 @@ class ZoneKeeper:
     def answered(self, answer: ReportAnswer) -> None:
         """Take in the answer to an accepted report."""
         self._zones.answered(answer, self._now())
+        if self._zones.phase == "asking":
+            asyncio.get_running_loop().call_later(_ASK_UNCHANGED_S, self._report)
         self._keep_record()
         self._wake.set()
 
@@ -177,18 +182,13 @@ class ZoneKeeper:
     async def run(self) -> None:
         """Work for ever."""
         while True:
-            delay = _RETRY_S[min(self._failures, len(_RETRY_S)) - 1] if self._failures else 1.0
-            try:
-                async with asyncio.timeout(delay if self._is_busy() else None):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
-            self._wake.clear()
+            await self._wait()
             try:
                 await self._work()
             except RpcError as error:
                 self._failures += 1
-                self._report()
+                if self._failures == 1:
+                    self._report()  # without those that wait
                 log.log(
                     logging.WARNING if self._failures == 1 else logging.DEBUG,
                     "conntrack zones cannot be emptied now: %s",
@@ -198,8 +198,17 @@ class ZoneKeeper:
                 self._failures = 0
             self._ask_again()
 
-    def _is_busy(self) -> bool:
-        return bool(self._failures) or self._zones.is_waiting()
+    async def _wait(self) -> None:
+        """Wait for news, or for the time to try again, which no news makes come earlier."""
+        if self._failures:
+            await asyncio.sleep(_RETRY_S[min(self._failures, len(_RETRY_S)) - 1])
+        else:
+            try:
+                async with asyncio.timeout(_LOOK_S if self._zones.is_waiting() else None):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+        self._wake.clear()
 
     async def _work(self) -> None:
         """Do what may be done now.

@@ -14,10 +14,11 @@ from api.context import Context
 from api.events import EventHub
 from api.guard import Guard
 from api.longpoll import HostStateHub
-from api.readiness import SouthboundWatch
+from api.readiness import Patience, SouthboundWatch
 from api.routers import (
     address_groups,
     attachments,
+    counters,
     dhcp_options,
     enrollment,
     events,
@@ -33,6 +34,7 @@ from api.routers import (
     vpcs,
 )
 from api.schemas import address_groups as address_group_schemas
+from api.schemas import counters as counter_schemas
 from api.schemas import dhcp_options as dhcp_schemas
 from api.schemas import events as event_schemas
 from api.schemas import group_rules as rule_schemas
@@ -48,7 +50,7 @@ from api.schemas import vpcs as vpc_schemas
 from api.upkeep import running
 from api.wakeups import Wakeups
 from vpcctl.services.facade import Services
-from vpcctl.store.wake import WakeListener
+from vpcctl.store.wake import WakeListener, has_listener
 from vpcctl.wire.report import LinkReport, ReportAnswer
 from vpcctl.wire.state import HostState
 
@@ -85,6 +87,7 @@ _MODELS = (
     acl_schemas.ReplacementIn,
     acl_schemas.NetworkAclOut,
     acl_schemas.NetworkAclPage,
+    counter_schemas.CountersOut,
     host_schemas.HostIn,
     host_schemas.HostPatch,
     host_schemas.HostPage,
@@ -119,7 +122,11 @@ def create_app(services: Services, *, run_dir: Path, config: ApiConfig | None = 
     context.auth = Authenticator(context)
     context.events = EventHub(context)
     context.polls = HostStateHub(context)
-    context.southbound = SouthboundWatch(services, context.config.processed_age_s)
+    context.southbound = SouthboundWatch(
+        services,
+        lambda: has_listener(run_dir, "network"),
+        Patience(context.config.processed_age_s),
+    )
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -152,6 +159,7 @@ def create_app(services: Services, *, run_dir: Path, config: ApiConfig | None = 
         tokens,
         events,
         status,
+        counters,
         enrollment,
     )
     for module in modules:

@@ -12,6 +12,7 @@ from api.config import ApiConfig
 from api.idempotency import KeyLocks
 from api.metrics import Metrics
 from api.wakeups import Pulse, Wakeups
+from vpcctl.services.counters import AT_ONCE
 from vpcctl.services.facade import Services
 from vpcctl.services.views import Actor
 
@@ -48,6 +49,8 @@ class Context:
         self.stopping = Pulse()
         self.stopped = False
         self._requests = ThreadPoolExecutor(config.request_threads, "api-request")
+        # More threads than questions may wait: who comes beside them is refused at once.
+        self._asking = ThreadPoolExecutor(2 * AT_ONCE, "api-asking")
         self._background = ThreadPoolExecutor(config.background_threads, "api-background")
 
     async def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -55,6 +58,12 @@ class Context:
         loop = asyncio.get_running_loop()
         bound = functools.partial(function, *args, **kwargs)
         return await loop.run_in_executor(self._requests, bound)
+
+    async def ask(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a service call that waits for the southbound, where it holds up nothing else."""
+        loop = asyncio.get_running_loop()
+        bound = functools.partial(function, *args, **kwargs)
+        return await loop.run_in_executor(self._asking, bound)
 
     async def aside(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a service call of a stream, wait, long poll or upkeep in its own pool."""
@@ -75,6 +84,7 @@ class Context:
         """Give the threads back."""
         self._requests.shutdown(wait=True, cancel_futures=True)
         self._background.shutdown(wait=True, cancel_futures=True)
+        self._asking.shutdown(wait=True, cancel_futures=True)
 
 
 def context(request: Request) -> Context:

@@ -5,6 +5,8 @@ import contextlib
 import hashlib
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 from weakref import WeakValueDictionary
 
 from starlette.requests import Request
@@ -41,10 +43,34 @@ def request_hash(request: Request, raw: bytes) -> str:
     return hashlib.sha256(head + raw).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """A request that has a key.
+
+    Attributes:
+        actor: who asks.
+        key: the key.
+        digest: what makes two requests the same.
+    """
+
+    actor: Actor
+    key: str
+    digest: str
+
+
 def once(
-    services: Services, actor: Actor, key: str, digest: str, work: Callable[[], StoredResponse]
+    services: Services,
+    this: Keyed,
+    work: Callable[[], Any],
+    respond: Callable[[Any], StoredResponse],
 ) -> tuple[StoredResponse, bool]:
-    """Do *work* at most once for *key* (blocking).
+    """Do *work* at most once for a key (blocking).
+
+    Args:
+        services: the use cases.
+        this: the request.
+        work: creates something in one transaction and returns what that results in.
+        respond: makes the response of it; kept in the same transaction.
 
     Returns:
         The response, and whether it is a replay.
@@ -53,17 +79,20 @@ def once(
         IdempotencyMismatch: the key was used for another request.
         Conflict: another process still works on it.
     """
-    stored = services.idempotency.replay(actor, key, digest)
+    records = services.idempotency
+    stored = records.replay(this.actor, this.key, this.digest)
     if stored is not None:
         return stored, True
     try:
-        made = work()
+        with records.keeping(this.actor, this.key, respond) as kept:
+            work()
+        if kept.response is None:
+            raise RuntimeError("a creation has written nothing")
     except BaseException:
         with contextlib.suppress(Problem):
-            services.idempotency.release(actor, key)
+            records.release(this.actor, this.key)
         raise
-    services.idempotency.store(actor, key, made)
-    return made, False
+    return kept.response, False
 
 
 class KeyLocks:

@@ -1,7 +1,8 @@
-"""Whether the southbound keeps up: it reads on, or there is nothing to read."""
+"""Whether the southbound is there and keeps up: it reads on, or there is nothing to read."""
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from vpcctl.model.problems import Unavailable
 from vpcctl.services.facade import Concern, Services
@@ -9,23 +10,36 @@ from vpcctl.services.facade import Concern, Services
 _NOBODY = Concern(vpc_ids=(), hosts=frozenset())
 
 
-class SouthboundWatch:
-    """Notices a southbound that has changes to take and takes none.
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long the southbound may stand still.
 
-    Args:
-        services: where the revisions are.
-        patience_s: how long it may stand still, seconds.
+    Attributes:
+        seconds: so long.
         clock: monotonic seconds.
     """
 
+    seconds: float
+    clock: Callable[[], float] = time.monotonic
+
+
+class SouthboundWatch:
+    """Notices a southbound that is not there, or has changes to take and takes none.
+
+    Args:
+        services: where the revisions are.
+        is_present: tells whether its process is there.
+        patience: how long it may stand still.
+    """
+
     def __init__(
-        self, services: Services, patience_s: float, clock: Callable[[], float] = time.monotonic
+        self, services: Services, is_present: Callable[[], bool], patience: Patience
     ) -> None:
         self._services = services
-        self._patience_s = patience_s
-        self._clock = clock
+        self._is_present = is_present
+        self._patience = patience
         self._processed = -1
-        self._moved_at = clock()
+        self._moved_at = patience.clock()
 
     def check(self) -> None:
         """Return when the database answers and the southbound keeps up (blocking).
@@ -34,12 +48,14 @@ class SouthboundWatch:
             Unavailable: one of them does not.
         """
         self._services.status.ready()
+        if not self._is_present():
+            raise Unavailable("the southbound is not there", accepted="a southbound that runs")
         revision, _ = self._services.events.latest()
         progress = self._services.status.progress(_NOBODY, revision)
-        now = self._clock()
+        now = self._patience.clock()
         if progress.processed_revision != self._processed or progress.realized:
             self._processed, self._moved_at = progress.processed_revision, now
-        if now - self._moved_at > self._patience_s:
+        if now - self._moved_at > self._patience.seconds:
             raise Unavailable(
                 f"the southbound stands at revision {self._processed} of {revision}",
                 accepted="a southbound that reads on",

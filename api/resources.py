@@ -98,17 +98,16 @@ async def create(
 ) -> Response:
     """Create a resource from the body, once per Idempotency-Key."""
     ctx, who = context(request), actor(request)
-    key = idempotency.key_of(request)
     body, raw = await bodies.read_model(request, model, ctx.config.body_limit)
     values = body.to_create()  # type: ignore[attr-defined]
 
-    def work() -> Written:
-        return written(kind, kind.service(ctx.services).create(who, values), 201)
+    def work() -> Any:
+        return kind.service(ctx.services).create(who, values)
 
-    if key is None:
-        made = await ctx.call(work)
-    else:
-        made = await _once(request, key, raw, work)
+    def respond(view: Any) -> Written:
+        return written(kind, view, 201)
+
+    made = await _once(request, raw, work, respond)
     ctx.wrote()
     return await _settled(ctx, who, kind, made, query)
 
@@ -117,11 +116,8 @@ async def add(
     request: Request, kind: Kind, identity: str, part: Part, query: WriteQuery
 ) -> Response:
     """Add to a resource what the body says, once per Idempotency-Key, if If-Match allows."""
-    key = idempotency.key_of(request)
-    work = _part_work(request, kind, identity, part)
-    made = await (
-        context(request).call(work) if key is None else _once(request, key, part.raw, work)
-    )
+    work, respond = _part_work(request, kind, identity, part)
+    made = await _once(request, part.raw, work, respond)
     return await _told(request, kind, replace(made, id=identity), query)
 
 
@@ -129,24 +125,32 @@ async def change_part(
     request: Request, kind: Kind, identity: str, part: Part, query: WriteQuery
 ) -> Response:
     """Change a part of a resource, if If-Match allows."""
-    made = await context(request).call(_part_work(request, kind, identity, part))
+    work, respond = _part_work(request, kind, identity, part)
+    made = await context(request).call(lambda: respond(work()))
     return await _told(request, kind, made, query)
 
 
-def _part_work(request: Request, kind: Kind, identity: str, part: Part) -> Callable[[], Written]:
+Respond = Callable[[Any], Written]
+
+
+def _part_work(
+    request: Request, kind: Kind, identity: str, part: Part
+) -> tuple[Callable[[], Any], Respond]:
     ctx, who = context(request), actor(request)
     accepted = preconditions.if_match(request.headers.get("if-match"))
 
-    def work() -> Written:
+    def work() -> Any:
         expected = _expected(kind.service(ctx.services), who, identity, accepted)
-        view = part.call(ctx.services, who, expected)
+        return part.call(ctx.services, who, expected)
+
+    def respond(view: Any) -> Written:
         revision = view.meta.revision
         if part.render is None:
             return Written(identity, revision, 204, b"", {"Vpcctl-Revision": str(revision)})
         body = to_json(part.render(view))
         return Written(identity, revision, part.status, body, write_headers(revision))
 
-    return work
+    return work, respond
 
 
 async def _told(request: Request, kind: Kind, made: Written, query: WriteQuery) -> Response:
@@ -158,16 +162,19 @@ async def _told(request: Request, kind: Kind, made: Written, query: WriteQuery) 
     return made.response()
 
 
-async def _once(request: Request, key: str, raw: bytes, work: Callable[[], Written]) -> Written:
-    ctx, who = context(request), actor(request)
-    digest = idempotency.request_hash(request, raw)
+async def _once(request: Request, raw: bytes, work: Callable[[], Any], respond: Respond) -> Written:
+    """Do *work*, once for an Idempotency-Key if the request has one."""
+    ctx, key = context(request), idempotency.key_of(request)
+    if key is None:
+        return await ctx.call(lambda: respond(work()))
+    this = idempotency.Keyed(actor(request), key, idempotency.request_hash(request, raw))
 
-    def stored() -> StoredResponse:
-        made = work()
+    def stored(view: Any) -> StoredResponse:
+        made = respond(view)
         return StoredResponse(made.status, made.headers, made.body)
 
-    async with ctx.keys.lock(who, key):
-        answer, replayed = await ctx.call(idempotency.once, ctx.services, who, key, digest, stored)
+    async with ctx.keys.lock(this.actor, this.key):
+        answer, replayed = await ctx.call(idempotency.once, ctx.services, this, work, stored)
     headers = dict(answer.headers)
     revision = int(headers.get("Vpcctl-Revision", "0"))
     if replayed:

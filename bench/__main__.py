@@ -6,7 +6,6 @@ import shutil
 import signal
 import sys
 import time
-import traceback
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from bench import machine, plots, report
 from bench.cases import simulated
 from bench.plan import FULL, QUICK, Plan
 from bench.rig import Rig
-from bench.run import NAMES, build_rigs, run, start_session
+from bench.run import DATAPLANE, NAMES, build_rigs, run, start_session
 from bench.session import Session
 from bench.stats import summarise
 from bench.systems.packages import find
@@ -97,17 +96,16 @@ def _measure(
     wanted = options.cases.split(",")
     session = start_session(stack, plan, (), options.out, console)
     try:
+        # What was measured until something fails is worth keeping: an hour of it, at worst.
         if set(wanted) & set(NAMES):
-            _side_by_side(session, options, wanted)
+            with session.part("the systems side by side"):
+                _side_by_side(session, options, wanted)
         # Only now, when the other systems are gone: they need the whole machine.
         if "simulated" in wanted:
-            simulated.run(session, options.out / "simulated")
+            with session.part("simulated hosts"):
+                simulated.run(session, options.out / "simulated")
     except KeyboardInterrupt:
         session.failures.append("ended by a signal")
-    except Exception:
-        # What was measured until then is worth keeping: an hour of it, at worst.
-        session.failures.append(traceback.format_exc())
-        console.print_exception()
     return session
 
 
@@ -117,7 +115,7 @@ def _side_by_side(session: Session, options: argparse.Namespace, wanted: list[st
         names = options.systems.split(",")
         session.rigs = tuple(build_rigs(stack, names, options.ovn_prefix, options.out))
         static: Rig | None = None
-        if "dataplane" in wanted:
+        if set(wanted) & set(DATAPLANE):
             static = build_rigs(stack, ["static"], None, options.out)[0]
         run(session, wanted, static)
 

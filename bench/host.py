@@ -160,6 +160,10 @@ class Host:
             }
         )
 
+    def has_interface(self, device: str) -> bool:
+        """Tell whether *device* is plugged into a bridge."""
+        return bool(self.ovsdb.select("Port", where("name", device), ["_uuid"]))
+
     def ofport(self, device: str) -> int:
         """Wait until *device* has an OpenFlow port number and return it."""
 

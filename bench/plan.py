@@ -23,6 +23,9 @@ class Plan:
         dataplane_rounds: rounds of forwarding over all systems.
         dataplane_seconds: seconds of one throughput measurement.
         one_host: also measure forwarding between two guests of one host.
+        group_members: members of the large security group, from this size on.
+        group_scale_samples: how often that group gets its rules.
+        group_scale_sizes: sizes at which it does.
         simulated_hosts: number of simulated hosts.
         simulated_ports: number of ports on them.
         simulated_changes: one-port changes measured on them.
@@ -41,8 +44,11 @@ class Plan:
     cold_start_samples: int = 3
     dataplane_size: int = 100
     dataplane_rounds: int = 3
-    dataplane_seconds: float = 2.5
+    dataplane_seconds: float = 3.0
     one_host: bool = True
+    group_members: int = 1_000
+    group_scale_samples: int = 3
+    group_scale_sizes: tuple[int, ...] = (1_000, 10_000)
     simulated_hosts: int = 1_000
     simulated_ports: int = 100_000
     simulated_changes: int = 100
@@ -62,8 +68,11 @@ QUICK = Plan(
     cold_start_samples=1,
     dataplane_size=100,
     dataplane_rounds=1,
-    dataplane_seconds=0.8,
+    dataplane_seconds=1.0,
     one_host=False,
+    group_members=100,
+    group_scale_samples=1,
+    group_scale_sizes=(100,),
     simulated_hosts=50,
     simulated_ports=2_000,
     simulated_changes=10,

@@ -10,7 +10,7 @@ from bench.stats import Summary
 WIDTH, HEIGHT = 640, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 20, 40, 50
 _COLOURS = {"ovn": "#c0392b", "ours": "#2471a3", "static": "#7f8c8d"}
-SHOWN = ("attach_ms", "plug_ms", "move_gap_ms", "add_one_port")
+SHOWN = ("attach_ms", "plug_ms", "move_gap_ms", "add_one_port", "rule_ms", "member_ms")
 """Keys whose plots stand in the documentation."""
 
 Series = dict[str, list[tuple[int, float]]]

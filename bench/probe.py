@@ -11,6 +11,7 @@ from typing import Any
 from bench.probe_worker import Flight
 from bench.processes import Process
 from bench.stats import Silence, silence
+from bench.udp_worker import UdpFlight
 
 INTERVAL_S = 0.001
 
@@ -50,13 +51,15 @@ class Answers:
 class Prober:
     """A probing process that lives in one guest's namespace."""
 
-    def __init__(self, netns: str, device: str, log: Path) -> None:
-        argv = [sys.executable, "-m", "bench.probe_worker", device]
+    def __init__(
+        self, netns: str, device: str, log: Path, *, worker: str = "bench.probe_worker"
+    ) -> None:
+        argv = [sys.executable, "-m", worker, device]
         self._process = Process(argv, log=log, netns=netns, pipes=True)
 
     def start(
         self,
-        flight: Flight,
+        flight: Flight | UdpFlight,
         *,
         until_first: bool,
         timeout: float,

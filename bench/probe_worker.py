@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 _ETH_P_IP = 0x0800
 _SEQUENCE = struct.Struct("!Q")
@@ -29,6 +29,18 @@ def checksum(data: bytes) -> int:
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
+
+
+class Probe(Protocol):
+    """What a train sends, and what answers it."""
+
+    def frame(self, sequence: int) -> bytes:
+        """Return probe number *sequence* as an Ethernet frame."""
+        ...
+
+    def answered(self, frame: bytes) -> int | None:
+        """Return the number of the probe that *frame* answers, None if it is no answer."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +87,7 @@ class Flight:
 class Train:
     """One train of probes, from the command that starts it to its end."""
 
-    def __init__(self, wire: socket.socket, flight: Flight, command: dict[str, Any]) -> None:
+    def __init__(self, wire: socket.socket, flight: Probe, command: dict[str, Any]) -> None:
         self._wire = wire
         self._flight = flight
         self._interval: float = command["interval"]
@@ -146,20 +158,24 @@ def _stop_asked(train: Train) -> bool:
     return False
 
 
-def main() -> None:
-    """Serve commands until standard input ends."""
+def serve(device: str, flight_of: Callable[[dict[str, Any]], Probe]) -> None:
+    """Serve commands until standard input ends; *flight_of* makes what a command describes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
-    device = sys.argv[1]
     while line := sys.stdin.readline():
         command = json.loads(line)
         if command["op"] != "probe":
             continue
         with open_wire(device) as wire:
-            train = Train(wire, Flight(**command["flight"]), command)
+            train = Train(wire, flight_of(command["flight"]), command)
             print(json.dumps({"started": time.monotonic()}), flush=True)
             train.run(_stop_asked)
         print(json.dumps({"sent": train.sent, "answered": train.answered}), flush=True)
+
+
+def main() -> None:
+    """Probe by ICMP."""
+    serve(sys.argv[1], lambda values: Flight(**values))
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench.judging import judge
 from bench.stats import Sample, Summary, ratio, summarise
-from bench.targets import Verdict, judge
+from bench.targets import Verdict
 
 _HEAD = (
     *("ports", "what", "unit", "OVN min", "median", "p95"),

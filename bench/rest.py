@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import select
 import socket
 import ssl
 import time
@@ -27,7 +28,11 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 class Api:
-    """A client that keeps its connection, as a program that makes many changes would."""
+    """A client that keeps its connection, as a program that makes many changes would.
+
+    A server may close a connection that was idle for long. That is looked for before a request is
+    sent; one that was sent is never sent again, because it may have been done.
+    """
 
     def __init__(self, connection: http.client.HTTPConnection, token: str) -> None:
         self._connection = connection
@@ -70,6 +75,8 @@ class Api:
     def _exchange(
         self, method: str, path: str, data: str | None
     ) -> tuple[http.client.HTTPResponse, bytes]:
+        if _ended(self._connection.sock):
+            self._connection.close()  # the request makes a new one
         try:
             self._connection.request(method, path, data, self._headers)
             response = self._connection.getresponse()
@@ -81,3 +88,8 @@ class Api:
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+
+def _ended(sock: socket.socket | None) -> bool:
+    """Tell whether the server has closed an idle connection: nothing else makes it readable."""
+    return sock is not None and bool(select.select([sock], [], [], 0)[0])

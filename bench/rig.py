@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bench import cpu
 from bench.addressing import guest_port
+from bench.policies import policies_of
 from bench.probe import Answers, Prober, new_identifier
 from bench.systems.base import System
 from bench.waiting import TooLongError, wait_for
@@ -50,6 +51,7 @@ class Rig:
         self.system = system
         self.world: World = system.world
         self.name = system.name
+        self.policies = policies_of(system)
         self._idle = 0.0
         add = self.world.add_guest
         self.source = add("a", guest_port("a0", 0, 1))
@@ -137,6 +139,15 @@ class Rig:
         self.settle()
         wait_for("an empty host", lambda: host.flow_count() < EMPTY_FLOWS, timeout=60, every=0.1)
         self.quiet()
+
+    def recover(self) -> None:
+        """Bring the guests back to where every case begins, whatever an attempt left behind."""
+        for guest in (self.target, self.twin):
+            self.system.unplug(guest)
+        self.system.delete_port(self.target.spec)
+        if not self.system.is_plugged(self.far_resident):
+            self.system.plug(self.far_resident)
+        self.settle()
 
     def idle_rate(self, seconds: float) -> Spent:
         """Return the CPU seconds that a second costs when nothing happens."""

@@ -1,12 +1,26 @@
 """Runs the plan over the systems."""
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
 
-from bench.cases import add_one, attach, cold_start, dataplane, move, plug, restart, trace
+from bench.cases import (
+    add_one,
+    attach,
+    cold_start,
+    dataplane,
+    dataplane_groups,
+    group_scale,
+    member,
+    move,
+    plug,
+    restart,
+    rule,
+    trace,
+)
 from bench.plan import Plan
 from bench.rig import Rig
 from bench.session import Session
@@ -15,7 +29,17 @@ from bench.watchdog import Watchdog
 from bench.world import World
 
 Case = Callable[[Session, int], None]
-NAMES = ("attach", "plug", "move", "add_one", "restart", "cold_start", "trace", "dataplane")
+DATAPLANE: dict[str, Case] = {
+    "dataplane": dataplane.run,
+    "dataplane_groups": dataplane_groups.run,
+}
+"""Cases in which hand-written flows take part."""
+
+NAMES = (
+    *("attach", "plug", "move", "add_one", "restart", "cold_start"),
+    *("rule", "member", "group_scale", "trace"),
+    *DATAPLANE,
+)
 
 
 def cases_at(plan: Plan, size: int) -> dict[str, Case]:
@@ -32,6 +56,12 @@ def cases_at(plan: Plan, size: int) -> dict[str, Case]:
         cases["restart"] = restart.run
     if size in plan.cold_start_sizes:
         cases["cold_start"] = cold_start.run
+    if size:
+        cases["rule"] = rule.run
+    if size >= plan.group_members:
+        cases["member"] = member.run
+    if size in plan.group_scale_sizes:
+        cases["group_scale"] = group_scale.run
     if size in (plan.dataplane_size, plan.sizes[-1]):
         cases["trace"] = trace.run
     if size == 0 and plan.empty_cases is not None:
@@ -41,20 +71,33 @@ def cases_at(plan: Plan, size: int) -> dict[str, Case]:
 
 def run(session: Session, wanted: Sequence[str], static: Rig | None) -> None:
     """Run the wanted cases over all sizes; *static* takes part in the dataplane only."""
-    plan = session.plan
+    plan, rigs = session.plan, session.rigs
     for size in plan.sizes:
-        for rig in session.rigs:
-            rig.system.grow(size)
-            rig.settle()
+        session.rigs = tuple(rig for rig in rigs if _grown(session, rig, size))
         session.console.log(f"{size} ports")
         for name, case in cases_at(plan, size).items():
             if name in wanted:
-                case(session, size)
-        if size == plan.dataplane_size and "dataplane" in wanted:
-            rigs = session.rigs
-            session.rigs = (*([static] if static else []), *rigs)
-            dataplane.run(session, size)
-            session.rigs = rigs
+                with session.part(f"{name} at {size} ports"):
+                    case(session, size)
+        if size == plan.dataplane_size:
+            session.rigs = (*([static] if static else []), *session.rigs)
+            for name, case in DATAPLANE.items():
+                if name in wanted:
+                    with session.part(f"{name} at {size} ports"):
+                        case(session, size)
+    session.rigs = rigs
+
+
+def _grown(session: Session, rig: Rig, size: int) -> bool:
+    """Bring a system to *size* ports; one that does not get there is not measured at that size."""
+    start = time.monotonic()
+    before = len(session.failures)
+    with session.part(f"growing to {size} ports, {rig.name}"):
+        rig.system.grow(size)
+        rig.settle()
+    took = time.monotonic() - start
+    session.console.log(f"{rig.name}: grown to {size} ports in {took:.1f} s")
+    return len(session.failures) == before
 
 
 def build_rigs(

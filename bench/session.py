@@ -2,6 +2,7 @@
 
 import os
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,7 @@ from bench.waiting import TooLongError
 from bench.watchdog import Stall, Watchdog
 
 _PATIENCE = 3
-FAULTS = (TooLongError, CommandError, OvsdbError, ApiError)
+FAULTS = (TooLongError, CommandError, OvsdbError, ApiError, OSError)
 """What may go wrong in one sample without ending the run."""
 
 
@@ -60,7 +61,8 @@ class Session:
         """Call *attempt* for every rig in turn, *count* times, and keep what it gives.
 
         The order turns round from one turn to the next, so that neither system always comes
-        after the other. A system that failed three times is not asked again.
+        after the other. A system that failed three times is not asked again; what a failed
+        attempt has left behind is cleared away before the next one.
         """
         start = time.monotonic()
         failed: dict[str, int] = {}
@@ -84,12 +86,27 @@ class Session:
             with self.span() as span:
                 values = attempt(rig)
         except FAULTS as error:
-            self.failures.append(f"{what} at {size} ports, {rig.name}: {error}")
-            self.console.log(f"[red]{self.failures[-1]}")
+            self.fail(f"{what} at {size} ports, {rig.name}", error)
+            with self.part(f"clearing up after {what} at {size} ports, {rig.name}"):
+                rig.recover()
             return False
         for value in values:
             self.add(value, size, rig.name, stalled=span.stalled)
         return True
+
+    @contextmanager
+    def part(self, what: str) -> Iterator[None]:
+        """Let a part of the run fail without ending it: that it did is kept and shown."""
+        try:
+            yield
+        except Exception as error:  # whatever it is, the other parts are worth measuring
+            self.fail(what, error)
+
+    def fail(self, what: str, error: Exception) -> None:
+        """Keep, and show, that *what* failed; where, unless that is one of the expected faults."""
+        where = "" if isinstance(error, FAULTS) else f"\n{traceback.format_exc()}"
+        self.failures.append(f"{what}: {error or type(error).__name__}{where}")
+        self.console.print(self.failures[-1], style="red", markup=False, highlight=False)
 
     def add(self, value: Value, size: int, system: str, *, stalled: bool) -> None:
         """Keep one sample."""

@@ -65,7 +65,8 @@ def judge(summaries: Sequence[Summary]) -> tuple[Verdict, ...]:
     return tuple(verdict for part in parts for verdict in part(medians))
 
 
-def _compare(goal: str, mine: float | None, bound: float | None, unit: str) -> Verdict:
+def compare(goal: str, mine: float | None, bound: float | None, unit: str) -> Verdict:
+    """Return the verdict that *mine* is at most *bound*; None: not measured."""
     if mine is None or bound is None:
         return Verdict(goal, "not measured", None)
     return Verdict(goal, f"{mine:.3g} against {bound:.3g} {unit}", mine <= bound)
@@ -76,7 +77,7 @@ def _latencies(medians: Medians) -> Iterator[Verdict]:
         for variant in medians.variants(key):
             goal = f"{key}, {variant}: median at most OVN's at 100 ports"
             mine = medians.get(key, variant, 100, "ours")
-            yield _compare(goal, mine, medians.get(key, variant, 100, "ovn"), "ms")
+            yield compare(goal, mine, medians.get(key, variant, 100, "ovn"), "ms")
 
 
 def _flat(medians: Medians) -> Iterator[Verdict]:
@@ -99,7 +100,7 @@ def _flat_one(medians: Medians, key: str, variant: str) -> Verdict:
         return Verdict(goal, "not measured", None)
     small = medians.get(key, variant, 100, "ours")
     bound = 1.2 * small if small is not None else None
-    return _compare(goal, medians.get(key, variant, largest, "ours"), bound, "ms")
+    return compare(goal, medians.get(key, variant, largest, "ours"), bound, "ms")
 
 
 def _one_port(medians: Medians) -> Iterator[Verdict]:
@@ -108,7 +109,7 @@ def _one_port(medians: Medians) -> Iterator[Verdict]:
         if size >= 1_000:
             goal = f"add_one_port CPU below OVN's at {size:,} ports"
             mine = medians.get("add_one_port", variant, size, "ours")
-            yield _compare(goal, mine, medians.get("add_one_port", variant, size, "ovn"), "ms")
+            yield compare(goal, mine, medians.get("add_one_port", variant, size, "ovn"), "ms")
 
 
 def _restarts(medians: Medians) -> Iterator[Verdict]:
@@ -116,10 +117,10 @@ def _restarts(medians: Medians) -> Iterator[Verdict]:
         for size in medians.sizes("restart_gap_ms", f"{part}: lost probes", "ours"):
             lost = medians.get("restart_gap_ms", f"{part}: lost probes", size, "ours")
             goal = f"{part} restarted at {size:,} ports: no probe lost"
-            yield _compare(goal, lost, 0.0, "probes")
+            yield compare(goal, lost, 0.0, "probes")
             right = f"{part}: until all flows are right"
             goal = f"{part} restarted at {size:,} ports: all flows right within 1 s"
-            yield _compare(goal, medians.get("restart_gap_ms", right, size, "ours"), 1000.0, "ms")
+            yield compare(goal, medians.get("restart_gap_ms", right, size, "ours"), 1000.0, "ms")
 
 
 def _cold_start(medians: Medians) -> Iterator[Verdict]:
@@ -129,12 +130,12 @@ def _cold_start(medians: Medians) -> Iterator[Verdict]:
         for size in medians.sizes("cold_start", variant, "ours"):
             goal = f"cold_start, {variant}, below OVN's at {size:,} ports"
             mine = medians.get("cold_start", variant, size, "ours")
-            yield _compare(goal, mine, medians.get("cold_start", variant, size, "ovn"), "ms")
+            yield compare(goal, mine, medians.get("cold_start", variant, size, "ovn"), "ms")
     for size in medians.sizes("cold_start", LOADED, "ours"):
         best = medians.get("cold_start", LIMIT, size, "ours")
         goal = f"loading at {size:,} ports at least at 60 % of ovs-ofctl --bundle's rate"
         bound = best / 0.6 if best is not None else None
-        yield _compare(goal, medians.get("cold_start", LOADED, size, "ours"), bound, "ms")
+        yield compare(goal, medians.get("cold_start", LOADED, size, "ours"), bound, "ms")
 
 
 def _dataplane(medians: Medians) -> Iterator[Verdict]:
@@ -146,18 +147,19 @@ def _dataplane(medians: Medians) -> Iterator[Verdict]:
         mine, raw, theirs = (
             medians.get("dataplane", variant, size, system) for system in ("ours", "static", "ovn")
         )
-        share = 0.93 if "routed" in variant else 0.97
-        yield _share(f"dataplane, {variant}: {share} of raw VXLAN", mine, raw, share, more=more)
-        yield _share(f"dataplane, {variant}: better than OVN's", mine, theirs, 1.0, more=more)
+        least = 0.93 if "routed" in variant else 0.97
+        yield share(f"dataplane, {variant}: {least} of raw VXLAN", mine, raw, least, more=more)
+        yield share(f"dataplane, {variant}: better than OVN's", mine, theirs, 1.0, more=more)
 
 
-def _share(
-    goal: str, mine: float | None, other: float | None, share: float, *, more: bool
+def share(
+    goal: str, mine: float | None, other: float | None, least: float, *, more: bool
 ) -> Verdict:
+    """Return the verdict that *mine* is good to a share *least* of *other*; is *more* better?"""
     if not mine or not other:
         return Verdict(goal, "not measured", None)
     value = mine / other if more else other / mine
-    return Verdict(goal, f"{value:.3f}", value >= share)
+    return Verdict(goal, f"{value:.3f}", value >= least)
 
 
 def _simulated(medians: Medians) -> Iterator[Verdict]:
@@ -167,7 +169,7 @@ def _simulated(medians: Medians) -> Iterator[Verdict]:
         for size in medians.sizes("simulated_hosts", variant, "ours"):
             p99 = medians.get("simulated_hosts", variant, size, "ours")
             goal = f"simulated hosts, {size:,} ports, {variant}, under 1 s"
-            yield _compare(goal, p99, 1000.0, "ms")
+            yield compare(goal, p99, 1000.0, "ms")
 
 
 def _memory(medians: Medians) -> Iterator[Verdict]:
@@ -175,4 +177,4 @@ def _memory(medians: Medians) -> Iterator[Verdict]:
     if sizes:
         mine = medians.get("memory", "control plane", sizes[-1], "ours")
         goal = f"control-plane memory at {sizes[-1]:,} ports under 300 MiB"
-        yield _compare(goal, mine, 300.0, "MiB")
+        yield compare(goal, mine, 300.0, "MiB")

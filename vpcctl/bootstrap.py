@@ -6,13 +6,16 @@ lives as long as the controller and would keep in memory what it needs but once.
 
 import contextlib
 import fcntl
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, NoReturn
 
 from vpcctl.model.problems import Problem
+from vpcctl.readiness import Door
 from vpcctl.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,9 +41,40 @@ def make_directories(settings: Settings) -> None:
             raise BootstrapError(f"{name}: {path}: {error.strerror}") from None
 
 
-@contextlib.contextmanager
-def sole_user(settings: Settings) -> Iterator[None]:
-    """Hold the run directory's lock: one controller a directory.
+def hand_over(settings: Settings) -> NoReturn:
+    """Prepare everything, then let the supervisor take the place of this process.
+
+    Raises:
+        BootstrapError: it cannot start.
+    """
+    make_directories(settings)
+    descriptor = lock(settings)
+    environment = os.environ | settings.to_environment()
+    print(f"vpcctl: {prepare(environment)}", flush=True)
+    os.set_inheritable(descriptor, True)
+    door = json.dumps(asdict(_door(settings)))
+    command = [sys.executable, "-m", "vpcctl.supervisor", door, _line(settings)]
+    os.execve(command[0], command, environment)  # noqa: S606 - a program of ours, without a shell
+
+
+def _door(settings: Settings) -> Door:
+    listener = settings.api_listeners[0]
+    path = str(listener.path) if listener.path is not None else ""
+    return Door(listener.scheme, listener.host, listener.port, path)
+
+
+def _line(settings: Settings) -> str:
+    """Return what is said once the controller is ready: what a client gives as ``--api``."""
+    text, listener = settings.api_listen[0], settings.api_listeners[0]
+    url = f"http://{listener.authority}" if listener.scheme == "plain" else text
+    return f"ready: API on {url}, switches on {', '.join(settings.openflow_listen)}"
+
+
+def lock(settings: Settings) -> int:
+    """Take the run directory's lock: one controller a directory.
+
+    Returns:
+        The descriptor that holds it until it is closed, by the end of the process at the latest.
 
     Raises:
         BootstrapError: another controller holds it.
@@ -48,18 +82,16 @@ def sole_user(settings: Settings) -> Iterator[None]:
     path = settings.run_dir / "serve.lock"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.pread(descriptor, 32, 0).decode().strip() or "another process"
-            raise BootstrapError(
-                f"run_dir: {settings.run_dir} is in use by the controller with pid {owner}"
-            ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield
-    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.pread(descriptor, 32, 0).decode().strip() or "another process"
         os.close(descriptor)
+        raise BootstrapError(
+            f"run_dir: {settings.run_dir} is in use by the controller with pid {owner}"
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    return descriptor
 
 
 def prepare(environment: Mapping[str, str]) -> str:

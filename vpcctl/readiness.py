@@ -1,54 +1,69 @@
-"""Whether the controller's own API answers, asked the way its users would."""
+"""Whether the controller's own API answers, asked the way its users would.
 
-import http.client
+Asked by a process that lives as long as the controller and is to stay small: the request is
+written by hand, and TLS is only loaded where it is spoken.
+"""
+
+import contextlib
 import socket
-import ssl
-from pathlib import Path
-
-from vpcctl.settings import Listener, Settings
+from dataclasses import dataclass
 
 _TIMEOUT_S = 2.0
+_REQUEST = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
-def is_ready(settings: Settings) -> bool:
-    """Tell whether ``/readyz`` of the first listener answers 200."""
-    connection = _connect(settings.api_listeners[0])
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where the API listens.
+
+    Attributes:
+        scheme: ``plain`` TCP, ``tls`` or ``unix``.
+        host: address that it is bound to; empty for ``unix``.
+        port: TCP port; 0 for ``unix``.
+        path: socket path of ``unix``, else empty.
+    """
+
+    scheme: str
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+
+def is_ready(door: Door) -> bool:
+    """Tell whether ``/readyz`` answers 200."""
     try:
-        connection.request("GET", "/readyz", headers={"Host": "localhost"})
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
+        with contextlib.closing(_connect(door)) as sock:
+            sock.sendall(_REQUEST)
+            head = sock.recv(64)
+    except OSError:
         return False
-    finally:
-        connection.close()
+    return head.split(b" ", 2)[1:2] == [b"200"]
 
 
-def public_url(settings: Settings) -> str:
-    """Return what a client gives as ``--api``."""
-    text, listener = settings.api_listen[0], settings.api_listeners[0]
-    return f"http://{listener.authority}" if listener.scheme == "plain" else text
+def _connect(door: Door) -> socket.socket:
+    if door.scheme == "unix":
+        plain = socket.socket(socket.AF_UNIX)
+        plain.settimeout(_TIMEOUT_S)
+        try:
+            plain.connect(door.path)
+        except OSError:
+            plain.close()
+            raise
+        return plain
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(door.host, door.host)  # noqa: S104
+    plain = socket.create_connection((host, door.port), _TIMEOUT_S)
+    return _encrypted(plain) if door.scheme == "tls" else plain
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
+def _encrypted(plain: socket.socket) -> socket.socket:
+    import ssl
 
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=_TIMEOUT_S)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
-
-
-def _connect(listener: Listener) -> http.client.HTTPConnection:
-    if listener.path is not None:
-        return _UnixConnection(listener.path)
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listener.host, listener.host)  # noqa: S104
-    if listener.scheme == "plain":
-        return http.client.HTTPConnection(host, listener.port, timeout=_TIMEOUT_S)
     # Our own child on our own port: whether it answers is the question, not who it is.
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    return http.client.HTTPSConnection(host, listener.port, timeout=_TIMEOUT_S, context=context)
+    try:
+        return context.wrap_socket(plain)
+    except OSError:
+        plain.close()
+        raise

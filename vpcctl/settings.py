@@ -23,6 +23,7 @@ CONFIG_VARIABLE = "VPCCTL_CONFIG"
 
 Scheme = Literal["plain", "tls", "unix"]
 TextList = Annotated[tuple[str, ...], NoDecode]
+Quota = Annotated[int, Field(ge=0, le=1_000_000_000)]
 
 
 class SettingsError(Exception):
@@ -129,6 +130,33 @@ class Settings(BaseSettings):
 
     tenants_name_interfaces: bool = False
     """Let tenants name an OVS interface of a host in an attachment; else only admins may."""
+
+    quota_vpcs: Quota = 1_000
+    """VPCs of a tenant."""
+
+    quota_subnets: Quota = 5_000
+    """Subnets of a tenant."""
+
+    quota_ports: Quota = 100_000
+    """Ports of a tenant."""
+
+    quota_security_groups: Quota = 2_500
+    """Security groups of a tenant, beside the default group of each VPC."""
+
+    quota_rules: Annotated[int, Field(ge=0, le=1_000)] = 200
+    """Rules of a security group."""
+
+    quota_address_groups: Quota = 100
+    """Address groups of a tenant."""
+
+    quota_cidrs: Annotated[int, Field(ge=0, le=10_000)] = 1_000
+    """Blocks of an address group."""
+
+    quota_network_acls: Quota = 200
+    """Network ACLs of a tenant."""
+
+    quota_entries: Annotated[int, Field(ge=0, le=1_000)] = 40
+    """Entries of a network ACL, both directions together."""
 
     @field_validator("api_listen", "openflow_listen", "openflow_targets", mode="before")
     @classmethod

@@ -2,9 +2,14 @@
 
 The two share nothing but the database and the run directory, so neither can stall the other.
 Signals are waited for, not handled: one loop, no handlers, no threads.
+
+``python -m vpcctl.supervisor DOOR LINE`` takes the place of the command that prepared everything
+(:func:`vpcctl.bootstrap.hand_over`). It lives as long as the controller, so it imports but a little
+of the standard library; the settings are in its environment, for its children.
 """
 
 import ctypes
+import json
 import os
 import signal
 import subprocess
@@ -13,9 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from vpcctl import bootstrap
-from vpcctl.readiness import is_ready, public_url
-from vpcctl.settings import Settings
+from vpcctl.readiness import Door, is_ready
 
 CHILDREN = {"api": "vpcctl.processes.api", "southbound": "vpcctl.processes.southbound"}
 FIRST_DELAY_S = 0.2
@@ -144,35 +147,31 @@ class Supervisor:
                 process.wait()
 
 
-def run(settings: Settings) -> int:
-    """Run the controller with *settings* until a signal ends it; return the exit code.
+def main() -> int:
+    """Run the controller until a signal ends it; return the exit code."""
+    door, line = sys.argv[1:]
+    return run(Door(**json.loads(door)), line)
 
-    Raises:
-        BootstrapError: it cannot start.
+
+def run(door: Door, line: str) -> int:
+    """Run the children until a signal ends it; return the exit code.
+
+    Args:
+        door: where the API is asked whether it is ready.
+        line: what to say once it is.
     """
-    bootstrap.make_directories(settings)
-    with bootstrap.sole_user(settings):
-        environment = os.environ | settings.to_environment()
-        say(bootstrap.prepare(environment))
-        supervisor = Supervisor(
-            children=[
-                Child(name, (sys.executable, "-m", module)) for name, module in CHILDREN.items()
-            ],
-            environment=environment,
-            ready=lambda: is_ready(settings),
-            announce=lambda: say(_ready_line(settings)),
-        )
-        return supervisor.run()
+    supervisor = Supervisor(
+        children=[Child(name, (sys.executable, "-m", module)) for name, module in CHILDREN.items()],
+        environment=dict(os.environ),
+        ready=lambda: is_ready(door),
+        announce=lambda: say(line),
+    )
+    return supervisor.run()
 
 
 def say(text: str) -> None:
     """Tell the operator something, in one line on stdout."""
     print(f"vpcctl: {text}", flush=True)
-
-
-def _ready_line(settings: Settings) -> str:
-    switches = ", ".join(settings.openflow_listen)
-    return f"ready: API on {public_url(settings)}, switches on {switches}"
 
 
 def _doubled(delay: float) -> float:
@@ -195,3 +194,7 @@ def _die_with(parent: int) -> Callable[[], None]:
             os._exit(1)
 
     return prepare
+
+
+if __name__ == "__main__":
+    sys.exit(main())

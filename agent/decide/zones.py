@@ -21,6 +21,10 @@ PATIENCE_S = 5.0
 HURRY_S = 0.1
 """So long a report waits for a zone that is being emptied."""
 
+ASKING_S = 2.0
+"""So long after its start an agent without a record asks if nothing has changed: at first it may
+not know all yet that its last report said."""
+
 _AT_ONCE = -1
 
 
@@ -87,6 +91,7 @@ class Zones:
         self._at: dict[str, tuple[int, Use]] = {}  # interface's UUID → where it was last
         self._ends: dict[int, _End] = {}
         self._asked: dict[int, Use] | None = None
+        self._asking_until: float | None = None
         self._told: list[_End] = []
         self._reached = _AT_ONCE
         self._released: frozenset[str] = frozenset()
@@ -128,9 +133,11 @@ class Zones:
         """See what another interface at an ofport, or none, means for its zone."""
         present, use = self._present.get(zone), self.uses.get(zone)
         same_port = present is not None and use is not None and present.port_id == use.port_id
-        if zone in self._ends:
+        if (end := self._ends.get(zone)) is not None:
             if same_port:
-                self._ends[zone].after = _AT_ONCE
+                end.after = _AT_ONCE
+            elif use is not None and end.after == _AT_ONCE:
+                end.after = None  # it was to come back, and did not
         elif use is not None:
             if present != use:
                 self._ends[zone] = _End(now, _AT_ONCE if same_port else None)
@@ -155,6 +162,7 @@ class Zones:
         """Note that a report of the present interfaces leaves now."""
         self._told = [end for end in self._ends.values() if end.after != _AT_ONCE]
         if self.phase == "asking":
+            self._asking_until = self._asking_until or now + ASKING_S
             self._asked = {at: use for at, use in self._present.items() if at not in self.uses}
             if not self._asked:
                 self._settle({}, now)
@@ -162,7 +170,10 @@ class Zones:
     def answered(self, answer: ReportAnswer, now: float) -> None:
         """Take in the answer to an accepted report."""
         if self.phase == "asking" and self._asked is not None:
-            self._settle({} if answer.full_report_needed else self._asked, now)
+            if not answer.full_report_needed:
+                self._settle(self._asked, now)
+            elif now >= (self._asking_until or now):
+                self._settle({}, now)
         if not answer.full_report_needed:
             for end in self._told:
                 end.after = _earlier(end.after, answer.revision)

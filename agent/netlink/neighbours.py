@@ -1,7 +1,7 @@
 """Next hops of the tunnels: routes, and neighbours that the kernel resolves."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from pyroute2.netlink.exceptions import NetlinkError
 
@@ -33,12 +33,24 @@ class NeighbourDriver:
     def __init__(self, namespaces: core.Namespaces) -> None:
         self._sock = namespaces.host
 
-    def next_hop(self, peer: str) -> NextHop | None:
-        """Return where packets to *peer* go and have the kernel resolve its MAC.
+    def next_hops(self, peers: Iterable[str]) -> dict[str, NextHop | None]:
+        """Return where packets to each peer go, and have the kernel resolve the MACs.
 
-        Nothing is sent to the peer but ARP or neighbour solicitations. Returns None when there
-        is no route, or the peer is this host.
+        Nothing is sent to a peer but ARP or neighbour solicitations. None stands for a peer that
+        there is no route to, or that is this host.
         """
+        ways = {peer: self._way(peer) for peer in peers}
+        hops = {way for way in ways.values() if way is not None}
+        for device, address in hops:
+            self._solicit(device, address)
+        macs = self._macs({10 if ":" in address else 2 for _, address in hops})
+        return {
+            peer: NextHop(*way, macs.get(way)) if way is not None else None
+            for peer, way in ways.items()
+        }
+
+    def _way(self, peer: str) -> tuple[int, str] | None:
+        """Return device and next hop of the route to a peer."""
         try:
             route = self._sock.route("get", dst=peer)[0]
         except NetlinkError:
@@ -46,9 +58,7 @@ class NeighbourDriver:
         device = core.attribute(route, "RTA_OIF")
         if route["type"] != 1 or device is None:
             return None
-        address = core.attribute(route, "RTA_GATEWAY") or peer
-        self._solicit(device, address)
-        return NextHop(device, address, self._mac(device, address))
+        return device, core.attribute(route, "RTA_GATEWAY") or peer
 
     def _solicit(self, device: int, address: str) -> None:
         """Ask the kernel to use a neighbour, as a packet to it would, without a packet."""
@@ -58,10 +68,11 @@ class NeighbourDriver:
             if not core.not_found(error):
                 raise
 
-    def _mac(self, device: int, address: str) -> str | None:
-        family = 10 if ":" in address else 2
-        messages: Any = self._sock.get_neighbours(family=family, ifindex=device, dst=address)
-        for message in messages:
-            if message["state"] & _USABLE:
-                return core.attribute(message, "NDA_LLADDR")
-        return None
+    def _macs(self, families: Iterable[int]) -> dict[tuple[int, str], str]:
+        """Return the MAC of every neighbour that has one: one listing, however many are wanted."""
+        return {
+            (message["ifindex"], core.attribute(message, "NDA_DST")): mac
+            for family in families
+            for message in self._sock.get_neighbours(family=family)
+            if message["state"] & _USABLE and (mac := core.attribute(message, "NDA_LLADDR"))
+        }

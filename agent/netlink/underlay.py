@@ -1,6 +1,7 @@
 """Reads and moves the addresses and routes of the underlay device."""
 
 import ipaddress
+import socket
 from collections.abc import Iterable
 from typing import Any
 
@@ -55,6 +56,13 @@ class UnderlayDriver:
             addresses=tuple(self._addresses(index)),
             routes=tuple(self._routes(index)),
         )
+
+    def index(self, name: str) -> int | None:
+        """Return a device's index, or None."""
+        try:
+            return socket.if_nametoindex(name)
+        except OSError:
+            return None
 
     def device_with(self, address: str) -> str | None:
         """Return the name of the device that has an address, or None."""

@@ -17,7 +17,7 @@ from bench.waiting import TooLongError, wait_for
 from bench.world import Guest, flight
 
 KEY = "dataplane"
-_PORT = 5201
+PORT = 5201
 _SMALL = 18  # bytes of payload that make an Ethernet frame of 64 with headers and checksum
 _GB = 1e9
 
@@ -30,7 +30,7 @@ def run(session: Session, size: int) -> None:
             path = f"{how}, {where}"
 
             def attempt(rig: Rig, path: str = path) -> list[Value]:
-                return _path(rig, path, plan.dataplane_seconds)
+                return measure(rig, path, plan.dataplane_seconds)
 
             session.interleave(f"dataplane, {path}", size, attempt, count=plan.dataplane_rounds)
 
@@ -43,7 +43,8 @@ def _ends(rig: Rig, path: str) -> tuple[Guest, Guest]:
     return (rig.routed_source if path.startswith("same") else rig.source), rig.resident
 
 
-def _path(rig: Rig, path: str, seconds: float) -> list[Value]:
+def measure(rig: Rig, path: str, seconds: float) -> list[Value]:
+    """Return everything about one path of one system."""
     source, target = _ends(rig, path)
     values = [_icmp(rig, source, target, seconds), _udp(source, target, min(seconds, 2.0))]
     with _iperf_server(rig, target):
@@ -77,19 +78,19 @@ def _udp(source: Guest, target: Guest, seconds: float) -> tuple[str, float, str]
 
 @contextmanager
 def _iperf_server(rig: Rig, target: Guest) -> Iterator[None]:
-    argv = ["iperf3", "--server", "--port", str(_PORT)]
+    argv = ["iperf3", "--server", "--port", str(PORT)]
     log = target.host.directory / "iperf3.log"
     with Process(argv, log=log, netns=target.netns):
 
         def listening() -> bool:
-            return f":{_PORT} " in command("ip", "netns", "exec", target.netns, "ss", "-tlnH")
+            return f":{PORT} " in command("ip", "netns", "exec", target.netns, "ss", "-tlnH")
 
         wait_for("iperf3", listening, timeout=10)
         yield
 
 
 def _iperf(source: Guest, target: Guest, words: Sequence[str]) -> dict[str, dict[str, float]]:
-    argv = ["iperf3", "--client", target.spec.address, "--port", str(_PORT), "--json", *words]
+    argv = ["iperf3", "--client", target.spec.address, "--port", str(PORT), "--json", *words]
     try:
         document = json.loads(command(*in_netns(source.netns, argv)))
     except CommandError as error:
@@ -100,10 +101,15 @@ def _iperf(source: Guest, target: Guest, words: Sequence[str]) -> dict[str, dict
     return document["end"]
 
 
+def whole(seconds: float) -> str:
+    """Return seconds as iperf3 takes them: it cuts fractions off, and 0 has no end."""
+    return str(max(1, round(seconds)))
+
+
 def _tcp(rig: Rig, source: Guest, target: Guest, seconds: float) -> list[tuple[str, float, str]]:
     pids = [pid for host in (source.host, target.host) for pid in host.switch_pids()]
     before = cpu.total(set(pids))
-    end = _iperf(source, target, ["--time", f"{seconds:g}"])
+    end = _iperf(source, target, ["--time", whole(seconds)])
     used = cpu.total(set(pids)) - before
     received = end["sum_received"]
     gigabytes = received["bytes"] / _GB
@@ -114,7 +120,7 @@ def _tcp(rig: Rig, source: Guest, target: Guest, seconds: float) -> list[tuple[s
 
 
 def _small_packets(source: Guest, target: Guest, seconds: float) -> tuple[str, float, str]:
-    words = ["--udp", "--bitrate", "0", "--length", str(_SMALL), "--time", f"{seconds:g}"]
+    words = ["--udp", "--bitrate", "0", "--length", str(_SMALL), "--time", whole(seconds)]
     end = _iperf(source, target, words).get("sum")
     if not end:
         raise TooLongError("iperf3: no figures of small packets")

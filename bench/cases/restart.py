@@ -19,11 +19,6 @@ _LIMIT_S = 90.0
 
 def run(session: Session, size: int) -> None:
     """Restart every part of every system, in turn."""
-    for rig in session.rigs:
-        rig.system.create_port(rig.target.spec)
-        rig.system.plug(rig.target)
-        rig.await_answer(rig.source, rig.target)
-        rig.settle()
     for index in range(max(len(rig.system.parts) for rig in session.rigs)):
         rigs = [rig for rig in session.rigs if index < len(rig.system.parts)]
 
@@ -33,12 +28,22 @@ def run(session: Session, size: int) -> None:
         what = "restart " + ", ".join(rig.system.parts[index] for rig in rigs)
         session.interleave(what, size, attempt, count=session.plan.restart_samples, rigs=rigs)
     for rig in session.rigs:
-        rig.system.unplug(rig.target)
-        rig.system.delete_port(rig.target.spec)
-        rig.settle()
+        with session.part(f"clearing up after restarts at {size} ports, {rig.name}"):
+            rig.recover()
+
+
+def _occupy(rig: Rig) -> None:
+    """Plug the guest whose traffic is watched; it stays from one attempt to the next."""
+    if rig.system.is_plugged(rig.target):
+        return
+    rig.system.create_port(rig.target.spec)
+    rig.system.plug(rig.target)
+    rig.await_answer(rig.source, rig.target)
+    rig.settle()
 
 
 def _once(rig: Rig, part: str, variant: str) -> list[Value]:
+    _occupy(rig)
     host = rig.target.host
     before = flow_texts(host)
     prober = rig.start(rig.source, rig.target, until_first=False)

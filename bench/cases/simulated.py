@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from bench import cpu
-from bench.session import FAULTS, Session, Value
+from bench.session import Session, Value
 from bench.simulated.cloud import Cloud
 from bench.stats import quantile
 
@@ -21,9 +21,6 @@ def run(session: Session, directory: Path) -> None:
     try:
         with Cloud(directory, plan.simulated_hosts, plan.simulated_ports) as cloud:
             _measure(session, cloud)
-    except FAULTS as error:
-        session.failures.append(f"simulated hosts: {error}")
-        session.console.log(f"[red]{session.failures[-1]}", markup=True)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 

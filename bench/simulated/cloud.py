@@ -24,6 +24,7 @@ from bench.rest import Api, ApiError
 from bench.simulated.process import allow_connections
 from bench.waiting import TooLongError, wait_for
 from vpcctl.services.facade import Services
+from vpcctl.services.security_views import RuleCreate, SecurityGroupCreate
 from vpcctl.services.views import Actor, HostCreate, PortCreate, SubnetCreate, VpcCreate
 from vpcctl.store.database import Database
 
@@ -36,9 +37,16 @@ _ADMIN = Actor(role="admin")
 
 @dataclass(frozen=True, slots=True)
 class Vpc:
-    """A VPC of the simulated network: its subnet and the hosts (by number) that have its ports."""
+    """A VPC of the simulated network.
+
+    Attributes:
+        subnet_id: its subnet.
+        open_group: its security group that allows everything both ways.
+        hosts: the numbers of the hosts that have its ports.
+    """
 
     subnet_id: str
+    open_group: str
     hosts: tuple[int, ...]
 
 
@@ -120,12 +128,17 @@ class Cloud:
     def _seed_vpc(
         self, services: Services, number: int, members: tuple[int, ...], ports: int
     ) -> None:
-        values = VpcCreate(("10.0.0.0/16",), name=f"vpc-{number}", tenant_id=f"tenant-{number}")
-        vpc = services.vpcs.create(_ADMIN, values).meta.id
+        wanted = VpcCreate(("10.0.0.0/16",), name=f"vpc-{number}", tenant_id=f"tenant-{number}")
+        vpc = services.vpcs.create(_ADMIN, wanted).meta.id
         subnet = services.subnets.create(_ADMIN, SubnetCreate(vpc, "10.0.0.0/18")).meta.id
-        self.vpcs.append(Vpc(subnet, members))
+        rules = (RuleCreate("ingress"), RuleCreate("egress"))
+        group = services.security_groups.create(
+            _ADMIN, SecurityGroupCreate(vpc, rules=rules, stateful=False)
+        )
+        self.vpcs.append(Vpc(subnet, group.meta.id, members))
+        values = PortCreate(subnet, security_groups=(group.meta.id,))
         for index in range(ports):
-            port = services.ports.create(_ADMIN, PortCreate(subnet)).meta.id
+            port = services.ports.create(_ADMIN, values).meta.id
             self.hosts[members[index % len(members)]].ports.append(port)
 
     def _start_controller(self) -> None:
@@ -246,7 +259,7 @@ class Cloud:
     def change(self, *, everywhere: bool) -> dict[str, Any]:
         """Attach one more port; return how long until the last host concerned had committed."""
         vpc = self.vpcs[0] if everywhere else random.choice(self.vpcs[1:])
-        body = {"subnet_id": vpc.subnet_id}
+        body = {"subnet_id": vpc.subnet_id, "security_groups": [vpc.open_group]}
         port = self.api.call("POST", "/v1/ports", body)["id"]
         self.await_rest()
         host = random.choice(vpc.hosts)

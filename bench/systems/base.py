@@ -29,7 +29,7 @@ class System(Protocol):
         ...
 
     def delete_port(self, spec: PortSpec) -> None:
-        """Delete a port."""
+        """Delete a port, if there is one of that name."""
         ...
 
     def plug(self, guest: Guest) -> None:
@@ -37,7 +37,11 @@ class System(Protocol):
         ...
 
     def unplug(self, guest: Guest) -> None:
-        """Unplug a guest's interface."""
+        """Unplug a guest's interface, if it is plugged."""
+        ...
+
+    def is_plugged(self, guest: Guest) -> bool:
+        """Tell whether a guest's interface is plugged."""
         ...
 
     def grow(self, ports: int) -> None:
@@ -98,3 +102,7 @@ class Plugging:
     def unplug(self, guest: Guest) -> None:
         """Unplug a guest's interface."""
         guest.host.remove_interface("br-int", guest.device)
+
+    def is_plugged(self, guest: Guest) -> bool:
+        """Tell whether a guest's interface is plugged."""
+        return guest.host.has_interface(guest.device)

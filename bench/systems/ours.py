@@ -52,8 +52,11 @@ class Ours(Plugging):
         self._api: Api | None = None
         self._host_ids: dict[str, str] = {}
         self._subnets: list[str] = []
+        self.vpc_id = ""
+        self.open_group = ""
         self._ports: dict[str, str] = {}
         self._mass: list[str] = []
+        self._placed = 0
         self._shadows: dict[int, str] = {}
         self._started = 0.0
         self._interrupted: dict[str, float] = {}
@@ -74,11 +77,18 @@ class Ours(Plugging):
         for host in self.world.hosts:
             self._add_host(host)
         body = {"name": "vpc", "cidrs": [VPC_CIDR], "tenant_id": "bench"}
-        vpc = self.api.call("POST", "/v1/vpcs", body)
+        self.vpc_id = self.api.call("POST", "/v1/vpcs", body)["id"]
+        self.open_group = self._create_open_group()
         for number in range(SUBNETS):
-            body = {"name": f"subnet-{number}", "vpc_id": vpc["id"], "cidr": cidr(number)}
+            body = {"name": f"subnet-{number}", "vpc_id": self.vpc_id, "cidr": cidr(number)}
             self._subnets.append(self.api.call("POST", "/v1/subnets", body)["id"])
         self.converge(60)
+
+    def _create_open_group(self) -> str:
+        """Create the stateless group that allows everything both ways: nothing is tracked."""
+        rules = [{"direction": direction} for direction in ("ingress", "egress")]
+        body = {"vpc_id": self.vpc_id, "name": "open", "stateful": False, "rules": rules}
+        return self.api.call("POST", "/v1/security-groups", body)["id"]
 
     def _start_controller(self) -> None:
         socket = self.api_socket
@@ -155,7 +165,7 @@ class Ours(Plugging):
 
     def create_port(self, spec: PortSpec) -> None:
         """Create a port by one request."""
-        self._ports[spec.name] = self._create(spec)
+        self._create(spec)
 
     def _create(self, spec: PortSpec) -> str:
         body = {
@@ -163,14 +173,21 @@ class Ours(Plugging):
             "subnet_id": self._subnets[spec.subnet],
             "mac_address": spec.mac,
             "fixed_ips": [spec.address],
+            "security_groups": [self.open_group],
         }
-        return self.api.call("POST", "/v1/ports", body)["id"]
+        port_id = self.api.call("POST", "/v1/ports", body)["id"]
+        self._ports[spec.name] = port_id
+        return port_id
 
     def delete_port(self, spec: PortSpec) -> None:
-        """Delete a port."""
-        port = self._ports.pop(spec.name)
-        # The agent's report that it was unplugged may still be on its way.
-        wait_for("the port to be free", lambda: self._try_delete(port), timeout=30)
+        """Delete a port; one whose creation failed half-way is looked for by its name."""
+        known = self._ports.pop(spec.name, None)
+        for port in [known] if known else self._named(spec.name):
+            # The agent's report that it was unplugged may still be on its way.
+            wait_for("the port to be free", lambda id=port: self._try_delete(id), timeout=30)
+
+    def _named(self, name: str) -> list[str]:
+        return [port["id"] for port in self.api.call("GET", f"/v1/ports?name={name}")["items"]]
 
     def _try_delete(self, port: str) -> bool:
         try:
@@ -183,12 +200,12 @@ class Ours(Plugging):
 
     def grow(self, ports: int) -> None:
         """Create mass ports one by one and report them from shadow hosts."""
-        before = len(self._mass)
-        for number in range(before, ports):
+        for number in range(len(self._mass), ports):
             self._mass.append(self._create(mass_port(number)))
-        touched = {shadow_host(number) for number in range(before, ports)}
+        touched = {shadow_host(number) for number in range(self._placed, ports)}
         for shadow in sorted(touched):
             self._report(shadow)
+        self._placed = max(self._placed, ports)
         self.converge(600)
 
     def _report(self, shadow: int) -> None:

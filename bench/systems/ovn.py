@@ -58,6 +58,7 @@ class Ovn(Plugging):
         self._nb: Ovsdb | None = None
         self._sb: Ovsdb | None = None
         self._mass = 0
+        self._placed = 0
         self._cfg = 0
 
     @property
@@ -145,10 +146,11 @@ class Ovn(Plugging):
             numbers = range(start, min(start + BATCH, ports))
             operations = [op for number in numbers for op in _port(mass_port(number), number)]
             self.nb.transact(*operations)
+            self._mass = numbers.stop
         self.converge(600)
         for shadow in range(shadow_host(ports - 1) + 1 if ports else 0):
-            self._bind(shadow, range(self._mass, ports))
-        self._mass = max(self._mass, ports)
+            self._bind(shadow, range(self._placed, ports))
+        self._placed = max(self._placed, ports)
         self.converge(600)
 
     def _bind(self, shadow: int, numbers: range) -> None:

@@ -3,6 +3,7 @@
 from bench.addressing import GATEWAY_MAC, PortSpec
 from bench.host import Host
 from bench.ovsdb import insert, ovs_map, where
+from bench.systems.static_tracked import tracked
 from bench.world import Guest, World
 
 
@@ -15,6 +16,7 @@ class Static:
     def __init__(self, world: World) -> None:
         self.world = world
         self._plugged: dict[str, Guest] = {}
+        self._tracked = False
 
     def setup(self) -> None:
         """Give every host a flow-based VXLAN port."""
@@ -43,13 +45,28 @@ class Static:
         """Plug a guest and write everybody's flows anew."""
         guest.host.add_interface("br-int", guest.device)
         self._plugged[guest.spec.name] = guest
+        self._write()
+
+    def track(self, *, everything: bool) -> None:
+        """Let every packet go through conntrack, or none."""
+        self._tracked = everything
+        self._write()
+
+    def _write(self) -> None:
         for host in self.world.hosts:
-            host.ofctl("replace-flows", "-", stdin="\n".join(self._flows(host)) + "\n")
+            flows = self._flows(host)
+            if self._tracked:
+                flows = tracked(flows)
+            host.ofctl("replace-flows", "-", stdin="\n".join(flows) + "\n")
 
     def unplug(self, guest: Guest) -> None:
         """Unplug a guest."""
         guest.host.remove_interface("br-int", guest.device)
         self._plugged.pop(guest.spec.name, None)
+
+    def is_plugged(self, guest: Guest) -> bool:
+        """Tell whether a guest is plugged."""
+        return guest.host.has_interface(guest.device)
 
     def _flows(self, host: Host) -> list[str]:
         tunnel = host.ofport("vxlan")

@@ -49,7 +49,7 @@ class Controller:
     def wait(self) -> Api:
         """Return the API with the admin token, once the controller is ready."""
         try:
-            wait_until(self._is_ready, "the controller", seconds=30)
+            wait_until(self._is_ready, "the controller", seconds=60)
         except LabError as error:
             raise LabError(f"{error}\n{tail(self._run, _NAME)}") from None
         return Api(self.api_socket, self.token_file.read_text().strip())

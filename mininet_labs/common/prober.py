@@ -1,9 +1,9 @@
 """Runs inside a workload's namespace: answers who it is, and finds out whom it can reach.
 
-Started as a script with the workload's name. One JSON command a line comes in, one JSON answer a
-line goes out. It answers TCP connections with its name and some data, and sees every ICMP echo
-request that arrives, with the sender's name in it, so that what came through is known at both
-ends.
+Started as a script with the workload's name and the TCP ports to answer at. One JSON command a
+line comes in, one JSON answer a line goes out. It answers TCP connections with its name and some
+data, and sees every ICMP echo request that arrives, with the sender's name in it, so that what
+came through is known at both ends.
 """
 
 import contextlib
@@ -17,12 +17,17 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-PORT = 7770
+PING = "ping"
+"""The service that is no TCP port."""
+
 BULK = bytes(range(256)) * 256
 """64 KiB: a ping may pass where a stream dies of a wrong checksum or MTU."""
 
 _REQUEST, _REPLY = {4: 8, 6: 128}, {4: 0, 6: 129}
 _ROUND_S = 0.4
+
+Service = str | int
+"""``ping`` or a TCP port."""
 
 
 class Prober:
@@ -30,12 +35,12 @@ class Prober:
 
     Attributes:
         name: the workload's name.
-        seen: (protocol, family, sender's name) of everything that arrived here.
+        seen: (service, family, sender's name) of everything that arrived here.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, ports: list[int]) -> None:
         self.name = name
-        self.seen: set[tuple[str, int, str]] = set()
+        self.seen: set[tuple[Service, int, str]] = set()
         self._answered: set[tuple[int, str]] = set()
         self._changed = threading.Condition()
         self._identifier = os.getpid() & 0xFFFF
@@ -43,41 +48,51 @@ class Prober:
             4: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP),
             6: socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6),
         }
-        self._server = socket.create_server(
-            ("::", PORT), family=socket.AF_INET6, dualstack_ipv6=True, backlog=64
-        )
+        self._servers = {
+            port: socket.create_server(
+                ("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=64
+            )
+            for port in ports
+        }
 
     def start(self) -> None:
         """Begin to listen."""
-        _in_background(self._serve)
+        for port in self._servers:
+            _in_background(self._serve, port)
         for family in self._icmp:
             _in_background(self._receive_echoes, family)
 
-    def probe(self, targets: list[dict[str, Any]], patience_s: float) -> list[dict[str, Any]]:
-        """Try to reach every target by ping and TCP.
+    def probe(self, targets: list[dict[str, Any]], patience_s: float) -> list[Any]:
+        """Try to reach every target; return what answered there, in the same order.
 
         Args:
-            targets: each with ``address``, ``family``, ``tcp`` and ``hope``: whether to be
+            targets: each with ``address``, ``family``, ``service`` and ``hope``: whether to be
                 patient, because it should be reachable.
             patience_s: how long to try those, seconds.
+
+        Returns:
+            For a ping whether it was answered, for a TCP port the name that answered, or None.
         """
         deadline = time.monotonic() + patience_s
-        with ThreadPoolExecutor(len(targets)) as pool:
-            streams = [pool.submit(self._converse, target, deadline) for target in targets]
-            self._ping(targets, deadline)
+        # Late answers to earlier probes are none to these.
+        self._identifier = (self._identifier + 1) & 0xFFFF
+        self._answered.clear()
+        pings = [target for target in targets if target["service"] == PING]
+        streams = [target for target in targets if target["service"] != PING]
+        with ThreadPoolExecutor(len(streams) + 1) as pool:
+            names = pool.map(lambda target: self._converse(target, deadline), streams)
+            self._ping(pings, deadline)
             return [
-                {
-                    "address": target["address"],
-                    "ping": (target["family"], target["address"]) in self._answered,
-                    "tcp": stream.result(),
-                }
-                for target, stream in zip(targets, streams, strict=True)
+                (target["family"], target["address"]) in self._answered
+                if target["service"] == PING
+                else next(names)
+                for target in targets
             ]
 
     def _ping(self, targets: list[dict[str, Any]], deadline: float) -> None:
         """Send echo requests, again to whom should answer and has not, at least two rounds."""
         sequence = 0
-        while True:
+        while targets:
             missing = [t for t in targets if (t["family"], t["address"]) not in self._answered]
             hoped = {(t["family"], t["address"]) for t in missing if t["hope"]}
             if sequence >= 2 and (not hoped or time.monotonic() > deadline):
@@ -110,21 +125,20 @@ class Prober:
                     self._changed.notify_all()
             elif kind == _REQUEST[family]:
                 with contextlib.suppress(ValueError, KeyError):
-                    self.seen.add(("ping", family, json.loads(message[8:])["from"]))
+                    self.seen.add((PING, family, json.loads(message[8:])["from"]))
 
     def _converse(self, target: dict[str, Any], deadline: float) -> str | None:
         """Return the name that answers at the target after all its data came, None: nobody."""
-        if not target["tcp"]:
-            return None
         while True:
             with contextlib.suppress(OSError, ValueError):
-                return self._ask(target["address"], 2.0 if target["hope"] else 1.0)
+                timeout_s = 2.0 if target["hope"] else 1.0
+                return self._ask(target["address"], target["service"], timeout_s)
             if not target["hope"] or time.monotonic() > deadline:
                 return None
             time.sleep(0.1)
 
-    def _ask(self, address: str, timeout_s: float) -> str:
-        with socket.create_connection((address, PORT), timeout_s) as stream:
+    def _ask(self, address: str, port: int, timeout_s: float) -> str:
+        with socket.create_connection((address, port), timeout_s) as stream:
             stream.sendall(f"{self.name}\n".encode())
             with stream.makefile("rb") as answer:
                 name = answer.readline().decode().strip()
@@ -132,17 +146,17 @@ class Prober:
                     raise ValueError("not all data came")
         return name
 
-    def _serve(self) -> None:
+    def _serve(self, port: int) -> None:
         while True:
-            stream, source = self._server.accept()
+            stream, source = self._servers[port].accept()
             family = 4 if source[0].startswith("::ffff:") else 6
-            _in_background(self._answer, stream, family)
+            _in_background(self._answer, stream, port, family)
 
-    def _answer(self, stream: socket.socket, family: int) -> None:
+    def _answer(self, stream: socket.socket, port: int, family: int) -> None:
         with contextlib.suppress(OSError), stream, stream.makefile("rb") as question:
             stream.settimeout(10.0)
             asker = question.readline(256).decode().strip()
-            self.seen.add(("tcp", family, asker))
+            self.seen.add((port, family, asker))
             stream.sendall(f"{self.name}\n".encode() + BULK)
 
 
@@ -160,15 +174,16 @@ def _checksum(data: bytes) -> int:
 
 def main() -> None:
     """Answer commands until standard input ends."""
-    prober = Prober(sys.argv[1])
+    prober = Prober(sys.argv[1], [int(port) for port in sys.argv[2:]])
     prober.start()
     print(json.dumps({"ready": prober.name}), flush=True)
     for line in sys.stdin:
         command = json.loads(line)
         if command["do"] == "probe":
-            answer = {"results": prober.probe(command["targets"], command["patience_s"])}
+            answer = {"answers": prober.probe(command["targets"], command["patience_s"])}
         else:
-            answer = {"seen": sorted(prober.seen)}
+            answer = {"seen": list(prober.seen)}
+            prober.seen = set()
         print(json.dumps(answer), flush=True)
 
 

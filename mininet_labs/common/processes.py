@@ -114,6 +114,15 @@ def wait_until(condition: Callable[[], bool], what: str, *, seconds: float) -> N
         time.sleep(0.05)
 
 
+def within(condition: Callable[[], bool], *, seconds: float) -> bool:
+    """Tell whether *condition* comes to hold within *seconds*."""
+    try:
+        wait_until(condition, "it", seconds=seconds)
+    except LabError:
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def ending_on_signals() -> Iterator[None]:
     """Turn SIGINT, SIGTERM and SIGHUP into :class:`Interrupted` within the block."""

@@ -1,15 +1,12 @@
 """What a lab prints: its topology, matrices of expected against seen, and the count of checks."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from mininet_labs.common.workloads import FAMILIES, Pair, Sight, Workload, is_expected
+from mininet_labs.common.reachability import PING, Expect, Pair, Service, Services
+from mininet_labs.common.workloads import FAMILIES, Workload
 
-_SEEN = {
-    (True, True): "yes",
-    (False, False): "no",
-    (True, False): "png",
-    (False, True): "tcp",
-}
+Words = Callable[[Services], str]
 _CELL = 8
 
 
@@ -54,39 +51,62 @@ def print_topology(workloads: list[Workload], facts: dict[str, str]) -> None:
         facts: host's label → what there is to say about it.
     """
     say("\nTopology")
+    width = max(_CELL, 2 + max(len(workload.name) for workload in workloads))
     for label, fact in facts.items():
         say(f"  {label}  {fact}")
         for workload in workloads:
             if workload.host.label == label:
                 addresses = "  ".join(f"{workload.addresses[f]:<15}" for f in FAMILIES)
-                say(f"    {workload.name:<8}{workload.subnet:<14}{addresses.rstrip()}")
+                say(f"    {workload.name:<{width}}{workload.subnet:<14}{addresses.rstrip()}")
 
 
-def print_matrix(workloads: list[Workload], sights: dict[Pair, Sight]) -> None:
-    """Print expected/seen for every ordered pair, a table a family."""
+def print_matrix(
+    workloads: list[Workload], sights: dict[Pair, Services], expect: Expect, words: Words, what: str
+) -> None:
+    """Print expected/seen for every ordered pair, a table a family.
+
+    Args:
+        workloads: who tried, and whom.
+        sights: what was reached.
+        expect: what should have been.
+        words: says a set of services in a few letters.
+        what: what these are, such as ``ping and TCP``.
+    """
     for family in FAMILIES:
-        say(f"\nReachability, IPv{family}: rows reach columns, expected/seen (ping and TCP)")
-        say(" " * _CELL + "".join(f"{w.name:<{_CELL}}" for w in workloads).rstrip())
-        for source in workloads:
-            cells = [_cell(source, target, sights, family) for target in workloads]
-            say(f"{source.name:<{_CELL}}" + "".join(f"{c:<{_CELL}}" for c in cells).rstrip())
+        say(f"\nReachability, IPv{family}: rows reach columns, expected/seen ({what})")
+        rows = [["", *(workload.name for workload in workloads)]]
+        for one in workloads:
+            cells = [
+                "-"
+                if one is other
+                else cell(expect(one, other), sights[one.name, other.name, family], words)
+                for other in workloads
+            ]
+            rows.append([one.name, *cells])
+        width = max(_CELL, 1 + max(len(text) for row in rows for text in row))
+        for row in rows:
+            say("".join(f"{text:<{width}}" for text in row).rstrip())
 
 
-def check_matrix(workloads: list[Workload], sights: dict[Pair, Sight], checks: Checks) -> None:
-    """Count a check for ping and one for TCP of every ordered pair and family."""
-    for (source, target, family), sight in sights.items():
-        one = next(w for w in workloads if w.name == source)
-        other = next(w for w in workloads if w.name == target)
-        expected = is_expected(one, other)
-        word = "reaches" if expected else "does not reach"
-        for protocol, seen in (("ping", sight.ping), ("TCP", sight.tcp)):
-            checks.expect(seen == expected, f"{source} {word} {target} by IPv{family} {protocol}")
+def cell(expected: Services, seen: Services, words: Words) -> str:
+    """Return what a cell of the matrix says."""
+    return f"{words(expected)}/{words(seen)}" + ("" if expected == seen else "!")
 
 
-def _cell(source: Workload, target: Workload, sights: dict[Pair, Sight], family: int) -> str:
-    if source is target:
-        return "-"
-    sight = sights[source.name, target.name, family]
-    expected = "yes" if is_expected(source, target) else "no"
-    seen = _SEEN[sight.ping, sight.tcp]
-    return f"{expected}/{seen}" + ("" if expected == seen else "!")
+def check_matrix(
+    workloads: list[Workload],
+    sights: dict[Pair, Services],
+    services: Sequence[Service],
+    expect: Expect,
+    checks: Checks,
+) -> None:
+    """Count a check for every service of every ordered pair and family."""
+    known = {workload.name: workload for workload in workloads}
+    for (source, target, family), seen in sights.items():
+        expected = expect(known[source], known[target])
+        for service in services:
+            hoped = service in expected
+            word = "reaches" if hoped else "does not reach"
+            name = service if service == PING else f"TCP {service}"
+            what = f"{source} {word} {target} by IPv{family} {name}"
+            checks.expect((service in seen) == hoped, what)

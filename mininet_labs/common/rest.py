@@ -33,9 +33,13 @@ class Api:
         """Return a document."""
         return self._call("GET", path)
 
-    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Create something and return it."""
+    def post(self, path: str, body: dict[str, Any] | list[dict[str, Any]]) -> dict[str, Any]:
+        """Create something, or several, and return it."""
         return self._call("POST", path, body)
+
+    def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Change something and return it."""
+        return self._call("PATCH", path, body)
 
     def delete(self, path: str) -> None:
         """Delete something."""
@@ -57,7 +61,7 @@ class Api:
             return error.status
         return http.client.OK
 
-    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    def _call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
         if method == "POST":
             headers["Idempotency-Key"] = uuid.uuid4().hex

@@ -22,7 +22,8 @@ from vpcctl.services.facade import Services
 from vpcctl.services.views import Actor
 from vpcctl.store.database import Database
 from vpcctl.store.realisation import HostRealised, RealisationStore
-from vpcctl.store.wake import Waker
+from vpcctl.store.southbound import SouthboundClient
+from vpcctl.store.wake import WakeListener, Waker
 from vpcctl.wire.report import HostFacts, Link, digest
 
 BOTH = pytest.mark.parametrize(
@@ -108,7 +109,8 @@ def running_api(
     run_dir = directory / "run"
     run_dir.mkdir(exist_ok=True)
     waker = Waker(run_dir)
-    services = Services(database, waker=waker)
+    southbound = WakeListener(run_dir, "network")  # as its process would, whose part tests play
+    services = Services(database, waker=waker, southbound=SouthboundClient(run_dir))
     _, secret = services.tokens.create(ADMIN, "admin")
     app = create_app(services, run_dir=run_dir, config=config)
     bound = bind_all([parse_listener(text) for text in ("127.0.0.1:0", *extra)])
@@ -119,6 +121,7 @@ def running_api(
         finally:
             for client in api.clients:
                 client.close()
+    southbound.close()
     waker.close()
     database.close()
 

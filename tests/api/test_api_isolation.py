@@ -35,7 +35,7 @@ CLOSED = [
 TENANT = [
     (method, path)
     for method, path in CLOSED
-    if any(name in path for name in ("{vpc_id}", "{subnet_id}", "{port_id}"))
+    if any(f"{{{name}_id}}" in path for name in ("vpc", "subnet", "port", "sg", "ag", "nacl"))
 ]
 HOST_ONLY = {("POST", "/v1/hosts/{host_id}/reports"), ("GET", "/v1/hosts/{host_id}/state")}
 
@@ -44,12 +44,34 @@ BODIES = {
     "/v1/subnets/{subnet_id}": {"name": "mine now"},
     "/v1/ports/{port_id}": {"name": "mine now"},
     "/v1/ports/{port_id}/attachment": {"kind": "interface"},
+    "/v1/security-groups/{sg_id}": {"name": "mine now"},
+    "/v1/security-groups/{sg_id}/rules": {"direction": "ingress"},
+    "/v1/security-groups/{sg_id}/rules/{sgr_id}": {"description": "mine now"},
+    "/v1/address-groups/{ag_id}": {"name": "mine now"},
+    "/v1/address-groups/{ag_id}/cidrs": {"cidrs": ["10.9.0.0/16"]},
+    "/v1/network-acls/{nacl_id}": {"name": "mine now"},
+    "/v1/network-acls/{nacl_id}/entries": {
+        "number": 7,
+        "direction": "ingress",
+        "action": "allow",
+        "cidr": "0.0.0.0/0",
+    },
+    "/v1/network-acls/{nacl_id}/entries/{direction}/{number}": {
+        "action": "allow",
+        "cidr": "0.0.0.0/0",
+    },
+    "/v1/address-groups": {"cidrs": ["10.9.0.0/16"]},
     "/v1/vpcs": {"cidrs": ["10.0.0.0/16"]},
     "/v1/hosts": {"name": "hv"},
     "/v1/hosts/{host_id}": {"name": "hv"},
     "/v1/tokens": {"role": "admin"},
     "/v1/hosts/{host_id}/certificate": {"csr": "none"},
 }
+
+
+RULE = {"direction": "ingress", "family": "ipv4"}
+ENTRY = {"number": 7, "direction": "ingress", "action": "allow", "cidr": "0.0.0.0/0"}
+QUERIES = {("DELETE", "/v1/address-groups/{ag_id}/cidrs"): {"cidr": "10.9.0.0/16"}}
 
 
 def test_only_these_paths_are_open() -> None:
@@ -71,7 +93,21 @@ def theirs(api: Api) -> dict[str, str]:
     owner = api.tenant("owner")
     vpc, subnet = network(owner)
     port = owner.post("/v1/ports", json={"subnet_id": subnet["id"]}).json()
-    return {"vpc_id": vpc["id"], "subnet_id": subnet["id"], "port_id": port["id"]}
+    in_vpc = {"vpc_id": vpc["id"]}
+    group = owner.post("/v1/security-groups", json={**in_vpc, "rules": [RULE]}).json()
+    acl = owner.post("/v1/network-acls", json={**in_vpc, "entries": [ENTRY]}).json()
+    addresses = owner.post("/v1/address-groups", json={"cidrs": ["10.9.0.0/16"]}).json()
+    return {
+        "vpc_id": vpc["id"],
+        "subnet_id": subnet["id"],
+        "port_id": port["id"],
+        "sg_id": group["id"],
+        "sgr_id": group["rules"][0]["id"],
+        "ag_id": addresses["id"],
+        "nacl_id": acl["id"],
+        "direction": "ingress",
+        "number": "7",
+    }
 
 
 @pytest.mark.parametrize(("method", "path"), TENANT)
@@ -79,13 +115,15 @@ def test_another_tenants_resource_is_404(
     api: Api, theirs: dict[str, str], method: str, path: str
 ) -> None:
     stranger = api.tenant("stranger")
-    answer = stranger.request(method, path.format(**theirs), json=BODIES.get(path))
+    answer = stranger.request(
+        method, path.format(**theirs), json=BODIES.get(path), params=QUERIES.get((method, path))
+    )
     assert_problem(answer, 404, "not-found")
 
 
 def test_another_tenants_resources_are_not_listed_or_used(api: Api, theirs: dict[str, str]) -> None:
     stranger = api.tenant("stranger")
-    for plural in ("vpcs", "subnets", "ports"):
+    for plural in ("vpcs", "subnets", "ports", "security-groups", "address-groups", "network-acls"):
         assert stranger.get(f"/v1/{plural}").json()["items"] == []
         answer = stranger.get(f"/v1/{plural}", params={"tenant_id": "owner"})
         assert answer.status_code in (403, 404, 422) or answer.json()["items"] == []
@@ -93,8 +131,42 @@ def test_another_tenants_resources_are_not_listed_or_used(api: Api, theirs: dict
     assert stranger.post("/v1/subnets", json=subnet).status_code in (404, 422)
     port = {"subnet_id": theirs["subnet_id"]}
     assert stranger.post("/v1/ports", json=port).status_code in (404, 422)
+    for plural in ("security-groups", "network-acls"):
+        answer = stranger.post(f"/v1/{plural}", json={"vpc_id": theirs["vpc_id"]})
+        assert_problem(answer, 422, "invalid")
     vpc = {"cidrs": ["10.0.0.0/16"], "tenant_id": "owner"}
     assert stranger.post("/v1/vpcs", json=vpc).status_code in (403, 404, 422)
+
+
+def test_another_tenants_groups_cannot_be_named(api: Api, theirs: dict[str, str]) -> None:
+    """What refuses them does not tell whether they are there."""
+    stranger = api.tenant("stranger")
+    vpc, subnet = network(stranger)
+    group = stranger.post("/v1/security-groups", json={"vpc_id": vpc["id"]}).json()
+    rules = f"/v1/security-groups/{group['id']}/rules"
+    told = []
+    for sg_id, ag_id, nacl_id in (
+        (theirs["sg_id"], theirs["ag_id"], theirs["nacl_id"]),
+        ("sg-" + "0" * 17, "ag-" + "0" * 17, "nacl-" + "0" * 17),
+    ):
+        answers = (
+            stranger.post(rules, json={**RULE, "remote": {"security_group_id": sg_id}}),
+            stranger.post(rules, json={**RULE, "remote": {"address_group_id": ag_id}}),
+            stranger.post(
+                "/v1/ports", json={"subnet_id": subnet["id"], "security_groups": [sg_id]}
+            ),
+            stranger.patch(f"/v1/subnets/{subnet['id']}", json={"network_acl_id": nacl_id}),
+        )
+        problems = [assert_problem(answer, 422, "invalid") for answer in answers]
+        told.append([(p["field"], p["accepted"], p["title"]) for p in problems])
+    assert told[0] == told[1]
+    assert [field for field, *_ in told[0]] == [
+        "remote.security_group_id",
+        "remote.address_group_id",
+        "security_groups.0",
+        "network_acl_id",
+    ]
+    assert stranger.get(rules).json()["items"] == []
 
 
 @pytest.mark.parametrize(
@@ -130,7 +202,9 @@ def test_a_host_token_reaches_its_own_host_alone(
         body = {"vpc_id": theirs["vpc_id"], "cidr": "10.0.7.0/24"}
     if path == "/v1/ports":
         body = {"subnet_id": theirs["subnet_id"]}
-    answer = agent.request(method, filled, json=body)
+    if path in ("/v1/security-groups", "/v1/network-acls"):
+        body = {"vpc_id": theirs["vpc_id"]}
+    answer = agent.request(method, filled, json=body, params=QUERIES.get((method, path)))
     assert_problem(answer, answer.status_code)
     assert answer.status_code in (403, 404)
     if (method, path) in HOST_ONLY:

@@ -59,7 +59,15 @@ def test_fuzzed_requests_get_documented_answers(own_api: Api) -> None:
     port = tenant.post("/v1/ports", json={"subnet_id": subnet["id"]}).json()
     link = Link(port_id=port["id"], interface="tap0", interface_uuid="u", ofport=3)
     agent.post(f"/v1/hosts/{host_id}/reports", json=report(1, (link,))).raise_for_status()
+    in_vpc = {"vpc_id": vpc["id"]}
+    group = tenant.post("/v1/security-groups", json={**in_vpc, "rules": [RULE]}).json()
+    acl = tenant.post("/v1/network-acls", json={**in_vpc, "entries": [ENTRY]}).json()
+    addresses = tenant.post("/v1/address-groups", json={"cidrs": ["10.9.0.0/16"]}).json()
     ids = {
+        "sg_id": group["id"],
+        "sgr_id": group["rules"][0]["id"],
+        "ag_id": addresses["id"],
+        "nacl_id": acl["id"],
         "vpc_id": vpc["id"],
         "subnet_id": subnet["id"],
         "port_id": port["id"],
@@ -74,26 +82,58 @@ def test_fuzzed_requests_get_documented_answers(own_api: Api) -> None:
             seen = statuses.setdefault(f"{operation.method.upper()} {operation.path}", set())
             _fuzz(operation, headers, ids, seen)
     # The fuzz must get beyond validation, or it says little.
-    for plural in ("vpcs", "subnets", "ports", "hosts", "tokens"):
-        assert 201 in statuses[f"POST /v1/{plural}"]
+    made = ("vpcs", "subnets", "ports", "security-groups", "address-groups", "network-acls")
+    for plural in (*made, "hosts", "tokens", "security-groups/{sg_id}/rules"):
+        assert 201 in statuses[f"POST /v1/{plural}"], plural
+    for parts in ("network-acls/{nacl_id}/entries", "address-groups/{ag_id}/cidrs"):
+        assert 200 in statuses[f"POST /v1/{parts}"], parts
+    assert 200 in statuses["PUT /v1/network-acls/{nacl_id}/entries/{direction}/{number}"]
     assert 200 in statuses["POST /v1/hosts/{host_id}/reports"]
     assert 200 in statuses["PUT /v1/ports/{port_id}/attachment"]
 
 
+RULE = {"direction": "ingress", "family": "ipv4"}
+ENTRY = {"number": 7, "direction": "ingress", "action": "allow", "cidr": "0.0.0.0/0"}
+
+
 def _make_valid(body: Any, ids: dict[str, str], number: int) -> None:
     """Put in what chance would hardly hit, in three of four cases."""
-    if not isinstance(body, dict) or number % 4 == 0:
+    if number % 4 == 0:
+        return
+    if isinstance(body, list):
+        for place, part in enumerate(body):
+            _make_part_valid(part, 100 * number + place)
+    if not isinstance(body, dict):
         return
     if "cidrs" in body:
-        body["cidrs"] = ["10.0.0.0/8", "fd00::/48"]
+        body["cidrs"] = ["10.0.0.0/8", f"fd00:{number:x}::/48"]
+    for name in ("rules", "entries"):
+        body.pop(name, None)
+    if "vpc_id" in body and "cidr" not in body:
+        body["vpc_id"] = ids["vpc_id"]
+        return
+    _make_part_valid(body, number)
     if "vpc_id" in body:
         body |= {"vpc_id": ids["vpc_id"], "cidr": f"10.0.{number}.0/24"}
-        for name in ("gateway", "ipv6_cidr", "ipv6_gateway"):
+        for name in ("gateway", "ipv6_cidr", "ipv6_gateway", "network_acl_id"):
             body.pop(name, None)
     if "subnet_id" in body:
         body |= {"subnet_id": ids["subnet_id"], "fixed_ips": [], "allowed_address_pairs": []}
-        for name in ("mac_address", "attachment"):
+        for name in ("mac_address", "attachment", "security_groups"):
             body.pop(name, None)
+
+
+def _make_part_valid(body: Any, number: int) -> None:
+    """Make a rule or an entry say something that is possible."""
+    if not isinstance(body, dict) or not {"direction", "action"} & body.keys():
+        return
+    for name in ("icmp_type", "icmp_code", "remote", "family", "description"):
+        body.pop(name, None)
+    if "action" in body:
+        body["cidr"] = "0.0.0.0/0"
+    if "number" in body:
+        body["number"] = number
+    body |= {"protocol": "tcp", "ports": str(number)}
 
 
 def _fuzz(operation: Any, headers: dict[str, str], ids: dict[str, str], seen: set[int]) -> None:

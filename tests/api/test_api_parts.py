@@ -8,7 +8,7 @@ import pytest
 
 from api import preconditions
 from api.limits import RateLimit
-from api.readiness import SouthboundWatch
+from api.readiness import Patience, SouthboundWatch
 from api.wakeups import Pulse
 from vpcctl.model.problems import Unavailable
 from vpcctl.services.facade import Progress
@@ -46,7 +46,8 @@ def test_a_southbound_that_stands_still_is_noticed() -> None:
         events=SimpleNamespace(latest=lambda: (state["revision"], 0)),
     )
     clock = Clock()
-    watch = SouthboundWatch(services, 10.0, clock)
+    present = [True]
+    watch = SouthboundWatch(services, lambda: present[0], Patience(10.0, clock))
     clock.now += 100
     watch.check()
     state["revision"] = 9
@@ -61,6 +62,10 @@ def test_a_southbound_that_stands_still_is_noticed() -> None:
         watch.check()
     state["processed"] = 9
     watch.check()
+    present.clear()
+    present.append(False)
+    with pytest.raises(Unavailable, match="not there"):
+        watch.check()
 
 
 def test_a_pulse_wakes_whoever_waits() -> None:

@@ -20,6 +20,7 @@ from cryptography.x509.oid import NameOID
 from api.listeners import BadListener, Listener, TlsFiles, bind, parse_listener
 from tests.api.support import running_api, wait_until
 from vpcctl.store.database import Database
+from vpcctl.store.wake import WakeListener
 
 
 @pytest.mark.parametrize(
@@ -155,7 +156,11 @@ def test_the_process_starts_answers_and_ends(tmp_path: Path, number: signal.Sign
         wait_until(lambda: path.exists() or process.poll() is not None, "it listens")
         transport = httpx.HTTPTransport(uds=str(path))
         with httpx.Client(transport=transport, base_url="http://localhost") as client:
+            assert client.get("/readyz").status_code == 503  # a southbound is not there
+            southbound = WakeListener(tmp_path / "run", "network")
             assert client.get("/readyz").status_code == 200
+            southbound.close()
+            assert client.get("/readyz").status_code == 503
         process.send_signal(number)
         _, log = process.communicate(timeout=20)
     finally:

@@ -242,3 +242,12 @@ def test_dhcp_options_by_command(controller: Served, tenant: str) -> None:
     plain = controller.document("port", "set", port["id"], "--no-dhcp-options")
     assert plain["dhcp_options"] is None
     assert controller.run("dhcp-options", "delete", made["id"]).code == 0
+
+
+def test_counters_of_a_port_that_is_nowhere_are_refused(controller: Served, tenant: str) -> None:
+    vpc = make_vpc(controller, tenant)
+    subnet = make_subnet(controller, vpc, f"lost-{tenant}")
+    port = controller.document("port", "create", "lost", "--subnet", subnet["name"])
+    refused = controller.run("port", "counters", port["id"])
+    assert refused.code != 0
+    assert "on no host" in refused.err

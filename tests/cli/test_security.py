@@ -28,6 +28,9 @@ def test_a_rule_reads_as_it_is_said(controller: Served, tenant: str) -> None:
     again = controller.run("sg", "rule", "add", web, "--ingress", "tcp/443", "--from", "0.0.0.0/0")
     assert again.code == 4
     assert added[0]["id"] in again.err
+    set_ = ("sg", "rule", "set", web, added[0]["id"], "--description", "the shop")
+    assert controller.document(*set_) == [{**added[0], "description": "the shop"}]
+    assert controller.run("sg", "rule", "delete", web, "tcp/443").code == 3
     assert controller.document("sg", "rule", "delete", web, added[0]["id"])["deleted"] is True
     assert controller.document("sg", "show", web)["rules"] == []
     assert controller.document("sg", "delete", web)["deleted"] is True

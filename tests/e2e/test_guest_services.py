@@ -209,7 +209,8 @@ def test_a_guest_gets_its_address_by_dhcpv6(
         lease = client.learnt("BOUND6")
         assert lease["new_ip6_address"] == guest.ipv6
         assert lease["new_dhcp6_name_servers"] == "fd00::53"
-        guest.reaches("fd00:50:0:3::1")
+        wait_until(lambda: bool(addresses(guest)), what="the guest uses its lease")
+        guest.reaches("fd00:50:0:3::1", "-I", guest.ipv6)
     assert addresses(guest) == [guest.ipv6], "the prefix is not for making addresses"
     cloud.unplug(0, guest)
 

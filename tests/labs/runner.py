@@ -20,14 +20,14 @@ class LabProcess:
         lines: what it has printed so far.
     """
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, lab: str = "two_tenants") -> None:
         self.lines: list[str] = []
         self._news = threading.Condition()
         self._ended = False
         environment = clean_environment(PYTHONDONTWRITEBYTECODE="1")
         del environment["PYTHONPATH"]
         self.process = subprocess.Popen(
-            ["/usr/bin/python3", "-m", "mininet_labs.two_tenants", *arguments],
+            ["/usr/bin/python3", "-m", f"mininet_labs.{lab}", *arguments],
             cwd=REPOSITORY,
             env=environment,
             stdout=subprocess.PIPE,

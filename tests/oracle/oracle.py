@@ -8,9 +8,13 @@ import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from tests.oracle.judge import Judge, Stage
+from vpcctl.model.address_group import AddressGroup
 from vpcctl.model.host import Host
 from vpcctl.model.location import Location
+from vpcctl.model.network_acl import NetworkAcl
 from vpcctl.model.port import Port
+from vpcctl.model.security_group import SecurityGroup
 from vpcctl.model.subnet import Subnet
 
 Packet = dict[str, str]
@@ -39,6 +43,14 @@ class World:
     subnets: tuple[Subnet, ...]
     ports: tuple[Port, ...]
     locations: tuple[Location, ...]
+    groups: tuple[SecurityGroup, ...] = ()
+    address_groups: tuple[AddressGroup, ...] = ()
+    acls: tuple[NetworkAcl, ...] = ()
+
+
+def policies(world: World) -> tuple[tuple, ...]:
+    """What a judge wants to know."""
+    return world.subnets, world.ports, world.groups, world.address_groups, world.acls
 
 
 def text(mac: int) -> str:
@@ -63,14 +75,21 @@ def inside(address: str, block: object) -> bool:
 class Oracle:
     """Answers for one world."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, judge: Judge | None = None) -> None:
+        """Take a world; *judge* is who judges for it, if not one without a memory."""
         self._hosts = {host.id: host for host in world.hosts}
         self._subnets = {subnet.id: subnet for subnet in world.subnets}
         self._locations = {one.port_id: one for one in world.locations}
         self._ports = world.ports
+        self._judge = judge or Judge(*policies(world))
+        self._stage: Stage | None = None
 
-    def arrivals(self, port: Port, packet: Packet) -> list[Arrival]:
-        """Return what must arrive anywhere when *port* sends *packet*."""
+    def arrivals(self, port: Port, packet: Packet, stage: Stage | None = None) -> list[Arrival]:
+        """Return what must arrive anywhere when *port* sends *packet*.
+
+        *stage* is the packet's place in a connection; None: it opens one.
+        """
+        self._stage = stage
         if not self._works(port) or is_group(packet["eth_src"]):
             return []
         if port.port_security and not self._is_honest(port, packet):
@@ -82,6 +101,8 @@ class Oracle:
         if self._is_question(packet):
             able = self._hosts[self._locations[port.id].host_id].guest_services
             return self._to_agent(port, packet) if able else []
+        if not self._judge.may(port, "egress", packet, stage):
+            return []
         if packet["eth_dst"] == ROUTER_MAC:
             return self._routed(port, packet)
         return self._switched(port, self._subnets[port.subnet_id], packet)
@@ -205,7 +226,8 @@ class Oracle:
             vni = None if place.host_id == here else subnet.vni
             if vni is not None and None in (self._hosts[place.host_id].vtep,):
                 continue
-            found.append(Arrival(place.host_id, place.ofport, vni, frozenset(packet.items())))
+            if "arp_op" in packet or self._judge.may(port, "ingress", packet, self._stage):
+                found.append(Arrival(place.host_id, place.ofport, vni, frozenset(packet.items())))
         return found
 
     def _back(self, port: Port, packet: Packet) -> list[Arrival]:
@@ -284,6 +306,8 @@ class Oracle:
         for subnet in siblings:
             block = subnet.cidr if ip.version == 4 else subnet.ipv6_cidr
             if block is not None and ip in block:
+                if not self._judge.crosses(self._subnets[port.subnet_id], subnet, packet):
+                    return []
                 sent = packet | {"eth_src": ROUTER_MAC, "nw_ttl": str(ttl - 1)}
                 return [
                     one

@@ -162,7 +162,8 @@ def ip_actions(fixed: list, draw: st.DrawFn) -> tuple:
         copy = Move(f.CT_IPV4_SRC, f.REGS[4], 32)
         if (f.ETH_TYPE, 0x86DD) in fixed:
             copy = Move(f.CT_IPV6_DST, f.XXREGS[2], 128)
-        commit = Commit(zone, draw(st.integers(0, 1)))
+        table = draw(st.sampled_from(TABLES))
+        commit = Commit(zone, table, draw(st.sampled_from((None, 0, 1, 2, 3))))
         track = Track(zone, draw(st.sampled_from(TABLES)))
         return (copy, ClearTracking(), commit, track)
     if (f.ETH_TYPE, 0x800) in fixed and draw(st.booleans()):

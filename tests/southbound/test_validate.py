@@ -110,7 +110,7 @@ def mangled(draw: st.DrawFn) -> bytes:
 
 
 @pytest.mark.slow
-@settings(max_examples=1500, deadline=500, suppress_health_check=list(HealthCheck))
+@settings(max_examples=1500, suppress_health_check=list(HealthCheck))
 @given(mangled())
 def test_whatever_passes_is_parsed_without_hanging_or_growing(data: bytes) -> None:
     try:

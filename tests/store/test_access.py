@@ -16,7 +16,15 @@ from vpcctl.model.problems import (
     Unauthenticated,
 )
 from vpcctl.services.facade import StoredResponse
-from vpcctl.services.views import Actor, AttachmentView, Listing, PortChange, PortCreate
+from vpcctl.services.views import (
+    Actor,
+    AttachmentView,
+    Listing,
+    PortChange,
+    PortCreate,
+    VpcCreate,
+    VpcView,
+)
 
 RED, BLUE = Actor("tenant", "red"), Actor("tenant", "blue")
 
@@ -108,7 +116,8 @@ def test_the_same_request_gets_the_same_answer(world: World) -> None:
     with pytest.raises(Conflict):
         records.replay(RED, "k", "hash")
     assert records.replay(BLUE, "k", "hash") is None
-    records.store(RED, "k", answer)
+    with records.keeping(RED, "k", lambda _view: answer):
+        world.services.vpcs.create(RED, VpcCreate(("10.0.0.0/16",)))
     assert records.replay(RED, "k", "hash") == answer
     with pytest.raises(IdempotencyMismatch):
         records.replay(RED, "k", "other")
@@ -126,6 +135,30 @@ def test_a_failed_request_may_be_tried_again(world: World) -> None:
     for key in ("", "a b", "x" * 256, "\0"):
         with pytest.raises(Invalid):
             records.replay(RED, key, "hash")
+
+
+def test_a_resource_and_its_answer_are_made_together_or_not_at_all(world: World) -> None:
+    records, vpcs = world.services.idempotency, world.services.vpcs
+
+    def names() -> list[str]:
+        return [view.meta.name for view in vpcs.list(RED, Listing()).items]
+
+    def respond(view: VpcView) -> StoredResponse:
+        return StoredResponse(201, {}, view.meta.id.encode())
+
+    assert records.replay(RED, "k", "hash") is None
+    with pytest.raises(ZeroDivisionError), records.keeping(RED, "k", lambda _view: 1 / 0):
+        vpcs.create(RED, VpcCreate(("10.0.0.0/16",), name="no answer"))
+    assert names() == []
+    with records.keeping(RED, "k", respond) as kept:
+        vpcs.create(RED, VpcCreate(("10.0.0.0/16",), name="first"))
+    # The process may die here: nothing is left to be written.
+    assert records.replay(RED, "k", "hash") == kept.response
+    with pytest.raises(Conflict), records.keeping(RED, "k", respond):
+        vpcs.create(RED, VpcCreate(("10.0.0.0/16",), name="late"))
+    assert names() == ["first"]
+    vpcs.create(RED, VpcCreate(("10.0.0.0/16",), name="without a key"))
+    assert names() == ["first", "without a key"]
 
 
 def test_only_one_of_many_equal_requests_goes_ahead(world: World) -> None:

@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import select
 from collections.abc import Callable
@@ -11,9 +12,28 @@ from sqlalchemy import event
 from tests.store.conftest import ADMIN, World
 from tests.store.reporting import Agent, link
 from vpcctl.model.changes import ChangeBatch
-from vpcctl.model.problems import Problem
+from vpcctl.model.problems import Conflict, Problem
 from vpcctl.services.facade import Services, ServiceSettings
-from vpcctl.services.views import Actor, Listing, PortChange, PortCreate, VpcChange
+from vpcctl.services.security_views import (
+    AclEntry,
+    AddressGroupChange,
+    AddressGroupCreate,
+    NetworkAclChange,
+    NetworkAclCreate,
+    RuleCreate,
+    SecurityGroupCreate,
+    SecurityGroupView,
+)
+from vpcctl.services.views import (
+    Actor,
+    Listing,
+    PortChange,
+    PortCreate,
+    PortView,
+    SubnetChange,
+    SubnetView,
+    VpcChange,
+)
 from vpcctl.store.feed import KINDS
 from vpcctl.store.wake import NotifyRelay, WakeListener, Waker
 
@@ -37,6 +57,52 @@ def whole(world: World) -> dict:
     return held
 
 
+class Filters:
+    """Groups, an address group and an ACL that change at random."""
+
+    def __init__(self, world: World, subnet: SubnetView) -> None:
+        self.services, self.subnet_id = world.services, subnet.meta.id
+        self.group = self._group(subnet.vpc_id)
+        values = AddressGroupCreate(("192.0.2.0/24",), tenant_id="red")
+        self.addresses = self.services.address_groups.create(ADMIN, values)
+        self.acl = self.services.network_acls.create(ADMIN, NetworkAclCreate(subnet.vpc_id))
+        self.vpc_id = subnet.vpc_id
+
+    def _group(self, vpc_id: str) -> SecurityGroupView:
+        return self.services.security_groups.create(ADMIN, SecurityGroupCreate(vpc_id))
+
+    def step(self, action: str, number: int) -> None:
+        group_id, services = self.group.meta.id, self.services
+        rules = services.group_rules.list(ADMIN, group_id, Listing()).items
+        if action == "x" and rules:
+            services.group_rules.delete(ADMIN, group_id, rules[number % len(rules)].id)
+        elif action == "x":
+            # Its rules are gone: so can the group be, where no port is in it.
+            with contextlib.suppress(Conflict):
+                services.security_groups.delete(ADMIN, group_id)
+                self.group = self._group(self.vpc_id)
+        elif action == "g":
+            rule = RuleCreate("egress", family=4, protocol=number)
+            with contextlib.suppress(Conflict):
+                services.group_rules.add(ADMIN, group_id, [rule])
+        elif action == "a":
+            cidrs = tuple(f"10.{n}.0.0/16" for n in range(number))
+            change = AddressGroupChange(cidrs=cidrs)
+            services.address_groups.change(ADMIN, self.addresses.meta.id, change)
+        else:
+            entry = AclEntry(number + 1, "ingress", "allow", "0.0.0.0/0")
+            services.network_acls.change(ADMIN, self.acl.meta.id, NetworkAclChange(put=entry))
+            used = SubnetChange(network_acl_id=self.acl.meta.id if number % 2 else None)
+            services.subnets.change(ADMIN, self.subnet_id, used)
+
+    def join(self, port: PortView, number: int, look: bool) -> None:
+        ids = (self.group.meta.id,) if look else ()
+        change = PortChange(port_security=True, security_groups=ids)
+        if number == 0:
+            change = PortChange(port_security=False)
+        self.services.ports.change(ADMIN, port.meta.id, change)
+
+
 @settings(
     max_examples=15,
     deadline=None,
@@ -44,7 +110,7 @@ def whole(world: World) -> dict:
 )
 @given(
     steps=st.lists(
-        st.tuples(st.sampled_from("cdmr"), st.integers(0, 5), st.booleans()), max_size=15
+        st.tuples(st.sampled_from("cdmrgjaxn"), st.integers(0, 5), st.booleans()), max_size=15
     )
 )
 def test_changes_added_up_are_the_whole(world: World, steps) -> None:
@@ -56,13 +122,18 @@ def test_changes_added_up_are_the_whole(world: World, steps) -> None:
     held = whole(world)
     revision = world.feed.load().revision
     ports = []
+    filters = Filters(world, subnet)
     for action, number, look in steps:
         port = ports[number % len(ports)] if ports else None
-        if action == "c" or port is None:
+        if action in "gxan":
+            filters.step(action, number)
+        elif action == "c" or port is None:
             ports.append(world.port(subnet))
         elif action == "d":
             ports.remove(port)
             world.services.ports.delete(ADMIN, port.meta.id)
+        elif action == "j":
+            filters.join(port, number, look)
         elif action == "m":
             world.services.ports.change(ADMIN, port.meta.id, PortChange(admin_up=look))
         else:

@@ -7,10 +7,16 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, column, inspect, table, text
 
+from vpcctl.model.problems import Conflict
+from vpcctl.model.security_group import AnyRemote, GroupRemote
+from vpcctl.services.facade import Services
+from vpcctl.services.security_views import RuleCreate
+from vpcctl.services.views import Actor, Listing, VpcCreate
 from vpcctl.store import schema
 from vpcctl.store.database import Database, parse_url
+from vpcctl.store.feed import Feed
 from vpcctl.store.tables import metadata
 
 
@@ -94,6 +100,100 @@ def test_a_database_file_is_its_owners_alone(tmp_path: Path) -> None:
     }
     assert pragmas == {"journal_mode": "wal", "foreign_keys": 1, "synchronous": 1}
     database.close()
+
+
+def insert(connection: Connection, into: str, **values: object) -> None:
+    connection.execute(table(into, *map(column, values)).insert().values(values))
+
+
+def fill_0002(connection: Connection) -> None:
+    """Two VPCs, one of them with a subnet and four ports, as version 0002 kept them."""
+    described = {"name": "n", "description": "", "tags": "{}", "created_at": 1, "updated_at": 1}
+    for key, tenant in ((1, "red"), (2, "blue")):
+        row = {"id": f"vpc-{key:017x}", "key": key, "tenant_id": tenant, "cidrs": '["10.0.0.0/16"]'}
+        insert(connection, "vpcs", **row, **described, revision=key)
+    where = {"vpc_id": f"vpc-{1:017x}", "tenant_id": "red"}
+    subnet = {"id": f"subnet-{1:017x}", "vni": 1, "cidr": "10.0.1.0/24", "gateway": "10.0.1.1"}
+    insert(connection, "subnets", **subnet, **where, used=0, **described, revision=3)
+    for key in range(1, 5):
+        port = {"id": f"port-{key:017x}", "subnet_id": subnet["id"], "key": key, "mac": key}
+        more = {"port_security": key != 4, "pairs": "[]", "admin_up": True}
+        insert(connection, "ports", **port, **where, **more, **described, revision=3 + key)
+    insert(connection, "usage", tenant_id="red", vpcs=1, subnets=1, ports=4)
+    insert(connection, "usage", tenant_id="blue", vpcs=1, subnets=0, ports=0)
+    connection.execute(text("UPDATE ledger SET value = 7, vpc_key = 2, vni = 1, port_key = 4"))
+
+
+@pytest.fixture
+def filled(url: str) -> Iterator[Database]:
+    """A database of version 0002 with a network in it, upgraded."""
+    opened = Database.open(url)
+    opened.write(lambda connection: schema.upgrade(connection, "0002"))
+    opened.write(fill_0002)
+    opened.upgrade()
+    yield opened
+    opened.close()
+
+
+def test_what_was_there_gets_default_groups(filled: Database) -> None:
+    batch = Feed(filled).load()
+    groups = {c.resource.vpc_id: c.resource for c in batch.changes if c.kind == "sg"}
+    assert sorted(groups) == [f"vpc-{1:017x}", f"vpc-{2:017x}"]
+    keys = [n for g in groups.values() for n in (g.key, *(rule.key for rule in g.rules))]
+    assert sorted(keys) == list(range(1, 11))
+    ours = groups[f"vpc-{1:017x}"]
+    assert [(r.direction, r.family, r.remote) for r in ours.rules] == [
+        ("ingress", 4, GroupRemote(ours.id)),
+        ("ingress", 6, GroupRemote(ours.id)),
+        ("egress", 4, AnyRemote()),
+        ("egress", 6, AnyRemote()),
+    ]
+    ports = [change.resource for change in batch.changes if change.kind == "port"]
+    assert [port.groups for port in sorted(ports, key=lambda port: port.key)] == [
+        *[(ours.id,)] * 3,
+        None,
+    ]
+    changes = Feed(filled).changes(7)
+    assert changes is not None
+    assert {change.id for change in changes.changes} == {group.id for group in groups.values()}
+
+
+def test_migrated_groups_are_like_new_ones(filled: Database) -> None:
+    services, admin = Services(filled), Actor("admin")
+    old, new = f"vpc-{1:017x}", services.vpcs.create(admin, VpcCreate(("10.9.0.0/16",)))
+
+    def shown(vpc_id: str) -> list[tuple]:
+        page = services.security_groups.list(admin, Listing(filters={"vpc_id": vpc_id}))
+        one = services.security_groups.get(admin, page.items[0].meta.id)
+        described = (one.meta.name, one.meta.tags, one.default, one.stateful, one.established)
+        rules = [
+            (r.direction, r.family, r.protocol, r.ports, r.cidr, r.security_group_id == one.meta.id)
+            for r in one.rules or ()
+        ]
+        return [described, *rules]
+
+    assert shown(old) == shown(new.meta.id)
+    page = services.security_groups.list(admin, Listing(filters={"vpc_id": old}))
+    again = RuleCreate("ingress", family=4, security_group_id="self")
+    with pytest.raises(Conflict, match="An equal rule is there: sgr-"):
+        services.group_rules.add(admin, page.items[0].meta.id, [again])
+    for key in range(1, 5):
+        services.ports.delete(admin, f"port-{key:017x}")
+    services.subnets.delete(admin, f"subnet-{1:017x}")
+    for vpc_id in (old, f"vpc-{2:017x}", new.meta.id):
+        services.vpcs.delete(admin, vpc_id)
+    assert Feed(filled).load().changes == ()
+
+
+def test_a_network_survives_the_way_back_and_forth(filled: Database) -> None:
+    filled.write(lambda connection: schema.downgrade(connection, "0002"))
+    left = filled.read(
+        lambda c: c.execute(text("SELECT id FROM ports ORDER BY id")).scalars().all()
+    )
+    assert left == [f"port-{key:017x}" for key in range(1, 5)]
+    filled.upgrade()
+    assert differences(filled) == []
+    assert len([c for c in Feed(filled).load().changes if c.kind == "sg"]) == 2
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "mysql://x/y"])

@@ -5,7 +5,14 @@ from sqlalchemy.exc import IntegrityError
 from tests.store.conftest import ADMIN, World
 from tests.store.reporting import Agent, link
 from vpcctl.model.problems import Conflict
-from vpcctl.services.views import Actor, AttachmentView, Listing
+from vpcctl.services.security_views import (
+    AclEntry,
+    AddressGroupCreate,
+    NetworkAclCreate,
+    RuleCreate,
+    SecurityGroupCreate,
+)
+from vpcctl.services.views import Actor, AttachmentView, Listing, SubnetChange
 from vpcctl.store.realisation import HostRealised
 from vpcctl.store.tables import HostRow, SubnetRow, VpcRow, metadata
 
@@ -29,7 +36,18 @@ def test_after_deleting_everything_no_row_is_left(world: World) -> None:
     subnet = world.subnet(vpc=vpc, ipv6_cidr="fd00:1:0:1::/64")
     hosts = [world.host(f"h{n}") for n in range(2)]
     attachment = AttachmentView("namespace", hosts[0].meta.id, "eth0", "ns1")
-    ports = [world.port(subnet, attachment=attachment), world.port(subnet)]
+    office = services.address_groups.create(
+        ADMIN, AddressGroupCreate(("198.51.100.0/24", "2001:db8::/32"), tenant_id="red")
+    )
+    rules = (RuleCreate("ingress", address_group_id=office.meta.id),)
+    web = services.security_groups.create(ADMIN, SecurityGroupCreate(vpc.meta.id, rules=rules))
+    entries = (AclEntry(1, "ingress", "allow", "0.0.0.0/0"),)
+    acl = services.network_acls.create(ADMIN, NetworkAclCreate(vpc.meta.id, entries))
+    services.subnets.change(ADMIN, subnet.meta.id, SubnetChange(network_acl_id=acl.meta.id))
+    ports = [
+        world.port(subnet, attachment=attachment, security_groups=(web.meta.id,)),
+        world.port(subnet),
+    ]
     agents = [Agent(world, host, f"192.0.2.{n}") for n, host in enumerate(hosts, 1)]
     agents[0].report(link(ports[0], 1), link(ports[1], 2))
     agents[1].report(link(ports[1], 2))
@@ -39,7 +57,14 @@ def test_after_deleting_everything_no_row_is_left(world: World) -> None:
 
     with pytest.raises(Conflict) as caught:
         services.vpcs.delete(ADMIN, vpc.meta.id)
-    assert [(b.kind, b.id) for b in caught.value.blockers] == [("subnet", subnet.meta.id)]
+    assert [(b.kind, b.id) for b in caught.value.blockers] == [
+        ("subnet", subnet.meta.id),
+        ("sg", web.meta.id),
+        ("nacl", acl.meta.id),
+    ]
+    with pytest.raises(Conflict) as caught:
+        services.address_groups.delete(ADMIN, office.meta.id)
+    assert {b.id for b in caught.value.blockers} == {web.meta.id}
     with pytest.raises(Conflict) as caught:
         services.subnets.delete(ADMIN, subnet.meta.id)
     assert [b.id for b in caught.value.blockers] == [port.meta.id for port in ports]
@@ -50,6 +75,9 @@ def test_after_deleting_everything_no_row_is_left(world: World) -> None:
     for port in ports:
         services.ports.delete(ADMIN, port.meta.id)
     services.subnets.delete(ADMIN, subnet.meta.id)
+    services.security_groups.delete(ADMIN, web.meta.id)
+    services.network_acls.delete(ADMIN, acl.meta.id)
+    services.address_groups.delete(ADMIN, office.meta.id)
     services.vpcs.delete(ADMIN, vpc.meta.id)
     for host in hosts:
         services.hosts.delete(ADMIN, host.meta.id)

@@ -22,6 +22,8 @@ class Controller:
         reports: (monotonic time, report) in the order of arrival.
         answer: overrides answers: status and body for the next requests, while it is set.
         delay_s: wait before every answer.
+        revision: grows with every report that changes something.
+        reached: revision that the host's switch has confirmed; None: answers do not say.
     """
 
     def __init__(self, host_id: str, dpid: int = 0x7663_0000_0000_0001) -> None:
@@ -36,6 +38,8 @@ class Controller:
         self.reports: list[tuple[float, LinkReport]] = []
         self.answer: tuple[int, bytes] | None = None
         self.delay_s = 0.0
+        self.revision = 0
+        self.reached: int | None = None
         self.facts: Any = None
         self.links: dict[tuple[str, str], Link] = {}
         self._digest = ""
@@ -80,6 +84,14 @@ class Controller:
 
     def accept(self, report: LinkReport) -> ReportAnswer:
         """Take a report as the real controller does."""
+        before, answer = self._digest, self._accept(report)
+        self.revision += before != self._digest
+        if self.reached is None or not answer.accepted:
+            return answer
+        news = {"revision": self.revision, "reached_revision": self.reached}
+        return answer.model_copy(update=news)
+
+    def _accept(self, report: LinkReport) -> ReportAnswer:
         self.reports.append((time.monotonic(), report))
         state = self.state if report.state_revision < self.state.revision else None
         if (report.boot, report.sequence) <= self._last:

@@ -36,10 +36,10 @@ def wait_until(condition: Callable[[], bool], what: str, timeout: float = 10.0) 
         pause = min(pause * 2, 0.05)
 
 
-def _listens(path: Path) -> bool:
-    """Whether someone answers at a Unix socket; it is there a moment before."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        return probe.connect_ex(str(path)) == 0
+def listens(path: Path) -> bool:
+    """Tell whether somebody listens at a Unix socket, whose file is there a moment before that."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as tried:
+        return tried.connect_ex(str(path)) == 0
 
 
 class Control:
@@ -118,11 +118,11 @@ class DummyOvs:
         self.run("ovsdb-tool", "create", str(at / "conf.db"), SCHEMA)
         sockets = (f"--remote=punix:{at}/db.sock", f"--unixctl={at}/ovsdb.ctl")
         self._spawn("ovsdb-server", str(at / "conf.db"), *sockets)
-        wait_until((at / "db.sock").exists, "ovsdb-server did not start")
+        wait_until(lambda: listens(at / "db.sock"), "ovsdb-server did not start")
         self.vsctl("--no-wait", "init")
         dummy = ("--enable-dummy", "--disable-system", "--disable-system-route")
         self._spawn("ovs-vswitchd", f"unix:{at}/db.sock", *dummy, f"--unixctl={at}/vswitchd.ctl")
-        wait_until(lambda: _listens(at / "vswitchd.ctl"), "ovs-vswitchd did not start")
+        wait_until(lambda: listens(at / "vswitchd.ctl"), "ovs-vswitchd did not start")
         self.control = Control(at / "vswitchd.ctl")
         self._add_underlay()
 

@@ -91,7 +91,7 @@ def ip(ends: Ends, protocol: int, payload: bytes, fragment: int = 0, ident: int 
 
 
 def fragments(ends: Ends, protocol: int, payload: bytes, ident: int = 7) -> Iterator[bytes]:
-    """The packet in two pieces; Open vSwitch takes none but the last below 1200 bytes."""
+    """The packet in pieces; Open vSwitch takes none but the last below 1200 bytes."""
     size = 1280
     for start in range(0, len(payload), size):
         part, more = payload[start : start + size], start + size < len(payload)

@@ -46,6 +46,30 @@ def udp(eth: tuple[str, str], ip: tuple[str, str], ports: tuple[int, int] = (500
     return _ip(protocol, eth, ip, 64) | {"udp_src": str(ports[0]), "udp_dst": str(ports[1])}
 
 
+def tcp(eth: tuple[str, str], ip: tuple[str, str], ports: tuple[int, int]) -> Packet:
+    """A segment; *ports* are (source, destination)."""
+    protocol = "tcp6" if ":" in ip[0] else "tcp"
+    return _ip(protocol, eth, ip, 64) | {"tcp_src": str(ports[0]), "tcp_dst": str(ports[1])}
+
+
+def sctp(eth: tuple[str, str], ip: tuple[str, str], ports: tuple[int, int]) -> Packet:
+    """An SCTP packet; *ports* are (source, destination)."""
+    protocol = "sctp6" if ":" in ip[0] else "sctp"
+    return _ip(protocol, eth, ip, 64) | {"sctp_src": str(ports[0]), "sctp_dst": str(ports[1])}
+
+
+def other(number: int, eth: tuple[str, str], ip: tuple[str, str]) -> Packet:
+    """A packet of an IP protocol by number."""
+    return _ip("ipv6" if ":" in ip[0] else "ip", eth, ip, 64) | {"nw_proto": str(number)}
+
+
+def icmp(kind: int, code: int, eth: tuple[str, str], ip: tuple[str, str]) -> Packet:
+    """An ICMP or ICMPv6 message, by the addresses' family, without a payload that matters here."""
+    name = "icmpv6" if ":" in ip[0] else "icmp"
+    protocol = "icmp6" if ":" in ip[0] else "icmp"
+    return _ip(protocol, eth, ip, 64) | {f"{name}_type": str(kind), f"{name}_code": str(code)}
+
+
 def icmp6(kind: int, eth: tuple[str, str], ip: tuple[str, str]) -> Packet:
     """An ICMPv6 message without a payload that matters here."""
     return _ip("icmp6", eth, ip, 255) | {"icmpv6_type": str(kind), "icmpv6_code": "0"}

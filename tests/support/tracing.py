@@ -18,7 +18,9 @@ from vpcctl.model.network import Network
 
 Packet = dict[str, str]
 
-_PROTOCOLS = ("arp", "icmp", "icmp6", "udp", "udp6", "tcp", "tcp6", "ip", "ipv6")
+_PROTOCOLS = (
+    *("arp", "icmp", "icmp6", "udp", "udp6", "tcp", "tcp6", "sctp", "sctp6", "ip", "ipv6"),
+)
 _SETS = {
     "eth": {"src": "eth_src", "dst": "eth_dst"},
     "ipv4": {"src": "nw_src", "dst": "nw_dst", "ttl": "nw_ttl"},
@@ -38,7 +40,35 @@ _SETS = {
 _TUNNEL = re.compile(
     r"tnl_push\(tnl_port\((\d+)\).*?dst=([0-9a-f.:]+),(?:label=\w+,)?proto=17.*?vni=(0x[0-9a-f]+)"
 )
+_RECIRCULATED = re.compile(r"^recirc\((0x[0-9a-f]+)\) - ", re.MULTILINE)
 _TOKEN = re.compile(r"[a-z_0-9]+(\((?:[^()]|\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))*\))?")
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """What a lookup among the connections finds, on every host and in every zone.
+
+    A trace forgets the connection's first packet after the first lookup on a host and after a
+    commit. So there must not be a second one: let each filtered port be on a host of its own.
+
+    Attributes:
+        state: as ``ct_state`` is said in traces: ``trk,est,rpl``.
+        original: the connection's first packet, in the names ``ct_nw_src``, ``ct_tp_dst``, ….
+    """
+
+    state: str
+    original: tuple[tuple[str, str], ...] = ()
+
+    def options(self) -> list[str]:
+        return ["--ct-next", self.state]
+
+    def fields(self) -> Packet:
+        """What the traced packet says, so that it is there after a lookup.
+
+        Open vSwitch takes the fields of the first lookup's result from the packet itself, if that
+        claims a state that implies a connection; without ``trk`` no flow sees it before.
+        """
+        return {"ct_state": "new", **dict(self.original)} if self.original else {}
 
 
 @dataclass(frozen=True)
@@ -78,13 +108,34 @@ def written(packet: Mapping[str, str]) -> str:
     return ",".join((*first, *rest))
 
 
-def replay(actions: str, packet: Packet, ofports: Mapping[int, tuple[str, int]]) -> Iterator[Sent]:
-    """Yield the copies that datapath actions send, with the headers that they have by then."""
+def sections(shown: str) -> dict[str, str]:
+    """A trace's datapath actions: of the packet as it came (""), and after each recirculation."""
+    parts = _RECIRCULATED.split(shown)
+    named = zip(["", *parts[1::2]], parts[::2], strict=True)
+    found = {
+        name: re.search(r"^Datapath actions: (.*)$", text, re.MULTILINE) for name, text in named
+    }
+    return {name: actions[1] for name, actions in found.items() if actions is not None}
+
+
+def replay(
+    parts: Mapping[str, str],
+    packet: Packet,
+    ofports: Mapping[int, tuple[str, int]],
+    actions: str | None = None,
+) -> Iterator[Sent]:
+    """Yield the copies that datapath actions send, with the headers that they have by then.
+
+    *parts* are a trace's ``sections``; *actions* are those to start with, else the first ones.
+    """
     packet = dict(packet)
+    actions = parts[""] if actions is None else actions
     after_push = False
     for token in (found.group(0) for found in _TOKEN.finditer(actions)):
         if token.startswith("clone("):
-            yield from replay(token[6:-1], packet, ofports)
+            yield from replay(parts, packet, ofports, token[6:-1])
+        elif token.startswith("recirc("):
+            yield from replay(parts, packet, ofports, parts[token[7:-1]])
         elif token.startswith("set("):
             kind, _, values = token[4:-2].partition("(")
             for name, value in re.findall(r"([a-z_]+)=([^,()]+)", values):
@@ -95,14 +146,20 @@ def replay(actions: str, packet: Packet, ofports: Mapping[int, tuple[str, int]])
             after_push = True
         elif token.isdigit() and not after_push:
             yield Sent(ofports[int(token)][1], tuple(packet.items()))
-        elif not token.isdigit() and token != "drop":
+        elif not token.isdigit() and not token.startswith(("drop", "ct(", "ct_clear")):
             raise AssertionError(f"an action that no flow should lead to: {token}")
 
 
 class Fabric:
     """All hosts of a network as bridges of one dummy Open vSwitch."""
 
-    def __init__(self, ovs: DummyOvs, net: Network, prefix: str) -> None:
+    def __init__(
+        self, ovs: DummyOvs, net: Network, prefix: str, ofports: Iterable[int] = ()
+    ) -> None:
+        """Make the hosts and give them their flows.
+
+        *ofports* are interfaces that each host has besides those of its ports.
+        """
         self._ovs = ovs
         self._net = net
         self._bridges = {host_id: f"{prefix}-{n}" for n, host_id in enumerate(sorted(net.hosts))}
@@ -110,6 +167,7 @@ class Fabric:
         for host_id, bridge in self._bridges.items():
             host = net.hosts[host_id]
             used = {one.ofport for one in net.locations.values() if one.host_id == host_id}
+            used.update(ofports)
             if host.has_guest_port:
                 used.add(GUEST_SERVICE_OFPORT)
             ovs.add_bridge(bridge, host.tunnel_ofport or 1, sorted(used))
@@ -140,16 +198,21 @@ class Fabric:
             lines = [format_flow(flow, names=False) for flow in flows]
             self._ovs.replace_flows(self._bridges[host_id], lines)
 
-    def inject(self, host_id: str, ofport: int, packet: Packet) -> list[Delivered]:
+    def inject(
+        self, host_id: str, ofport: int, packet: Packet, tracked: Tracked | None = None
+    ) -> list[Delivered]:
         """What becomes of a packet that enters a host by one of its ports.
 
-        Only a packet's delivery to ports' interfaces is returned, in order.
+        Only a packet's delivery to ports' interfaces is returned, in order. *tracked* is what
+        lookups among connections find; None: nothing is found and the packet is a new one's.
         """
-        return list(self._follow(host_id, {"in_port": str(ofport), **packet}, None, 0))
+        return list(self._follow(host_id, {"in_port": str(ofport), **packet}, None, 0, tracked))
 
     def arrive(self, host_id: str, vtep: str, vni: int, packet: Packet) -> list[Delivered]:
         """What becomes of a packet that reaches a host's tunnel from *vtep*."""
-        return list(self._follow(host_id, self._tunnelled(host_id, vtep, vni, packet), vni, 1))
+        return list(
+            self._follow(host_id, self._tunnelled(host_id, vtep, vni, packet), vni, 1, None)
+        )
 
     def _tunnelled(self, host_id: str, vtep: str, vni: int, packet: Packet) -> Packet:
         host = self._net.hosts[host_id]
@@ -159,10 +222,10 @@ class Fabric:
         return {**packet, **tunnel}
 
     def _follow(
-        self, host_id: str, packet: Packet, vni: int | None, hops: int
+        self, host_id: str, packet: Packet, vni: int | None, hops: int, tracked: Tracked | None
     ) -> Iterator[Delivered]:
         assert hops < 3, "a packet goes in circles"
-        for sent in self.trace(host_id, packet):
+        for sent in self.trace(host_id, packet, tracked):
             if sent.vtep is None:
                 yield Delivered(host_id, sent.ofport, sent.packet, vni)
                 continue
@@ -171,18 +234,19 @@ class Fabric:
             assert there != host_id, "a host sends a packet to itself through the tunnel"
             own = str(self._net.hosts[host_id].vtep)
             again = self._tunnelled(there, own, sent.vni, dict(sent.packet))
-            yield from self._follow(there, again, sent.vni, hops + 1)
+            yield from self._follow(there, again, sent.vni, hops + 1, tracked)
 
-    def trace(self, host_id: str, packet: Packet) -> list[Sent]:
+    def trace(self, host_id: str, packet: Packet, tracked: Tracked | None = None) -> list[Sent]:
         """What one host does with a packet."""
-        shown = self.explain(host_id, packet)
-        actions = re.search(r"^Datapath actions: (.*)$", shown, re.MULTILINE)
-        assert actions is not None, shown
-        return list(replay(actions[1], packet, self._ofports))
+        parts = sections(self.explain(host_id, packet, tracked))
+        return list(replay(parts, packet, self._ofports))
 
-    def explain(self, host_id: str, packet: Packet) -> str:
+    def explain(self, host_id: str, packet: Packet, tracked: Tracked | None = None) -> str:
         """The whole trace as text."""
-        return self._ovs.control.call("ofproto/trace", self._bridges[host_id], written(packet))
+        asked = packet if tracked is None else {**packet, **tracked.fields()}
+        options = () if tracked is None else tracked.options()
+        bridge = self._bridges[host_id]
+        return self._ovs.control.call("ofproto/trace", bridge, written(asked), *options)
 
     def reason(self, host_id: str, packet: Packet) -> int | None:
         """Number of the reason that one host drops a packet for, as table Drop has seen it."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from agent.decide import zone_record
 from agent.decide.rows import InterfaceRow
 from agent.decide.zone_record import Header
-from agent.decide.zones import PATIENCE_S, Chore, Use, Zones
+from agent.decide.zones import ASKING_S, PATIENCE_S, Chore, Use, Zones
 from agent.host import Host
 from vpcctl.wire.report import ReportAnswer
 from vpcctl.wire.state import HostState
@@ -38,7 +38,7 @@ def report(zones: Zones, given: ReportAnswer, now: float = 0.0) -> list[Chore]:
     return zones.due(now)
 
 
-# --- one after the other ----------------------------------------------------------------------------
+# --- one after the other --------------------------------------------------------------------------
 
 
 def test_a_clean_zone_costs_nothing() -> None:
@@ -114,6 +114,17 @@ def test_the_same_port_plugged_anew_gets_an_empty_zone_at_once() -> None:
     assert not zones.is_hurrying(0.0)
 
 
+def test_a_port_that_comes_back_and_leaves_again_is_waited_for() -> None:
+    zones = Zones()
+    zones.take_row(row(), 0.0)
+    zones.forget_row("uuid-a", 0.0)
+    zones.take_row(row("b"), 0.0)
+    zones.take_row(row("b", PORTS[1]), 0.0)
+    assert zones.due(0.0) == [], "its flows are still there"
+    assert report(zones, answer(7, 6)) == []
+    assert report(zones, answer(7, 7)) == [Chore(AT)]
+
+
 def test_an_iface_id_taken_away_or_changed_ends_the_use() -> None:
     for port in ("", PORTS[1]):
         zones = Zones()
@@ -155,7 +166,7 @@ def test_a_port_that_left_is_cleaned_once_after_its_flows_are_gone() -> None:
     assert report(zones, answer(12, 12)) == [Chore(AT, PORTS[0])], "it came back and left again"
 
 
-# --- without a record -------------------------------------------------------------------------------
+# --- without a record -----------------------------------------------------------------------------
 
 
 def test_without_a_record_what_the_controller_knows_goes_on() -> None:
@@ -174,7 +185,9 @@ def test_without_a_record_what_has_changed_is_emptied_before_anything_is_reporte
     zones = Zones(complete=False, asks=True)
     zones.take_row(row(), 0.0)
     zones.take_row(row("b", PORTS[1], AT + 1), 0.0)
-    chores = report(zones, answer(full_report_needed=True))
+    assert report(zones, answer(full_report_needed=True)) == []
+    assert zones.phase == "asking", "the agent may just not know all yet"
+    chores = report(zones, answer(full_report_needed=True), ASKING_S)
     assert chores == [Chore(AT), Chore(AT + 1)]
     assert zones.is_hurrying(1e9)
     assert zones.may_claim(row()), "the link stays; nothing is reported meanwhile"
@@ -205,7 +218,7 @@ def test_without_a_record_and_ports_nobody_is_asked_and_zones_are_emptied_at_fir
     assert zones.due(0.0) == []
 
 
-# --- the record -------------------------------------------------------------------------------------
+# --- the record -----------------------------------------------------------------------------------
 
 
 def test_a_record_is_read_as_it_was_written() -> None:
@@ -235,7 +248,7 @@ def test_no_text_breaks_the_reader(text: str) -> None:
     zone_record.read(zone_record.write(HEADER, {}) + text)
 
 
-# --- any order --------------------------------------------------------------------------------------
+# --- any order ------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -366,7 +379,7 @@ def test_no_port_inherits_an_entry_and_none_is_lost_in_any_order(steps) -> None:
     assert {zone for zone, ports in world.entries.items() if ports} <= plugged.keys()
 
 
-# --- what is reported -------------------------------------------------------------------------------
+# --- what is reported -----------------------------------------------------------------------------
 
 
 def test_a_link_has_no_ofport_before_its_zone_is_its_own() -> None:

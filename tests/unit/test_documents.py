@@ -36,6 +36,9 @@ def test_the_architecture_says_what_each_register_holds() -> None:
         fields.REASON,
         fields.LOOKUP_IPV6,
         fields.FOUND_MAC,
+        fields.GROUP,
+        fields.CELL,
+        fields.JUDGED,
     )
     assert told[len(tables.TABLES) + 2 :] == [field.name for field in used]
 

@@ -1,9 +1,15 @@
 """Where settings come from, and what a bad one is told."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
+from api.schemas.address_groups import MOST_CIDRS
+from api.schemas.group_rules import MOST_RULES
+from api.schemas.network_acls import MOST_ENTRIES
+from vpcctl.processes.api import quotas_of
+from vpcctl.services.settings import Quotas
 from vpcctl.settings import Settings, SettingsError, load, parse_openflow_listener
 
 
@@ -122,3 +128,23 @@ def test_an_ipv6_listener_keeps_its_brackets() -> None:
     assert (listener.host, listener.authority) == ("2001:db8::1", "[2001:db8::1]:6653")
     assert not listener.is_loopback
     assert parse_openflow_listener("tcp:[::1]:1").is_loopback
+
+
+def test_every_quota_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert quotas_of(load()) == Quotas()
+    names = [field.name for field in dataclasses.fields(Quotas)]
+    for number, name in enumerate(names):
+        monkeypatch.setenv(f"VPCCTL_QUOTA_{name.upper()}", str(number))
+    assert dataclasses.astuple(quotas_of(load())) == tuple(range(len(names)))
+    monkeypatch.setenv("VPCCTL_QUOTA_RULES", "1001")
+    with pytest.raises(SettingsError, match="quota_rules"):
+        load()
+
+
+def test_no_quota_is_beyond_what_a_request_may_have() -> None:
+    """What a group may hold can be sent at once."""
+    limits = {"rules": MOST_RULES, "cidrs": MOST_CIDRS, "entries": MOST_ENTRIES}
+    for name, most in limits.items():
+        load(flags={f"quota_{name}": most})
+        with pytest.raises(SettingsError):
+            load(flags={f"quota_{name}": most + 1})

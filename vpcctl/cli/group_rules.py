@@ -17,6 +17,7 @@ from vpcctl.model import ids
 
 app = typer.Typer(no_args_is_help=True, help="Rules of security groups: what is allowed.")
 
+Rule = Annotated[str, typer.Argument(metavar="RULE", help="The rule's id.")]
 Group = Annotated[
     str, typer.Argument(metavar="GROUP", help="The security group: its id, or its unique name.")
 ]
@@ -191,22 +192,39 @@ def list_(context: typer.Context, group: Group, place: Place, output: Output) ->
     print_items(client.items(f"{place.find(client, group)}/rules"), COLUMNS, output.output)
 
 
-@app.command()
+@app.command("set")
 @command
-def delete(
+def set_(
     context: typer.Context,
     group: Group,
-    rule: Annotated[str, typer.Argument(metavar="RULE", help="The rule's id.")],
+    rule: Rule,
+    description: Annotated[str, typer.Option(help="A sentence about it; '' for none.")],
     place: Place,
     waiting: Waiting,
 ) -> None:
-    """Delete a rule; what it alone allowed ends at once, unless the group keeps it."""
-    if not ids.is_id("sgr", rule):
-        said = f"there is no rule {rule!r}; accepted: an id that 'vpcctl sg rule list' shows"
-        raise CliError(said, Exit.NOT_FOUND)
+    """Change a rule's description; what it allows never changes: add another, delete this one."""
     client = client_of(context, patience_s=waiting.timeout)
-    revision = client.delete(f"{place.find(client, group)}/rules/{rule}", waiting.query)
+    path = _path_of_rule(place.find(client, group), rule)
+    changed = client.change(path, {"description": description}, waiting.query)
+    print_items([changed], COLUMNS, waiting.output)
+
+
+@app.command()
+@command
+def delete(
+    context: typer.Context, group: Group, rule: Rule, place: Place, waiting: Waiting
+) -> None:
+    """Delete a rule; what it alone allowed ends at once, unless the group keeps it."""
+    client = client_of(context, patience_s=waiting.timeout)
+    revision = client.delete(_path_of_rule(place.find(client, group), rule), waiting.query)
     if waiting.output is Format.JSON:
         print_json({"id": rule, "deleted": True, "revision": revision})
     else:
         print(f"{rule} deleted")
+
+
+def _path_of_rule(group: str, rule: str) -> str:
+    if not ids.is_id("sgr", rule):
+        said = f"there is no rule {rule!r}; accepted: an id that 'vpcctl sg rule list' shows"
+        raise CliError(said, Exit.NOT_FOUND)
+    return f"{group}/rules/{rule}"

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from vpcctl.cli.client import Client, path_of
+from vpcctl.cli.counters import counters
 from vpcctl.cli.dhcp_options import Options
 from vpcctl.cli.errors import CliError
 from vpcctl.cli.options import (
@@ -251,6 +252,7 @@ def detach(context: typer.Context, reference: Reference, waiting: Waiting) -> No
 
 
 add_delete(app, "port")
+app.command("counters")(counters)
 
 
 def _parse_pair(text: str) -> Json:

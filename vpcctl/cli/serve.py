@@ -50,11 +50,9 @@ def serve(storage: Storage, listening: Listening, running: Running) -> None:
             log_level=running.log_level,
         ),
     )
-    from vpcctl.bootstrap import BootstrapError
-    from vpcctl.supervisor import run
+    from vpcctl.bootstrap import BootstrapError, hand_over
 
     try:
-        code = run(settings)
+        hand_over(settings)
     except BootstrapError as error:
         raise CliError(str(error), Exit.FAILED) from None
-    raise typer.Exit(code)

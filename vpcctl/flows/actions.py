@@ -95,15 +95,17 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """Keep the packet's connection, with *mark* as the value of ``KEEP_MARK`` (NXAST_CT).
+    """Keep the packet's connection, and go on with the packet in *table* (NXAST_CT).
 
     Attributes:
         zone: bits that hold the conntrack zone.
-        mark: 0 or 1.
+        table: where the packet is looked up next.
+        mark: what the connection's ``CONNECTION`` bits become; None leaves them as they are.
     """
 
     zone: Bits
-    mark: int
+    table: Table
+    mark: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

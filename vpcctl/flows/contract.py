@@ -19,7 +19,7 @@ from vpcctl.flows.actions import (
     Track,
 )
 from vpcctl.flows.cookie import is_ours
-from vpcctl.flows.fields import CT_STATE, ETH_TYPE, IP_TTL, Field
+from vpcctl.flows.fields import CONNECTION, CT_STATE, ETH_TYPE, IP_TTL, Field
 from vpcctl.flows.flow import Flow, match
 from vpcctl.flows.tables import Table
 
@@ -123,12 +123,11 @@ def _check_action(flow: Flow, table: Table, action: Action) -> None:
             ordinary = 0 < number <= 0xFFFF_FFFF and 0 < dimension <= dimensions >= 2
             _require(flow, ordinary, "no such dimension or id")
         case Track(zone, successor):
-            _tracks(flow, zone.n_bits)
-            _require(flow, successor.name in table.successors, f"not to {successor.name}")
-            _require(flow, flow.goto is None, "a tracked packet goes on where it is tracked")
-        case Commit(zone, mark):
-            _tracks(flow, zone.n_bits)
-            _require(flow, mark in (0, 1), "the mark has one bit")
+            _tracks(flow, zone.n_bits, successor)
+        case Commit(zone, successor, mark):
+            _tracks(flow, zone.n_bits, successor)
+            fits = mark is None or 0 <= mark < 1 << CONNECTION.n_bits
+            _require(flow, fits, "the mark is too wide")
         case ClearTracking():
             _require(flow, CT_STATE in table.reads, f"{table.name} knows of no connections")
         case Output(port):
@@ -142,7 +141,9 @@ def _writes(flow: Flow, table: Table, field: Field) -> None:
     _require(flow, _is_met(field, flow), f"{field.name} lacks what it requires")
 
 
-def _tracks(flow: Flow, zone_bits: int) -> None:
+def _tracks(flow: Flow, zone_bits: int, successor: Table) -> None:
+    _require(flow, successor.name in flow.table.successors, f"not to {successor.name}")
+    _require(flow, flow.goto is None, "a packet goes on where conntrack sends it")
     _require(flow, CT_STATE in flow.table.reads, f"{flow.table.name} knows of no connections")
     _require(flow, any(_holds(flow, ETH_TYPE, kind) for kind in _IP), "only IP is tracked")
     _require(flow, zone_bits == 16, "a zone has 16 bits")

@@ -276,5 +276,12 @@ KEPT = Bits("kept", JUDGED, 21, 1)
 ACL_OUT_ASKED = Bits("acl_out_asked", JUDGED, 24, 1)
 ACL_IN_ASKED = Bits("acl_in_asked", JUDGED, 25, 1)
 
-KEEP_MARK = Bits("keep_mark", CT_MARK, 0, 1)
-"""In conntrack: the connection was let in by a group that keeps established connections."""
+HELD = Bits("held", JUDGED, 22, 1)
+"""The packet has been to conntrack again: to be kept there, or to wait for its fragments."""
+
+CONNECTION = Bits("connection", CT_MARK, 0, 2)
+"""In conntrack, of a connection: the two below."""
+KEPT_MARK = Bits("kept_mark", CT_MARK, 0, 1)
+"""A group let it in that keeps established connections."""
+KNOWN_MARK = Bits("known_mark", CT_MARK, 1, 1)
+"""It need not be committed again."""

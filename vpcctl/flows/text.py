@@ -16,13 +16,13 @@ from vpcctl.flows.actions import (
     SetField,
     Track,
 )
-from vpcctl.flows.fields import KEEP_MARK, Bits, Field, Form
+from vpcctl.flows.fields import CONNECTION, Bits, Field, Form
 from vpcctl.flows.flow import Flow, Term
 from vpcctl.flows.tables import Table
 from vpcctl.model.addresses import format_mac
 
 _FRAGMENTS = {0: "no", 1: "first", 3: "later"}
-_NOT_LATER = (0, 2)
+_MASKED_FRAGMENTS = {(0, 2): "not_later", (1, 1): "yes"}
 _CT_FLAGS = ("new", "est", "rel", "rpl", "inv", "trk")
 
 
@@ -48,8 +48,8 @@ def format_term(term: Term) -> str:
     field, value, mask = term
     if field.form is Form.CT_STATE and mask is not None:
         return f"{field.name}={_flags(value, mask)}"
-    if field.form is Form.FRAGMENT and (value, mask) == _NOT_LATER:
-        return f"{field.name}=not_later"
+    if field.form is Form.FRAGMENT and mask is not None:
+        return f"{field.name}={_MASKED_FRAGMENTS[value, mask]}"
     text = f"{field.name}={format_value(field, value)}"
     return text if mask is None else f"{text}/{format_value(field, mask)}"
 
@@ -86,9 +86,10 @@ def format_action(action: Action, *, names: bool = True) -> str:
             return f"conjunction({number},{dimension}/{dimensions})"
         case Track(zone, table):
             return f"ct(table={_table(table, names=names)},zone={_span(zone)})"
-        case Commit(zone, value):
-            marking = format_action(Load(KEEP_MARK, value))
-            return f"ct(commit,zone={_span(zone)},exec({marking}))"
+        case Commit(zone, table, value):
+            marking = "" if value is None else f",exec({format_action(Load(CONNECTION, value))})"
+            where = _table(table, names=names)
+            return f"ct(commit,table={where},zone={_span(zone)}{marking})"
         case ClearTracking():
             return "ct_clear"
 

@@ -12,7 +12,7 @@ class AddressGroup:
     Attributes:
         id: ``ag-…``.
         tenant_id: the owner; groups of all of the owner's VPCs may name it.
-        key: its number, 1 … 2**32-1.
+        key: its number, 1 … 2**31-1.
         cidrs: blocks, sorted, none twice.
     """
 

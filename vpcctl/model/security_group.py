@@ -66,7 +66,7 @@ class SecurityGroup:
     Attributes:
         id: ``sg-…``.
         vpc_id: its VPC; only ports of that VPC can be in it.
-        key: number of this group in flows, 1 … 2**32-1; also its conjunction's id.
+        key: number of this group in flows, 1 … 2**31-1; also its conjunction's id.
         rules: sorted by key.
         stateful: False: each packet is judged by itself, replies too.
         keep_established: True: what a rule let in goes on until it ends when the rule is removed.

@@ -2,7 +2,12 @@
 
 Rules judge the first packet of a connection, whatever packet of it is at hand: what answers is
 held against rules of the other direction. So a rule that goes takes both directions with it.
-Only what is new and allowed is kept in conntrack.
+Only connections that are allowed are kept in conntrack.
+
+The userspace datapath does not say which ports a later fragment's connection has. Such a fragment
+is let through on condition: conntrack holds every fragment a second time, until all of its packet
+have been let through, and that needs the first, which is judged by its ports. The kernel's has put
+the packet together before.
 """
 
 from collections.abc import Iterator
@@ -40,10 +45,13 @@ from vpcctl.pipeline.terms import (
 _ASKED = f.Bits("asked", f.JUDGED, 16, 3)
 """``EGRESS_RULES``, ``PLAIN`` and ``STATELESS`` at once."""
 _EGRESS_RULES, _PLAIN = 1, 2
+_CLEAR = (ClearTracking(),)
 _UNTRACKED: Term = (f.CT_STATE, 0, f.CT_TRK)
 _INVALID: Term = (f.CT_STATE, f.CT_TRK | f.CT_INV, f.CT_TRK | f.CT_INV)
-_KNOWN = f.CT_TRK | f.CT_INV | f.CT_NEW
-_NEW: Term = (f.CT_STATE, f.CT_TRK | f.CT_NEW, _KNOWN)
+_OLD: Term = (f.CT_STATE, f.CT_TRK, f.CT_TRK | f.CT_INV | f.CT_NEW)
+_OWN: Term = (f.CT_STATE, f.CT_TRK, f.CT_TRK | f.CT_INV | f.CT_REL)
+"""It belongs to a connection, and is not just about one."""
+_FRAGMENT: Term = (f.IP_FRAG, 1, 1)
 
 
 class _Side(NamedTuple):
@@ -74,12 +82,14 @@ def _states(side: _Side) -> Iterator[Flow]:
     state, verdict = side.state, side.verdict
     yield Flow(state, 300, match(_UNTRACKED, flag(f.ALLOWED)), (), verdict, BASE)
     yield drop(state, 250, (_INVALID,), side.invalid)
-    kept = ((f.CT_STATE, f.CT_TRK, _KNOWN), (f.CT_MARK, 1, 1), flag(f.HONOUR_MARK))
-    yield Flow(state, 240, match(*kept), (mark(f.ALLOWED),), verdict, BASE)
+    kept = match(_OLD, flag(f.KEPT_MARK), flag(f.HONOUR_MARK))
+    yield Flow(state, 240, kept, (mark(f.ALLOWED),), verdict, BASE)
     for reply, rules in ((0, side.rules), (f.CT_RPL, side.rules ^ _EGRESS_RULES)):
         known = ((f.CT_STATE, f.CT_TRK | reply, f.CT_TRK | f.CT_INV | f.CT_RPL),)
         yield _asking(side, 220, known, rules)
     for version in FAMILIES:
+        later = match(TRACKED, family(version), LATER_FRAGMENT)
+        yield Flow(state, 230, later, (mark(f.ALLOWED),), verdict, BASE)
         track = (Track(f.JUDGED_ZONE, state),)
         for terms in _followed(version):
             whole = match(_UNTRACKED, family(version), *terms)
@@ -106,16 +116,34 @@ def _asking(side: _Side, priority: int, terms: Match, rules: int) -> Flow:
 
 
 def _verdicts(side: _Side) -> Iterator[Flow]:
-    table = side.verdict
+    """Yield the flows that let through what is allowed.
+
+    Whatever is held in conntrack for a while goes through here once more, because the userspace
+    datapath sends fragments on with any other packet, of whatever port: those that it has waited
+    for in vain, as invalid ones, and those of more than 32, as ones of their own zone (``ipf.c``).
+    """
+    table, allowed, hold = side.verdict, flag(f.ALLOWED), mark(f.HELD)
+    yield drop(table, 300, (_INVALID,), side.invalid)
+    yield Flow(table, 240, match(TRACKED, flag(f.HELD)), _CLEAR, side.after, BASE)
     for version in FAMILIES:
+        yield drop(table, 250, match(family(version), _FRAGMENT, flag(f.HELD)), side.invalid)
+        wait = match(TRACKED, family(version), _FRAGMENT, allowed)
+        yield Flow(table, 220, wait, (hold, Commit(f.JUDGED_ZONE, table)), None, BASE)
         for kept in (0, 1):
-            terms = match(_NEW, family(version), _answer(kept))
-            commit = (Commit(f.JUDGED_ZONE, kept),)
-            yield Flow(table, 200, terms, commit, side.after, BASE)
-    known = match(TRACKED, flag(f.ALLOWED))
-    yield Flow(table, 110, known, (ClearTracking(),), side.after, BASE)
-    yield Flow(table, 100, match(flag(f.ALLOWED)), (), side.after, BASE)
+            new = match(_OWN, family(version), flag(f.KNOWN_MARK, 0), _answer(kept))
+            commit = Commit(f.JUDGED_ZONE, table, f.KNOWN_MARK.mask | kept)
+            yield Flow(table, 200, new, (hold, commit), None, BASE)
+    yield Flow(table, 110, match(TRACKED, allowed), _CLEAR, side.after, BASE)
+    yield Flow(table, 100, (allowed,), (), side.after, BASE)
     yield drop(table, 0, (), side.denied)
+
+
+def own_fragments(zone: int, owner: int) -> Iterator[Flow]:
+    """Yield the flows that let fragments through that conntrack has held for the port of *zone*."""
+    held = (f.JUDGED, zone | f.HELD.mask, f.JUDGED_ZONE.mask | f.HELD.mask)
+    for side in _SIDES:
+        terms = match(held, TRACKED, (f.CT_ZONE, zone))
+        yield Flow(side.verdict, 260, terms, _CLEAR, side.after, owner)
 
 
 def _answer(kept: int) -> Term:

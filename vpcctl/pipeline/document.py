@@ -6,6 +6,8 @@
 
 import re
 import sys
+from collections.abc import Iterator
+from ipaddress import ip_network
 from pathlib import Path
 
 from vpcctl.flows import fields as f
@@ -14,13 +16,18 @@ from vpcctl.flows.flow import Flow
 from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import BY_NAME, TABLES, Table
 from vpcctl.flows.text import format_flow
+from vpcctl.model.addresses import link_local
 from vpcctl.model.network import Network
 from vpcctl.pipeline.example import HERE, example
 from vpcctl.pipeline.flood import SHARDS
 from vpcctl.pipeline.pieces import (
+    AclPiece,
     BasePiece,
     EdgePiece,
+    GroupPiece,
     LocalFloodPiece,
+    MemberPiece,
+    OnLinkMemberPiece,
     PairMacPiece,
     PairPiece,
     PeerPiece,
@@ -38,14 +45,21 @@ _REGISTERS: tuple[tuple[Field, str, str], ...] = (
     (f.DEST_PORT, "destination port", "key of the port to deliver to; 0 for a copy to a host"),
     (f.VNI, "VNI", "the subnet that the packet is in; routing changes it"),
     (f.VPC, "VPC", "key of the VPC, for routing"),
-    (f.LOOKUP_IPV4, "IPv4 looked up", "whose MAC Neighbour looks for"),
+    (f.LOOKUP_IPV4, "IPv4 looked up", "whose MAC Neighbour looks for, or whose groups Remote"),
     (f.FLAGS, "flags", "see below"),
     (f.REASON, "reason", "why the packet is dropped"),
     (f.FLOOD_NODE, "flood node", "the branch of local members that Flood is at"),
-    (f.LOOKUP_IPV6, "IPv6 looked up", "reg8 to reg11: whose MAC Neighbour looks for"),
-    (f.FOUND_MAC, "MAC found", "reg12 to reg15, the low 48 bits"),
+    (f.LOOKUP_IPV6, "IPv6 looked up", "reg8 to reg11: the same"),
+    (f.FOUND_MAC, "MAC found", "reg12 to reg15, the low 48 bits: from Neighbour to Respond"),
+    (f.GROUP, "group, or ACL", "key of the one that is asked: in filters, as are the next two"),
+    (f.CELL, "cell", "which of the group's cells the packet is in"),
+    (f.JUDGED, "judged", "see below"),
 )
-_FLAGS = (f.FROM_TUNNEL, f.IS_ARP, f.IS_ND, f.ROUTED, f.RELAYED, f.FLOOD_STAGE, f.FLOOD_CHUNK)
+_FLAGS = (
+    *(f.FROM_TUNNEL, f.IS_ARP, f.IS_ND, f.ROUTED, f.RELAYED, f.FLOOD_STAGE, f.FLOOD_CHUNK),
+    *(f.JUDGED_ZONE, f.EGRESS_RULES, f.PLAIN, f.STATELESS, f.HONOUR_MARK),
+    *(f.ALLOWED, f.KEPT, f.HELD, f.ACL_OUT_ASKED, f.ACL_IN_ASKED, f.KEPT_MARK, f.KNOWN_MARK),
+)
 
 
 def render(text: str) -> str:
@@ -81,7 +95,16 @@ def _pieces(net: Network, host_id: str) -> list[Piece]:
         pieces += [PairMacPiece(subnet_id, mac) for mac in segment.pair_macs]
     for port_id in net.ports:
         pieces += [PortPiece(port_id), EdgePiece(host_id, port_id)]
-    return pieces
+    return [*pieces, *map(GroupPiece, net.groups), *map(AclPiece, net.acls), *_members(net)]
+
+
+def _members(net: Network) -> Iterator[Piece]:
+    for vpc_id, holders in net.membership.holders.items():
+        yield from (MemberPiece(vpc_id, ip_network(ip)) for ip in holders.claimed())
+        for group_id in net.membership.address_groups.get(vpc_id, ()):
+            yield from (MemberPiece(vpc_id, one) for one in net.membership.blocks[group_id])
+    for subnet_id, segment in net.segments.items():
+        yield from (OnLinkMemberPiece(subnet_id, link_local(mac)) for mac in segment.macs.claimed())
 
 
 def _table(table: Table, flows: list[Flow]) -> str:

@@ -2,23 +2,35 @@
 
 import ipaddress
 
+from vpcctl.model.address_group import AddressGroup
 from vpcctl.model.addresses import Mac
 from vpcctl.model.changes import Change
 from vpcctl.model.host import Host
 from vpcctl.model.location import Location
 from vpcctl.model.network import Network
+from vpcctl.model.network_acl import AclRule, NetworkAcl
 from vpcctl.model.port import AddressPair, Port
+from vpcctl.model.security_group import (
+    AddressGroupRemote,
+    GroupRemote,
+    Remote,
+    Rule,
+    SecurityGroup,
+)
 from vpcctl.model.subnet import Subnet
 from vpcctl.model.vpc import Vpc
 
 HERE, THERE = "host-00000000000000001", "host-00000000000000002"
 _VPC, _WEB, _DATA = "vpc-00000000000000001", "subnet-00000000000000011", "subnet-00000000000000012"
+_CLIENTS, _SERVERS = "sg-00000000000000031", "sg-00000000000000032"
+_OFFICES, _ACL = "ag-00000000000000041", "nacl-00000000000000051"
 
 
 def example() -> Network:
-    """Return one VPC with two subnets and four ports on two hosts.
+    """Return one VPC with two subnets and five ports on two hosts.
 
-    Ports 0x101 and 0x102 share 10.0.1.77 by allowed pairs; 0x104 has no port security.
+    Ports 0x101 and 0x102 share 10.0.1.77 by allowed pairs; 0x104 has no port security. Port 0x105
+    serves those of the group of 0x103, and offices; its subnet has a network ACL.
     """
     net = Network()
     for host_id, number in ((HERE, 1), (THERE, 2)):
@@ -28,12 +40,15 @@ def example() -> Network:
         )
         net.apply_one(Change("host", host_id, host))
     net.apply_one(Change("vpc", _VPC, Vpc(_VPC, "tenant-red", 1, ())))
+    _guard(net)
     for subnet in (_subnet(_WEB, 0x11, 1), _subnet(_DATA, 0x12, 2)):
         net.apply_one(Change("subnet", subnet.id, subnet))
     shared = (AddressPair(ipaddress.ip_network("10.0.1.77/32")),)
     _attach(net, Port("port-101", _WEB, 0x101, _mac(1), _ips(1, 10), allowed_pairs=shared), HERE)
     _attach(net, Port("port-102", _WEB, 0x102, _mac(2), _ips(1, 11), allowed_pairs=shared), THERE)
-    _attach(net, Port("port-103", _DATA, 0x103, _mac(1), _ips(2, 10)), THERE)
+    clients, servers = (_CLIENTS,), (_SERVERS,)
+    _attach(net, Port("port-103", _DATA, 0x103, _mac(1), _ips(2, 10), groups=clients), THERE)
+    _attach(net, Port("port-105", _DATA, 0x105, _mac(5), _ips(2, 15)[:1], groups=servers), HERE)
     _attach(net, Port("port-104", _DATA, 0x104, _mac(2), _ips(2, 11), port_security=False), HERE)
     return net
 
@@ -52,7 +67,35 @@ def _ips(third: int, last: int) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6A
 def _subnet(subnet_id: str, vni: int, third: int) -> Subnet:
     block = ipaddress.IPv4Network(f"10.0.{third}.0/24")
     block6 = ipaddress.IPv6Network(f"fd00:{third}::/64")
-    return Subnet(subnet_id, _VPC, vni, block, block[1], block6, block6[1])
+    acl_id = _ACL if subnet_id == _DATA else None
+    return Subnet(subnet_id, _VPC, vni, block, block[1], block6, block6[1], acl_id)
+
+
+def _guard(net: Network) -> None:
+    """Add the groups, the address group and the ACL."""
+    offices = AddressGroup(_OFFICES, "tenant-red", 0x41, (ipaddress.ip_network("198.51.100.0/24"),))
+    out = Rule("sgr-311", 0x311, "egress", 4)
+    rules = (
+        _rule(0x321, GroupRemote(_CLIENTS), (8080, 8083)),
+        _rule(0x322, AddressGroupRemote(_OFFICES), (443, 443)),
+        _rule(0x323, ipaddress.ip_network("10.0.1.0/24"), None),
+    )
+    lines = (
+        AclRule(100, "egress", allow=True, cidr=ipaddress.ip_network("0.0.0.0/0")),
+        AclRule(100, "ingress", False, ipaddress.ip_network("10.0.1.0/28"), 6, (22, 22)),
+        AclRule(200, "ingress", allow=True, cidr=ipaddress.ip_network("0.0.0.0/0")),
+    )
+    for change in (
+        Change("ag", _OFFICES, offices),
+        Change("sg", _CLIENTS, SecurityGroup(_CLIENTS, _VPC, 0x31, (out,), keep_established=True)),
+        Change("sg", _SERVERS, SecurityGroup(_SERVERS, _VPC, 0x32, rules)),
+        Change("nacl", _ACL, NetworkAcl(_ACL, _VPC, 0x51, lines)),
+    ):
+        net.apply_one(change)
+
+
+def _rule(key: int, remote: Remote, ports: tuple[int, int] | None) -> Rule:
+    return Rule(f"sgr-{key:x}", key, "ingress", 4, 6, ports, remote=remote)
 
 
 def _attach(net: Network, port: Port, host_id: str) -> None:

@@ -1,7 +1,8 @@
 """Tables EgressAcl, IngressAcl and Groups: whether a port is filtered, by what, and in which order.
 
 A port on its own host is filtered when it has groups. Stateless ones are asked first: what they
-let in needs no conntrack. Ports whose groups let in everything need nothing at all.
+let in needs no conntrack. Ports whose stateless groups let in everything need nothing at all. Those
+of stateful groups are tracked even so: once a rule goes, it must be known who opened what.
 """
 
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from vpcctl.model.addresses import IPNetwork
 from vpcctl.model.membership import FAMILIES
 from vpcctl.model.network import Network
 from vpcctl.model.security_group import AnyRemote, Direction, Family, SecurityGroup
+from vpcctl.pipeline.connection import own_fragments
 from vpcctl.pipeline.facts import PortFacts
 from vpcctl.pipeline.terms import BASE, IS_ARP, IS_ICMP6, IS_IPV6, drop
 
@@ -118,9 +120,9 @@ def port_groups(net: Network, facts: PortFacts) -> list[SecurityGroup]:
 
 
 def lets_all_in(groups: list[SecurityGroup]) -> bool:
-    """Tell whether *groups* together let everything in and out."""
-    everything = len(FAMILIES) * 2
-    return len({opening for group in groups for opening in openings(group)}) == everything
+    """Tell whether the stateless ones of *groups* together let everything in and out."""
+    everything, stateless = len(FAMILIES) * 2, [group for group in groups if not group.stateful]
+    return len({opening for group in stateless for opening in openings(group)}) == everything
 
 
 def openings(group: SecurityGroup) -> frozenset[tuple[Direction, Family]]:
@@ -163,8 +165,10 @@ def _filter(facts: PortFacts, side: _Side, groups: list[SecurityGroup] | None) -
 
 
 def _ask(facts: PortFacts, groups: list[SecurityGroup]) -> Iterator[Flow]:
-    """Yield the lists of a port's stateful and stateless groups."""
+    """Yield the lists of a port's groups, and what is its own in conntrack."""
     zone, which = facts.location.ofport, f.JUDGED_ZONE.mask | f.STATELESS.mask
+    if any(group.stateful for group in groups):
+        yield from own_fragments(zone, facts.edge_cookie)
     for bit, stateful in ((0, True), (f.STATELESS.mask, False)):
         keys = [group.key for group in groups if group.stateful is stateful]
         if keys:

@@ -142,19 +142,22 @@ def _matches(rule: AclRule, side: _Side) -> Iterator[Match]:
     """Yield the terms that together match what *rule* is about.
 
     A later fragment's ports and types are not known: it is refused with those that a rule refuses,
-    and not let through with those that a rule lets through.
+    and not let through with those that a rule lets through. Of IPv6, Open vSwitch does not say
+    either which protocol it is of.
     """
     version = rule.cidr.version
     end = (f.IPV4_SRC, f.IPV4_DST) if version == 4 else (f.IPV6_SRC, f.IPV6_DST)
-    terms: Match = (family(version), *within(end[0 if side.source else 1], rule.cidr))
+    ends: Match = (family(version), *within(end[0 if side.source else 1], rule.cidr))
+    terms, whole = ends, rule.ports is None and rule.icmp_type is None
     if rule.protocol is not None:
-        terms = (*terms, (f.IP_PROTO, rule.protocol, None))
-    if rule.ports is None and rule.icmp_type is None:
+        terms = (*ends, (f.IP_PROTO, rule.protocol, None))
+    if whole:
         yield terms
-        return
-    parts = list(_parts(rule))
-    yield from ((*terms, *part, NOT_LATER) for part in parts)
-    if not rule.allow:
+    else:
+        yield from ((*terms, *part, NOT_LATER) for part in _parts(rule))
+    if not rule.allow and version == 6 and rule.protocol is not None:
+        yield (*ends, LATER_FRAGMENT)
+    elif not rule.allow and not whole:
         yield (*terms, LATER_FRAGMENT)
 
 

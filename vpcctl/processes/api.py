@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import resource
 import sys
 from collections.abc import Iterator
@@ -17,10 +18,16 @@ from api.tls import keeping
 from vpcctl.pki.directory import PkiDirectory
 from vpcctl.pki.errors import PkiError
 from vpcctl.pki.keeper import ServerKeeper
-from vpcctl.processes.common import configure_logging, give_up, limit_tls_buffers
-from vpcctl.services.facade import Services, ServiceSettings
+from vpcctl.processes.common import (
+    configure_logging,
+    give_up,
+    limit_tls_buffers,
+    take_short_turns,
+)
+from vpcctl.services.facade import Quotas, Services, ServiceSettings
 from vpcctl.settings import Settings
 from vpcctl.store.database import Database
+from vpcctl.store.southbound import SouthboundClient
 from vpcctl.store.wake import NotifyRelay, Waker
 
 
@@ -29,6 +36,7 @@ def main() -> int:
     settings = Settings()
     configure_logging(settings)
     limit_tls_buffers()
+    take_short_turns()
     _allow_many_files()
     try:
         with _database(settings) as database, _relay(database, settings.run_dir):
@@ -54,8 +62,10 @@ def _run(database: Database, settings: Settings) -> None:
             pki_dir=settings.pki_dir,
             tenants_name_interfaces=settings.tenants_name_interfaces,
             host_certificate_life=timedelta(seconds=settings.host_certificate_life_s),
+            quotas=quotas_of(settings),
         ),
         waker=waker,
+        southbound=SouthboundClient(settings.run_dir),
     )
     app = create_app(services, run_dir=settings.run_dir)
     try:
@@ -63,6 +73,12 @@ def _run(database: Database, settings: Settings) -> None:
         asyncio.run(_serve(app, bound, settings))
     finally:
         waker.close()
+
+
+def quotas_of(settings: Settings) -> Quotas:
+    """Return the quotas that are set: setting ``quota_x`` is quota ``x``."""
+    names = [field.name for field in dataclasses.fields(Quotas)]
+    return Quotas(**{name: getattr(settings, f"quota_{name}") for name in names})
 
 
 async def _serve(app: FastAPI, bound: tuple[Bound, ...], settings: Settings) -> None:

@@ -16,6 +16,16 @@ _TLS_BUFFER = 32 * 1024
 quarter of a gigabyte for a thousand hosts; it has no other setting than this attribute."""
 
 
+_TURN_S = 0.0005
+"""Seconds that a thread which has to run waits for one that computes. Python's own 5 ms would let a
+small transaction hold the database's lock that long while somebody else encodes flows."""
+
+
+def take_short_turns() -> None:
+    """Let threads take turns often: none computes for long, and each is waited for."""
+    sys.setswitchinterval(_TURN_S)
+
+
 def limit_tls_buffers() -> None:
     """Let connections that are made from now on have small buffers."""
     asyncio.sslproto.SSLProtocol.max_size = _TLS_BUFFER

@@ -6,7 +6,12 @@ import sys
 from vpcctl.pki.directory import PkiDirectory
 from vpcctl.pki.errors import PkiError
 from vpcctl.pki.keeper import ServerKeeper
-from vpcctl.processes.common import configure_logging, give_up, limit_tls_buffers
+from vpcctl.processes.common import (
+    configure_logging,
+    give_up,
+    limit_tls_buffers,
+    take_short_turns,
+)
 from vpcctl.settings import Settings
 from vpcctl.southbound.engine import EngineSettings
 from vpcctl.southbound.main import SouthboundConfig, run
@@ -18,6 +23,7 @@ def main() -> int:
     settings = Settings()
     configure_logging(settings)
     limit_tls_buffers()
+    take_short_turns()
     config = SouthboundConfig(
         database_url=settings.database_url,
         run_dir=settings.run_dir,

@@ -10,6 +10,7 @@ from typing import Any
 
 from vpcctl.services.address_groups import AddressGroupService
 from vpcctl.services.context import Context
+from vpcctl.services.counters import CounterService
 from vpcctl.services.dhcp_options import DhcpOptionsService
 from vpcctl.services.events import EventService
 from vpcctl.services.group_rules import RuleService
@@ -28,6 +29,7 @@ from vpcctl.services.vpcs import VpcService
 from vpcctl.store import events, hosts, idempotency
 from vpcctl.store.database import Database
 from vpcctl.store.ledger import told_settings
+from vpcctl.store.southbound import SouthboundClient
 from vpcctl.store.units import Unchanged, Unit, Units, utc_now
 from vpcctl.store.wake import Waker
 
@@ -59,6 +61,7 @@ class Services:
         *,
         settings: ServiceSettings | None = None,
         waker: Waker | None = None,
+        southbound: SouthboundClient | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.clock = clock
@@ -74,6 +77,7 @@ class Services:
         self.group_rules = RuleService(context)
         self.address_groups = AddressGroupService(context)
         self.network_acls = NetworkAclService(context)
+        self.counters = CounterService(context, southbound)
         self.hosts = HostService(context, sightings)
         self.reports = ReportService(context, sightings)
         self.tokens = TokenService(context)

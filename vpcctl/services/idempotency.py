@@ -1,6 +1,12 @@
-"""Idempotency-Key: the same request twice makes one resource and gets the same answer."""
+"""Idempotency-Key: the same request twice makes one resource and gets the same answer.
+
+The answer is kept in the very transaction that makes the resource: whenever a process dies, either
+both are there or neither.
+"""
 
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -24,6 +30,13 @@ class StoredResponse:
     status: int
     headers: dict[str, str]
     body: bytes
+
+
+@dataclass(slots=True)
+class Kept:
+    """What :meth:`IdempotencyService.keeping` has kept, None before anything was written."""
+
+    response: StoredResponse | None = None
 
 
 class IdempotencyService:
@@ -72,16 +85,40 @@ class IdempotencyService:
         # Flushed with what the request makes: lost alone, the request was never seen.
         return self._units.write_aside(work, durable=False)
 
-    def store(self, actor: Actor, key: str, response: StoredResponse) -> None:
-        """Complete the reservation with the response."""
-        values = {
-            "status": response.status,
-            "headers": response.headers,
-            "body": response.body,
-        }
-        self._units.write_aside(
-            lambda connection: idempotency.complete(connection, _scope(actor), key, values)
-        )
+    @contextmanager
+    def keeping(
+        self, actor: Actor, key: str, respond: Callable[[Any], StoredResponse]
+    ) -> Iterator[Kept]:
+        """Keep the response to what is created within the block, in the creation's transaction.
+
+        Args:
+            actor: who reserved the key.
+            key: the key.
+            respond: makes the response of what the creation results in.
+
+        Raises:
+            Conflict: from the creation, which then makes nothing: it took so long that another
+                request with the key was let in, and was faster.
+        """
+        kept, scope = Kept(), _scope(actor)
+
+        def ride(connection: Any, result: Any) -> None:
+            response = respond(result)
+            values = {
+                "status": response.status,
+                "headers": response.headers,
+                "body": response.body,
+            }
+            if not idempotency.complete(connection, scope, key, values):
+                raise Conflict(
+                    "Another request with this key came first.",
+                    field="Idempotency-Key",
+                    accepted="the same request again",
+                )
+            kept.response = response
+
+        with self._units.riding(ride):
+            yield kept
 
     def release(self, actor: Actor, key: str) -> None:
         """Give the reservation back: the request failed and may be tried again."""

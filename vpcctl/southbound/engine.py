@@ -15,6 +15,7 @@ from vpcctl.compile.transition import Transition
 from vpcctl.model.changes import ChangeBatch
 from vpcctl.model.host import Host
 from vpcctl.model.relay import Relay
+from vpcctl.pipeline.counters import Subject
 from vpcctl.southbound.admission import Admission, Registry
 from vpcctl.southbound.ageing import Ageing
 from vpcctl.southbound.audit import Auditor
@@ -151,6 +152,15 @@ class Engine:
         self.recorder.host(host.id, settled=False)
         self.metrics.connections.set(len(self._sessions))
         log.info("switch connected", host=host.id, peer=connection.peer, held_back_s=pause)
+
+    def session(self, host_id: str) -> Session | None:
+        """Return the session of a host's switch, None while it is not connected here."""
+        host = self.hosts.get(host_id)
+        return host.session if host is not None else None
+
+    def subject(self, port_id: str) -> Subject | None:
+        """Return what is to be read for the counters of a port; None when it is nowhere."""
+        return self._program.subject(port_id)
 
     # --- rounds ---------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import structlog
 from vpcctl.pki.errors import PkiError
 from vpcctl.southbound.app import start_apps, stop_apps
 from vpcctl.southbound.certificates import Certificates, watch
+from vpcctl.southbound.counters import CounterServer
 from vpcctl.southbound.engine import Engine, EngineSettings, Inputs, Wakeups
 from vpcctl.southbound.metrics import Metrics
 from vpcctl.southbound.network_program import NetworkProgram
@@ -36,7 +37,7 @@ class SouthboundConfig:
 
     Attributes:
         database_url: SQLAlchemy URL; its tables are there already.
-        run_dir: directory of the wake-up sockets.
+        run_dir: directory of the sockets between the controller's processes.
         listen: ``tcp:HOST:PORT`` (loopback only, see ``allow_plain``), ``unix:PATH``,
             ``ssl:HOST:PORT``.
         tls: makes the TLS context; needed for ``ssl:``.
@@ -87,6 +88,7 @@ class Southbound:
             allow_plain=config.allow_plain,
             on_fault=self._on_fault,
         )
+        self._counters = CounterServer(self.engine, config.run_dir)
         self._tasks: list[asyncio.Task[None]] = []
 
     def _on_fault(self, connection: Connection, fault: str) -> None:
@@ -98,7 +100,7 @@ class Southbound:
 
         Raises:
             ListenError: a listener must not be opened.
-            OSError: a listener cannot be opened.
+            OSError: a listener, or the socket for questions, cannot be opened.
         """
         start_apps(self.engine)
         self._spawn(self.engine.run())
@@ -107,6 +109,7 @@ class Southbound:
             self.engine.listen(wakeups)
         await self.engine.loaded.wait()
         await self.listeners.open(self.config.listen)
+        await self._counters.start()
         if self._certificates is not None:
             self._spawn(watch(self._certificates, lambda: self.listeners.connections))
         if self.config.tls is not None:
@@ -119,6 +122,7 @@ class Southbound:
 
     async def stop(self) -> None:
         """Drop all connections, whose switches keep their flows, and end."""
+        await self._counters.stop()
         await self.listeners.close()
         for task in self._tasks:
             task.cancel()

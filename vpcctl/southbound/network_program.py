@@ -11,6 +11,7 @@ from vpcctl.model.changes import ChangeBatch
 from vpcctl.model.host import Host
 from vpcctl.model.network import Network
 from vpcctl.model.relay import Relay
+from vpcctl.pipeline.counters import Subject, subject
 from vpcctl.pipeline.pieces import Piece
 from vpcctl.pipeline.program import compile_piece
 from vpcctl.southbound.slicing import Slicer
@@ -60,6 +61,10 @@ class NetworkProgram:
     def host(self, host_id: str) -> Host | None:
         """Return a host, or None."""
         return self._network.hosts.get(host_id)
+
+    def subject(self, port_id: str) -> Subject | None:
+        """Return what is to be read for the counters of a port; None when it is nowhere."""
+        return subject(self._network, port_id)
 
     def pieces(self, host_id: str) -> Iterator[tuple[Piece, FlowTuple]]:
         """Yield a host's whole program, lazily; changes may be applied meanwhile."""

@@ -8,6 +8,7 @@ from vpcctl.compile.transition import FlowTuple, Transition
 from vpcctl.model.changes import ChangeBatch
 from vpcctl.model.host import Host
 from vpcctl.model.relay import Relay
+from vpcctl.pipeline.counters import Subject
 from vpcctl.pipeline.pieces import Piece
 
 
@@ -41,6 +42,10 @@ class Program(Protocol):
 
     def host(self, host_id: str) -> Host | None:
         """Return a host, or None."""
+        ...
+
+    def subject(self, port_id: str) -> Subject | None:
+        """Return what is to be read for the counters of a port; None when it is nowhere."""
         ...
 
     def pieces(self, host_id: str) -> Iterator[tuple[Piece, FlowTuple]]:

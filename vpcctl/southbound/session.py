@@ -86,7 +86,7 @@ class Session:
         self._deadlines = deadlines
         self._expected: dict[int, tuple[int, int, asyncio.Future[None]]] = {}
         self._refusals: list[Refusal] = []
-        self._collect: tuple[int, Callable[[m.StatsEntry], None], asyncio.Future[None]] | None
+        self._collect: tuple[int, Callable[[bytes], None], asyncio.Future[None]] | None
         self._collect = None
         self._collected = 0
         self._bundling = asyncio.Lock()
@@ -134,8 +134,7 @@ class Session:
         self._collected += len(message)
         if self._collected > _MAX_LISTING:
             raise Fault("lists far too many flows")
-        for entry in m.stats_entries(message):
-            take(entry)
+        take(message)
         if not message[11] & _REPLY_BIT and not done.done():
             done.set_result(None)
 
@@ -241,18 +240,47 @@ class Session:
             OpenFlowError: the switch refuses.
             ConnectionError: the connection is gone.
         """
+
+        def take_all(message: bytes) -> None:
+            for entry in m.stats_entries(message):
+                take(entry)
+
         async with self._reading:
             xid = self.connection.datapath.next_xid()
-            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._collect = (xid, take, done)
-            self._collected = 0
-            try:
-                told = m.match_fragments(self.connection.datapath.next_xid())
-                self.connection.write(told + m.flow_stats_request(xid, table))
-                patience = self._deadlines.reply_s * 6
-                await self._answer(done, patience, "a request for flows")
-            finally:
-                self._collect = None
+            told = m.match_fragments(self.connection.datapath.next_xid())
+            await self._list(told + m.flow_stats_request(xid, table), xid, take_all)
+
+    async def counts(
+        self, cookie: int, mask: int, take: Callable[[m.StatsEntry, int, int], None]
+    ) -> None:
+        """Hand every flow with this cookie, its packets and its bytes to *take*.
+
+        It has to be waited for to its end: what comes of an answer that nobody waits for any more
+        counts as a fault of the switch.
+
+        Raises:
+            SwitchTimeout: no answer, or none for too long between two parts of it.
+            OpenFlowError: the switch refuses.
+            ConnectionError: the connection is gone.
+        """
+
+        def take_all(message: bytes) -> None:
+            for entry, packets, size in m.counted_entries(message):
+                take(entry, packets, size)
+
+        async with self._reading:
+            xid = self.connection.datapath.next_xid()
+            await self._list(m.flow_stats_request(xid, cookie=cookie, mask=mask), xid, take_all)
+
+    async def _list(self, request: bytes, xid: int, take: Callable[[bytes], None]) -> None:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._collect = (xid, take, done)
+        self._collected = 0
+        try:
+            self.connection.write(request)
+            await self._answer(done, self._deadlines.reply_s * 6, "a request for flows")
+        finally:
+            self._collect = None
 
 
 class Bundle:

@@ -33,9 +33,10 @@ def reserve(
     connection.execute(insert(IdempotencyRow), values)
 
 
-def complete(connection: Connection, scope: str, key: str, values: dict[str, Any]) -> None:
-    """Store the response of a reserved key."""
-    connection.execute(update(IdempotencyRow).where(*_this(scope, key)).values(**values))
+def complete(connection: Connection, scope: str, key: str, values: dict[str, Any]) -> bool:
+    """Store the response of a reserved key; tell whether it was still reserved."""
+    statement = update(IdempotencyRow).where(*_this(scope, key), IdempotencyRow.status.is_(None))
+    return connection.execute(statement.values(**values)).rowcount == 1
 
 
 def remove(connection: Connection, scope: str, key: str, *, unfinished_only: bool = False) -> None:

@@ -6,7 +6,9 @@ by another before it commits.
 """
 
 import functools
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Generic, Literal, TypeVar
@@ -23,6 +25,8 @@ Action = Literal["created", "changed", "deleted", "warning"]
 Counter = Literal["vpc_key", "vni", "port_key", "host_key", "acl_key"]
 Needs = Mapping[Counter, int]
 """How many numbers of which spaces a unit takes."""
+Rider = Callable[[Connection, Any], None]
+"""Does something more within a unit's transaction, told what the unit results in."""
 
 NO_NEEDS: Needs = MappingProxyType({})
 _TELL = insert(ChangeRow)
@@ -122,6 +126,7 @@ class Units:
         self.database = database
         self.clock = clock
         self._waker = waker or NullWaker()
+        self._riders = threading.local()
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Run *work* on one moment of the database."""
@@ -139,6 +144,9 @@ class Units:
         def body(connection: Connection) -> tuple[T, frozenset[str]]:
             unit = Unit(connection, self.clock(), needs)
             result = work(unit)
+            rider: Rider | None = getattr(self._riders, "present", None)
+            if rider is not None:
+                rider(connection, result)
             return result, unit.finish()
 
         try:
@@ -150,6 +158,15 @@ class Units:
         if durable:
             self.database.flush()
         return result
+
+    @contextmanager
+    def riding(self, rider: Rider) -> Iterator[None]:
+        """Have *rider* called within the transaction of every unit that this thread writes."""
+        self._riders.present = rider
+        try:
+            yield
+        finally:
+            self._riders.present = None
 
     def write_aside(self, work: Callable[[Connection], T], *topics: str, durable: bool = True) -> T:
         """Run *work*, which writes what has no revision (tokens, liveness), then wake *topics*.

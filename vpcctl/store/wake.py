@@ -13,32 +13,35 @@ import socket
 import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import psycopg
 from sqlalchemy import URL
+
+if TYPE_CHECKING:
+    import psycopg
 
 Topic = Literal["network", "realised", "hoststate"]
 TOPICS: tuple[Topic, ...] = ("network", "realised", "hoststate")
 CHANNEL = "vpcctl"
 
 
-class _Directory:
-    """The directory of the sockets, reached through a descriptor.
+class SocketDirectory:
+    """A directory of sockets, reached through a descriptor.
 
-    A socket's path is limited to 107
-    bytes, a run directory's is not.
+    A socket's path is limited to 107 bytes, a run directory's is not.
     """
 
-    def __init__(self, run_dir: Path) -> None:
-        self.path = run_dir / "wake"
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._descriptor = os.open(self.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def reach(self, name: str) -> str:
+        """Return a short path to *name* in it."""
         return f"/proc/self/fd/{self._descriptor}/{name}"
 
     def close(self) -> None:
+        """Give the descriptor back."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -48,7 +51,7 @@ class Waker:
     """Wakes listeners of a topic."""
 
     def __init__(self, run_dir: Path) -> None:
-        self._directory = _Directory(run_dir)
+        self._directory = SocketDirectory(run_dir / "wake")
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._socket.setblocking(False)
 
@@ -77,6 +80,28 @@ class Waker:
         self._directory.close()
 
 
+def has_listener(run_dir: Path, topic: Topic) -> bool:
+    """Tell whether a living process listens to *topic*; a dead one's socket refuses."""
+    directory = SocketDirectory(run_dir / "wake")
+    try:
+        return any(_lives(directory.reach(name)) for name in _sockets(directory, topic))
+    finally:
+        directory.close()
+
+
+def _sockets(directory: SocketDirectory, topic: str) -> list[str]:
+    return [name for name in os.listdir(directory.path) if name.startswith(topic + ".")]
+
+
+def _lives(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+        return True
+
+
 class NullWaker(Waker):
     """Wakes nobody: for tools that work on the database alone."""
 
@@ -94,7 +119,7 @@ class WakeListener:
     """Listens to a topic: readable by ``fileno()`` after a wake-up, until :meth:`drain`."""
 
     def __init__(self, run_dir: Path, topic: str) -> None:
-        self._directory = _Directory(run_dir)
+        self._directory = SocketDirectory(run_dir / "wake")
         self._name = f"{topic}.{os.getpid()}.{secrets.token_hex(4)}.sock"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._socket.setblocking(False)
@@ -147,6 +172,8 @@ class NotifyRelay:
         self._waker.close()
 
     def _work(self) -> None:
+        import psycopg  # 5 MiB that no process needs without PostgreSQL
+
         while not self._stop.is_set():
             try:
                 with psycopg.connect(**self._target, autocommit=True) as connection:
@@ -155,7 +182,7 @@ class NotifyRelay:
                 self.listening.clear()
                 self._stop.wait(1.0)
 
-    def _relay(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    def _relay(self, connection: "psycopg.Connection[tuple[object, ...]]") -> None:
         connection.execute(f"LISTEN {CHANNEL}")
         self._wake(TOPICS)  # whatever was said before we listened
         self.listening.set()

@@ -18,13 +18,13 @@ from vpcctl.flows.actions import (
     SetField,
     Track,
 )
-from vpcctl.flows.fields import KEEP_MARK, Bits, Field
+from vpcctl.flows.fields import CONNECTION, Bits, Field
 from vpcctl.flows.tables import BY_NUMBER, TABLES, Table
 
 _OUTPUT, _DEC_TTL, _SET_FIELD, _VENDOR = 0, 24, 25, 0xFFFF
 _NICIRA = 0x2320
 _REG_MOVE, _REG_LOAD, _RESUBMIT_TABLE, _CONJUNCTION, _CT, _CT_CLEAR = 6, 7, 14, 34, 35, 43
-_CT_COMMIT, _CT_NO_TABLE = 1, 0xFF
+_CT_COMMIT = 1
 _IN_PORT_16 = 0xFFF8
 _GOTO, _APPLY = 1, 4
 _MAX_BODY = 0xFF00
@@ -137,8 +137,9 @@ def encode_action(action: Action) -> bytes:
             return _CONJ.pack(*head, dimension - 1, dimensions, number)
         case Track(zone, table):
             return _ct(0, zone, table.number)
-        case Commit(zone, mark):
-            return _ct(_CT_COMMIT, zone, _CT_NO_TABLE, _load(Load(KEEP_MARK, mark)))
+        case Commit(zone, table, mark):
+            marking = b"" if mark is None else _load(Load(CONNECTION, mark))
+            return _ct(_CT_COMMIT, zone, table.number, marking)
         case ClearTracking():
             return _CLEAR
 
@@ -238,12 +239,14 @@ def _decode_nicira(body: bytes) -> Action:
 def _decode_ct(body: bytes) -> Action:
     flags, header, span, table = struct.unpack_from("!HIHB", body, 6)
     zone = _bits(_field(header.to_bytes(4, "big")), span >> 6, (span & 0x3F) + 1)
-    if not flags and table in BY_NUMBER and len(body) == 20:
-        return Track(zone, BY_NUMBER[table])
     nested = [decode_action(*record) for record in _records(body[20:])]
-    match nested:
-        case [Load(bits, mark)] if bits is KEEP_MARK and flags == _CT_COMMIT:
-            return Commit(zone, mark)
+    match (flags, nested):
+        case (0, []) if table in BY_NUMBER:
+            return Track(zone, BY_NUMBER[table])
+        case (1, []) if table in BY_NUMBER:
+            return Commit(zone, BY_NUMBER[table])
+        case (1, [Load(bits, mark)]) if bits is CONNECTION and table in BY_NUMBER:
+            return Commit(zone, BY_NUMBER[table], mark)
         case _:
             raise ValueError("unknown kind of tracking")
 

@@ -41,6 +41,7 @@ _PREFIX = 16
 _FIXED = _PREFIX + 48
 """Bytes in front of the match."""
 _STATS_FIXED = 48
+_COUNTS = struct.Struct("!QQ")
 _COOKIE = slice(_PREFIX + 8, _PREFIX + 16)
 _NO_TIMERS = bytes(8)
 _ADDING = bytes((VERSION, BUNDLE_ADD))
@@ -162,10 +163,19 @@ def echo_request(xid: int) -> bytes:
     return header(ECHO_REQUEST, 8, xid)
 
 
-def flow_stats_request(xid: int, table: int = 0xFF) -> bytes:
-    """Return the request for all of our own flows, of one *table* or of all (255)."""
+def flow_stats_request(
+    xid: int, table: int = 0xFF, *, cookie: int = OWNER_COOKIE, mask: int = OWNER_MASK
+) -> bytes:
+    """Return the request for flows of ours, of one *table* or of all (255).
+
+    Args:
+        xid: transaction id.
+        table: number of the table.
+        cookie: which flows.
+        mask: bits of their cookie that have to be those of *cookie*.
+    """
     body = struct.pack("!HH4x", MP_FLOW, 0)
-    body += struct.pack("!B3xII4xQQ", table, _ANY, _ANY, OWNER_COOKIE, OWNER_MASK)
+    body += struct.pack("!B3xII4xQQ", table, _ANY, _ANY, cookie, mask)
     body += b"\0\1\0\4\0\0\0\0"
     return header(MULTIPART_REQUEST, 8 + len(body), xid) + body
 
@@ -190,6 +200,15 @@ def stats_entries(message: bytes) -> Iterator[StatsEntry]:
         )
         yield StatsEntry(key, value)
         position += length
+
+
+def counted_entries(message: bytes) -> Iterator[tuple[StatsEntry, int, int]]:
+    """Yield the flows of one validated flow-stats reply with their packets and bytes."""
+    position = 16
+    for entry in stats_entries(message):
+        packets, size = _COUNTS.unpack_from(message, position + 32)
+        yield entry, packets, size
+        position += int.from_bytes(message[position : position + 2], "big")
 
 
 def cookie_of(entry: StatsEntry) -> int:

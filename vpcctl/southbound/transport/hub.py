@@ -5,6 +5,8 @@ Whoever needs os-ken imports it from here or after here.
 
 import os
 
+from vpcctl.southbound.transport import packets
+
 os.environ["OSKEN_HUB_TYPE"] = "native"
 
 from os_ken.base import app_manager
@@ -20,4 +22,5 @@ __all__ = [
     "ofproto_parser",
     "ofproto_protocol",
     "ofproto_v1_4",
+    "packets",
 ]

@@ -1,0 +1,253 @@
+"""What every lab stands on: a controller, hypervisors, and an underlay between them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mininet.net import Mininet
+
+from mininet_labs.common import lifecycle
+from mininet_labs.common.controller import Controller
+from mininet_labs.common.hypervisor import Hypervisor, product
+from mininet_labs.common.processes import Daemons, LabError, wait_until, within
+from mininet_labs.common.report import Checks, say
+from mininet_labs.common.rest import Api, ApiError
+from mininet_labs.common.runs import Run
+from mininet_labs.common.underlay import Underlay
+from mininet_labs.common.workloads import Workload
+
+HOSTS = ("host1", "host2", "host3")
+READY_S = 30.0
+PATIENCE_S = 15.0
+_DATAPATHS = {"system": "the kernel's datapath", "netdev": "userspace datapath"}
+
+
+class Site:
+    """A controller and three hypervisors.
+
+    Its parts are made in :meth:`start`, so that a failure half way is cleaned up.
+
+    Attributes:
+        daemons: the processes of this run.
+        hosts: hypervisor by label.
+        workloads: every workload that was made, in order.
+    """
+
+    def __init__(self, run: Run, daemons: Daemons) -> None:
+        self.daemons = daemons
+        self.hosts: dict[str, Hypervisor] = {}
+        self.workloads: list[Workload] = []
+        self._run = run
+        self._controller = Controller(run, daemons)
+        self._network: Mininet | None = None
+        self._admin: Api | None = None
+
+    @property
+    def admin(self) -> Api:
+        """The API with the admin's token.
+
+        Raises:
+            LabError: the controller is not up.
+        """
+        if self._admin is None:
+            raise LabError("the lab is not up")
+        return self._admin
+
+    def start(self) -> None:
+        """Start everything and register the hosts."""
+        say(f"lab: run {self._run.id}: controller, {len(HOSTS)} hypervisors, an underlay")
+        self._controller.start()
+        self._build_network()
+        self._admin = self._controller.wait()
+        self._register_hosts()
+
+    def tenant(self, tenant_id: str) -> Api:
+        """Return the API with a new token of a tenant."""
+        made = self.admin.post("/v1/tokens", {"role": "tenant", "tenant_id": tenant_id})
+        _write_token(self._token_file(tenant_id), made["secret"])
+        return Api(self._controller.api_socket, made["secret"])
+
+    def vpcctl(self, tenant_id: str, *words: str) -> str:
+        """Run the command line as a tenant that has a token; return what it printed.
+
+        Raises:
+            LabError: it refused; with its own words.
+        """
+        say(f"  $ vpcctl {' '.join(words)}")
+        variables = {
+            "VPCCTL_API": self._controller.url,
+            "VPCCTL_TOKEN_FILE": str(self._token_file(tenant_id)),
+        }
+        done = subprocess.run(
+            [*product("vpcctl.cli"), *words],
+            env={**os.environ, **variables},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise LabError(f"vpcctl {' '.join(words)}: {done.stderr.strip()}")
+        return done.stdout
+
+    def create_port(
+        self, tenant: str, name: str, subnet: dict[str, Any], host: str, **fields: Any
+    ) -> Workload:
+        """Create a port with its workload in a namespace of *host*, as the admin.
+
+        Args:
+            tenant: who owns it.
+            name: of the port and of the namespace.
+            subnet: the subnet as the API shows it.
+            host: label of the host.
+            fields: more fields of the port.
+        """
+        hypervisor = self.hosts[host]
+        attachment = {
+            "kind": "namespace",
+            "host_id": hypervisor.params["id"],
+            "netns": name,
+            "interface": "eth0",
+        }
+        body = {"name": name, "subnet_id": subnet["id"], "attachment": attachment, **fields}
+        port = self.admin.post("/v1/ports", body)
+        addresses = {6 if ":" in text else 4: text for text in port["fixed_ips"]}
+        gateways = {4: subnet["gateway"], 6: subnet["ipv6_gateway"]}
+        workload = Workload(
+            name, tenant, subnet["name"], hypervisor, port["id"], addresses, gateways
+        )
+        self.workloads.append(workload)
+        return workload
+
+    def await_ports(self) -> None:
+        """Return when every port is realised, and note where the workloads are."""
+
+        def late() -> list[dict[str, Any]]:
+            self.daemons.check()
+            ports = self.admin.get("/v1/ports?limit=500")["items"]
+            return [port for port in ports if port["status"]["state"] != "active"]
+
+        try:
+            wait_until(lambda: not late(), "every port to be active", seconds=READY_S)
+        except LabError as error:
+            reasons = "\n".join(f"{port['name']}: {port['status']['reason']}" for port in late())
+            raise LabError(f"{error}\n{reasons}") from None
+        self._run.note(
+            hosts={label: host.inside() for label, host in self.hosts.items()},
+            workloads={w.name: w.host.label for w in self.workloads},
+        )
+
+    def facts(self) -> dict[str, str]:
+        """Return, by a host's label, what there is to say about it."""
+        facts = {}
+        for host in self.admin.get("/v1/hosts?limit=500")["items"]:
+            software = f"Open vSwitch {host['ovs_version']}, {_DATAPATHS[host['datapath_type']]}"
+            facts[host["name"]] = f"{host['vtep_address']}  {software}"
+        return dict(sorted(facts.items()))
+
+    def describe(self, lab: str, commands: str, example: str) -> str:
+        """Return how to use the lab from a shell, and note it for who asks again.
+
+        Args:
+            lab: its name.
+            commands: what to try, one command a line.
+            example: a command to run inside a workload, with the workload's name first.
+        """
+        token = _write_token(
+            self._run.path("admin.token"), self._controller.token_file.read_text().strip()
+        )
+        lifecycle.give_to_caller(token)
+        down = "make down" if lab == "two_tenants" else f"make down LAB={lab}"
+        listed = "\n".join(f"  {command}" for command in commands.strip().splitlines())
+        usage = f"""
+The lab is up; `{down}` ends it. In this shell:
+
+  export PATH=$PWD/.venv/bin:$PATH
+  export VPCCTL_API={self._controller.url} VPCCTL_TOKEN_FILE={token}
+
+{listed}
+  curl -s -H "Authorization: Bearer $(cat $VPCCTL_TOKEN_FILE)" $VPCCTL_API/v1/hosts
+
+Inside a workload (as root):
+
+  /usr/bin/python3 -m mininet_labs.{lab} exec {example}
+"""
+        self._run.path("usage").write_text(usage)
+        return usage
+
+    def take_down(self, kinds: Sequence[str], checks: Checks) -> None:
+        """Delete everything of these kinds through the API and check that nothing is left.
+
+        Args:
+            kinds: as the API names them, each before what it needs.
+            checks: where that is counted.
+        """
+        for kind in kinds:
+            found = self.admin.get(f"/v1/{kind}?limit=500")["items"]
+            # A VPC's default group goes with its VPC.
+            for item in (item for item in found if not item.get("default")):
+                deleted = _delete(self.admin, f"/v1/{kind}/{item['id']}")
+                checks.expect(deleted, f"{item['id']} can be deleted")
+        for label, host in self.hosts.items():
+            gone = within(lambda here=host: not here.namespaces(), seconds=10.0)
+            checks.expect(gone, f"no workload's namespace is left on {label}")
+        for kind in kinds:
+            left = self.admin.get(f"/v1/{kind}")["items"]
+            checks.expect(not left, f"the API lists no {kind} any more")
+
+    def close(self) -> None:
+        """End Mininet's shells, and with them the hosts' namespaces."""
+        self.daemons.stop()
+        if self._network is not None:
+            self._network.stop()
+
+    def _build_network(self) -> None:
+        # Mininet would raise system-wide limits that a lab of this size does not need.
+        Mininet.inited = True
+        network = Mininet(
+            controller=None, host=Hypervisor, switch=Underlay, waitConnected=False, build=False
+        )
+        self._network = network
+        underlay = network.addSwitch(f"u-{self._run.id}")
+        self._run.remember(underlay.pid)
+        for number, label in enumerate(HOSTS, start=1):
+            self.hosts[label] = network.addHost(
+                f"h{number}-{self._run.id}",
+                ip=f"192.0.2.{number}/24",
+                run=self._run,
+                daemons=self.daemons,
+                label=label,
+            )
+            network.addLink(self.hosts[label], underlay)
+        network.start()
+        # In this thread: a child ends with the thread that started it (prctl(2), PDEATHSIG).
+        for host in self.hosts.values():
+            host.start_switch()
+
+    def _register_hosts(self) -> None:
+        for label, host in self.hosts.items():
+            host_id = self.admin.post("/v1/hosts", {"name": label})["id"]
+            made = self.admin.post("/v1/tokens", {"role": "host", "host_id": host_id})
+            token = _write_token(self._run.path(label, "token"), made["secret"])
+            host.start_agent(host_id, f"unix:{self._controller.api_socket}", token)
+            host.params["id"] = host_id
+
+    def _token_file(self, tenant_id: str) -> Path:
+        return self._run.path("tenants", f"{tenant_id}.token")
+
+
+def _delete(admin: Api, path: str) -> bool:
+    try:
+        admin.delete(path)
+    except ApiError as error:
+        print(f"lab: {path}: {error}", file=sys.stderr)
+        return False
+    return True
+
+
+def _write_token(path: Path, secret: str) -> Path:
+    path.touch(mode=0o600)
+    path.write_text(secret + "\n")
+    return path

@@ -1,0 +1,226 @@
+"""Conntrack zones on a real ovs-vswitchd: nobody inherits entries, and nobody loses theirs."""
+
+import re
+import signal
+import subprocess
+
+import pytest
+
+from tests.hosts.conftest import AgentHost
+from tests.support.controller import attachment, port_id
+from tests.support.waiting import wait_until
+
+RED, BLUE, NEXT = port_id(2), port_id(3), port_id(4)
+
+
+def ofport(agent: AgentHost, port: str) -> int:
+    link = agent.controller.link(port)
+    assert link is not None
+    assert link.ofport is not None
+    return link.ofport
+
+
+def entries(agent: AgentHost, zone: int) -> list[str]:
+    dump = agent.host.appctl("dpctl/dump-conntrack", "netdev@ovs-netdev", f"zone={zone}")
+    return dump.splitlines()
+
+
+@pytest.fixture
+def talking(running: AgentHost) -> AgentHost:
+    """Two guests that have talked, each tracked in its own zone; the switch lags behind."""
+    running.controller.reached = 0
+    running.controller.attach(
+        attachment(2, "red", "10.0.0.2/24"), attachment(3, "blue", "10.0.0.3/24")
+    )
+    for port in (RED, BLUE):
+        wait_until(lambda port=port: running.controller.has_port(port))
+    here, there = ofport(running, RED), ofport(running, BLUE)
+    for one, other in ((here, there), (there, here)):
+        track(running, one, other)
+    running.inside("red", "ping", "-c1", "-W2", "10.0.0.3")
+    assert entries(running, here)
+    assert entries(running, there)
+    return running
+
+
+def track(agent: AgentHost, one: int, other: int) -> None:
+    """Let pass what comes from ofport *one* to *other*, tracked in the zones of both."""
+    new, known = f"ip,ct_state=+trk+new,in_port={one}", f"ip,ct_state=+trk-new,in_port={one}"
+    for flow in (
+        f"table=0,priority=1,in_port={one},actions=output:{other}",
+        f"table=0,priority=2,ip,in_port={one},actions=ct(zone={one},table=1)",
+        f"table=1,{new},actions=ct(commit,zone={one}),ct(zone={other},table=2)",
+        f"table=1,{known},actions=ct(zone={other},table=2)",
+        f"table=2,{new},actions=ct(commit,zone={other}),output:{other}",
+        f"table=2,{known},actions=output:{other}",
+    ):
+        agent.host.ofctl("add-flow", "br-int", flow)
+
+
+def plug(agent: AgentHost, name: str, port: str, at: int) -> None:
+    agent.host.vsctl(
+        *("add-port", "br-int", name, "--", "set", "interface", name, "type=internal"),
+        *(f"ofport_request={at}", f"external_ids:iface-id={port}"),
+    )
+    wait_until(lambda: agent.host.vsctl("get", "interface", name, "ofport") == str(at))
+
+
+def seen(agent: AgentHost, port: str) -> bool:
+    return agent.controller.link(port) is not None
+
+
+def test_the_next_port_at_an_ofport_inherits_nothing(talking: AgentHost) -> None:
+    zone, other = ofport(talking, RED), ofport(talking, BLUE)
+    talking.controller.attach(attachment(3, "blue", "10.0.0.3/24"))
+    wait_until(lambda: not seen(talking, RED))
+    plug(talking, "next", NEXT, zone)
+    wait_until(lambda: seen(talking, NEXT), what="it is reported")
+    assert not talking.controller.has_port(NEXT), "not yet at its ofport"
+    assert entries(talking, zone), "flows may still be there: it would be too early"
+    talking.controller.reached = talking.controller.revision
+    wait_until(lambda: talking.controller.has_port(NEXT))
+    assert entries(talking, zone) == []
+    assert entries(talking, other), "exactly that zone"
+
+
+def test_patience_with_a_switch_that_never_confirms_ends(talking: AgentHost) -> None:
+    zone = ofport(talking, RED)
+    talking.controller.attach(attachment(3, "blue", "10.0.0.3/24"))
+    wait_until(lambda: not seen(talking, RED))
+    plug(talking, "next", NEXT, zone)
+    wait_until(lambda: talking.controller.has_port(NEXT), timeout=20)
+    assert entries(talking, zone) == []
+
+
+def test_an_iface_id_that_changes_is_another_port(talking: AgentHost) -> None:
+    zone = ofport(talking, RED)
+    link = talking.controller.link(RED)
+    assert link is not None
+    talking.controller.reached = None
+    talking.host.vsctl("set", "interface", link.interface, f"external_ids:iface-id={NEXT}")
+    wait_until(lambda: talking.controller.has_port(NEXT))
+    assert entries(talking, zone) == []
+
+
+def test_a_port_that_left_is_cleaned_after_its_flows(talking: AgentHost) -> None:
+    zone, other = ofport(talking, RED), ofport(talking, BLUE)
+    talking.controller.set(released=(RED,))
+    revision = talking.controller.state.revision
+    wait_until(lambda: talking.controller.reports[-1][1].state_revision == revision)
+    sent = len(talking.controller.reports)
+    wait_until(lambda: len(talking.controller.reports) > sent + 1)
+    assert entries(talking, zone), "its flows may still be there"
+    talking.controller.reached = revision
+    wait_until(lambda: not entries(talking, zone))
+    assert entries(talking, other)
+
+
+def _ping_without_new_connections(agent: AgentHost) -> subprocess.Popen[str]:
+    """Ping in a connection that is tracked already; no further one would pass."""
+    netns = agent.netns_dir / "red"
+    ping = subprocess.Popen(
+        ["nsenter", f"--net={netns}", "ping", "-i0.02", "-c150", "-W1", "10.0.0.3"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert ping.stdout is not None
+    wait_until(lambda: "bytes from" in (ping.stdout.readline() or ""))  # type: ignore[union-attr]
+    agent.host.ofctl("del-flows", "br-int", "ip,ct_state=+trk+new")
+    return ping
+
+
+def _received(ping: subprocess.Popen[str]) -> int:
+    out, _ = ping.communicate(timeout=30)
+    found = re.search(r"(\d+) received", out)
+    assert found, out
+    return int(found[1])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("lost", [False, True])
+def test_running_connections_outlive_the_agent(talking: AgentHost, number: int, lost: bool) -> None:
+    ping = _ping_without_new_connections(talking)
+    talking.stop(number)
+    if lost:
+        (talking.state_dir / "zones").unlink()
+    talking.start()
+    wait_until(lambda: (talking.state_dir / "zones").exists())
+    assert _received(ping) == 150
+    assert (talking.state_dir / "zones").stat().st_mode & 0o777 == 0o600
+
+
+def _replace_while_away(agent: AgentHost) -> int:
+    """Put another port where RED is while there is no agent; return the ofport."""
+    zone = ofport(agent, RED)
+    link = agent.controller.link(RED)
+    assert link is not None
+    agent.stop(signal.SIGKILL)
+    agent.host.vsctl("del-port", "br-int", link.interface)
+    agent.controller.attach(attachment(3, "blue", "10.0.0.3/24"))
+    plug(agent, "next", NEXT, zone)
+    return zone
+
+
+def test_what_changed_while_the_agent_was_away_is_noticed(talking: AgentHost) -> None:
+    zone = _replace_while_away(talking)
+    talking.start()
+    wait_until(lambda: seen(talking, NEXT))
+    assert not talking.controller.has_port(NEXT)
+    assert entries(talking, zone)
+    talking.controller.reached = talking.controller.revision
+    wait_until(lambda: talking.controller.has_port(NEXT))
+    assert entries(talking, zone) == []
+
+
+def test_without_a_record_what_changed_is_emptied_first(talking: AgentHost) -> None:
+    zone = _replace_while_away(talking)
+    (talking.state_dir / "zones").unlink()
+    talking.start()
+    wait_until(lambda: talking.controller.has_port(NEXT))
+    assert entries(talking, zone) == []
+
+
+def test_an_ovs_vswitchd_that_does_not_answer_is_waited_for(talking: AgentHost) -> None:
+    zone = ofport(talking, RED)
+    talking.controller.attach(attachment(3, "blue", "10.0.0.3/24"))
+    wait_until(lambda: not seen(talking, RED))
+    plug(talking, "next", NEXT, zone)
+    wait_until(lambda: seen(talking, NEXT))
+    process = talking.host.processes["ovs-vswitchd"]
+    process.send_signal(signal.SIGSTOP)
+    try:
+        talking.controller.reached = talking.controller.revision
+        wait_until(lambda: "zones cannot be emptied now" in talking.log.read_text(), timeout=20)
+        assert not talking.controller.has_port(NEXT)
+    finally:
+        process.send_signal(signal.SIGCONT)
+    wait_until(lambda: talking.controller.has_port(NEXT), timeout=20)
+    assert entries(talking, zone) == []
+
+
+def test_the_same_port_plugged_anew_starts_with_nothing(talking: AgentHost) -> None:
+    zone = ofport(talking, RED)
+    link = talking.controller.link(RED)
+    assert link is not None
+    before = len(talking.controller.reports)
+    talking.host.vsctl(
+        *("--", "del-port", "br-int", link.interface, "--", "add-port", "br-int", "anew"),
+        *("--", "set", "interface", "anew", "type=internal", f"ofport_request={zone}"),
+        f"external_ids:iface-id={RED}",
+    )
+    wait_until(lambda: (found := talking.controller.link(RED)) and found.interface == "anew")
+    wait_until(lambda: talking.controller.has_port(RED))
+    assert len(talking.controller.reports) > before
+    assert entries(talking, zone) == []
+
+
+def test_a_state_directory_that_cannot_be_written_is_said_and_trusted_no_more(
+    talking: AgentHost,
+) -> None:
+    talking.stop()
+    record = talking.state_dir / "zones"
+    record.unlink()
+    record.mkdir()
+    talking.start(wait=False)
+    wait_until(lambda: any("zones" in text for text in talking.controller.facts.errors))
+    wait_until(lambda: talking.controller.has_port(RED))

@@ -1,0 +1,152 @@
+"""Random groups, ACLs and connections: the flows must let through what the oracle lets through."""
+
+import itertools
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.oracle.oracle import Oracle, World
+from tests.oracle.secured import changed, secured
+from tests.oracle.talks import Question, questions
+from tests.oracle.test_oracle import seen
+from tests.support.dummy_ovs import DummyOvs
+from tests.support.networks import gone, put
+from tests.support.tracing import Fabric
+from vpcctl.compile import plan_changes
+from vpcctl.flows.flow import Flow, FlowKey
+from vpcctl.model.changes import Change, ChangeBatch, Resource
+from vpcctl.model.network import Network
+from vpcctl.model.vpc import Vpc
+
+pytestmark = [pytest.mark.ovs]
+_prefixes = (f"g{n}" for n in itertools.count())
+
+
+@pytest.fixture(scope="module")
+def ovs() -> Iterator[DummyOvs]:
+    with tempfile.TemporaryDirectory() as directory, DummyOvs(Path(directory)) as running:
+        yield running
+
+
+def resources(world: World, vpcs: tuple[Vpc, ...]) -> list[Resource]:
+    """All that a world has, what others refer to first."""
+    policies = (*world.address_groups, *world.groups, *world.acls)
+    return [*world.hosts, *vpcs, *policies, *world.subnets, *world.ports, *world.locations]
+
+
+def step(old: list[Resource], new: list[Resource]) -> tuple[Change, ...]:
+    """The changes that lead from one world's resources to another's."""
+    before = {(put(one).kind, put(one).id): one for one in old}
+    after = {(put(one).kind, put(one).id): one for one in new}
+    left = [gone(one) for key, one in before.items() if key not in after]
+    return (*left, *(put(one) for key, one in after.items() if before.get(key) != one))
+
+
+@dataclass
+class Programs:
+    """The hosts' programs, kept up by difference as the southbound does."""
+
+    net: Network = field(default_factory=Network)
+    flows: dict[str, dict[FlowKey, Flow]] = field(default_factory=dict)
+    revision: int = 0
+
+    def take(self, changes: tuple[Change, ...]) -> None:
+        self.revision += 1
+        transition = plan_changes(self.net, ChangeBatch(self.revision, changes))
+        for host_id, change in transition.hosts.items():
+            program = self.flows.setdefault(host_id, {})
+            departed = set(change.departed)
+            for key in [key for key, flow in program.items() if flow.cookie in departed]:
+                del program[key]
+            for flows in change.removed:
+                for flow in flows:
+                    program.pop(flow.key, None)
+            for flows in (*change.written, *change.program()):
+                program.update((flow.key, flow) for flow in flows)
+
+
+def worth_asking(world: World, random: Random, each: int) -> Iterator[Question]:
+    """Yield questions about packets that groups or ACLs may stop, and a few that go nowhere."""
+    unfiltered = replace(
+        world,
+        ports=tuple(replace(one, groups=None) for one in world.ports),
+        subnets=tuple(replace(one, acl_id=None) for one in world.subnets),
+    )
+    anyway = Oracle(unfiltered)
+    for asked in questions(world, random, each):
+        source = replace(asked.source, groups=None)
+        arrivals = anyway.arrivals(source, dict(asked.packet), asked.stage)
+        if arrivals or random.random() < 0.05:
+            yield asked
+
+
+def compare(fabric: Fabric, world: World, asked: Question) -> str | None:
+    """Return how flows and oracle differ about one packet, or None."""
+    place = next(one for one in world.locations if one.port_id == asked.source.id)
+    packet = dict(asked.packet)
+    expected = Counter(Oracle(world).arrivals(asked.source, packet, asked.stage))
+    actual = seen(fabric.inject(place.host_id, place.ofport, packet, asked.tracked))
+    if expected == actual:
+        return None
+    lines = [f"{asked.source}", f"sends {packet}", f"as {asked.stage}"]
+    lines += [f"missing {expected - actual}", f"unexpected {actual - expected}"]
+    lines += [f"{one}" for one in resources(world, ())]
+    whole = {"in_port": str(place.ofport), **packet}
+    return "\n".join((*lines, fabric.explain(place.host_id, whole, asked.tracked)))
+
+
+def check(ovs: DummyOvs, data: st.DataObject, *, each: int, changes: int) -> None:
+    """Compare flows and oracle about a random world, and again after each of some changes."""
+    world, vpcs = data.draw(secured())
+    random = Random(data.draw(st.integers(0, 1 << 32)))
+    programs = Programs()
+    programs.take(tuple(put(one) for one in resources(world, vpcs)))
+    ofports = range(101, 101 + 7)
+    fabric = Fabric(ovs, programs.net, next(_prefixes), ofports)
+    try:
+        for nth in range(changes + 1):
+            if nth:
+                new = data.draw(changed(world, vpcs))
+                programs.take(step(resources(world, vpcs), resources(new, vpcs)))
+                world = new
+            fabric.program({key: list(flows.values()) for key, flows in programs.flows.items()})
+            for asked in worth_asking(world, random, each):
+                difference = compare(fabric, world, asked)
+                assert difference is None, difference
+    finally:
+        fabric.close()
+
+
+def varied(examples: int) -> settings:
+    """Random worlds, the same in every run."""
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        phases=(Phase.explicit, Phase.generate),
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+@pytest.mark.timeout(240)
+@varied(12)
+@given(st.data())
+def test_what_passes_is_what_the_rules_allow(ovs: DummyOvs, data: st.DataObject) -> None:
+    check(ovs, data, each=2, changes=2)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@varied(150)
+@given(st.data())
+def test_what_passes_is_what_the_rules_allow_in_many_worlds(
+    ovs: DummyOvs, data: st.DataObject
+) -> None:
+    check(ovs, data, each=5, changes=3)
