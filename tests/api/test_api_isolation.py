@@ -34,9 +34,7 @@ CLOSED = [
 ]
 _OWNED = ("vpc", "subnet", "port", "sg", "ag", "nacl", "dhcp_options")
 TENANT = [
-    (method, path)
-    for method, path in CLOSED
-    if any(f"{{{name}_id}}" in path for name in _OWNED)
+    (method, path) for method, path in CLOSED if any(f"{{{name}_id}}" in path for name in _OWNED)
 ]
 HOST_ONLY = {("POST", "/v1/hosts/{host_id}/reports"), ("GET", "/v1/hosts/{host_id}/state")}
 
