@@ -141,7 +141,6 @@ class Bridges:
             self._host.datapath_type,
             self._host.vtep_address or None,
             self._settings.vxlan_port,
-            answers_guests=not self._host.nd_extensions,
         )
         targets = reachable(state.openflow_targets, self._settings.ovs_rundir)
         return decide.integration_bridge(

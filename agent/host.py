@@ -135,6 +135,7 @@ class Host:
             dpid=self.dpid,
             datapath_type=self.datapath_type,
             nd_extensions=self.nd_extensions,
+            guest_services=True,
             underlay_mtu=self.underlay_mtu,
             agent_version=VERSION,
             ovs_version=self.ovs_version,

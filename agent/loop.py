@@ -67,7 +67,7 @@ class Agent:
         host.problems = self._reconciler.ledger.problems
         ovs = Ovs(self._apply, self._ovsdb.bridges)
         self._bridges = Bridges(settings, worker, ovs, host, self._report_now)
-        self._guests = GuestAnswers(worker, self._guests_error)
+        self._guests = GuestAnswers(worker, self._guests_error, self._keep_counts)
         self._neighbours = Neighbours(worker, self._vswitchd, self._ovsdb.bridges)
         self._poller = Poller(self._client, self._revision, self._take)
         self._program = Program(settings, host)
@@ -101,8 +101,7 @@ class Agent:
             tasks.create_task(self._program.run())
             tasks.create_task(self._zones.run())
             tasks.create_task(certificates.keep(self._settings, self._client, self._bridges.wake))
-            if not self._host.nd_extensions:
-                tasks.create_task(self._guests.run())
+            tasks.create_task(self._guests.run())
             if self._host.datapath_type == "netdev":
                 tasks.create_task(self._neighbours.run())
 
@@ -148,6 +147,7 @@ class Agent:
         self._reconciler.want(state.attachments)
         self._bridges.want(state)
         self._neighbours.want(state.peers)
+        self._guests.want(state)
         self._zones.want(state)
         self._name_interfaces(tuple(self._host.rows.values()))
         if save:
@@ -302,6 +302,9 @@ class Agent:
             await ready
         finally:
             self._loop.remove_reader(fd)
+
+    def _keep_counts(self, counts: Mapping[str, int]) -> None:
+        self._loop.run_in_executor(None, self._directory.save_counts, counts)
 
     def _guests_error(self, text: str | None) -> None:
         if self._host.error("guests", text):

@@ -1,4 +1,4 @@
-"""``vpc-agent``: run, plug, clean."""
+"""``vpc-agent``: run, enroll, plug, status, clean."""
 
 import argparse
 import asyncio
@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     plug.add_argument("--interface", required=True, help="device or OVS interface")
     plug.add_argument("--mac", help="MAC of the guest")
     plug.add_argument("--tap", action="store_true", help="make a tap device when it is absent")
+    commands.add_parser("status", parents=[common], help="show what the agent holds and counted")
     commands.add_parser("clean", parents=[common], help="remove everything of ours from the host")
     return parser
 
@@ -172,6 +173,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             return by_hand.plug(
                 settings, arguments.port, arguments.interface, mac=arguments.mac, tap=arguments.tap
             )
+        case "status":
+            from agent.status import status
+
+            return status(settings)
         case "clean":
             from agent import by_hand
 

@@ -4,12 +4,14 @@ Everything in it is a convenience: without it the agent makes a new id, counts b
 and waits for the controller before it removes anything.
 """
 
+import json
 import logging
 import os
 import re
 import secrets
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -98,6 +100,18 @@ class StateDir:
             log.warning("host state on disk cannot be read: %d errors", error.error_count())
             return None
         return state if state.host_id == host_id else None
+
+    def load_counts(self) -> dict[str, int]:
+        """Return what the agent counted of guests' questions, as it wrote it down last."""
+        try:
+            found = json.loads(self._read("guests.json") or "{}")
+        except ValueError:
+            return {}
+        return {str(name): count for name, count in found.items() if isinstance(count, int)}
+
+    def save_counts(self, counts: Mapping[str, int]) -> None:
+        """Write down what was counted of guests' questions."""
+        self._write("guests.json", json.dumps(counts, sort_keys=True))
 
     def save_state(self, state: HostState) -> None:
         """Remember the host state."""

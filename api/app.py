@@ -19,6 +19,7 @@ from api.routers import (
     address_groups,
     attachments,
     counters,
+    dhcp_options,
     enrollment,
     events,
     group_rules,
@@ -34,6 +35,7 @@ from api.routers import (
 )
 from api.schemas import address_groups as address_group_schemas
 from api.schemas import counters as counter_schemas
+from api.schemas import dhcp_options as dhcp_schemas
 from api.schemas import events as event_schemas
 from api.schemas import group_rules as rule_schemas
 from api.schemas import hosts as host_schemas
@@ -63,6 +65,9 @@ _MODELS = (
     port_schemas.PortPatch,
     port_schemas.AttachmentIn,
     port_schemas.PortPage,
+    dhcp_schemas.DhcpOptionsIn,
+    dhcp_schemas.DhcpOptionsPatch,
+    dhcp_schemas.DhcpOptionsPage,
     group_schemas.SecurityGroupIn,
     group_schemas.SecurityGroupPatch,
     group_schemas.SecurityGroupOut,
@@ -145,6 +150,7 @@ def create_app(services: Services, *, run_dir: Path, config: ApiConfig | None = 
         vpcs,
         subnets,
         attachments,
+        dhcp_options,
         security_groups,
         group_rules,
         address_groups,

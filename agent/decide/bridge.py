@@ -19,14 +19,12 @@ class BridgeSettings:
         datapath_type: ``system`` or ``netdev``.
         vtep_address: local end of the tunnels; None while it is unknown.
         vxlan_port: UDP port of VXLAN.
-        answers_guests: whether br-int needs the internal port through which the agent answers.
     """
 
     name: str
     datapath_type: str
     vtep_address: str | None
     vxlan_port: int = 4789
-    answers_guests: bool = False
 
 
 def tunnel_port(settings: BridgeSettings, owner: str) -> PortWish:
@@ -49,9 +47,6 @@ def guests_port(owner: str) -> PortWish:
 
 def integration_bridge(state: HostState, settings: BridgeSettings) -> BridgeWish:
     """Return br-int: secure (no flow, no traffic), out of band, with an explicit datapath id."""
-    ports = [tunnel_port(settings, state.host_id)]
-    if settings.answers_guests:
-        ports.append(guests_port(state.host_id))
     return BridgeWish(
         name=settings.name,
         owner=state.host_id,
@@ -60,5 +55,5 @@ def integration_bridge(state: HostState, settings: BridgeSettings) -> BridgeWish
         protocols=PROTOCOLS,
         other_config={"disable-in-band": "true", "datapath-id": f"{state.dpid:016x}"},
         controllers=tuple(ControllerWish(target) for target in state.openflow_targets),
-        ports=tuple(ports),
+        ports=(tunnel_port(settings, state.host_id), guests_port(state.host_id)),
     )

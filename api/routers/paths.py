@@ -11,6 +11,7 @@ _CALLED: dict[ids.Kind, str] = {
     "sgr": "rule",
     "ag": "address group",
     "nacl": "network ACL",
+    "dopt": "set of DHCP options",
 }
 
 
@@ -25,6 +26,7 @@ def _id(kind: ids.Kind) -> Any:
 VpcId = Annotated[str, _id("vpc")]
 SubnetId = Annotated[str, _id("subnet")]
 PortId = Annotated[str, _id("port")]
+DhcpOptionsId = Annotated[str, _id("dopt")]
 GroupId = Annotated[str, _id("sg")]
 RuleId = Annotated[str, _id("sgr")]
 AddressGroupId = Annotated[str, _id("ag")]

@@ -19,6 +19,7 @@ from api.schemas.common import (
     id_field,
     render_meta,
 )
+from api.schemas.dhcp_options import OptionsIn, OptionsOut, render_options
 from vpcctl.model.addresses import format_mac
 from vpcctl.services.views import AttachmentView, ClaimView, PortChange, PortCreate, PortView
 
@@ -130,6 +131,14 @@ def _attachment_field() -> Any:
     )
 
 
+def _dhcp_field() -> Any:
+    return Field(
+        default=None,
+        description="DHCP options of this port alone, in place of its VPC's; null: none.",
+        examples=[{"domain_name": "shop.internal"}],
+    )
+
+
 def _pairs(pairs: list[PairIn]) -> tuple[tuple[str, str | None], ...]:
     return tuple((pair.cidr, pair.mac_address) for pair in pairs)
 
@@ -152,6 +161,7 @@ class PortIn(Input):
     allowed_address_pairs: _Pairs = Field(default_factory=list)
     admin_up: _AdminUp = True
     attachment: AttachmentIn | None = _attachment_field()
+    dhcp_options: OptionsIn | None = _dhcp_field()
     name: Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
@@ -167,6 +177,7 @@ class PortIn(Input):
             allowed_address_pairs=_pairs(self.allowed_address_pairs),
             admin_up=self.admin_up,
             attachment=None if self.attachment is None else self.attachment.to_view(),
+            dhcp_options=None if self.dhcp_options is None else self.dhcp_options.to_options(),
             name=self.name,
             description=self.description,
             tags=self.tags,
@@ -188,6 +199,7 @@ class PortPatch(Input):
     allowed_address_pairs: _Pairs = Field(default_factory=list)
     admin_up: _AdminUp = True
     attachment: AttachmentIn | None = _attachment_field()
+    dhcp_options: OptionsIn | None = _dhcp_field()
     name: Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
@@ -201,6 +213,8 @@ class PortPatch(Input):
             given["allowed_address_pairs"] = _pairs(self.allowed_address_pairs)
         if self.attachment is not None:
             given["attachment"] = self.attachment.to_view()
+        if self.dhcp_options is not None:
+            given["dhcp_options"] = self.dhcp_options.to_options()
         return PortChange(**given)
 
 
@@ -284,6 +298,9 @@ class PortOut(ResourceOut):
         description="Every host's claim to it, the winner first.", examples=[[]]
     )
     mtu: int = Field(description="MTU for the workload, bytes.", examples=[1450])
+    dhcp_options: OptionsOut | None = Field(
+        description="DHCP options of this port alone; null: its VPC's.", examples=[None]
+    )
 
 
 class PortPage(PageOut[PortOut]):
@@ -329,4 +346,6 @@ def render(view: PortView) -> dict[str, Any]:
     body["host_id"] = view.host_id
     body["claims"] = [_render_claim(claim) for claim in view.claims]
     body["mtu"] = view.mtu
+    options = view.dhcp_options
+    body["dhcp_options"] = None if options is None else render_options(options)
     return body

@@ -19,6 +19,7 @@ from api.schemas.common import (
     render_meta,
 )
 from vpcctl.services.views import SubnetChange, SubnetCreate, SubnetView
+from vpcctl.wire.state import Ipv6Mode
 
 _VpcId = Annotated[
     str,
@@ -28,6 +29,12 @@ _Cidr = Annotated[
     Cidr,
     Field(description="IPv4 block within the VPC's, no host bits.", examples=["10.0.1.0/24"]),
 ]
+
+
+_MODES = (
+    "How guests get IPv6 addresses: `slaac`: they make them; `dhcpv6-stateless`: so, and the rest "
+    "by DHCPv6; `dhcpv6-stateful`: by DHCPv6"
+)
 
 
 def _gateway(family: str, example: str) -> Any:
@@ -68,6 +75,11 @@ class SubnetIn(Input):
     gateway: Address | None = _gateway("IPv4", "10.0.1.1")
     ipv6_cidr: Cidr | None = _ipv6_cidr()
     ipv6_gateway: Address | None = _gateway("IPv6", "fd00:10:0:1::1")
+    ipv6_mode: Ipv6Mode | None = Field(
+        default=None,
+        description=f"{_MODES}; null: `dhcpv6-stateful` with an IPv6 block.",
+        examples=["slaac"],
+    )
     availability_zone: Zone | None = _zone()
     network_acl_id: str | None = _acl()
     name: Name = ""
@@ -82,6 +94,7 @@ class SubnetIn(Input):
             gateway=self.gateway,
             ipv6_cidr=self.ipv6_cidr,
             ipv6_gateway=self.ipv6_gateway,
+            ipv6_mode=self.ipv6_mode,
             availability_zone=self.availability_zone,
             network_acl_id=self.network_acl_id,
             name=self.name,
@@ -95,6 +108,11 @@ class SubnetPatch(Input):
 
     ipv6_cidr: Cidr | None = _ipv6_cidr()
     ipv6_gateway: Address | None = _gateway("IPv6", "fd00:10:0:1::1")
+    ipv6_mode: Ipv6Mode = Field(
+        default="dhcpv6-stateful",
+        description=f"{_MODES}; ports that there are keep their addresses.",
+        examples=["slaac"],
+    )
     availability_zone: Zone | None = _zone()
     network_acl_id: str | None = _acl()
     name: Name = ""
@@ -118,6 +136,9 @@ class SubnetOut(ResourceOut):
     ipv6_gateway: str | None = Field(
         description="IPv6 address of the router, or null.", examples=["fd00:10:0:1::1"]
     )
+    ipv6_mode: Ipv6Mode | None = Field(
+        description="How guests get IPv6 addresses; null without a block.", examples=["slaac"]
+    )
     availability_zone: str | None = Field(
         description="Availability zone; null for any.", examples=["zone-a"]
     )
@@ -140,6 +161,7 @@ def render(view: SubnetView) -> dict[str, Any]:
     body["gateway"] = str(view.gateway)
     body["ipv6_cidr"] = None if view.ipv6_cidr is None else str(view.ipv6_cidr)
     body["ipv6_gateway"] = None if view.ipv6_gateway is None else str(view.ipv6_gateway)
+    body["ipv6_mode"] = view.ipv6_mode
     body["availability_zone"] = view.availability_zone
     body["network_acl_id"] = view.network_acl_id
     body["free_addresses"] = view.free_addresses

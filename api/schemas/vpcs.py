@@ -31,6 +31,17 @@ Cidrs = Annotated[
 ]
 
 
+DhcpOptionsId = Annotated[str, Field(max_length=64)]
+
+
+def _dhcp_options() -> Any:
+    return Field(
+        default=None,
+        description="A set of DHCP options of the same tenant; null: the defaults.",
+        examples=["dopt-0a1b2c3d4e5f60718"],
+    )
+
+
 class VpcIn(Input):
     """A new VPC."""
 
@@ -43,16 +54,25 @@ class VpcIn(Input):
         description="The owning tenant: an admin must say which, a tenant may only name itself.",
         examples=["acme"],
     )
+    dhcp_options_id: DhcpOptionsId | None = _dhcp_options()
 
     def to_create(self) -> VpcCreate:
         """Return the service's value."""
-        return VpcCreate(tuple(self.cidrs), self.name, self.description, self.tags, self.tenant_id)
+        return VpcCreate(
+            tuple(self.cidrs),
+            self.name,
+            self.description,
+            self.tags,
+            self.tenant_id,
+            self.dhcp_options_id,
+        )
 
 
 class VpcPatch(Input):
     """A partial change of a VPC; absent fields stay, `cidrs` is the whole new list."""
 
     cidrs: Cidrs = Field(default_factory=list)
+    dhcp_options_id: DhcpOptionsId | None = _dhcp_options()
     name: Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
@@ -67,6 +87,10 @@ class VpcOut(ResourceOut):
 
     id: str = id_field("vpc", "Id of the VPC.")
     cidrs: list[str] = Field(description="Its blocks.", examples=[["10.0.0.0/16", "fd00:10::/48"]])
+    dhcp_options_id: str | None = Field(
+        description="The set of DHCP options that its guests are told; null: the defaults.",
+        examples=["dopt-0a1b2c3d4e5f60718"],
+    )
 
 
 class VpcPage(PageOut[VpcOut]):
@@ -77,4 +101,5 @@ def render(view: VpcView) -> dict[str, Any]:
     """Return *view* as :class:`VpcOut` describes it."""
     body = render_meta(view.meta, view.status)
     body["cidrs"] = [str(cidr) for cidr in view.cidrs]
+    body["dhcp_options_id"] = view.dhcp_options_id
     return body

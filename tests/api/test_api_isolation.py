@@ -32,10 +32,9 @@ CLOSED = [
     for method, path in OPERATIONS
     if path not in OPEN and (method, path) not in auth.OPEN
 ]
+_OWNED = ("vpc", "subnet", "port", "sg", "ag", "nacl", "dhcp_options")
 TENANT = [
-    (method, path)
-    for method, path in CLOSED
-    if any(f"{{{name}_id}}" in path for name in ("vpc", "subnet", "port", "sg", "ag", "nacl"))
+    (method, path) for method, path in CLOSED if any(f"{{{name}_id}}" in path for name in _OWNED)
 ]
 HOST_ONLY = {("POST", "/v1/hosts/{host_id}/reports"), ("GET", "/v1/hosts/{host_id}/state")}
 
@@ -48,6 +47,7 @@ BODIES = {
     "/v1/security-groups/{sg_id}/rules": {"direction": "ingress"},
     "/v1/security-groups/{sg_id}/rules/{sgr_id}": {"description": "mine now"},
     "/v1/address-groups/{ag_id}": {"name": "mine now"},
+    "/v1/dhcp-options/{dhcp_options_id}": {"name": "mine now"},
     "/v1/address-groups/{ag_id}/cidrs": {"cidrs": ["10.9.0.0/16"]},
     "/v1/network-acls/{nacl_id}": {"name": "mine now"},
     "/v1/network-acls/{nacl_id}/entries": {
@@ -105,6 +105,7 @@ def theirs(api: Api) -> dict[str, str]:
         "sgr_id": group["rules"][0]["id"],
         "ag_id": addresses["id"],
         "nacl_id": acl["id"],
+        "dhcp_options_id": owner.post("/v1/dhcp-options", json={}).json()["id"],
         "direction": "ingress",
         "number": "7",
     }

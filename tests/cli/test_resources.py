@@ -213,6 +213,37 @@ def test_what_is_no_address_of_an_api_is_a_usage_error(controller: Served, api: 
     assert "unix:/path" in outcome.err
 
 
+def test_dhcp_options_by_command(controller: Served, tenant: str) -> None:
+    made = controller.document(
+        *("dhcp-options", "create", f"told-{tenant}", "--tenant", tenant, "--lease", "3600"),
+        *("--dns", "10.0.0.2", "--dns", "10.0.0.3", "--domain", "shop.internal"),
+        *("--route", "192.0.2.0/24=10.0.0.9"),
+    )
+    assert (made["lease_time_s"], made["dns_servers"]) == (3600, ["10.0.0.2", "10.0.0.3"])
+    assert made["routes"] == [{"destination": "192.0.2.0/24", "next_hop": "10.0.0.9"}]
+    assert made["id"] in controller.run("dhcp-options", "list").out
+    changed = controller.document(
+        "dhcp-options", "set", made["name"], "--domain", "", "--ntp", "10.0.0.4"
+    )
+    assert (changed["domain_name"], changed["ntp_servers"]) == (None, ["10.0.0.4"])
+    vpc = make_vpc(controller, tenant)
+    told = controller.document("vpc", "set", vpc["id"], "--dhcp-options", made["name"])
+    assert told["dhcp_options_id"] == made["id"]
+    assert controller.run("dhcp-options", "delete", made["id"]).code == 4
+    assert (
+        controller.document("vpc", "set", vpc["id"], "--dhcp-options", "")["dhcp_options_id"]
+        is None
+    )
+    subnet = make_subnet(controller, vpc, f"front-{tenant}")
+    port = controller.document(
+        *("port", "create", f"p-{tenant}", "--subnet", subnet["id"], "--domain", "own.internal")
+    )
+    assert port["dhcp_options"]["domain_name"] == "own.internal"
+    plain = controller.document("port", "set", port["id"], "--no-dhcp-options")
+    assert plain["dhcp_options"] is None
+    assert controller.run("dhcp-options", "delete", made["id"]).code == 0
+
+
 def test_counters_of_a_port_that_is_nowhere_are_refused(controller: Served, tenant: str) -> None:
     vpc = make_vpc(controller, tenant)
     subnet = make_subnet(controller, vpc, f"lost-{tenant}")

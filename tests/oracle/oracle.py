@@ -21,6 +21,8 @@ Packet = dict[str, str]
 ROUTER_MAC = "0e:76:70:63:00:01"
 ROUTER_LINK_LOCAL = "fe80::c76:70ff:fe63:1"
 ALL_DHCP6 = "ff02::1:2"
+AGENT = 65000
+"""Where on a host its agent hears what guests ask."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,10 @@ class Oracle:
             return self._arp(port, packet)
         if packet.get("icmpv6_type") == "135":
             return self._solicitation(port, packet)
-        if self._unanswered(packet) or not self._gets_out(port, packet):
+        if self._is_question(packet):
+            able = self._hosts[self._locations[port.id].host_id].guest_services
+            return self._to_agent(port, packet) if able else []
+        if not self._gets_out(port, packet):
             return []
         if not self._judge.may(port, "egress", packet, stage):
             return []
@@ -163,7 +168,7 @@ class Oracle:
         target = packet.get("nd_target", "::")
         targets_own = any(inside(target, block) for block in blocks)
         if packet["ipv6_src"] == "::":
-            reports = kind in ("131", "132", "143") and bool(blocks)
+            reports = kind in ("131", "132", "133", "143") and bool(blocks)
             return reports or (kind == "135" and targets_own)
         if not any(inside(packet["ipv6_src"], block) for block in blocks):
             return False
@@ -174,8 +179,10 @@ class Oracle:
         return True
 
     @staticmethod
-    def _unanswered(packet: Packet) -> bool:
-        """DHCP and router solicitations: nobody hears them."""
+    def _is_question(packet: Packet) -> bool:
+        """DHCP and router solicitations: the agent of the host hears them, or nobody."""
+        if packet["eth_dst"] == ROUTER_MAC and "nw_src" in packet:
+            return (packet.get("udp_src"), packet.get("udp_dst")) == ("68", "67")
         if packet.get("icmpv6_type") == "133":
             return True
         if packet.get("nw_dst") == "255.255.255.255" and packet.get("udp_dst") == "67":
@@ -246,6 +253,12 @@ class Oracle:
         place = self._locations[port.id]
         return [Arrival(place.host_id, place.ofport, None, frozenset(packet.items()))]
 
+    def _to_agent(self, port: Port, packet: Packet) -> list[Arrival]:
+        """What the port's host hands to its agent, with the port's key as the destination."""
+        asked = packet | {"eth_dst": "0e:76:" + port.key.to_bytes(4, "big").hex(":")}
+        place = self._locations[port.id]
+        return [Arrival(place.host_id, AGENT, None, frozenset(asked.items()))]
+
     def _switched(self, source: Port, subnet: Subnet, packet: Packet) -> list[Arrival]:
         to = packet["eth_dst"]
         members = self._members(subnet)
@@ -286,7 +299,8 @@ class Oracle:
         owners = self._owners(subnet, asked)
         if owners == {ROUTER_MAC}:
             able = self._hosts[self._locations[port.id].host_id].nd_extensions
-            return self._back(port, _advertisement(packet)) if able else []
+            answer = _advertisement(packet)
+            return self._back(port, answer) if able else self._to_agent(port, packet)
         return [
             one for mac in owners for one in self._switched(port, subnet, packet | {"eth_dst": mac})
         ]

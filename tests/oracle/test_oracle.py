@@ -37,7 +37,6 @@ def seen(delivered: list[Delivered]) -> Counter[Arrival]:
             frozenset(item for item in one.packet if item[0] not in _TUNNEL),
         )
         for one in delivered
-        if not one.to_agent
     )
 
 

@@ -17,6 +17,7 @@ from vpcctl.flows import fields as f
 from vpcctl.flows import tables as t
 from vpcctl.flows.actions import OFPP_IN_PORT, DecTtl, Output, SetField
 from vpcctl.flows.flow import Flow
+from vpcctl.model.host import GUEST_SERVICE_OFPORT
 
 pytestmark = [pytest.mark.ovs, pytest.mark.timeout(180)]
 Question = tuple[str, int, Packet, Counter[Arrival]]
@@ -64,6 +65,8 @@ def matters(flow: Flow) -> bool:
         return False
     if f.RELAYED in _flags(flow) or _asked_by_nobody(flow):
         return False
+    if (f.IN_PORT, GUEST_SERVICE_OFPORT, None) in flow.match:  # no guest sends from there
+        return False
     if flow.table is t.NEIGHBOUR and set(_ALONE) <= set(flow.match):
         return False
     field_names = {field.name for field, _, _ in flow.match}
@@ -96,7 +99,16 @@ def deletions(flows: list[Flow]) -> Iterator[tuple[str, list[Flow]]]:
     for at, flow in enumerate(flows):
         if not matters(flow) or at % 3:
             continue
-        if flow.table in (t.CLASSIFY, t.NEIGHBOUR, t.SWITCH, t.OUTPUT, t.ROUTE, t.FLOOD, t.RESPOND):
+        if flow.table in (
+            t.CLASSIFY,
+            t.GUEST_SERVICES,
+            t.NEIGHBOUR,
+            t.SWITCH,
+            t.OUTPUT,
+            t.ROUTE,
+            t.FLOOD,
+            t.RESPOND,
+        ):
             yield f"without {flow}", [*flows[:at], *flows[at + 1 :]]
 
 

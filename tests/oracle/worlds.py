@@ -21,7 +21,9 @@ WIDE = "172.16.0.0/12"
 @st.composite
 def _host(draw: st.DrawFn, number: int, underlay: str) -> Host:
     able = draw(st.sampled_from((True, True, False)))
-    return host(number, vtep=ip(f"{underlay}{number}"), nd_extensions=able)
+    answers = draw(st.booleans())
+    vtep = ip(f"{underlay}{number}")
+    return host(number, vtep=vtep, nd_extensions=able, guest_services=answers)
 
 
 @st.composite
@@ -142,7 +144,10 @@ def _to_all(source: Port, home: Subnet) -> Iterator[Packet]:
     mac, four, six = text(source.mac), _own(source, 4), _own(source, 6)
     dhcp = ("0.0.0.0", "255.255.255.255")
     yield packets.udp((mac, packets.BROADCAST), dhcp, (68, 67))
+    yield packets.icmp6(133, (mac, packets.multicast_mac("ff02::2")), ("::", "ff02::2"))
     if four is not None:
+        yield packets.udp((mac, packets.BROADCAST), (four, dhcp[1]), (68, 67))
+        yield packets.udp((mac, ROUTER_MAC), (four, str(home.gateway)), (68, 67))
         yield packets.udp((mac, packets.BROADCAST), (four, str(home.cidr.broadcast_address)))
         yield packets.udp((mac, packets.multicast_mac("224.0.0.251")), (four, "224.0.0.251"))
         yield packets.arp(1, (mac, packets.BROADCAST), (mac, four), (packets.NO_MAC, four))

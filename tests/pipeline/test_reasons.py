@@ -1,9 +1,13 @@
 """Every way to be dropped has its own counted reason."""
 
+import dataclasses
+
 import pytest
 
 from tests.oracle.oracle import ROUTER_MAC, Packet, eui64, text
 from tests.support import packets
+from tests.support.dummy_ovs import DummyOvs
+from tests.support.networks import put
 from tests.support.showcase import (
     DATA_2,
     HOST_1,
@@ -12,6 +16,7 @@ from tests.support.showcase import (
     OTHER_2,
     WEB_1,
     WEB_2,
+    showcase,
 )
 from tests.support.tracing import Fabric
 from vpcctl.flows.reasons import Reason
@@ -35,9 +40,6 @@ FROM_WEB_1: list[tuple[Reason, Packet]] = [
     (Reason.REDIRECT, packets.icmp6(137, NEAR, (LOCAL, "fd00:1::11"))),
     (Reason.DHCP_SERVER, packets.udp(NEAR, (FOUR, FOUR_2), (67, 68))),
     (Reason.DHCP_SERVER, packets.udp(NEAR, (LOCAL, "fd00:1::11"), (547, 546))),
-    (Reason.DHCP_UNANSWERED, packets.udp(ALL, ("0.0.0.0", "255.255.255.255"), (68, 67))),
-    (Reason.DHCP_UNANSWERED, packets.udp(ALL, (LOCAL, "ff02::1:2"), (546, 547))),
-    (Reason.ROUTER_SOLICITATION, packets.icmp6(133, ALL, (LOCAL, "ff02::2"))),
     (Reason.OWN_ADDRESS, packets.who_has(MAC, "0.0.0.0", FOUR)),
     (Reason.OWN_ADDRESS, packets.solicit(MAC, "::", SIX)),
     (Reason.OWN_ADDRESS, packets.solicit(MAC, "::", LOCAL)),
@@ -55,6 +57,27 @@ FROM_WEB_1: list[tuple[Reason, Packet]] = [
     (Reason.UNROUTABLE_SOURCE, packets.icmp6(143, AWAY, ("::", "fd00:2::10"))),
     (Reason.UNKNOWN_UNICAST, packets.udp((MAC, "0e:00:00:00:00:fe"), (FOUR, FOUR_2))),
 ]
+
+
+UNHEARD: list[tuple[Reason, Packet]] = [
+    (Reason.DHCP_UNANSWERED, packets.udp(ALL, ("0.0.0.0", "255.255.255.255"), (68, 67))),
+    (Reason.DHCP_UNANSWERED, packets.udp(ALL, (LOCAL, "ff02::1:2"), (546, 547))),
+    (Reason.ROUTER_SOLICITATION, packets.icmp6(133, ALL, (LOCAL, "ff02::2"))),
+]
+"""What is dropped where no agent answers."""
+
+
+@pytest.mark.parametrize(("reason", "packet"), UNHEARD)
+def test_questions_on_a_host_whose_agent_answers_none(
+    reason: Reason, packet: Packet, ovs: DummyOvs
+) -> None:
+    net = showcase()
+    net.apply([put(dataclasses.replace(HOST_1, guest_services=False))])
+    plain = Fabric(ovs, net, "unheard")
+    try:
+        assert plain.reason(HOST_1.id, {"in_port": "11", **packet}) == reason
+    finally:
+        plain.close()
 
 
 @pytest.mark.parametrize(("reason", "packet"), FROM_WEB_1)

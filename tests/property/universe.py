@@ -160,6 +160,7 @@ def _host(draw: st.DrawFn) -> object:
         vtep=draw(st.sampled_from(vteps)),
         tunnel_ofport=draw(st.sampled_from((1, 1, 12, None))),
         nd_extensions=draw(st.booleans()),
+        guest_services=draw(st.booleans()),
         key=draw(st.sampled_from((one.key, one.key, 17))),
     )
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event, insert, update
 
 from tests.store.conftest import ADMIN, World
-from vpcctl.model.addresses import GATEWAY_MAC, is_unicast
+from vpcctl.model.addresses import GATEWAY_MAC, Mac, is_unicast
 from vpcctl.model.ids import new_id
 from vpcctl.model.problems import Conflict, Exhausted, Invalid
 from vpcctl.services.addressing import Addressing
@@ -179,7 +179,7 @@ def fill(world: World, subnet: SubnetView, count: int) -> None:
         assert row is not None
         ledger = update(LedgerRow).values(port_key=LedgerRow.port_key + count)
         last = unit.connection.execute(ledger.returning(LedgerRow.port_key)).scalar_one()
-        addressing = Addressing(unit, row)
+        addressing = Addressing(unit, row, Mac(1))
         taken = [addressing.take((), fill=True) for _ in range(count)]
         pattern = dict(PORTS.all(unit.connection)[0]._mapping)  # type: ignore[attr-defined]
         ports = [

@@ -67,6 +67,7 @@ def host(number: int, **other: object) -> Host:
         "vtep": ip(f"192.0.2.{number}"),
         "tunnel_ofport": TUNNEL_OFPORT,
         "nd_extensions": True,
+        "guest_services": True,
     }
     facts.update(other)
     return Host(f"host-{number:017x}", number, 0x7663 << 48 | number, **facts)  # type: ignore[arg-type]

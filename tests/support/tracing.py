@@ -100,11 +100,6 @@ class Delivered:
     def __getitem__(self, field: str) -> str:
         return dict(self.packet)[field]
 
-    @property
-    def to_agent(self) -> bool:
-        """Whether it is a question that the host's agent answers, not a port's traffic."""
-        return self.ofport == GUEST_SERVICE_OFPORT
-
 
 def written(packet: Mapping[str, str]) -> str:
     """The packet in the syntax of flows: what others require comes first."""
@@ -173,7 +168,7 @@ class Fabric:
             host = net.hosts[host_id]
             used = {one.ofport for one in net.locations.values() if one.host_id == host_id}
             used.update(ofports)
-            if not host.nd_extensions:
+            if host.has_guest_port:
                 used.add(GUEST_SERVICE_OFPORT)
             ovs.add_bridge(bridge, host.tunnel_ofport or 1, sorted(used))
             if host.vtep is not None:

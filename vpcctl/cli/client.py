@@ -17,11 +17,13 @@ Query = dict[str, str | list[str]]
 _TRIES = 3
 _NAMES: dict[ids.Kind, str] = {
     "vpc": "VPC",
+    "dopt": "set of DHCP options",
     "sg": "security group",
     "ag": "address group",
     "nacl": "network ACL",
 }
 _PLURALS: dict[ids.Kind, str] = {
+    "dopt": "dhcp-options",
     "sg": "security-groups",
     "ag": "address-groups",
     "nacl": "network-acls",

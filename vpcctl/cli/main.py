@@ -10,6 +10,7 @@ from vpcctl import __version__
 from vpcctl.cli import (
     address_groups,
     database,
+    dhcp_options,
     hosts,
     network_acls,
     pki,
@@ -42,6 +43,7 @@ app = typer.Typer(
 app.add_typer(vpcs.app, name="vpc")
 app.add_typer(subnets.app, name="subnet")
 app.add_typer(ports.app, name="port")
+app.add_typer(dhcp_options.app, name="dhcp-options")
 app.add_typer(security_groups.app, name="sg")
 app.add_typer(address_groups.app, name="address-group")
 app.add_typer(network_acls.app, name="nacl")

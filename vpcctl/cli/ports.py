@@ -7,6 +7,7 @@ import typer
 
 from vpcctl.cli.client import Client, path_of
 from vpcctl.cli.counters import counters
+from vpcctl.cli.dhcp_options import Options
 from vpcctl.cli.errors import CliError
 from vpcctl.cli.options import (
     Changes,
@@ -131,6 +132,20 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class Dhcp(Options):
+    """DHCP options of a port alone, in place of its VPC's."""
+
+    no_dhcp_options: Annotated[
+        bool, typer.Option("--no-dhcp-options", help="Its VPC's options alone.")
+    ] = False
+
+    def whole(self) -> Json:
+        """Return the field that the options set, if any."""
+        options = Options.fields(self)
+        return {"dhcp_options": options or None} if options or self.no_dhcp_options else {}
+
+
+@dataclass(frozen=True, slots=True)
 class Within:
     """Where to look for ports."""
 
@@ -179,11 +194,12 @@ def create(
     address: Address,
     traffic: Traffic,
     place: Place,
+    dhcp: Dhcp,
     waiting: Waiting,
 ) -> None:
     """Create a port, and attach it when a host is given."""
     client = client_of(context, patience_s=waiting.timeout)
-    body = values.body(name) | address.fields() | traffic.fields()
+    body = values.body(name) | address.fields() | traffic.fields() | dhcp.whole()
     body["subnet_id"] = client.resolve("subnet", subnet)
     body |= traffic.groups(client, path_of("subnet", body["subnet_id"]))
     if (attachment := place.attachment(client)) is not None:
@@ -199,12 +215,13 @@ def set_(
     changes: Changes,
     address: Address,
     traffic: Traffic,
+    dhcp: Dhcp,
     waiting: Waiting,
 ) -> None:
     """Change a port."""
     client = client_of(context, patience_s=waiting.timeout)
     path = path_of("port", client.resolve("port", reference))
-    body = changes.body() | address.fields() | traffic.fields()
+    body = changes.body() | address.fields() | traffic.fields() | dhcp.whole()
     body |= traffic.groups(client, path)
     print_item(client.change(path, body, waiting.query), waiting.output)
 

@@ -36,6 +36,14 @@ def _second_block(item: Json) -> list[str]:
     return [item["ipv6_cidr"]] if item.get("ipv6_cidr") else []
 
 
+Mode = Annotated[
+    str | None,
+    typer.Option(
+        metavar="slaac|dhcpv6-stateful|dhcpv6-stateless", help="How guests get IPv6 addresses."
+    ),
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Values(Description):
     """Values of a new subnet."""
@@ -47,6 +55,7 @@ class Values(Description):
     ipv6_gateway: Annotated[str | None, typer.Option(help="IPv6 gateway; default: the first.")] = (
         None
     )
+    ipv6_mode: Mode = None
     availability_zone: Annotated[str | None, typer.Option(help="Its availability zone.")] = None
     nacl: Annotated[str | None, typer.Option(metavar="ID|NAME", help="Network ACL of the VPC.")] = (
         None
@@ -58,6 +67,7 @@ class Values(Description):
             gateway=self.gateway,
             ipv6_cidr=self.ipv6_cidr,
             ipv6_gateway=self.ipv6_gateway,
+            ipv6_mode=self.ipv6_mode,
             availability_zone=self.availability_zone,
         )
 
@@ -70,6 +80,7 @@ class NewValues(Changes):
         str | None, typer.Option(metavar="CIDR", help="IPv6 block; '' removes it.")
     ] = None
     ipv6_gateway: Annotated[str | None, typer.Option(help="IPv6 gateway.")] = None
+    ipv6_mode: Mode = None
     availability_zone: Annotated[
         str | None, typer.Option(help="Availability zone; '' for none.")
     ] = None
@@ -82,6 +93,7 @@ class NewValues(Changes):
         values = given(
             ipv6_cidr=self.ipv6_cidr,
             ipv6_gateway=self.ipv6_gateway,
+            ipv6_mode=self.ipv6_mode,
             availability_zone=self.availability_zone,
         )
         return {name: value or None for name, value in values.items()}

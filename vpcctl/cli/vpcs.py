@@ -30,6 +30,9 @@ class Values(Description):
     tenant: Annotated[str | None, typer.Option(help="Its tenant; only an admin has to say it.")] = (
         None
     )
+    dhcp_options: Annotated[
+        str | None, typer.Option(metavar="ID|NAME", help="Its set of DHCP options.")
+    ] = None
 
 
 @app.command("list")
@@ -57,6 +60,8 @@ def create(
     if values.tenant is not None:
         body["tenant_id"] = values.tenant
     client = client_of(context, patience_s=waiting.timeout)
+    if values.dhcp_options is not None:
+        body["dhcp_options_id"] = client.resolve("dopt", values.dhcp_options)
     print_item(client.create("/v1/vpcs", body, waiting.query), waiting.output)
 
 
@@ -71,10 +76,15 @@ def set_(
         list[str] | None,
         typer.Option(metavar="CIDR", help="The blocks, all of them; repeatable."),
     ] = None,
+    dhcp_options: Annotated[
+        str | None, typer.Option(metavar="ID|NAME", help="Its set of DHCP options; '' for none.")
+    ] = None,
 ) -> None:
-    """Change a VPC: its name, description, tags or blocks."""
+    """Change a VPC: its name, description, tags, blocks or DHCP options."""
     client = client_of(context, patience_s=waiting.timeout)
     body = changes.body() | ({"cidrs": cidr} if cidr else {})
+    if dhcp_options is not None:
+        body["dhcp_options_id"] = client.resolve("dopt", dhcp_options) if dhcp_options else None
     path = f"/v1/vpcs/{client.resolve('vpc', reference)}"
     print_item(client.change(path, body, waiting.query), waiting.output)
 

@@ -133,7 +133,15 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "Takes address resolution out of the stream, to be answered and not flooded.",
         (f.SOURCE_PORT, *_L2, *_ARP, *_IP, *_L4, *_ND),
         (f.LOOKUP_IPV4, f.LOOKUP_IPV6, f.FLAGS, f.REASON),
-        "SubnetOut Neighbour Switch Drop",
+        "GuestServices Neighbour Switch Drop",
+    ),
+    (
+        "GuestServices",
+        "resolution",
+        "Hands what a guest asks of its network to the agent of its host.",
+        (f.SOURCE_PORT, f.FLAGS, *_L2, *_IP, *_L4),
+        (*_L2, *_IP, *_L4, f.REASON),
+        "SubnetOut Drop",
     ),
     (
         "SubnetOut",
@@ -293,7 +301,7 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
     ),
 )
 
-_OUTPUTS = frozenset({"Respond", "Output", "Route"})
+_OUTPUTS = frozenset({"GuestServices", "Respond", "Output", "Route"})
 
 TABLES: tuple[Table, ...] = tuple(
     Table(
@@ -313,8 +321,8 @@ TABLES: tuple[Table, ...] = tuple(
 BY_NAME: dict[str, Table] = {table.name: table for table in TABLES}
 BY_NUMBER: dict[int, Table] = {table.number: table for table in TABLES}
 
-CLASSIFY, TUNNEL_IN, SPOOF_GUARD, ND_GUARD, ARP_ND = TABLES[:5]
-SUBNET_OUT, EGRESS_ACL, EGRESS_STATE, EGRESS_VERDICT = TABLES[5:9]
-ROUTE, SUBNET_IN, NEIGHBOUR, RESPOND, SWITCH, FLOOD = TABLES[9:15]
-INGRESS_ACL, INGRESS_STATE, INGRESS_VERDICT, OUTPUT, DROP = TABLES[15:20]
-GROUPS, SERVICE, REMOTE = TABLES[20:]
+CLASSIFY, TUNNEL_IN, SPOOF_GUARD, ND_GUARD, ARP_ND, GUEST_SERVICES = TABLES[:6]
+SUBNET_OUT, EGRESS_ACL, EGRESS_STATE, EGRESS_VERDICT = TABLES[6:10]
+ROUTE, SUBNET_IN, NEIGHBOUR, RESPOND, SWITCH, FLOOD = TABLES[10:16]
+INGRESS_ACL, INGRESS_STATE, INGRESS_VERDICT, OUTPUT, DROP = TABLES[16:21]
+GROUPS, SERVICE, REMOTE = TABLES[21:]

@@ -42,6 +42,12 @@ def link_local(mac: int) -> ipaddress.IPv6Address:
     return ipaddress.IPv6Address((0xFE80 << 112) | (high << 40) | (0xFFFE << 24) | low)
 
 
+def eui64(block: ipaddress.IPv6Network, mac: int) -> ipaddress.IPv6Address:
+    """Return the address that a guest with *mac* makes of a /64 (RFC 4862, RFC 2464)."""
+    interface = int(link_local(mac)) & (1 << 64) - 1
+    return ipaddress.IPv6Address(int(block.network_address) | interface)
+
+
 def eui64_mac(ip: IPAddress) -> int:
     """Return the MAC whose EUI-64 link-local address is *ip*, or 0 when there is none."""
     number = int(ip)

@@ -6,7 +6,7 @@ from vpcctl.model.addresses import IPAddress
 
 GUEST_SERVICE_OFPORT = 65_000
 """OpenFlow port number that an agent requests for the internal port of br-int through which it
-answers guests where flows cannot. A constant, so that flows need not wait for a report of it."""
+answers guests. A constant, so that flows need not wait for a report of it."""
 
 GUEST_SERVICE_MAC = 0x0E76 << 32
 """Between flows and agent a MAC names the guest: these 16 bits, then its 32-bit port key."""
@@ -24,6 +24,7 @@ class Host:
         tunnel_ofport: ofport of its VXLAN port as last reported; None until known.
         nd_extensions: its datapath can rewrite ND options (userspace datapath), so flows
             answer neighbour solicitations for gateways; without, its agent does.
+        guest_services: its agent answers DHCP and router solicitations of the guests here.
     """
 
     id: str
@@ -32,3 +33,9 @@ class Host:
     vtep: IPAddress | None = None
     tunnel_ofport: int | None = None
     nd_extensions: bool = True
+    guest_services: bool = False
+
+    @property
+    def has_guest_port(self) -> bool:
+        """Whether its agent answers guests at all, through a port of br-int."""
+        return self.guest_services or not self.nd_extensions

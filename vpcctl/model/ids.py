@@ -4,9 +4,9 @@ import re
 import uuid
 from typing import Literal
 
-Kind = Literal["vpc", "subnet", "port", "host", "sg", "sgr", "ag", "nacl"]
+Kind = Literal["vpc", "subnet", "port", "host", "sg", "sgr", "ag", "nacl", "dopt"]
 
-KINDS: tuple[Kind, ...] = ("vpc", "subnet", "port", "host", "sg", "sgr", "ag", "nacl")
+KINDS: tuple[Kind, ...] = ("vpc", "subnet", "port", "host", "sg", "sgr", "ag", "nacl", "dopt")
 _SUFFIX = r"[0-9a-f]{17}"
 PATTERNS: dict[Kind, str] = {kind: rf"^{kind}-{_SUFFIX}$" for kind in KINDS}
 _COMPILED = {kind: re.compile(rf"{kind}-{_SUFFIX}") for kind in KINDS}

@@ -1,7 +1,6 @@
 """Table ArpNd: address resolution is answered, not flooded.
 
-Requests go to Neighbour with the address asked for in a register. What nobody answers (DHCP and
-router solicitations, so far) ends here, each with a reason of its own.
+Requests go to Neighbour with the address asked for in a register.
 """
 
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from vpcctl.flows import fields as f
 from vpcctl.flows.actions import Move
 from vpcctl.flows.flow import Flow
 from vpcctl.flows.reasons import Reason
-from vpcctl.flows.tables import ARP_ND, NEIGHBOUR, SUBNET_OUT, SWITCH
+from vpcctl.flows.tables import ARP_ND, GUEST_SERVICES, NEIGHBOUR, SWITCH
 from vpcctl.model.addresses import link_local
 from vpcctl.pipeline.facts import PortFacts
 from vpcctl.pipeline.terms import (
@@ -19,11 +18,8 @@ from vpcctl.pipeline.terms import (
     BASE,
     IS_ARP,
     IS_ICMP6,
-    IS_IPV4,
     IS_IPV6,
     IS_SOLICIT,
-    IS_UDP,
-    ROUTER_SOLICIT,
     TO_GROUP,
     drop,
     mark,
@@ -31,8 +27,6 @@ from vpcctl.pipeline.terms import (
 
 _ASK_IPV4 = (Move(f.ARP_TPA, f.LOOKUP_IPV4, 32), mark(f.IS_ARP))
 _ASK_IPV6 = (Move(f.ND_TARGET, f.LOOKUP_IPV6, 128), mark(f.IS_ND))
-_ALL_DHCP_SERVERS = 0xFF02_0000_0000_0000_0000_0000_0001_0002
-"""ff02::1:2 (RFC 8415)."""
 
 STATIC: tuple[Flow, ...] = (
     Flow(ARP_ND, 100, (IS_ARP, (f.ARP_OP, ARP_REQUEST, None)), _ASK_IPV4, NEIGHBOUR, BASE),
@@ -40,25 +34,7 @@ STATIC: tuple[Flow, ...] = (
     Flow(ARP_ND, 90, (IS_ARP, (f.ARP_OP, ARP_REPLY, None)), (), SWITCH, BASE),
     drop(ARP_ND, 80, (IS_ARP,), Reason.ARP_UNANSWERED),
     Flow(ARP_ND, 100, (IS_IPV6, IS_ICMP6, *IS_SOLICIT), _ASK_IPV6, NEIGHBOUR, BASE),
-    drop(
-        ARP_ND,
-        100,
-        (IS_IPV6, IS_ICMP6, (f.ICMP6_TYPE, ROUTER_SOLICIT, None)),
-        Reason.ROUTER_SOLICITATION,
-    ),
-    drop(
-        ARP_ND,
-        100,
-        (IS_IPV4, IS_UDP, (f.IPV4_DST, 0xFFFF_FFFF, None), (f.UDP_DST, 67, None)),
-        Reason.DHCP_UNANSWERED,
-    ),
-    drop(
-        ARP_ND,
-        100,
-        (IS_IPV6, IS_UDP, (f.IPV6_DST, _ALL_DHCP_SERVERS, None), (f.UDP_DST, 547, None)),
-        Reason.DHCP_UNANSWERED,
-    ),
-    Flow(ARP_ND, 0, (), (), SUBNET_OUT, BASE),
+    Flow(ARP_ND, 0, (), (), GUEST_SERVICES, BASE),
 )
 
 

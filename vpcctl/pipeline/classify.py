@@ -44,7 +44,7 @@ marked as if it came through a tunnel, it cannot leave the host."""
 
 def base(host: Host) -> tuple[Flow, ...]:
     """Return the flows of what comes through *host*'s tunnel port or from its agent."""
-    agent = () if host.nd_extensions else _FROM_AGENT
+    agent = _FROM_AGENT if host.has_guest_port else ()
     if host.tunnel_ofport is None:
         return agent
     match = ((f.IN_PORT, host.tunnel_ofport, None), flag(f.FROM_TUNNEL, 0))

@@ -35,7 +35,9 @@ def example() -> Network:
     net = Network()
     for host_id, number in ((HERE, 1), (THERE, 2)):
         vtep = ipaddress.ip_address(f"192.0.2.{number}")
-        host = Host(host_id, number, 0x7663 << 48 | number, vtep, 1, nd_extensions=True)
+        host = Host(
+            host_id, number, 0x7663 << 48 | number, vtep, 1, nd_extensions=True, guest_services=True
+        )
         net.apply_one(Change("host", host_id, host))
     net.apply_one(Change("vpc", _VPC, Vpc(_VPC, "tenant-red", 1, ())))
     _guard(net)

@@ -12,6 +12,7 @@ from vpcctl.pipeline import (
     connection,
     drop_reasons,
     flood,
+    guest_services,
     members,
     nd_guard,
     neighbour,
@@ -50,7 +51,7 @@ from vpcctl.pipeline.pieces import (
 
 STATIC: tuple[Flow, ...] = (
     *(*classify.STATIC, *tunnel_in.STATIC, *spoof_guard.STATIC, *nd_guard.STATIC),
-    *(*arp_nd.STATIC, *route.STATIC, *neighbour.STATIC, *respond.STATIC),
+    *(*arp_nd.STATIC, *guest_services.STATIC, *route.STATIC, *neighbour.STATIC, *respond.STATIC),
     *(*switch.STATIC, *flood.STATIC, *output.STATIC, *drop_reasons.STATIC),
     *(*subnet_acl.STATIC, *port_acl.STATIC, *connection.STATIC, *service.STATIC),
 )
@@ -71,7 +72,12 @@ def _base(net: Network, piece: BasePiece) -> tuple[Flow, ...]:
     host = net.hosts.get(piece.host_id)
     if host is None:
         return ()
-    return (*classify.base(host), *respond.base(host), *output.base(host))
+    return (
+        *classify.base(host),
+        *guest_services.base(host),
+        *respond.base(host),
+        *output.base(host),
+    )
 
 
 def _peer(net: Network, piece: PeerPiece) -> tuple[Flow, ...]:

@@ -12,7 +12,8 @@ from vpcctl.flows.flow import Flow, Match
 from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import RESPOND, SWITCH
 from vpcctl.model.addresses import GATEWAY_MAC
-from vpcctl.model.host import GUEST_SERVICE_MAC, GUEST_SERVICE_OFPORT, Host
+from vpcctl.model.host import Host
+from vpcctl.pipeline.guest_services import TO_AGENT
 from vpcctl.pipeline.terms import (
     ARP_REPLY,
     ARP_REQUEST,
@@ -66,11 +67,7 @@ _ASK_AGENT: tuple[Flow, ...] = (
         RESPOND,
         120,
         (*_ASKS_GATEWAY, IS_IPV6, IS_ICMP6, *IS_SOLICIT),
-        (
-            SetField(f.ETH_DST, GUEST_SERVICE_MAC),
-            Move(f.SOURCE_PORT, f.ETH_DST, 32),
-            Output(GUEST_SERVICE_OFPORT),
-        ),
+        TO_AGENT,
         None,
         BASE,
     ),

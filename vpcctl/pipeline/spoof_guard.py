@@ -26,12 +26,14 @@ from vpcctl.pipeline.terms import (
     NEIGHBOUR_ADVERT,
     NEIGHBOUR_SOLICIT,
     ROUTER_ADVERT,
+    ROUTER_SOLICIT,
     drop,
     within,
 )
 
-_UNSPECIFIED_REPORTS = (131, 132, 143)
-"""MLD messages that a host may send before it has an address (RFC 3590, RFC 3810)."""
+_BEFORE_IPV6 = (131, 132, ROUTER_SOLICIT, 143)
+"""What a host may send before it has an address: MLD messages (RFC 3590, RFC 3810) and router
+solicitations (RFC 4861, section 6.3.7)."""
 
 STATIC: tuple[Flow, ...] = (
     drop(SPOOF_GUARD, 500, ((f.VLAN_VID, 0x1000, 0x1000),), Reason.ETHERTYPE),
@@ -140,7 +142,7 @@ def _from_ipv4(facts: PortFacts, mac: int, block: IPNetwork) -> Iterator[Flow]:
 def _before_ipv6(facts: PortFacts, mac: int) -> Iterator[Flow]:
     """Yield what a guest sends from the unspecified address, but for address detection."""
     unspecified = (f.IPV6_SRC, 0, None)
-    for kind in _UNSPECIFIED_REPORTS:
+    for kind in _BEFORE_IPV6:
         terms = (IS_IPV6, IS_ICMP6, unspecified, (f.ICMP6_TYPE, kind, None))
         yield _allow(facts, mac, terms)
 

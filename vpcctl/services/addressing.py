@@ -2,9 +2,9 @@
 
 import secrets
 from collections.abc import Iterable, Sequence
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
 
-from vpcctl.model.addresses import GATEWAY_MAC, IPAddress, IPNetwork, Mac, format_mac
+from vpcctl.model.addresses import GATEWAY_MAC, IPAddress, IPNetwork, Mac, eui64, format_mac
 from vpcctl.model.problems import Blocker, Conflict, Exhausted, Invalid
 from vpcctl.services import rules
 from vpcctl.store import allocation, ports
@@ -43,13 +43,14 @@ def parse_ips(texts: Sequence[str]) -> tuple[IPAddress, ...]:
 
 
 class Addressing:
-    """The addresses of one subnet, within one transaction."""
+    """The addresses of one subnet for a port with *mac*, within one transaction."""
 
-    def __init__(self, unit: Unit, subnet: SubnetRow) -> None:
+    def __init__(self, unit: Unit, subnet: SubnetRow, mac: Mac) -> None:
         self._unit = unit
         self._subnet = subnet
         self._blocks = {4: Block(subnet.id, ip_network(subnet.cidr))}
         self._gateways = {4: ip_address(subnet.gateway)}
+        self._mac = mac
         if subnet.ipv6_cidr and subnet.ipv6_gateway:
             self._blocks[6] = Block(subnet.id, ip_network(subnet.ipv6_cidr))
             self._gateways[6] = ip_address(subnet.ipv6_gateway)
@@ -84,6 +85,10 @@ class Addressing:
 
     def _take_next(self, version: int) -> IPAddress:
         block = self._blocks[version]
+        own = makes_own(self._subnet, self._mac) if version == 6 else None
+        if own is not None:
+            self._take_chosen("fixed_ips", own)
+            return own
         address = allocation.take_next(self._unit.connection, block)
         if address is None:
             raise Exhausted(
@@ -117,6 +122,13 @@ class Addressing:
                 blockers=(Blocker("port", owner, f"has {address}"),),
             )
         allocation.take_chosen(self._unit.connection, block, address)
+
+
+def makes_own(subnet: SubnetRow, mac: Mac) -> IPv6Address | None:
+    """Return the IPv6 address that a guest with *mac* makes for itself; None where it gets one."""
+    if subnet.ipv6_cidr is None or subnet.ipv6_mode not in ("slaac", "dhcpv6-stateless"):
+        return None
+    return eui64(IPv6Network(subnet.ipv6_cidr), mac)
 
 
 def _usable(network: IPNetwork, gateway: IPAddress) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from vpcctl.services.address_groups import AddressGroupService
 from vpcctl.services.context import Context
 from vpcctl.services.counters import CounterService
+from vpcctl.services.dhcp_options import DhcpOptionsService
 from vpcctl.services.events import EventService
 from vpcctl.services.group_rules import RuleService
 from vpcctl.services.hosts import HostService
@@ -70,6 +71,7 @@ class Services:
         sightings = Sightings()
         self.vpcs = VpcService(context)
         self.subnets = SubnetService(context)
+        self.dhcp_options = DhcpOptionsService(context)
         self.ports = PortService(context)
         self.security_groups = SecurityGroupService(context)
         self.group_rules = RuleService(context)

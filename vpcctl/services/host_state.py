@@ -4,6 +4,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from vpcctl.model.addresses import format_mac
+from vpcctl.services.guests import guest_subnets, guests
 from vpcctl.services.port_views import mtu
 from vpcctl.services.settings import ServiceSettings
 from vpcctl.store import hosts, locations, models, ports
@@ -15,7 +16,8 @@ from vpcctl.wire.state import Attachment, HostState, InterfaceAddress, Peer, Set
 def compose(connection: Any, row: HostRow, settings: ServiceSettings) -> HostState:
     """Return the state of the host of *row*: a few statements, however many ports it has."""
     wanted = [one for one in ports.attached(connection, row.id) if one.interface is not None]
-    addresses = ports.addresses_of(connection, [one.id for one in wanted])
+    found = ports.guests(connection, row.id)
+    addresses = ports.addresses_of(connection, [one.id for one in found])
     size = mtu(connection)
     return HostState(
         revision=row.state_revision,
@@ -30,6 +32,8 @@ def compose(connection: Any, row: HostRow, settings: ServiceSettings) -> HostSta
             for id, vtep in hosts.vteps(connection)
             if id != row.id
         ),
+        guests=guests(connection, found, addresses),
+        guest_subnets=guest_subnets(connection, {one.subnet_id for one in found}, size),
         released=tuple(locations.released(connection, row.id)),
     )
 

@@ -73,7 +73,14 @@ class HostService:
             id = new_id("host")
             require_free_vtep(unit, vtep, id, "vtep_address")
             key = keys.fit(unit, "host_key")
-            row = {"id": id, "key": key, "nd_extensions": True, "errors": [], **columns}
+            row = {
+                "id": id,
+                "key": key,
+                "nd_extensions": True,
+                "guest_services": False,
+                "errors": [],
+                **columns,
+            }
             HOSTS.insert(unit.connection, {**row, **born(unit), "state_revision": unit.revision})
             hosts.add_liveness(unit.connection, id)
             if vtep is not None:

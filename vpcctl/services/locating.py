@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from vpcctl.services.attachments import touch_hosts
 from vpcctl.services.claims import Claim, dispute, elect
 from vpcctl.store import hosts, locations
 from vpcctl.store.locations import Place
@@ -53,6 +54,7 @@ def settle(
         concerned |= _concerned(unit, claims, present.get(id), place)
     if after:
         locations.move(unit.connection, present, after, unit.revision)
+        _touch_guests(unit, ports, present, after)
     if concerned:
         hosts.move_state(unit.connection, sorted(concerned), unit.revision)
         unit.wake("hoststate")
@@ -73,6 +75,22 @@ def _concerned(
         found |= {host for host in claiming if host == was}
         found |= {host for host, since in claiming.items() if host == now and since < unit.revision}
     return found
+
+
+def _touch_guests(
+    unit: Unit,
+    ports: Mapping[str, PortRow],
+    before: Mapping[str, LocationRow],
+    after: Mapping[str, Place | None],
+) -> None:
+    """Note which hosts serve other guests now; a port attached to a host is always its guest."""
+    moved: set[str | None] = set()
+    for id, place in after.items():
+        old = before[id].host_id if id in before else None
+        new = place.host_id if place is not None else None
+        if old != new:
+            moved |= {host for host in (old, new) if host not in (None, ports[id].attach_host_id)}
+    touch_hosts(unit, *moved)
 
 
 def _place(port: PortRow, winner: Claim | None) -> Place | None:

@@ -9,6 +9,7 @@ from vpcctl.model.addresses import Mac
 from vpcctl.services import attachments
 from vpcctl.services.claims import elect, judge
 from vpcctl.services.context import meta
+from vpcctl.services.dhcp_values import restored
 from vpcctl.services.locating import claims_of
 from vpcctl.services.standing import judge as judge_standing
 from vpcctl.services.views import ClaimView, PortView, Status
@@ -84,6 +85,7 @@ def _view(row: PortRow, around: Surroundings) -> PortView:
         claims,
         around.mtu,
         _status(row, location, claims, around.standings[row.vpc_id]),
+        restored(row.dhcp_options) if row.dhcp_options else None,
     )
 
 

@@ -7,10 +7,11 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from vpcctl.model.addresses import IPAddress, Mac
+from vpcctl.model.dhcp_options import DhcpOptions
 from vpcctl.model.ids import new_id
 from vpcctl.model.problems import Invalid
-from vpcctl.services import attachments, port_groups, rules
-from vpcctl.services.addressing import Addressing, choose_mac, parse_ips
+from vpcctl.services import attachments, dhcp_values, port_groups, rules
+from vpcctl.services.addressing import Addressing, choose_mac, makes_own, parse_ips
 from vpcctl.services.context import Context, born, changed, listed, query, spend
 from vpcctl.services.locating import disputes, settle
 from vpcctl.services.port_views import fresh_view, views
@@ -46,6 +47,7 @@ class PortService:
             "port_security": values.port_security,
             "pairs": _pairs(values.allowed_address_pairs),
             "admin_up": values.admin_up,
+            "dhcp_options": _dhcp(values.dhcp_options),
             **attachments.columns(values.attachment, id),
         }
         ips = parse_ips(values.fixed_ips)
@@ -62,14 +64,15 @@ class PortService:
                 unit.connection, subnet.vpc_id, wanted, port_security=values.port_security
             )
             spend(unit, self._context, subnet.tenant_id, "ports")
-            taken = Addressing(unit, subnet).take(ips, fill=True)
+            own = choose_mac(unit, subnet.id, mac)
+            taken = Addressing(unit, subnet, own).take(ips, fill=True)
             row = {
                 **columns,
                 "subnet_id": subnet.id,
                 "vpc_id": subnet.vpc_id,
                 "tenant_id": subnet.tenant_id,
                 "key": keys.fit(unit, "port_key"),
-                "mac": choose_mac(unit, subnet.id, mac),
+                "mac": own,
                 **born(unit),
             }
             PORTS.insert(unit.connection, row)
@@ -119,8 +122,9 @@ class PortService:
             columns = {**asked.columns, **changed(unit)}
             if asked.mac is not None and asked.mac != row.mac:
                 columns["mac"] = choose_mac(unit, row.subnet_id, asked.mac)
-            if asked.ips is not None:
-                _readdress(unit, row, asked.ips)
+            mac = Mac(columns.get("mac", row.mac))
+            if asked.ips is not None or mac != row.mac:
+                _readdress(unit, row, asked.ips, mac)
             port_groups.change(unit, row, asked.groups, values.port_security)
             if asked.attachment is not None:
                 attachments.require_nameable(actor, asked.attachment, self._context.settings)
@@ -132,7 +136,9 @@ class PortService:
             now = PORTS.get_many(unit.connection, [id])[id]
             if asked.attachment is not None:
                 settle(unit, {id: now}, before)
-            attachments.touch_hosts(unit, row.attach_host_id, now.attach_host_id)
+            here = locations.locations_of(unit.connection, [id]).get(id)
+            located = here.host_id if here is not None else None
+            attachments.touch_hosts(unit, row.attach_host_id, now.attach_host_id, located)
             return views(unit.connection, [now])[0]
 
         return self._units.write(work)
@@ -155,11 +161,12 @@ class PortService:
             addresses = ports.addresses_of(unit.connection, [id]).get(id, [])
             ports.drop_addresses(unit.connection, id)
             memberships.leave(unit.connection, id)
-            Addressing(unit, subnet).give_back(map(ip_address, addresses))
+            Addressing(unit, subnet, Mac(row.mac)).give_back(map(ip_address, addresses))
             PORTS.delete(unit.connection, id)
             usage.count(unit.connection, row.tenant_id, "ports", -1)
+            here = [one.host_id for one in present.values()]
             still_there = locations.claimants(unit.connection, id)
-            attachments.touch_hosts(unit, row.attach_host_id, *still_there)
+            attachments.touch_hosts(unit, row.attach_host_id, *here, *still_there)
             unit.tell("port", id, row.tenant_id, "deleted")
             return unit.revision
 
@@ -184,6 +191,8 @@ def _asked(values: PortChange, id: str) -> _Asked:
             columns[field] = getattr(values, field)
     if values.allowed_address_pairs is not UNSET:
         columns["pairs"] = _pairs(values.allowed_address_pairs)
+    if values.dhcp_options is not UNSET:
+        columns["dhcp_options"] = _dhcp(values.dhcp_options)
     ips = None if values.fixed_ips is UNSET else parse_ips(values.fixed_ips)
     if ips == ():
         raise Invalid(
@@ -222,17 +231,29 @@ def _subnet_for(connection: Any, actor: Actor, id: str) -> SubnetRow:
     return row
 
 
-def _readdress(unit: Unit, row: PortRow, wanted: tuple[IPAddress, ...]) -> None:
-    """Give the port exactly the addresses asked for, keeping those it has already."""
-    addressing = Addressing(unit, _subnet(unit.connection, row.subnet_id))
+def _readdress(unit: Unit, row: PortRow, wanted: tuple[IPAddress, ...] | None, mac: Mac) -> None:
+    """Give the port exactly the addresses asked for, keeping those it has already.
+
+    None keeps all of them, but for one that its guest made of the MAC that it had.
+    """
+    subnet = _subnet(unit.connection, row.subnet_id)
     present = [ip_address(a) for a in ports.addresses_of(unit.connection, [row.id])[row.id]]
+    if wanted is None:
+        old, new = makes_own(subnet, Mac(row.mac)), makes_own(subnet, mac)
+        wanted = tuple(new if new is not None and ip == old else ip for ip in present)
     if list(wanted) == present:
         return
+    addressing = Addressing(unit, subnet, mac)
     ports.drop_addresses(unit.connection, row.id)
     addressing.take([a for a in wanted if a not in present], fill=False)
     addressing.give_back(a for a in present if a not in wanted)
     ordered = sorted(wanted, key=lambda address: address.version)
     ports.set_addresses(unit.connection, row.id, row.subnet_id, ordered)
+
+
+def _dhcp(values: DhcpOptions | None) -> dict[str, Any] | None:
+    """Return a port's own DHCP options as the row keeps them; None when it says none."""
+    return (dhcp_values.stored(values, "dhcp_options.") or None) if values is not None else None
 
 
 def _pairs(pairs: Sequence[tuple[str, str | None]]) -> list[list[Any]]:

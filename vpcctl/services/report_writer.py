@@ -20,7 +20,7 @@ VXLAN_OVERHEAD = {4: 50, 6: 70}
 
 _SAME = ("interface", "interface_uuid", "ofport", "mac", "netns", "admin_up", "oper_up", "error")
 _values = attrgetter(*_SAME)
-_NETWORK = ("vtep", "tunnel_ofport", "nd_extensions")
+_NETWORK = ("vtep", "tunnel_ofport", "nd_extensions", "guest_services")
 
 
 def one_per_port(links: Sequence[Link]) -> dict[str, Link]:
@@ -90,7 +90,7 @@ class ReportWriter:
         if "vtep" in news:
             tell_peers(unit, row.id)
         if hosts.smallest_mtu(self._connection) != narrowest:
-            hosts.move_states_attached(self._connection, unit.revision)
+            hosts.move_states_with(self._connection, unit.revision)
             unit.wake("hoststate")
 
     def _require_vtep(self, row: HostRow, vtep: str) -> None:
@@ -139,6 +139,7 @@ def _facts_columns(facts: HostFacts) -> dict[str, Any]:
         "vtep": vtep,
         "tunnel_ofport": facts.tunnel_ofport,
         "nd_extensions": facts.nd_extensions,
+        "guest_services": facts.guest_services,
         "inner_mtu": facts.underlay_mtu - VXLAN_OVERHEAD[ip_address(vtep).version],
         "reported_dpid": None if facts.dpid is None else f"{facts.dpid:016x}",
         "agent_version": facts.agent_version,

@@ -205,6 +205,15 @@ def parse_block(field: str, text: str, says: str) -> IPNetwork:
     return network
 
 
+def route_block(field: str, text: str) -> IPNetwork:
+    """Return the IPv4 block written *text*, of any size."""
+    says = "an IPv4 block such as 192.0.2.0/24"
+    network = parse_block(field, text, says)
+    if network.version != 4:
+        raise Invalid(f"{network} is not an IPv4 block.", field=field, accepted=says)
+    return network
+
+
 def address(field: str, text: str) -> IPAddress:
     """Return the address written *text*."""
     try:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
-from typing import Any
+from typing import Any, cast, get_args
 
 from vpcctl.model.addresses import IPAddress, IPNetwork
 from vpcctl.model.ids import new_id
@@ -39,8 +39,10 @@ from vpcctl.store.subnets import SUBNETS
 from vpcctl.store.tables import SubnetRow, VpcRow
 from vpcctl.store.units import Unit
 from vpcctl.store.vpcs import subnet_blocks
+from vpcctl.wire.state import Ipv6Mode
 
 SIZES = {4: {4: (8, 29)}, 6: {6: (64, 64)}}
+DEFAULT_MODE: Ipv6Mode = "dhcpv6-stateful"
 FIELDS = {4: ("cidr", "gateway"), 6: ("ipv6_cidr", "ipv6_gateway")}
 
 
@@ -72,6 +74,7 @@ class SubnetService:
         }
         four = _wanted(4, values.cidr, values.gateway)
         six = _optional(values.ipv6_cidr, values.ipv6_gateway)
+        mode = _mode(values.ipv6_mode, has_block=six is not None)
 
         def work(unit: Unit) -> SubnetView:
             vpc = vpc_for(unit.connection, actor, values.vpc_id)
@@ -93,6 +96,7 @@ class SubnetService:
                     **columns,
                     **_columns(4, four),
                     **_columns(6, six),
+                    "ipv6_mode": mode,
                     **born(unit),
                 },
             )
@@ -140,12 +144,13 @@ class SubnetService:
             row = _own(unit.connection, actor, id)
             rules.require_match(row.revision, if_match)
             six = _change_six(unit, row, values)
+            six |= _change_mode(row, six, values)
             if values.network_acl_id is not UNSET:
                 wanted = require_acl(unit.connection, values.network_acl_id, row.vpc_id)
                 columns["acl_id"] = wanted
             SUBNETS.update(unit.connection, id, {**columns, **six, **changed(unit)})
             if six:
-                hosts.move_states_attached(unit.connection, unit.revision, id)
+                hosts.move_states_with(unit.connection, unit.revision, hosts.of_subnet(id))
                 unit.wake("hoststate")
             unit.tell("subnet", id, row.tenant_id, "changed")
             return _view(unit.connection, id)
@@ -201,6 +206,7 @@ def _views(connection: Any, rows: Sequence[SubnetRow]) -> Sequence[SubnetView]:
             ip_address(row.gateway),
             ip_network(row.ipv6_cidr) if row.ipv6_cidr else None,
             ip_address(row.ipv6_gateway) if row.ipv6_gateway else None,
+            cast("Ipv6Mode | None", row.ipv6_mode),
             row.availability_zone,
             row.acl_id,
             ip_network(row.cidr).num_addresses - 3 - row.used,
@@ -301,6 +307,33 @@ def _change_six(unit: Unit, row: SubnetRow, values: SubnetChange) -> dict[str, s
         _require_place(unit.connection, vpc, wanted.network, but=row.id)
         _open(unit, row.id, wanted)
     return columns
+
+
+def _mode(wanted: str | None, *, has_block: bool) -> str | None:
+    """Return how a block's addresses are given out; a mode without a block is refused."""
+    if wanted is not None and not has_block:
+        raise Invalid(
+            "There is no IPv6 block.",
+            field="ipv6_mode",
+            accepted="null, or ipv6_cidr beside it",
+        )
+    if wanted is not None and wanted not in get_args(Ipv6Mode):
+        raise Invalid(
+            f"{rules.printable(wanted)} is no way to give out IPv6 addresses.",
+            field="ipv6_mode",
+            accepted=", ".join(get_args(Ipv6Mode)),
+        )
+    return (wanted or DEFAULT_MODE) if has_block else None
+
+
+def _change_mode(
+    row: SubnetRow, six: dict[str, str | None], values: SubnetChange
+) -> dict[str, str | None]:
+    """Return the column of the mode where it changes; a new block begins with the default."""
+    has_block = six.get("ipv6_cidr", row.ipv6_cidr) is not None
+    kept = row.ipv6_mode if has_block else None
+    mode = _mode(kept if values.ipv6_mode is UNSET else values.ipv6_mode, has_block=has_block)
+    return {} if mode == row.ipv6_mode else {"ipv6_mode": mode}
 
 
 def _move_gateway(unit: Unit, row: SubnetRow, wanted: Wanted) -> None:

@@ -6,7 +6,9 @@ from enum import Enum
 from typing import Any, Generic, Literal, TypeVar
 
 from vpcctl.model.addresses import IPAddress, IPNetwork, Mac
+from vpcctl.model.dhcp_options import DhcpOptions
 from vpcctl.model.port import AddressPair
+from vpcctl.wire.state import Ipv6Mode
 
 T = TypeVar("T")
 
@@ -72,6 +74,7 @@ class VpcView:
     meta: Meta
     key: int
     cidrs: tuple[IPNetwork, ...]
+    dhcp_options_id: str | None
     status: Status
 
 
@@ -86,6 +89,7 @@ class SubnetView:
     gateway: IPAddress
     ipv6_cidr: IPNetwork | None
     ipv6_gateway: IPAddress | None
+    ipv6_mode: Ipv6Mode | None
     availability_zone: str | None
     network_acl_id: str | None
     free_addresses: int
@@ -142,6 +146,7 @@ class PortView:
     claims: tuple[ClaimView, ...]
     mtu: int
     status: Status
+    dhcp_options: DhcpOptions | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +180,7 @@ class VpcCreate:
     description: str = ""
     tags: dict[str, str] = field(default_factory=dict)
     tenant_id: str | None = None
+    dhcp_options_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +188,7 @@ class VpcChange:
     """Partial change of a VPC; ``cidrs`` is the whole new list."""
 
     cidrs: tuple[str, ...] | Unset = UNSET
+    dhcp_options_id: str | Unset | None = UNSET
     name: str | Unset = UNSET
     description: str | Unset = UNSET
     tags: dict[str, str] | Unset = UNSET
@@ -196,6 +203,7 @@ class SubnetCreate:
     gateway: str | None = None
     ipv6_cidr: str | None = None
     ipv6_gateway: str | None = None
+    ipv6_mode: Ipv6Mode | None = None
     availability_zone: str | None = None
     network_acl_id: str | None = None
     name: str = ""
@@ -209,6 +217,7 @@ class SubnetChange:
 
     ipv6_cidr: str | Unset | None = UNSET
     ipv6_gateway: str | Unset | None = UNSET
+    ipv6_mode: Ipv6Mode | Unset = UNSET
     availability_zone: str | Unset | None = UNSET
     network_acl_id: str | Unset | None = UNSET
     name: str | Unset = UNSET
@@ -233,6 +242,7 @@ class PortCreate:
     allowed_address_pairs: tuple[tuple[str, str | None], ...] = ()
     admin_up: bool = True
     attachment: AttachmentView | None = None
+    dhcp_options: DhcpOptions | None = None
     name: str = ""
     description: str = ""
     tags: dict[str, str] = field(default_factory=dict)
@@ -253,6 +263,7 @@ class PortChange:
     allowed_address_pairs: tuple[tuple[str, str | None], ...] | Unset = UNSET
     admin_up: bool | Unset = UNSET
     attachment: AttachmentView | Unset | None = UNSET
+    dhcp_options: DhcpOptions | Unset | None = UNSET
     name: str | Unset = UNSET
     description: str | Unset = UNSET
     tags: dict[str, str] | Unset = UNSET

@@ -22,9 +22,10 @@ from vpcctl.services.context import (
     spend,
 )
 from vpcctl.services.default_groups import KEYS, drop_default, make_default
+from vpcctl.services.dhcp_options import require_usable
 from vpcctl.services.standing import judge
 from vpcctl.services.views import UNSET, Actor, Listing, Page, VpcChange, VpcCreate, VpcView
-from vpcctl.store import keys, network_acls, security_groups, usage
+from vpcctl.store import hosts, keys, network_acls, security_groups, usage
 from vpcctl.store.realisation import standings
 from vpcctl.store.tables import VpcRow
 from vpcctl.store.units import Unit
@@ -48,10 +49,15 @@ class VpcService:
             Problem: Forbidden, Invalid, Exhausted.
         """
         tenant_id = rules.tenant_of(actor, values.tenant_id)
-        columns = {**rules.described(values), "cidrs": _cidrs(values.cidrs)}
+        columns = {
+            **rules.described(values),
+            "cidrs": _cidrs(values.cidrs),
+            "dhcp_options_id": values.dhcp_options_id,
+        }
 
         def work(unit: Unit) -> VpcView:
             id = new_id("vpc")
+            require_usable(unit.connection, values.dhcp_options_id, tenant_id)
             spend(unit, self._context, tenant_id, "vpcs")
             key = keys.fit(unit, "vpc_key")
             row = {"id": id, "key": key, "tenant_id": tenant_id, **columns, **born(unit)}
@@ -101,6 +107,11 @@ class VpcService:
             rules.require_match(row.revision, if_match)
             if "cidrs" in columns:
                 _require_room(unit.connection, id, columns["cidrs"])
+            if values.dhcp_options_id is not UNSET:
+                require_usable(unit.connection, values.dhcp_options_id, row.tenant_id)
+                columns["dhcp_options_id"] = values.dhcp_options_id
+                hosts.move_states_with(unit.connection, unit.revision, hosts.of_vpc(id))
+                unit.wake("hoststate")
             VPCS.update(unit.connection, id, {**columns, **changed(unit)})
             unit.tell("vpc", id, row.tenant_id, "changed")
             return _view(unit.connection, id)
@@ -181,6 +192,7 @@ def _views(connection: Any, rows: Sequence[VpcRow]) -> Sequence[VpcView]:
             meta(row, row.tenant_id),
             row.key,
             tuple(map(ip_network, row.cidrs)),
+            row.dhcp_options_id,
             judge(found[row.id], row.revision),
         )
         for row in rows

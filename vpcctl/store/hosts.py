@@ -6,13 +6,14 @@ from datetime import datetime
 from ipaddress import ip_address
 from typing import Any, cast
 
-from sqlalchemy import Connection, bindparam, case, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, func, insert, select, update
 
 from vpcctl.store.rows import Repository, chunks
 from vpcctl.store.tables import (
     HostRow,
     LedgerRow,
     LivenessRow,
+    LocationRow,
     PortRow,
     ProgressRow,
     RealisationRow,
@@ -198,15 +199,30 @@ def move_states_but(connection: Connection, host_id: str, revision: int) -> None
     connection.execute(statement.values(state_revision=revision))
 
 
-def move_states_attached(
-    connection: Connection, revision: int, subnet_id: str | None = None
-) -> None:
-    """Note a change for every host with an attachment (of *subnet_id*, when given)."""
-    attached = select(PortRow.attach_host_id).where(PortRow.attach_host_id.is_not(None))
-    if subnet_id is not None:
-        attached = attached.where(PortRow.subnet_id == subnet_id)
-    statement = update(HostRow).where(HostRow.id.in_(attached))
+def move_states_with(connection: Connection, revision: int, *which: ColumnElement[bool]) -> None:
+    """Note a change for every host that ports are attached to or located on.
+
+    Args:
+        connection: of the transaction.
+        revision: of the change.
+        which: conditions on the ports' rows; none: any port.
+    """
+    attached = select(PortRow.attach_host_id).where(PortRow.attach_host_id.is_not(None), *which)
+    located = select(LocationRow.host_id)
+    if which:
+        located = located.join(PortRow, PortRow.id == LocationRow.port_id).where(*which)
+    statement = update(HostRow).where(HostRow.id.in_(attached) | HostRow.id.in_(located))
     connection.execute(statement.values(state_revision=revision))
+
+
+def of_subnet(subnet_id: str) -> ColumnElement[bool]:
+    """Return the condition that a port is in a subnet, for :func:`move_states_with`."""
+    return PortRow.subnet_id == subnet_id
+
+
+def of_vpc(vpc_id: str) -> ColumnElement[bool]:
+    """Return the condition that a port is in a VPC, for :func:`move_states_with`."""
+    return PortRow.vpc_id == vpc_id
 
 
 def smallest_mtu(connection: Connection) -> int | None:

@@ -90,6 +90,7 @@ def host(row: HostRow) -> Host:
         ip_address(row.vtep) if row.vtep else None,
         row.tunnel_ofport,
         row.nd_extensions,
+        row.guest_services,
     )
 
 

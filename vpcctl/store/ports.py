@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, union_all
 
 from vpcctl.model.addresses import IPAddress, parse_mac
 from vpcctl.store.rows import Repository, chunks
@@ -77,6 +77,37 @@ _ATTACHED = (
     .where(PortRow.attach_host_id == bindparam("host_id_"))
     .order_by(PortRow.id)
 )
+
+
+_GUEST = (
+    PortRow.id,
+    PortRow.key,
+    PortRow.subnet_id,
+    PortRow.mac,
+    PortRow.name,
+    PortRow.dhcp_options,
+)
+# Two halves that each have an index: those attached here, and those that are just here.
+_GUESTS = union_all(
+    select(*_GUEST).where(PortRow.attach_host_id == bindparam("host_id_")),
+    select(*_GUEST)
+    .join(LocationRow, LocationRow.port_id == PortRow.id)
+    .where(
+        LocationRow.host_id == bindparam("host_id_"),
+        PortRow.attach_host_id.is_distinct_from(bindparam("host_id_")),
+    ),
+)
+
+
+class GuestPort(NamedTuple):
+    """A port that is attached to a host or located on it."""
+
+    id: str
+    key: int
+    subnet_id: str
+    mac: int
+    name: str
+    dhcp_options: dict[str, Any] | None
 
 
 class Attached(NamedTuple):
@@ -166,6 +197,12 @@ def attached(connection: Connection, host_id: str) -> list[Attached]:
     """Return the ports that the API wants attached on a host, by id."""
     rows = connection.execute(_ATTACHED, {"host_id_": host_id})
     return [Attached(*row) for row in rows]
+
+
+def guests(connection: Connection, host_id: str) -> list[GuestPort]:
+    """Return the ports that are attached to a host or located on it, by id."""
+    rows = connection.execute(_GUESTS, {"host_id_": host_id})
+    return sorted((GuestPort(*row) for row in rows), key=lambda one: one.id)
 
 
 def ids_in_subnet(connection: Connection, subnet_id: str, limit: int) -> Sequence[str]:

@@ -79,6 +79,7 @@ class HostFacts(_Wire):
         dpid: datapath id that br-int has now.
         datapath_type: ``system`` (the kernel's) or ``netdev`` (userspace).
         nd_extensions: whether flows may rewrite ND options here.
+        guest_services: whether the agent answers DHCP and router solicitations of guests.
         underlay_mtu: MTU of the device that carries the tunnels, bytes.
         agent_version: version of vpc-agent.
         ovs_version: version of ovs-vswitchd.
@@ -90,6 +91,7 @@ class HostFacts(_Wire):
     dpid: Annotated[int, Field(ge=1, le=2**64 - 1)] | None = None
     datapath_type: Literal["system", "netdev"]
     nd_extensions: bool
+    guest_services: bool = False
     underlay_mtu: Annotated[int, Field(ge=576, le=65535)] = 1500
     agent_version: Annotated[str, Field(max_length=64)] = ""
     ovs_version: Annotated[str, Field(max_length=64)] = ""

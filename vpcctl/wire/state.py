@@ -45,6 +45,84 @@ class Attachment(_Wire):
     admin_up: bool = True
 
 
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+DOMAIN_PATTERN = rf"^{_LABEL}(\.{_LABEL})*$"
+Domain = Annotated[str, Field(max_length=253, pattern=DOMAIN_PATTERN)]
+"""A DNS name without a final dot."""
+
+
+class GuestOptions(_Wire):
+    """What guests are told beside their addresses, as far as it is known.
+
+    Attributes:
+        lease_time_s: how long a lease is good for, seconds.
+        dns_servers: resolvers of both families, in order of preference.
+        domain: DNS domain of the guests; None says nothing.
+        search: domains that short names are looked up in; empty: the domain alone.
+        ntp_servers: time servers of both families.
+        routes: further IPv4 routes, (block, next hop).
+    """
+
+    lease_time_s: Annotated[int, Field(ge=60, le=2**32 - 2)] = 86_400
+    dns_servers: tuple[str, ...] = ()
+    domain: Domain | None = None
+    search: tuple[Domain, ...] = ()
+    ntp_servers: tuple[str, ...] = ()
+    routes: tuple[tuple[str, str], ...] = ()
+
+
+Ipv6Mode = Literal["slaac", "dhcpv6-stateful", "dhcpv6-stateless"]
+"""How guests of a subnet get their IPv6 addresses."""
+
+
+class GuestSubnet(_Wire):
+    """A subnet of guests: what its router and its DHCP servers say to all of them.
+
+    Attributes:
+        subnet_id: the subnet.
+        vpc_id: its VPC.
+        cidr: IPv4 block.
+        gateway: IPv4 address of the router, which is also the DHCP server.
+        ipv6_cidr: IPv6 block, or None.
+        ipv6_gateway: IPv6 address of the router, or None.
+        ipv6_mode: how addresses of the block are given out; None without a block.
+        mtu: of guests' interfaces, bytes.
+        options: of guests that have none of their own.
+    """
+
+    subnet_id: str
+    vpc_id: str
+    cidr: str
+    gateway: str
+    ipv6_cidr: str | None = None
+    ipv6_gateway: str | None = None
+    ipv6_mode: Ipv6Mode | None = None
+    mtu: Annotated[int, Field(ge=68, le=65535)]
+    options: GuestOptions = GuestOptions()
+
+
+class Guest(_Wire):
+    """A port of this host whose workload may ask the agent for what it needs to know.
+
+    Attributes:
+        port_id: the port.
+        key: its number in flows; names the asking port in frames from br-int.
+        subnet_id: its subnet, one of the state's ``guest_subnets``.
+        mac: its MAC.
+        addresses: its fixed addresses, in order.
+        host_name: a DNS label.
+        options: its own, instead of its subnet's; None when it has none.
+    """
+
+    port_id: Annotated[str, Field(pattern=ids.PATTERNS["port"])]
+    key: Annotated[int, Field(ge=1, le=2**32 - 1)]
+    subnet_id: str
+    mac: str
+    addresses: tuple[str, ...]
+    host_name: Annotated[str, Field(pattern=rf"^({_LABEL})?$")] = ""
+    options: GuestOptions | None = None
+
+
 class Peer(_Wire):
     """Another host's VXLAN endpoint, so that the tunnel's neighbour can be resolved early."""
 
@@ -71,6 +149,8 @@ class HostState(_Wire):
         settings: agent settings.
         attachments: what to attach, sorted by port id.
         peers: the other hosts' VTEPs, sorted by host id.
+        guests: ports that are attached to this host or located on it, sorted by port id.
+        guest_subnets: their subnets, sorted by id.
         released: ports that the host has an interface for and that are not on it (any more):
             deleted, or on another host; sorted. Once the host's switch has confirmed the
             state's revision, no flow of theirs is left here.
@@ -84,4 +164,6 @@ class HostState(_Wire):
     settings: Settings = Settings()
     attachments: tuple[Attachment, ...] = ()
     peers: tuple[Peer, ...] = ()
+    guests: tuple[Guest, ...] = ()
+    guest_subnets: tuple[GuestSubnet, ...] = ()
     released: tuple[str, ...] = ()

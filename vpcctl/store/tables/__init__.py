@@ -4,6 +4,7 @@ from vpcctl.store.tables.access import IdempotencyRow, TokenRow
 from vpcctl.store.tables.address_groups import AddressGroupRow, GroupBlockRow
 from vpcctl.store.tables.base import Base
 from vpcctl.store.tables.certificates import CertificateRow, EnrollmentRow
+from vpcctl.store.tables.dhcp_options import DhcpOptionsRow
 from vpcctl.store.tables.hosts import HostRow, LivenessRow, ProgressRow, RealisationRow
 from vpcctl.store.tables.ledger import ChangeRow, LedgerRow, UsageRow
 from vpcctl.store.tables.network_acls import AclEntryRow, NetworkAclRow
@@ -21,6 +22,7 @@ __all__ = [
     "Base",
     "CertificateRow",
     "ChangeRow",
+    "DhcpOptionsRow",
     "EnrollmentRow",
     "FreeRangeRow",
     "FreedAddressRow",

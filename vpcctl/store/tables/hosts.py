@@ -29,6 +29,7 @@ class HostRow(Described, Base):
     vtep: Mapped[str | None] = mapped_column(Address, unique=True)
     tunnel_ofport: Mapped[int | None] = mapped_column(Integer)
     nd_extensions: Mapped[bool] = mapped_column(Boolean)
+    guest_services: Mapped[bool] = mapped_column(Boolean)
     inner_mtu: Mapped[int | None] = mapped_column(Integer, index=True)
     reported_dpid: Mapped[str | None] = mapped_column(String(16))
     agent_id: Mapped[str | None] = mapped_column(String(32))

@@ -23,7 +23,8 @@ class PortRow(Described, Base):
     """A port. ``pairs`` is a list of ``[cidr, mac as int or None]``.
 
     The attachment is the four ``attach_*`` columns; ``attach_kind`` None: there is none. An OVS
-    interface (kind ``interface``) has the empty text as its namespace.
+    interface (kind ``interface``) has the empty text as its namespace. ``dhcp_options`` are those
+    that the port says in place of its VPC's.
     """
 
     __tablename__ = "ports"
@@ -44,6 +45,7 @@ class PortRow(Described, Base):
     port_security: Mapped[bool] = mapped_column(Boolean)
     pairs: Mapped[list[Any]] = mapped_column(JSON)
     admin_up: Mapped[bool] = mapped_column(Boolean)
+    dhcp_options: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     attach_kind: Mapped[str | None] = mapped_column(String(16))
     attach_host_id: Mapped[str | None] = mapped_column(ForeignKey("hosts.id", ondelete="RESTRICT"))
     attach_interface: Mapped[str | None] = mapped_column(String(255))

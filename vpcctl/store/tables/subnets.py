@@ -24,6 +24,7 @@ class SubnetRow(Described, Base):
     gateway: Mapped[str] = mapped_column(Address)
     ipv6_cidr: Mapped[str | None] = mapped_column(String(43))
     ipv6_gateway: Mapped[str | None] = mapped_column(Address)
+    ipv6_mode: Mapped[str | None] = mapped_column(String(24))
     availability_zone: Mapped[str | None] = mapped_column(String(64))
     used: Mapped[int] = mapped_column(Integer)
     acl_id: Mapped[str | None] = mapped_column(ForeignKey("network_acls.id"))

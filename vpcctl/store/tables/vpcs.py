@@ -1,6 +1,6 @@
 """VPCs."""
 
-from sqlalchemy import JSON, Index, Integer, String
+from sqlalchemy import JSON, ForeignKey, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from vpcctl.store.tables.base import Base, Described, Id
@@ -10,9 +10,13 @@ class VpcRow(Described, Base):
     """A VPC; ``cidrs`` are canonical texts, sorted."""
 
     __tablename__ = "vpcs"
-    __table_args__ = (Index("ix_vpcs_tenant_id_key", "tenant_id", "key"),)
+    __table_args__ = (
+        Index("ix_vpcs_tenant_id_key", "tenant_id", "key"),
+        Index("ix_vpcs_dhcp_options_id", "dhcp_options_id"),
+    )
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     key: Mapped[int] = mapped_column(Integer, unique=True)
     tenant_id: Mapped[str] = mapped_column(String(64))
     cidrs: Mapped[list[str]] = mapped_column(JSON)
+    dhcp_options_id: Mapped[str | None] = mapped_column(ForeignKey("dhcp_options.id"))

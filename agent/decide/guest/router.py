@@ -1,0 +1,116 @@
+"""Router advertisements (RFC 4861, RFC 4862, RFC 8106): the gateway speaks to one guest at a time.
+
+Each guest hears what is true of its own port: the prefix is for making an address of it only when
+the port has the address that the guest would make, so nobody uses one that is dropped.
+"""
+
+import struct
+from collections.abc import Iterator
+from ipaddress import IPv6Address
+
+from agent.decide.guest.book import Entry
+from agent.decide.guest.frames import HOP_LIMIT, Packet, Refused, icmp6
+from agent.decide.guest.options import names
+from vpcctl.model.addresses import GATEWAY_MAC, eui64, link_local
+
+SOLICIT, _ADVERT = 133, 134
+GATEWAY_LINK_LOCAL = link_local(GATEWAY_MAC).packed
+LIFETIME_S = 1_800
+"""How long a guest uses the router without hearing of it again, seconds."""
+_VALID_S, _PREFERRED_S = 86_400, 14_400
+_MANAGED, _OTHER = 0x80, 0x40
+_ON_LINK, _AUTONOMOUS = 0x80, 0x40
+_SOURCE, _PREFIX, _MTU, _RDNSS, _DNSSL = 1, 3, 5, 25, 31
+_HOPS = 64
+_UNSPECIFIED = bytes(16)
+_ALL_NODES, _ALL_NODES_MAC = IPv6Address("ff02::1").packed, bytes.fromhex("333300000001")
+_HEADER = 8
+_SMALLEST_MTU = 1_280
+_MAX_NAMES = 255 * 8 - 8
+
+
+def answer(packet: Packet, entry: Entry) -> list[bytes]:
+    """Return the advertisement that answers a solicitation.
+
+    Raises:
+        Refused: it is malformed (RFC 4861, section 6.1.1), or there is nothing to advertise.
+    """
+    _check(packet)
+    if packet.mac != entry.mac:
+        raise Refused("rs-wrong-mac")
+    if packet.source == _UNSPECIFIED:
+        return [advertise(entry)]
+    ends, ips = (entry.key, entry.mac), (GATEWAY_LINK_LOCAL, packet.source)
+    return [icmp6(ends, ips, _message(entry))]
+
+
+def advertise(entry: Entry) -> bytes:
+    """Return the advertisement that a guest gets unasked, or before it has an address.
+
+    Raises:
+        Refused: there is nothing to advertise.
+    """
+    ends = (entry.key, _ALL_NODES_MAC)
+    return icmp6(ends, (GATEWAY_LINK_LOCAL, _ALL_NODES), _message(entry))
+
+
+def is_served(entry: Entry) -> bool:
+    """Tell whether there is anything to advertise to a guest."""
+    return entry.block6 is not None and bool(entry.ipv6)
+
+
+def makes_own_address(entry: Entry) -> bool:
+    """Tell whether the guest is to make its address of the prefix: its port must have it."""
+    block = entry.block6
+    wanted = entry.subnet.ipv6_mode in ("slaac", "dhcpv6-stateless")
+    return (
+        wanted
+        and block is not None
+        and eui64(block, int.from_bytes(entry.mac, "big")) in entry.ipv6
+    )
+
+
+def _check(packet: Packet) -> None:
+    message = packet.payload
+    if packet.hops != HOP_LIMIT or len(message) < _HEADER or message[1] != 0:
+        raise Refused("rs-malformed")
+    at = _HEADER
+    while at < len(message):
+        length = message[at + 1] * 8 if at + 1 < len(message) else 0
+        if length == 0 or at + length > len(message):
+            raise Refused("rs-malformed")
+        if message[at] == _SOURCE and packet.source == _UNSPECIFIED:
+            raise Refused("rs-malformed")
+        at += length
+
+
+def _message(entry: Entry) -> bytes:
+    if not is_served(entry):
+        raise Refused("rs-no-ipv6")
+    own = makes_own_address(entry)
+    flags = 0 if own else _MANAGED | _OTHER
+    if entry.subnet.ipv6_mode == "dhcpv6-stateless":
+        flags |= _OTHER
+    head = struct.pack("!BBHBBHII", _ADVERT, 0, 0, _HOPS, flags, LIFETIME_S, 0, 0)
+    return head + b"".join(_options(entry, autonomous=own))
+
+
+def _options(entry: Entry, *, autonomous: bool) -> Iterator[bytes]:
+    yield bytes((_SOURCE, 1)) + GATEWAY_MAC.to_bytes(6, "big")
+    if entry.subnet.mtu >= _SMALLEST_MTU:
+        yield struct.pack("!BBHI", _MTU, 1, 0, entry.subnet.mtu)
+    block = entry.block6
+    if block is not None:
+        flags = _ON_LINK | (_AUTONOMOUS if autonomous else 0)
+        head = struct.pack(
+            "!BBBBIII", _PREFIX, 4, block.prefixlen, flags, _VALID_S, _PREFERRED_S, 0
+        )
+        yield head + block.network_address.packed
+    servers = entry.resolvers.ipv6
+    if servers:
+        head = struct.pack("!BBHI", _RDNSS, 1 + 2 * len(servers), 0, LIFETIME_S)
+        yield head + b"".join(ip.packed for ip in servers)
+    search = names(entry.search)
+    if 0 < len(search) <= _MAX_NAMES:
+        padded = search + bytes(-len(search) % 8)
+        yield struct.pack("!BBHI", _DNSSL, 1 + len(padded) // 8, 0, LIFETIME_S) + padded

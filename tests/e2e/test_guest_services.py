@@ -1,0 +1,262 @@
+"""Guests that configure themselves, with the clients of their own systems and the kernel."""
+
+import json
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.cloud import Cloud, Guest, make_cloud
+from tests.support.hosts import command
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.root, pytest.mark.slow]
+
+GATEWAY_LINK_LOCAL = "fe80::c76:70ff:fe63:1"
+
+# Writes down what a client learnt, one JSON object a line, and uses the address.
+_SCRIPT = r"""#!/bin/sh
+export KIND="${1:-$reason}"
+PYTHON -c 'import json, os; print(json.dumps(dict(os.environ)))' >> LEARNT
+case "$KIND" in
+bound|renew)
+    ip addr replace "$ip/$mask" dev "$interface"
+    ip link set "$interface" mtu "${mtu:-1500}"
+    ip route replace default via "${router%% *}" ;;
+BOUND6|REBIND6|RENEW6)
+    ip addr replace "$new_ip6_address/128" dev "$interface" nodad ;;
+esac
+exit 0
+"""
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Cloud]:
+    with make_cloud(1) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def vpc(cloud: Cloud) -> dict[str, Any]:
+    return cloud.post("vpcs", cidrs=["10.50.0.0/16", "fd00:50::/48"], tenant_id="self")
+
+
+def bare(cloud: Cloud, port: dict[str, Any]) -> Guest:
+    """Plug a machine that knows nothing but its MAC, as somebody else would."""
+    tag = f"{cloud.tag}-{secrets.token_hex(3)}"
+    guest, outer, host = Guest(port, f"vm{tag}"), f"vt{tag}", cloud.hosts[0]
+    command("ip", "netns", "add", guest.netns)
+    inner = ("peer", "name", "eth0", "address", port["mac_address"], "netns", guest.netns)
+    host.run("ip", "link", "add", outer, "type", "veth", *inner)
+    host.run("ip", "link", "set", outer, "up")
+    guest.run("ethtool", "-K", "eth0", "tx", "off")
+    guest.run("ip", "link", "set", "lo", "up")
+    iface_id = f"external_ids:iface-id={port['id']}"
+    host.vsctl("add-port", "br-int", outer, "--", "set", "interface", outer, iface_id)
+    cloud.attached(guest)
+    guest.run("ip", "link", "set", "eth0", "up")
+    return guest
+
+
+class Client:
+    """A DHCP client in a guest, and what it has learnt."""
+
+    def __init__(self, guest: Guest, directory: Path, *arguments: str) -> None:
+        directory.mkdir()
+        script, self._learnt = directory / "script", directory / "learnt"
+        told = {"PYTHON": sys.executable, "LEARNT": str(self._learnt)}
+        script.write_text(re.sub("PYTHON|LEARNT", lambda word: told[word[0]], _SCRIPT))
+        script.chmod(0o755)
+        self._learnt.touch()
+        words = [str(script) if word == "SCRIPT" else word for word in arguments]
+        with (directory / "log").open("wb") as log:
+            self._process = guest.spawn(*words, cwd=directory, stdout=log, stderr=log)
+
+    def learnt(self, kind: str, times: int = 1) -> dict[str, str]:
+        """Return what the script was told by the last event of a kind; waits for *times* of it."""
+        wait_until(lambda: len(self._events(kind)) >= times, what=f"the client says {kind}")
+        return self._events(kind)[-1]
+
+    def _events(self, kind: str) -> list[dict[str, str]]:
+        whole, _, _ = self._learnt.read_text().rpartition("\n")
+        told = [json.loads(line) for line in whole.splitlines()]
+        return [one for one in told if one["KIND"] == kind]
+
+    def renews(self, within_s: float) -> bool:
+        """Ask the server that gave the lease, by unicast; tell whether it answers in time."""
+        before = len(self._events("renew"))
+        self._process.send_signal(signal.SIGUSR1)
+        deadline = time.monotonic() + within_s
+        while len(self._events("renew")) == before:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        return True
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+@contextmanager
+def udhcpc(guest: Guest, directory: Path) -> Iterator[Client]:
+    asked = ("mtu", "staticroutes", "ntpsrv", "search", "hostname")
+    wishes = [word for name in asked for word in ("-O", name)]
+    fast = ("-t", "20", "-T", "1", "-A", "1")
+    script = ("-i", "eth0", "-f", *fast, *wishes, "-s", "SCRIPT")
+    client = Client(guest, directory, "busybox", "udhcpc", *script)
+    try:
+        yield client
+    finally:
+        client.stop()
+
+
+@contextmanager
+def dhclient6(guest: Guest, directory: Path) -> Iterator[Client]:
+    files = ("-lf", str(directory / "leases"), "-pf", str(directory / "pid"))
+    (directory.parent / "dhclient.conf").write_text("request dhcp6.name-servers;\n")
+    config = ("-cf", str(directory.parent / "dhclient.conf"), "-sf", "SCRIPT", "eth0")
+    client = Client(guest, directory, "dhclient", "-6", "-d", *files, *config)
+    try:
+        yield client
+    finally:
+        client.stop()
+
+
+def addresses(guest: Guest, scope: str = "global") -> list[str]:
+    """The guest's IPv6 addresses of a scope, once they are known to be its own."""
+    shown = guest.run("ip", "-j", "-6", "addr", "show", "dev", "eth0", "scope", scope).stdout
+    return [
+        info["local"]
+        for link in json.loads(shown)
+        for info in link.get("addr_info", ())
+        if info and not info.get("tentative")
+    ]
+
+
+def test_a_guest_learns_all_by_dhcp(cloud: Cloud, vpc: dict[str, Any], tmp_path: Path) -> None:
+    options = cloud.post(
+        "dhcp-options",
+        tenant_id="self",
+        domain_name="shop.internal",
+        dns_servers=["10.50.0.2"],
+        ntp_servers=["10.50.0.3"],
+        search_domains=["shop.internal", "example.com"],
+        routes=[{"destination": "192.0.2.0/24", "next_hop": "10.50.1.9"}],
+        lease_time_s=3600,
+    )
+    cloud.patch(f"vpcs/{vpc['id']}", dhcp_options_id=options["id"])
+    subnet = cloud.subnet(vpc, cloud.admin, cidr="10.50.1.0/24")
+    other = cloud.guest(0, subnet)
+    guest = bare(cloud, cloud.post("ports", subnet_id=subnet["id"], name="Web 1"))
+    with udhcpc(guest, tmp_path / "web") as client:
+        lease = client.learnt("bound")
+        assert (lease["ip"], lease["mask"], lease["router"]) == (guest.ipv4, "24", "10.50.1.1")
+        assert (lease["serverid"], lease["lease"]) == ("10.50.1.1", "3600")
+        assert (lease["dns"], lease["domain"]) == ("10.50.0.2", "shop.internal")
+        assert (lease["ntpsrv"], lease["search"]) == ("10.50.0.3", "shop.internal example.com")
+        assert (lease["hostname"], lease["mtu"]) == ("web-1", str(guest.port["mtu"]))
+        routes = "0.0.0.0/0 10.50.1.1 192.0.2.0/24 10.50.1.9"
+        assert lease["staticroutes"] == routes
+        guest.reaches(other.ipv4)
+        guest.reaches("10.50.1.1")
+        cloud.patch(f"dhcp-options/{options['id']}", domain_name="new.internal")
+        wait_until(
+            lambda: (
+                client.renews(within_s=5.0) and client.learnt("renew")["domain"] == "new.internal"
+            ),
+            what="the new domain is heard of",
+        )
+    cloud.unplug(0, guest)
+
+
+def test_a_guest_makes_its_address_of_the_advertised_prefix(
+    cloud: Cloud, vpc: dict[str, Any]
+) -> None:
+    block = {"ipv6_cidr": "fd00:50:0:2::/64", "ipv6_mode": "slaac"}
+    subnet = cloud.subnet(vpc, cloud.admin, cidr="10.50.2.0/24", **block)
+    other = cloud.guest(0, subnet)
+    guest = bare(cloud, cloud.post("ports", subnet_id=subnet["id"]))
+    wait_until(lambda: addresses(guest) == [guest.ipv6], what="SLAAC is done")
+    route = guest.run("ip", "-6", "route", "show", "default").stdout
+    assert GATEWAY_LINK_LOCAL in route
+    assert f"mtu {guest.port['mtu']}" in route
+    guest.reaches(other.ipv6)
+    guest.reaches("fd00:50:0:2::1")
+    guest.reaches(GATEWAY_LINK_LOCAL, "-I", "eth0")
+    cloud.unplug(0, guest)
+
+
+def test_a_guest_gets_its_address_by_dhcpv6(
+    cloud: Cloud, vpc: dict[str, Any], tmp_path: Path
+) -> None:
+    subnet = cloud.subnet(vpc, cloud.admin, cidr="10.50.3.0/24", ipv6_cidr="fd00:50:0:3::/64")
+    assert subnet["ipv6_mode"] == "dhcpv6-stateful"
+    guest = bare(
+        cloud,
+        cloud.post("ports", subnet_id=subnet["id"], dhcp_options={"dns_servers": ["fd00::53"]}),
+    )
+    wait_until(lambda: bool(addresses(guest, "link")), what="the guest may speak")
+    with dhclient6(guest, tmp_path / "six") as client:
+        lease = client.learnt("BOUND6")
+        assert lease["new_ip6_address"] == guest.ipv6
+        assert lease["new_dhcp6_name_servers"] == "fd00::53"
+        wait_until(lambda: bool(addresses(guest)), what="the guest uses its lease")
+        guest.reaches("fd00:50:0:3::1", "-I", guest.ipv6)
+    assert addresses(guest) == [guest.ipv6], "the prefix is not for making addresses"
+    cloud.unplug(0, guest)
+
+
+def test_a_guest_that_serves_dhcp_or_routes_is_not_heard(
+    cloud: Cloud, vpc: dict[str, Any], tmp_path: Path
+) -> None:
+    """Another guest's answers must not arrive, whatever it says."""
+    subnet = cloud.subnet(vpc, cloud.admin, cidr="10.50.4.0/24", ipv6_cidr="fd00:50:0:4::/64")
+    rogue = cloud.guest(0, subnet)
+    config = tmp_path / "udhcpd.conf"
+    lines = ("start 10.66.0.1", "end 10.66.0.9", "interface eth0", f"lease_file {tmp_path}/l")
+    config.write_text("\n".join((*lines, f"pidfile {tmp_path}/p", "opt router 10.66.0.254")))
+    (tmp_path / "l").touch()
+    server = rogue.spawn("busybox", "udhcpd", "-f", str(config), stderr=subprocess.DEVNULL)
+    try:
+        guest = bare(cloud, cloud.post("ports", subnet_id=subnet["id"]))
+        with udhcpc(guest, tmp_path / "web") as client:
+            assert client.learnt("bound")["ip"] == guest.ipv4
+    finally:
+        server.kill()
+        server.wait()
+    cloud.unplug(0, guest)
+
+
+def test_the_agent_answers_after_its_restart_while_the_controller_is_down(
+    cloud: Cloud, vpc: dict[str, Any], tmp_path: Path
+) -> None:
+    block = {"ipv6_cidr": "fd00:50:0:5::/64", "ipv6_mode": "slaac"}
+    subnet = cloud.subnet(vpc, cloud.admin, cidr="10.50.5.0/24", **block)
+    guest = bare(cloud, cloud.post("ports", subnet_id=subnet["id"]))
+    with udhcpc(guest, tmp_path / "before") as client:
+        client.learnt("bound")
+        wait_until(lambda: addresses(guest) == [guest.ipv6], what="SLAAC is done")
+        cloud.stop("agent-0", signal.SIGKILL)
+        cloud.stop("controller")
+        cloud.start_agent(0)
+        # A client asks once and then waits for hours: it is made to ask until the agent is there.
+        wait_until(lambda: client.renews(within_s=2.0), what="the agent answers again")
+        assert client.learnt("renew")["ip"] == guest.ipv4
+    guest.run("ip", "addr", "flush", "dev", "eth0")
+    guest.run("ip", "link", "set", "eth0", "down")
+    guest.run("ip", "link", "set", "eth0", "up")
+    with udhcpc(guest, tmp_path / "after") as client:
+        assert client.learnt("bound")["ip"] == guest.ipv4
+    wait_until(lambda: addresses(guest) == [guest.ipv6], what="SLAAC is done again")
+    cloud.start_controller()
+    cloud.in_sync(0)
+    cloud.unplug(0, guest)

@@ -1,0 +1,125 @@
+"""What a host's state says of its guests, and when it says something else."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import event
+
+from tests.store.conftest import ADMIN, World
+from tests.store.reporting import Agent, link
+from vpcctl.services.guests import host_name
+from vpcctl.services.views import AttachmentView, PortChange, SubnetChange
+from vpcctl.wire.state import HostState
+
+
+@contextmanager
+def counted(world: World) -> Iterator[list[str]]:
+    """The statements that are executed meanwhile."""
+    seen: list[str] = []
+
+    def note(connection, cursor, statement, *rest) -> None:
+        seen.append(statement)
+
+    event.listen(world.database.engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(world.database.engine, "before_cursor_execute", note)
+
+
+@pytest.fixture
+def agents(world: World) -> tuple[Agent, Agent]:
+    one, two = (Agent(world, world.host(f"h{n}"), f"192.0.2.{n}") for n in (1, 2))
+    one.report()
+    two.report()
+    return one, two
+
+
+def state(world: World, agent: Agent) -> HostState:
+    return world.services.hosts.state(ADMIN, agent.host.meta.id)
+
+
+def ids(found: HostState) -> list[str]:
+    return [guest.port_id for guest in found.guests]
+
+
+def test_guests_are_those_attached_and_those_located(world: World, agents) -> None:
+    subnet = world.subnet()
+    here = AttachmentView("namespace", agents[0].host.meta.id, None, None)
+    attached, plugged, neither = (
+        world.port(subnet, attachment=here, name="Web 1"),
+        world.port(subnet),
+        world.port(subnet),
+    )
+    agents[0].report(link(plugged, 5))
+    found = state(world, agents[0])
+    assert ids(found) == sorted([attached.meta.id, plugged.meta.id])
+    assert neither.meta.id not in ids(found)
+    (one,) = [guest for guest in found.guests if guest.port_id == attached.meta.id]
+    assert (one.key, one.addresses, one.host_name) == (attached.key, ("10.0.1.2",), "web-1")
+    (block,) = found.guest_subnets
+    assert (block.subnet_id, block.gateway, block.mtu) == (subnet.meta.id, "10.0.1.1", 1450)
+    assert state(world, agents[1]).guests == ()
+
+
+def test_a_port_that_is_plugged_elsewhere_moves_both_states(world: World, agents) -> None:
+    port = world.port(world.subnet())
+    agents[0].report(link(port, 5))
+    before = [state(world, agent).revision for agent in agents]
+    answer = agents[1].report(link(port, 7, uuid="u2"))
+    assert answer.state is not None
+    assert ids(answer.state) == [port.meta.id]
+    after = [state(world, agent) for agent in agents]
+    assert [len(one.guests) for one in after] == [0, 1]
+    assert all(new.revision > old for new, old in zip(after, before, strict=True))
+
+
+@pytest.mark.parametrize("what", ["mac", "address", "name", "subnet", "gone"])
+def test_what_changes_a_guest_moves_the_state_of_its_host(world: World, agents, what: str) -> None:
+    subnet = world.subnet(vpc=world.vpc("10.0.0.0/16", "fd00::/48"))
+    port = world.port(subnet)
+    agents[0].report(link(port, 5))
+    before = [state(world, agent) for agent in agents]
+    if what == "subnet":
+        block = SubnetChange(ipv6_cidr="fd00::/64")
+        world.services.subnets.change(ADMIN, subnet.meta.id, block)
+    elif what == "gone":
+        world.services.ports.delete(ADMIN, port.meta.id)
+    else:
+        changes = {
+            "mac": PortChange(mac="06:00:00:00:00:99"),
+            "address": PortChange(fixed_ips=("10.0.1.77",)),
+            "name": PortChange(name="other"),
+        }
+        world.services.ports.change(ADMIN, port.meta.id, changes[what])
+    after = [state(world, agent) for agent in agents]
+    assert after[0].revision > before[0].revision
+    assert (after[0].guests, after[0].guest_subnets) != (before[0].guests, before[0].guest_subnets)
+    assert after[1] == before[1]
+
+
+def test_a_state_costs_the_same_statements_for_any_number_of_guests(world: World, agents) -> None:
+    subnet = world.subnet()
+    few = [world.port(subnet) for _ in range(2)]
+    agents[0].report(*(link(port, 5 + n) for n, port in enumerate(few)))
+    with counted(world) as seen:
+        state(world, agents[0])
+    many = [*few, *(world.port(subnet) for _ in range(20))]
+    agents[0].report(*(link(port, 5 + n) for n, port in enumerate(many)))
+    with counted(world) as later:
+        assert len(state(world, agents[0]).guests) == 22
+    assert len(later) == len(seen) <= 10
+
+
+@pytest.mark.parametrize(
+    ("name", "addresses", "label"),
+    [
+        ("web-1", ("10.0.0.4",), "web-1"),
+        ("Böse Überraschung!", ("10.0.0.4",), "b-se-berraschung"),
+        ("x" * 80, ("10.0.0.4",), "x" * 63),
+        ("", ("10.0.0.4",), "ip-10-0-0-4"),
+        ("---", ("fd00::1",), "ip-fd00-0000-0000-0000-0000-0000-0000-0001"),
+        ("", (), ""),
+    ],
+)
+def test_host_names_are_dns_labels(name: str, addresses: tuple[str, ...], label: str) -> None:
+    assert host_name(name, addresses) == label

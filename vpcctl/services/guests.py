@@ -1,0 +1,72 @@
+"""What a host's agent needs to answer the guests there, composed from the database."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import ip_address
+from typing import Any, cast
+
+from vpcctl.model.addresses import format_mac
+from vpcctl.services.dhcp_values import effective
+from vpcctl.store import dhcp_options
+from vpcctl.store.ports import GuestPort
+from vpcctl.store.subnets import SUBNETS
+from vpcctl.store.tables import SubnetRow
+from vpcctl.wire.state import Guest, GuestOptions, GuestSubnet, Ipv6Mode
+
+_NO_LABEL = re.compile(r"[^a-z0-9]+")
+MAX_LABEL = 63
+
+
+def guests(
+    connection: Any, found: Sequence[GuestPort], addresses: Mapping[str, Sequence[str]]
+) -> tuple[Guest, ...]:
+    """Return the guests that ports of a host are."""
+    special = {one.subnet_id for one in found if one.dhcp_options}
+    sets = dhcp_options.of_subnets(connection, sorted(special)) if special else {}
+    return tuple(
+        Guest(
+            port_id=one.id,
+            key=one.key,
+            subnet_id=one.subnet_id,
+            mac=format_mac(one.mac),
+            addresses=tuple(addresses.get(one.id, ())),
+            host_name=host_name(one.name, addresses.get(one.id, ())),
+            options=effective(sets.get(one.subnet_id), one.dhcp_options)
+            if one.dhcp_options
+            else None,
+        )
+        for one in found
+    )
+
+
+def guest_subnets(connection: Any, subnet_ids: Iterable[str], size: int) -> tuple[GuestSubnet, ...]:
+    """Return the subnets of guests; *size* is their interfaces' MTU."""
+    ids = sorted(subnet_ids)
+    rows = SUBNETS.get_many(connection, ids)
+    sets = dhcp_options.of_subnets(connection, ids)
+    return tuple(_subnet(rows[id], effective(sets.get(id)), size) for id in sorted(rows))
+
+
+def _subnet(row: SubnetRow, options: GuestOptions, size: int) -> GuestSubnet:
+    return GuestSubnet(
+        subnet_id=row.id,
+        vpc_id=row.vpc_id,
+        cidr=row.cidr,
+        gateway=row.gateway,
+        ipv6_cidr=row.ipv6_cidr,
+        ipv6_gateway=row.ipv6_gateway,
+        ipv6_mode=cast("Ipv6Mode | None", row.ipv6_mode),
+        mtu=size,
+        options=options,
+    )
+
+
+def host_name(name: str, addresses: Sequence[str]) -> str:
+    """Return a DNS label (RFC 1123) for a port: of its name, or of its first address."""
+    label = _NO_LABEL.sub("-", name.lower()).strip("-")[:MAX_LABEL].strip("-")
+    if label:
+        return label
+    if not addresses:
+        return ""
+    first = ip_address(addresses[0])
+    return "ip-" + re.sub(r"[.:]", "-", str(first) if first.version == 4 else first.exploded)
