@@ -93,11 +93,17 @@ def test_patience_with_a_switch_that_never_confirms_ends(talking: AgentHost) -> 
 
 
 def test_an_iface_id_that_changes_is_another_port(talking: AgentHost) -> None:
-    zone = ofport(talking, RED)
-    link = talking.controller.link(RED)
-    assert link is not None
     talking.controller.reached = None
-    talking.host.vsctl("set", "interface", link.interface, f"external_ids:iface-id={NEXT}")
+    zone, there = 77, ofport(talking, BLUE)
+    plug(talking, "own", port_id(5), zone)
+    wait_until(lambda: talking.controller.has_port(port_id(5)))
+    track(talking, zone, there)
+    talking.host.ofctl("add-flow", "br-int", f"priority=9,arp,in_port={there},actions={zone}")
+    talking.host.run("ip", "addr", "add", "10.0.0.9/24", "dev", "own")
+    talking.host.run("ip", "link", "set", "own", "up")
+    talking.host.run("ping", "-c1", "-W1", "10.0.0.3", check=False)  # tracked on its way there
+    wait_until(lambda: entries(talking, zone))
+    talking.host.vsctl("set", "interface", "own", f"external_ids:iface-id={NEXT}")
     wait_until(lambda: talking.controller.has_port(NEXT))
     assert entries(talking, zone) == []
 
