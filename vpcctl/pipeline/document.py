@@ -120,7 +120,7 @@ def _table(table: Table, flows: list[Flow]) -> str:
 
 
 def _names(fields: frozenset[Field]) -> str:
-    ordered = sorted(fields, key=lambda field: field.order)
+    ordered = sorted(fields, key=lambda field: (field.order, field.name))
     return ", ".join(f"`{field.name}`" for field in ordered) or "nothing"
 
 
