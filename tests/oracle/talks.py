@@ -12,7 +12,7 @@ from vpcctl.model.port import Port
 from vpcctl.model.subnet import Subnet
 
 SHAPES = ("udp 53", "udp 5000", "tcp 22", "tcp 80", "echo", "sctp 53", "gre", "odd icmp")
-STAGES = ("first", "later", "answer", "error")
+STAGES = ("first", "later", "answer", "error", "error about an answer")
 ODD = {4: 9, 6: 139}
 """ICMP types that neither ask nor answer nor tell of errors."""
 UNREACHABLE = {4: (3, 3), 6: (1, 4)}

@@ -116,7 +116,7 @@ class Conversation:
         is_first = source is self.one
         question = said(self.shape, self.eth, self.ip)
         answer = said(self.shape, self.back, here[2], back=True)
-        if random.random() < 0.25 and is_followed(talk_of(question)) and not is_first:
+        if random.random() < 0.25 and is_followed(talk_of(question)):
             return error(source, eth, ip, answer if is_first else question)
         packet = question if is_first else answer
         if "udp_src" in packet and random.random() < 0.3:

@@ -54,7 +54,7 @@ SERVERS = n.group(
     *_both("ingress", n.group_id(11), protocol=17, ports=(53, 60)),
     *(allow("ingress", n.group_id(11), family, **_PING[family]) for family in (4, 6)),
     *_both("ingress", TALKS, protocol=47),
-    *(allow("ingress", block, 4, protocol=132, ports=(53, 53)) for block in ("10.0.1.0/24",)),
+    *(allow("ingress", block, 4, protocol=132, ports=(53, 53)) for block in ("10.0.0.0/16",)),
 )
 PLAIN = n.group(13, VPC, *_both("ingress", protocol=17, ports=(53, 53)), stateful=False)
 KEEPS = n.group(14, VPC, *_both("ingress", protocol=17, ports=(70, 70)), keep_established=True)
@@ -97,7 +97,8 @@ TOLD = (
     (CLIENT, SERVER, ("udp 53", "udp 54", "udp 57", "udp 60", "udp 61", "echo")),
     (OPEN, SERVER, ("udp 70", "gre", "sctp 53")),
     (CLIENT, AWAY, ("udp 53", "udp 55")),
-    (AWAY, OPEN, ("udp 53",)),
+    (AWAY, OPEN, ("udp 53", "sctp 53")),
+    (AWAY, SERVER, ("sctp 53",)),
     (AWAY, STATELESS, ("udp 53",)),
     (OPEN, AWAY, ("gre",)),
     (OPEN, STATELESS, ("udp 53", "udp 61")),

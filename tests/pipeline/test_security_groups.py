@@ -414,3 +414,17 @@ def test_every_packet_is_counted_by_port_and_what_is_dropped_by_reason(lan: Sett
     assert counted["ingress-invalid"] == 1
     assert counted["egress-denied"] == 1
     assert made.wire.counters(one.key)["EgressAcl"] == 4
+
+
+@pytest.mark.parametrize("version", FAMILIES)
+def test_an_error_about_an_answer_passes_where_groups_decide(lan: Setting, version: int) -> None:
+    members = group(3, VPC, allow("egress", group_id(3), version))
+    servers = group(4, VPC, allow("ingress", group_id(3), version), allow("egress", None, version))
+    one, two = guest(1, WEB, members.id), guest(2, WEB, members.id, servers.id)
+    made = lan(members, servers, one, two)
+    way, back = ends(one, two, version), ends(two, one, version)
+    about = f.udp(back, (53, 1000))
+    assert made.sends(one, f.unreachable(way, about)) == set()
+    assert made.sends(one, f.udp(way, (1000, 53))) == {2}
+    assert made.sends(two, about) == {1}
+    assert made.sends(one, f.unreachable(way, about)) == {2}

@@ -88,9 +88,10 @@ _L4 = (f.UDP_SRC, f.UDP_DST, *_ICMP)
 _PORTS = (f.TCP_DST, f.UDP_DST, f.SCTP_DST, *_ICMP)
 _CT_IP = (f.CT_IPV4_SRC, f.CT_IPV4_DST, f.CT_IPV6_SRC, f.CT_IPV6_DST)
 _FILTERED = (f.ETH_TYPE, f.IP_PROTO, f.IP_FRAG, f.JUDGED)
+_ENDS = (f.IPV4_SRC, f.IPV4_DST, f.IPV6_SRC, f.IPV6_DST)
 _SUBNET_ACL = (
     *(f.VNI, f.VPC, f.ACL, f.ETH_DST, *_FILTERED),
-    *(f.IPV4_SRC, f.IPV4_DST, f.IPV6_SRC, f.IPV6_DST, *_PORTS),
+    *(*_ENDS, *_PORTS),
 )
 _ND = (f.ND_TARGET, f.ND_SLL, f.ND_TLL, f.ND_RESERVED, f.ND_OPTIONS_TYPE)
 
@@ -163,8 +164,8 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "EgressState",
         "filtering",
         "Finds a packet's connection, and the rules that judge it.",
-        (*_FILTERED, f.ICMP_TYPE, f.ICMP6_TYPE, f.CT_STATE, f.CT_MARK),
-        (f.JUDGED, f.REASON),
+        (*_FILTERED, *_ENDS, f.ICMP_TYPE, f.ICMP6_TYPE, f.CT_STATE, f.CT_MARK),
+        (f.JUDGED, f.LOOKUP_IPV4, f.LOOKUP_IPV6, f.REASON),
         "Groups EgressState EgressVerdict Drop",
     ),
     (
@@ -241,8 +242,8 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "IngressState",
         "filtering",
         "Finds a packet's connection, and the rules that judge it.",
-        (*_FILTERED, f.ICMP_TYPE, f.ICMP6_TYPE, f.CT_STATE, f.CT_MARK),
-        (f.JUDGED, f.REASON),
+        (*_FILTERED, *_ENDS, f.ICMP_TYPE, f.ICMP6_TYPE, f.CT_STATE, f.CT_MARK),
+        (f.JUDGED, f.LOOKUP_IPV4, f.LOOKUP_IPV6, f.REASON),
         "Groups IngressState IngressVerdict Drop",
     ),
     (

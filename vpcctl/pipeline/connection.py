@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from vpcctl.flows import fields as f
-from vpcctl.flows.actions import ClearTracking, Commit, Load, Resubmit, Track
+from vpcctl.flows.actions import ClearTracking, Commit, Load, Move, Resubmit, Track
 from vpcctl.flows.flow import Flow, Match, Term, match
 from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import (
@@ -28,6 +28,7 @@ from vpcctl.flows.tables import (
     Table,
 )
 from vpcctl.model.membership import FAMILIES
+from vpcctl.model.security_group import Family
 from vpcctl.pipeline.cells import TRACKED_TYPES
 from vpcctl.pipeline.terms import (
     BASE,
@@ -88,6 +89,7 @@ def _states(side: _Side) -> Iterator[Flow]:
         known = ((f.CT_STATE, f.CT_TRK | reply, f.CT_TRK | f.CT_INV | f.CT_RPL),)
         yield _asking(side, 220, known, rules)
     for version in FAMILIES:
+        yield _about_answer(side, version)
         later = match(TRACKED, family(version), LATER_FRAGMENT)
         yield Flow(state, 230, later, (mark(f.ALLOWED),), verdict, BASE)
         track = (Track(f.JUDGED_ZONE, state),)
@@ -99,6 +101,24 @@ def _states(side: _Side) -> Iterator[Flow]:
             yield _asking(side, 190, plain, side.rules | _PLAIN)
         yield Flow(state, 100, match(_UNTRACKED, family(version)), track, None, BASE)
     yield drop(state, 0, (), side.denied)
+
+
+def _about_answer(side: _Side, version: Family) -> Flow:
+    """Return the flow that asks about an error that tells of an answer.
+
+    Open vSwitch copies a connection's addresses only of packets that are new, established or
+    answers (``is_ct_valid``), which such an error is not. The copy that is made for it later leaves
+    in place what is copied here: its own addresses. It goes where the connection's first packet
+    went; whoever it comes from, a router on the way too, speaks for who opened the connection.
+    """
+    egress = side.rules == _EGRESS_RULES
+    fields = (f.IPV4_SRC, f.IPV4_DST) if version == 4 else (f.IPV6_SRC, f.IPV6_DST)
+    register = f.LOOKUP_IPV4 if version == 4 else f.LOOKUP_IPV6
+    wanted = f.CT_TRK | f.CT_REL
+    state: Term = (f.CT_STATE, wanted, wanted | f.CT_INV | f.CT_RPL | f.CT_NEW | f.CT_EST)
+    asking = _asking(side, 225, match(state, family(version)), side.rules)
+    copy = Move(fields[egress], register, register.bits)
+    return asking._replace(actions=(copy, *asking.actions))
 
 
 def _followed(version: int) -> Iterator[Match]:
