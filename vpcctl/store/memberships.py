@@ -24,14 +24,14 @@ _MEMBERS = (
 
 def all_memberships(connection: Connection) -> dict[str, list[str]]:
     """Return the groups of every port, sorted, by port id."""
-    return _lists(connection.execute(_MEMBERSHIPS))
+    return _lists(connection.execute(_MEMBERSHIPS).all())
 
 
 def memberships_of(connection: Connection, port_ids: Iterable[str]) -> dict[str, list[str]]:
     """Return the groups of these ports, sorted, by port id."""
     found: dict[str, list[str]] = {}
     for part in chunks(port_ids):
-        found.update(_lists(connection.execute(_MEMBERSHIPS_OF, {"ids": part})))
+        found.update(_lists(connection.execute(_MEMBERSHIPS_OF, {"ids": part}).all()))
     return found
 
 
