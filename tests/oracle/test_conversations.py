@@ -236,7 +236,7 @@ def announcements(world: World, random: Random) -> Iterator[Said]:
                 yield Said(source, packet, (framed(packet),))
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 @varied(12)
 @given(st.data())
 def test_ports_remember_who_opened_what(ovs: DummyOvs, data: st.DataObject) -> None:

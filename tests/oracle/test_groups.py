@@ -135,7 +135,7 @@ def varied(examples: int) -> settings:
     )
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 @varied(12)
 @given(st.data())
 def test_what_passes_is_what_the_rules_allow(ovs: DummyOvs, data: st.DataObject) -> None:

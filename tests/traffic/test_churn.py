@@ -15,7 +15,7 @@ from tests.traffic.tenancy import TCP, UDP, Tenancy, block, everything, from_gro
 from vpcctl.model.changes import Resource
 from vpcctl.model.security_group import Rule
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(300)]
 ALLOWED, DENIED, WEB = 53, 54, 80
 
 

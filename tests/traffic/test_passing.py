@@ -16,7 +16,7 @@ from tests.traffic.tenancy import UDP, Tenancy, block, everything, from_group, n
 from vpcctl.model.network_acl import AclRule
 from vpcctl.model.security_group import Family
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(300)]
 UNKNOWN = 253
 """A protocol number for experiments (RFC 3692)."""
 SCTP = 132

@@ -22,7 +22,7 @@ from tests.traffic.tenancy import (
 )
 from vpcctl.model.security_group import Family, SecurityGroup
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(300)]
 PROMPTLY_S = 3.0
 """Open vSwitch takes up to a second to look over what its datapath has learned."""
 
