@@ -34,10 +34,12 @@ def settled(agent: Agent, *links) -> None:
         pass
 
 
-def test_a_port_that_is_where_it_is_claimed_moves_no_state(world: World, agents, port) -> None:
+def test_a_port_that_is_where_it_is_claimed_is_not_named(world: World, agents, port) -> None:
     settled(agents[0])
-    state = agents[0].state_revision
     agents[0].report(link(port))
+    assert not released(agents[0], link(port))
+    settled(agents[0], link(port))
+    state = agents[0].state_revision
     assert released(agents[0], link(port)) is None
     assert agents[0].state_revision == state
 
