@@ -86,7 +86,7 @@ def test_a_port_that_is_set_down_is_cut_off_and_comes_back(cloud: Cloud) -> None
 
 def test_without_port_security_any_source_passes_and_with_it_none(cloud: Cloud) -> None:
     subnet = _network(cloud, 44)
-    router, peer = cloud.guest(0, subnet), cloud.guest(1, subnet)
+    router, peer = cloud.guest(0, subnet), cloud.guest(1, subnet, port_security=False)
     router.run("ip", "addr", "add", "192.0.2.77/32", "dev", "eth0")
     peer.run("ip", "route", "add", "192.0.2.77/32", "via", router.ipv4)
     router.reaches(peer.ipv4)
