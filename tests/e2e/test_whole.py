@@ -94,7 +94,8 @@ def _retire_hosts(cloud: Cloud) -> None:
     """Take the hosts out of service: nothing of ours stays on them, nor in the database."""
     for at, host in enumerate(cloud.hosts):
         devices = host.run("ip", "-br", "link").stdout
-        assert not [line for line in devices.splitlines() if line.startswith("vp")], devices
+        found = {line.split()[0] for line in devices.splitlines() if line.startswith("vp")}
+        assert found == {"vpcctl-guests"}, devices
         cloud.stop(f"agent-{at}")
         done = cloud.agent_command(at, "clean")
         assert done.returncode == 0, done.stdout + done.stderr
