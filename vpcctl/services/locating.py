@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from vpcctl.services.attachments import touch_hosts
 from vpcctl.services.claims import Claim, dispute, elect
-from vpcctl.store import hosts, locations
+from vpcctl.store import locations
 from vpcctl.store.locations import Place
 from vpcctl.store.tables import LinkRow, LocationRow, PortRow
 from vpcctl.store.units import Unit
@@ -54,10 +54,8 @@ def settle(
         concerned |= _concerned(unit, claims, present.get(id), place)
     if after:
         locations.move(unit.connection, present, after, unit.revision)
-        _touch_guests(unit, ports, present, after)
-    if concerned:
-        hosts.move_state(unit.connection, sorted(concerned), unit.revision)
-        unit.wake("hoststate")
+        concerned |= _guests_moved(ports, present, after)
+    touch_hosts(unit, *sorted(concerned))
     return frozenset(after)
 
 
@@ -77,20 +75,20 @@ def _concerned(
     return found
 
 
-def _touch_guests(
-    unit: Unit,
+def _guests_moved(
     ports: Mapping[str, PortRow],
     before: Mapping[str, LocationRow],
     after: Mapping[str, Place | None],
-) -> None:
-    """Note which hosts serve other guests now; a port attached to a host is always its guest."""
-    moved: set[str | None] = set()
+) -> set[str]:
+    """Return which hosts serve other guests now; a port attached to a host is always its guest."""
+    moved: set[str] = set()
     for id, place in after.items():
         old = before[id].host_id if id in before else None
         new = place.host_id if place is not None else None
         if old != new:
-            moved |= {host for host in (old, new) if host not in (None, ports[id].attach_host_id)}
-    touch_hosts(unit, *moved)
+            known = {host for host in (old, new) if host is not None}
+            moved |= known - {ports[id].attach_host_id}
+    return moved
 
 
 def _place(port: PortRow, winner: Claim | None) -> Place | None:
