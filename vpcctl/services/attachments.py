@@ -140,3 +140,9 @@ def touch_hosts(unit: Unit, *host_ids: str | None) -> None:
     if known:
         hosts.move_state(unit.connection, known, unit.revision)
         unit.wake("hoststate")
+
+
+def touch_hosts_with(unit: Unit, *which: Any) -> None:
+    """Note that the state changed of all hosts that have a port that *which* says; none: any."""
+    hosts.move_states_with(unit.connection, unit.revision, *which)
+    unit.wake("hoststate")

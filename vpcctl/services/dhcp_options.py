@@ -6,6 +6,7 @@ from typing import Any
 from vpcctl.model.ids import new_id
 from vpcctl.model.problems import Blocker, Exhausted, Invalid
 from vpcctl.services import dhcp_values, rules
+from vpcctl.services.attachments import touch_hosts_with
 from vpcctl.services.context import (
     MAX_BLOCKERS,
     Context,
@@ -22,7 +23,7 @@ from vpcctl.services.dhcp_values import (
     DhcpOptionsView,
 )
 from vpcctl.services.views import Actor, Listing, Page
-from vpcctl.store import dhcp_options, hosts
+from vpcctl.store import dhcp_options
 from vpcctl.store.dhcp_options import DHCP_OPTIONS
 from vpcctl.store.tables import DhcpOptionsRow
 from vpcctl.store.units import Unit
@@ -95,8 +96,7 @@ class DhcpOptionsService:
             kept = {k: v for k, v in row.options.items() if k not in values.options_set}
             options = {"options": {**kept, **said}}
             DHCP_OPTIONS.update(unit.connection, id, {**columns, **options, **changed(unit)})
-            hosts.move_states_with(unit.connection, unit.revision, dhcp_options.told(id))
-            unit.wake("hoststate")
+            touch_hosts_with(unit, dhcp_options.told(id))
             unit.tell("dopt", id, row.tenant_id, "changed")
             return _view(unit.connection, id)
 

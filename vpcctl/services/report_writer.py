@@ -6,6 +6,7 @@ from operator import attrgetter
 from typing import Any
 
 from vpcctl.model.problems import Conflict
+from vpcctl.services.attachments import touch_hosts_with
 from vpcctl.services.context import changed
 from vpcctl.services.hosts import parse_vtep, require_free_vtep, tell_peers
 from vpcctl.services.locating import disputes, settle
@@ -90,8 +91,7 @@ class ReportWriter:
         if "vtep" in news:
             tell_peers(unit, row.id)
         if hosts.smallest_mtu(self._connection) != narrowest:
-            hosts.move_states_with(self._connection, unit.revision)
-            unit.wake("hoststate")
+            touch_hosts_with(unit)
 
     def _require_vtep(self, row: HostRow, vtep: str) -> None:
         pinned = row.pinned_vtep

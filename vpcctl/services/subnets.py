@@ -9,6 +9,7 @@ from vpcctl.model.addresses import IPAddress, IPNetwork
 from vpcctl.model.ids import new_id
 from vpcctl.model.problems import Blocker, Conflict, Invalid
 from vpcctl.services import rules
+from vpcctl.services.attachments import touch_hosts_with
 from vpcctl.services.context import (
     MAX_BLOCKERS,
     Context,
@@ -150,8 +151,7 @@ class SubnetService:
                 columns["acl_id"] = wanted
             SUBNETS.update(unit.connection, id, {**columns, **six, **changed(unit)})
             if six:
-                hosts.move_states_with(unit.connection, unit.revision, hosts.of_subnet(id))
-                unit.wake("hoststate")
+                touch_hosts_with(unit, hosts.of_subnet(id))
             unit.tell("subnet", id, row.tenant_id, "changed")
             return _view(unit.connection, id)
 

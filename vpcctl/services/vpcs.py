@@ -10,6 +10,7 @@ from vpcctl.model.addresses import IPNetwork
 from vpcctl.model.ids import new_id
 from vpcctl.model.problems import Blocker, Invalid
 from vpcctl.services import rules
+from vpcctl.services.attachments import touch_hosts_with
 from vpcctl.services.context import (
     MAX_BLOCKERS,
     Context,
@@ -110,8 +111,7 @@ class VpcService:
             if values.dhcp_options_id is not UNSET:
                 require_usable(unit.connection, values.dhcp_options_id, row.tenant_id)
                 columns["dhcp_options_id"] = values.dhcp_options_id
-                hosts.move_states_with(unit.connection, unit.revision, hosts.of_vpc(id))
-                unit.wake("hoststate")
+                touch_hosts_with(unit, hosts.of_vpc(id))
             VPCS.update(unit.connection, id, {**columns, **changed(unit)})
             unit.tell("vpc", id, row.tenant_id, "changed")
             return _view(unit.connection, id)
