@@ -229,7 +229,10 @@ class Ours(Plugging):
         """Create mass ports over a few connections and report them from shadow hosts."""
         wanted = range(len(self._mass), ports)
         if wanted:
-            self._mass += self._create_all([mass_port(number) for number in wanted])
+            specs = [mass_port(number) for number in wanted]
+            made = self._create_all(specs)
+            self._mass += made
+            self._ports.update(zip((spec.name for spec in specs), made, strict=True))
         touched = {shadow_host(number) for number in range(self._placed, ports)}
         for shadow in sorted(touched):
             self._report(shadow)
