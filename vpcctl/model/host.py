@@ -13,6 +13,32 @@ GUEST_SERVICE_MAC = 0x0E76 << 32
 
 
 @dataclass(frozen=True, slots=True)
+class OutsidePort:
+    """How a host reaches an external network.
+
+    Attributes:
+        external_network_id: the network.
+        ofport: of the port of br-int that leads there, untagged.
+    """
+
+    external_network_id: str
+    ofport: int
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How a host sees whether another one lives: a port of br-int with BFD, and nothing else.
+
+    Attributes:
+        host_id: the other host.
+        ofport: of the port, which Open vSwitch takes to be down while BFD says so.
+    """
+
+    host_id: str
+    ofport: int
+
+
+@dataclass(frozen=True, slots=True)
 class Host:
     """A machine with a br-int.
 
@@ -25,6 +51,9 @@ class Host:
         nd_extensions: its datapath can rewrite ND options (userspace datapath), so flows
             answer neighbour solicitations for gateways; without, its agent does.
         guest_services: its agent answers DHCP and router solicitations of the guests here.
+        outside: external networks that it reaches, sorted by network, as last reported.
+        watches: gateway hosts, or those it is one for, that it watches, sorted by host, as last
+            reported.
     """
 
     id: str
@@ -34,6 +63,8 @@ class Host:
     tunnel_ofport: int | None = None
     nd_extensions: bool = True
     guest_services: bool = False
+    outside: tuple[OutsidePort, ...] = ()
+    watches: tuple[Watch, ...] = ()
 
     @property
     def has_guest_port(self) -> bool:

@@ -6,7 +6,8 @@ network depends on its present contents alone, and an incomplete network forward
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from vpcctl.model.address_group import AddressGroup
 from vpcctl.model.addresses import IPAddress, IPNetwork
@@ -17,6 +18,7 @@ from vpcctl.model.index import discard
 from vpcctl.model.location import Location
 from vpcctl.model.membership import Membership, single_pairs
 from vpcctl.model.network_acl import NetworkAcl
+from vpcctl.model.outside import Outside
 from vpcctl.model.port import Port
 from vpcctl.model.relay import Relay, relay_id
 from vpcctl.model.security_group import SecurityGroup
@@ -110,6 +112,7 @@ class Network:
         *("relays_of", "subnets_of", "subnets_at", "segments", "ofports"),
         *("vpc_keys", "vnis", "blocks", "port_keys", "host_keys", "vteps"),
         *("membership", "acl_subnets", "acls_of", "group_keys", "address_group_keys", "acl_keys"),
+        *("outside", "table_subnets", "_put"),
     )
 
     def __init__(self) -> None:
@@ -140,6 +143,24 @@ class Network:
         self.group_keys: Claims[int] = Claims()
         self.address_group_keys: Claims[int] = Claims()
         self.acl_keys: Claims[int] = Claims()
+        self.outside = Outside()
+        self.table_subnets: dict[str, set[str]] = {}
+        self._put: dict[str, Callable[[str, Any], None]] = {
+            "vpc": self._put_vpc,
+            "subnet": self._put_subnet,
+            "port": self._put_port,
+            "host": self._put_host,
+            "relay": self._put_relay,
+            "location": self._put_location,
+            "sg": self._put_group,
+            "ag": self._put_address_group,
+            "nacl": self._put_acl,
+            "ext": self.outside.put_network,
+            "igw": self.outside.put_internet,
+            "nat": self.outside.put_nat,
+            "eip": self.outside.put_eip,
+            "rtb": self.outside.put_table,
+        }
 
     # --- taking changes ---------------------------------------------------------------------------
 
@@ -153,30 +174,12 @@ class Network:
 
     def apply_one(self, change: Change) -> None:
         """Take one change."""
-        resource = change.resource
-        if isinstance(resource, Vpc) or (resource is None and change.kind == "vpc"):
-            self._put_vpc(change.id, resource)
-        elif isinstance(resource, Subnet) or (resource is None and change.kind == "subnet"):
-            self._put_subnet(change.id, resource)
-        elif isinstance(resource, Port) or (resource is None and change.kind == "port"):
-            self._put_port(change.id, resource)
-        elif isinstance(resource, Host) or (resource is None and change.kind == "host"):
-            self._put_host(change.id, resource)
-        elif isinstance(resource, Relay) or (resource is None and change.kind == "relay"):
-            self._put_relay(change.id, resource)
-        elif isinstance(resource, SecurityGroup) or (resource is None and change.kind == "sg"):
-            self._put_group(change.id, resource)
-        elif isinstance(resource, AddressGroup) or (resource is None and change.kind == "ag"):
-            self._put_address_group(change.id, resource)
-        elif isinstance(resource, NetworkAcl) or (resource is None and change.kind == "nacl"):
-            self._put_acl(change.id, resource)
-        else:
-            self._put_location(change.id, resource)
+        self._put[change.kind](change.id, change.resource)
 
     def present(self, change: Change) -> Resource | None:
         """Return the resource that *change* is about as it is now."""
-        by_kind: dict[str, dict[str, Resource]] = {
-            "vpc": self.vpcs,  # type: ignore[dict-item]
+        by_kind: dict[str, Mapping[str, Resource]] = {
+            "vpc": self.vpcs,
             "subnet": self.subnets,
             "port": self.ports,
             "host": self.hosts,
@@ -185,6 +188,11 @@ class Network:
             "sg": self.groups,
             "ag": self.address_groups,
             "nacl": self.acls,
+            "ext": self.outside.networks,
+            "igw": self.outside.internet,
+            "nat": self.outside.nats,
+            "eip": self.outside.eips,
+            "rtb": self.outside.tables,
         }
         return by_kind[change.kind].get(change.id)
 
@@ -209,11 +217,15 @@ class Network:
             discard(self.subnets_of, old.vpc_id, subnet_id)
             if old.acl_id is not None:
                 discard(self.acl_subnets, old.acl_id, subnet_id)
+            if old.route_table_id is not None:
+                discard(self.table_subnets, old.route_table_id, subnet_id)
         self._move_addresses(subnet_id, old, new)
         if new is not None:
             self.subnets[subnet_id] = new
             if new.acl_id is not None:
                 self.acl_subnets.setdefault(new.acl_id, set()).add(subnet_id)
+            if new.route_table_id is not None:
+                self.table_subnets.setdefault(new.route_table_id, set()).add(subnet_id)
             self.vnis.add(new.vni, subnet_id)
             for block in blocks_of(new):
                 self.blocks.add(block, subnet_id)

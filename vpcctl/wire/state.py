@@ -130,6 +130,62 @@ class Peer(_Wire):
     vtep_address: str
 
 
+class ExternalNetworkState(_Wire):
+    """An external network that a host with its provider is to reach.
+
+    Attributes:
+        network_id: the network.
+        key: its number in flows.
+        provider: name of the provider network; the agent's settings say which bridge or device
+            reaches it. A host without it does not reach the network.
+        vlan: VLAN of the network on the provider's bridge; None: untagged.
+        cidr: IPv4 block, or None.
+        gateway: IPv4 address of the provider's router, or None.
+        ipv6_cidr: IPv6 block, or None.
+        ipv6_gateway: IPv6 address of the provider's router, or None.
+        mtu: of the network, bytes.
+    """
+
+    network_id: Annotated[str, Field(pattern=ids.PATTERNS["ext"])]
+    key: Annotated[int, Field(ge=1, le=2**16 - 1)]
+    provider: str
+    vlan: Annotated[int, Field(ge=1, le=4094)] | None = None
+    cidr: str | None = None
+    gateway: str | None = None
+    ipv6_cidr: str | None = None
+    ipv6_gateway: str | None = None
+    mtu: Annotated[int, Field(ge=576, le=65535)] = 1500
+
+
+class OutsideAddress(_Wire):
+    """An address of an external network that this host answers for, or may have to.
+
+    Attributes:
+        address: IPv4 or IPv6 address.
+        mac: MAC that answers for it.
+        network_id: the external network.
+        fixed_address: what an EIP of a port is translated to; None for others.
+        port_key: key of the port that an EIP stands for; None for a NAT gateway's.
+        hosts: the gateway hosts that may answer, the first that lives does; empty: this host alone.
+        seed: changes when the address is to be announced again.
+    """
+
+    address: str
+    mac: str
+    network_id: str
+    fixed_address: str | None = None
+    port_key: Annotated[int, Field(ge=1, le=2**32 - 1)] | None = None
+    hosts: tuple[str, ...] = ()
+    seed: int = 0
+
+
+class Watched(_Wire):
+    """Another host that this one watches by BFD in a tunnel of its own."""
+
+    host_id: str
+    vtep_address: str
+
+
 class Settings(_Wire):
     """Settings of an agent that the controller decides."""
 
@@ -154,6 +210,9 @@ class HostState(_Wire):
         released: ports that the host has an interface for and that are not on it (any more):
             deleted, or on another host; sorted. Once the host's switch has confirmed the
             state's revision, no flow of theirs is left here.
+        external_networks: all external networks, sorted by id.
+        outside_addresses: sorted by network and address.
+        watched: gateway hosts of the VPCs here, and, on a gateway host, whoever watches it; sorted.
     """
 
     revision: int
@@ -167,3 +226,6 @@ class HostState(_Wire):
     guests: tuple[Guest, ...] = ()
     guest_subnets: tuple[GuestSubnet, ...] = ()
     released: tuple[str, ...] = ()
+    external_networks: tuple[ExternalNetworkState, ...] = ()
+    outside_addresses: tuple[OutsideAddress, ...] = ()
+    watched: tuple[Watched, ...] = ()
