@@ -15,7 +15,7 @@ ifneq ($(shell id -u),0)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help need-root install lab up down test test-fast lint format clean bench bench-quick
+.PHONY: help need-root install lab up down test test-worlds test-fast lint format clean bench bench-quick
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -40,6 +40,9 @@ down: need-root ## End what `make up` started
 
 test: need-root install ## Run every test (needs root)
 	$(SUDO) $(VENV)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+
+test-worlds: install ## Compare many more random worlds with the oracle than `make test` does (an hour)
+	TEST_WORLDS=12 $(VENV)/python -m pytest -n 2 --dist loadgroup tests/oracle $(PYTEST_ARGS)
 
 test-fast: install ## Run the tests that take seconds: no root, switch, server or database
 	$(VENV)/python -m pytest -n auto -m "not root and not postgres and not slow and not ovs" $(FAST) $(PYTEST_ARGS)
