@@ -5,7 +5,7 @@ in; a gateway is that of all hosts of its VPC. An external network's own change 
 at every gateway of it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from vpcctl.flows.cookie import Feature, cookie
 from vpcctl.model.eip import Eip
@@ -14,19 +14,21 @@ from vpcctl.model.gateway import InternetGateway, NatGateway
 from vpcctl.model.host import Host
 from vpcctl.model.location import Location
 from vpcctl.model.network import Network
-from vpcctl.model.outside import Gateway
+from vpcctl.model.outside import Gateway, global_addresses
 from vpcctl.model.port import Port
 from vpcctl.model.route_table import RouteTable
 from vpcctl.model.subnet import Subnet
 from vpcctl.pipeline.pieces import (
     EipPiece,
     GatewayPiece,
+    GlobalPiece,
     OutsidePiece,
     Piece,
     RouteTablePiece,
     SubnetPiece,
     VpcPiece,
 )
+from vpcctl.pipeline.residence import internet_targets
 
 # --- what a host has ------------------------------------------------------------------------------
 
@@ -39,8 +41,8 @@ def head(net: Network, host_id: str, vpc_id: str) -> Iterator[Piece]:
         yield GatewayPiece(host_id, gateway_id)
 
 
-def resident(net: Network, host_id: str, vpc_id: str) -> Iterator[EipPiece]:
-    """Yield a VPC's EIPs that may be resident on a host."""
+def resident(net: Network, host_id: str, vpc_id: str) -> Iterator[EipPiece | GlobalPiece]:
+    """Yield a VPC's EIPs and global addresses that may be resident on a host."""
     outside = net.outside
     stands_in = any(host_id in one.hosts for one in _internet(net, vpc_id))
     ids: dict[str, None] = {}
@@ -48,6 +50,8 @@ def resident(net: Network, host_id: str, vpc_id: str) -> Iterator[EipPiece]:
         segment = net.segment(subnet_id)
         for port_id in segment.ports if stands_in else segment.placed.get(host_id, ()):
             ids.update(dict.fromkeys(outside.eips_of_port.get(port_id, ())))
+            if global_addresses(net.ports[port_id]):
+                yield GlobalPiece(host_id, port_id)
     for gateway_id in outside.nats_of.get(vpc_id, ()):
         if host_id in outside.nats[gateway_id].hosts:
             ids.update(dict.fromkeys(outside.eips_of_nat.get(gateway_id, ())))
@@ -120,9 +124,9 @@ def _eip(net: Network, eip: Eip) -> Iterator[Piece]:
         yield from (GatewayPiece(host_id, gateway.id) for host_id in gateway.hosts)
 
 
-def _homes(net: Network, eip: Eip, places: Iterable[Location] = ()) -> dict[str, None]:
-    """Return the hosts where an EIP may be resident, with those of other *places* of its port."""
-    homes = dict.fromkeys(place.host_id for place in places)
+def _homes(net: Network, eip: Eip) -> dict[str, None]:
+    """Return the hosts where an EIP may be resident."""
+    homes: dict[str, None] = {}
     port = None if eip.port_id is None else net.ports.get(eip.port_id)
     if port is not None:
         location = net.locations.get(port.id)
@@ -135,21 +139,44 @@ def _homes(net: Network, eip: Eip, places: Iterable[Location] = ()) -> dict[str,
 
 
 def of_port(
-    net: Network, port_id: str, ports: Iterable[Port], places: Iterable[Location]
+    net: Network, port_id: str, ports: Collection[Port], places: Iterable[Location] = ()
 ) -> Iterator[Piece]:
     """Yield what leads to a port from outside, for any of its states at any of *places*."""
     yield from map(RouteTablePiece, net.outside.tables_to.get(port_id, ()))
-    ids = net.outside.eips_of_port.get(port_id)
-    if not ids:
+    ids = net.outside.eips_of_port.get(port_id, ())
+    is_global = any(global_addresses(port) for port in ports)
+    if not ids and not is_global:
         return
-    vpcs = {net.vpc_of(port.subnet_id) for port in ports}
-    standing_in = {one for vpc_id in vpcs for igw in _internet(net, vpc_id) for one in igw.hosts}
+    location = net.locations.get(port_id)
+    homes = dict.fromkeys(place.host_id for place in (*places, location) if place is not None)
+    for vpc_id in {net.vpc_of(port.subnet_id) for port in ports}:
+        for gateway in _internet(net, vpc_id):
+            homes.update(dict.fromkeys(gateway.hosts))
+    if is_global:
+        yield from (GlobalPiece(host_id, port_id) for host_id in homes)
     for eip_id in ids:
-        for host_id in {
-            **_homes(net, net.outside.eips[eip_id], places),
-            **dict.fromkeys(standing_in),
-        }:
-            yield EipPiece(host_id, eip_id)
+        everywhere = {**_homes(net, net.outside.eips[eip_id]), **homes}
+        yield from (EipPiece(host_id, eip_id) for host_id in everywhere)
+
+
+def _global(net: Network, ports: Iterable[str], hosts: Iterable[str] = ()) -> Iterator[GlobalPiece]:
+    """Yield global addresses of *ports* where they may be resident now, and on *hosts*."""
+    hosts = tuple(hosts)
+    for port_id in ports:
+        port = net.ports[port_id]
+        if global_addresses(port):
+            location = net.locations.get(port_id)
+            homes = dict.fromkeys(hosts)
+            for gateway in _internet(net, net.vpc_of(port.subnet_id)):
+                homes.update(dict.fromkeys(gateway.hosts))
+            if location is not None:
+                homes[location.host_id] = None
+            yield from (GlobalPiece(host_id, port_id) for host_id in homes)
+
+
+def _ports_of_vpc(net: Network, vpc_id: str) -> Iterator[str]:
+    for subnet_id in net.subnets_of.get(vpc_id, ()):
+        yield from net.segment(subnet_id).ports
 
 
 def _eips_of_vpc(net: Network, vpc_id: str) -> Iterator[Eip]:
@@ -184,6 +211,7 @@ def _gateway(net: Network, gateway: Gateway) -> Iterator[Piece]:
     yield from map(RouteTablePiece, net.outside.tables_to.get(gateway.id, ()))
     if isinstance(gateway, InternetGateway):
         eips: Iterable[Eip] = _eips_of_vpc(net, gateway.vpc_id)
+        yield from _global(net, _ports_of_vpc(net, gateway.vpc_id), gateway.hosts)
     else:
         eips = (net.outside.eips[one] for one in net.outside.eips_of_nat.get(gateway.id, ()))
     for eip in eips:
@@ -213,6 +241,7 @@ def of_vpc(net: Network, vpc_id: str) -> Iterator[Piece]:
 def of_subnet(net: Network, vpc_id: str) -> Iterator[Piece]:
     """Yield what leads into a VPC's subnets from outside, and past them."""
     yield from map(RouteTablePiece, net.outside.tables_of.get(vpc_id, ()))
+    yield from _global(net, _ports_of_vpc(net, vpc_id))
     for eip in _eips_of_vpc(net, vpc_id):
         yield from (EipPiece(host_id, eip.id) for host_id in _homes(net, eip))
 
@@ -224,6 +253,9 @@ def by_route_table(net: Network, table_id: str, states: tuple[object, object]) -
     """Yield what depends on a route table, as it was and as it will be."""
     tables = [state for state in states if isinstance(state, RouteTable)]
     yield RouteTablePiece(table_id)
+    if len({internet_targets(one) for one in tables}) > 1 and len(tables) == 2:
+        for vpc_id in sorted({one.vpc_id for one in tables}):
+            yield from _global(net, _ports_of_vpc(net, vpc_id))
     if len({(one.vpc_id, one.key, one.is_main) for one in tables}) == 1 and len(tables) == 2:
         return
     yield from map(SubnetPiece, net.table_subnets.get(table_id, ()))
@@ -234,6 +266,7 @@ def by_route_table(net: Network, table_id: str, states: tuple[object, object]) -
             yield from map(SubnetPiece, net.table_subnets.get(rival, ()))
         vpcs = {table.vpc_id, *(net.outside.tables[one].vpc_id for one in rivals)}
         for vpc_id in sorted(vpcs):
+            yield from _global(net, _ports_of_vpc(net, vpc_id))
             yield from map(SubnetPiece, sorted(net.subnets_of.get(vpc_id, ())))
 
 
@@ -245,7 +278,8 @@ def by_network(net: Network, network_id: str, states: tuple[object, object]) -> 
     networks = [state for state in states if isinstance(state, ExternalNetwork)]
     keys = {one.key for one in networks}
     rivals = {one for key in keys for one in net.outside.network_keys.of(key)} - {network_id}
-    same = len(networks) == 2 and len(keys) == 1
+    seen = {(one.key, one.ipv6_cidr is None) for one in networks}
+    same = len(networks) == 2 and len(seen) == 1
     for one in (network_id, *sorted(rivals)):
         for host in net.hosts.values():
             if any(port.external_network_id == one for port in host.outside):
@@ -273,6 +307,7 @@ def by_host(net: Network, host_id: str, hosts: Iterable[Host]) -> Iterator[Piece
                 yield from _gateway(net, gateway)
         yield from resident(net, host_id, vpc_id)
     for subnet_id in sorted(net.subnets_at.get(host_id, ())):
+        yield from _global(net, net.segments[subnet_id].placed[host_id])
         for port_id in net.segments[subnet_id].placed[host_id]:
             for eip_id in net.outside.eips_of_port.get(port_id, ()):
                 eip = net.outside.eips[eip_id]
@@ -293,4 +328,5 @@ def _as_gateways_see(host: Host) -> tuple[object, ...]:
 
 def as_routes_see(subnet: Subnet) -> tuple[object, ...]:
     """Return what flows from outside, or of routes, depend on in a subnet."""
-    return (subnet.vpc_id, subnet.vni, subnet.cidr, subnet.gateway, subnet.ipv6_cidr)
+    blocks = (subnet.cidr, subnet.gateway, subnet.ipv6_cidr, subnet.ipv6_gateway)
+    return (subnet.vpc_id, subnet.vni, subnet.route_table_id, *blocks)

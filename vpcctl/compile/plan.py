@@ -23,6 +23,7 @@ from vpcctl.pipeline.pieces import (
     EdgePiece,
     EipPiece,
     GatewayPiece,
+    GlobalPiece,
     GroupPiece,
     LocalFloodPiece,
     MemberPiece,
@@ -176,7 +177,9 @@ class _Planner:
         match piece:
             case BasePiece(host_id) | EdgePiece(host_id, _) | LocalFloodPiece(host_id, _, _, _):
                 return hosts & {host_id}
-            case OutsidePiece(host_id, _) | GatewayPiece(host_id, _) | EipPiece(host_id, _):
+            case OutsidePiece(host_id, _) | GatewayPiece(host_id, _):
+                return hosts & {host_id}
+            case EipPiece(host_id, _) | GlobalPiece(host_id, _):
                 return hosts & {host_id}
             case RelayPiece(host_id, _) | AdmitPiece(host_id, _, _):
                 return hosts & {host_id}
@@ -218,7 +221,8 @@ class _Planner:
             vni = self._net.subnets[subnet_id].vni
             cookies.update(cookie(f, vni) for f in (Feature.SUBNET, Feature.FLOOD, Feature.PAIR))
             ports = (self._net.ports[p] for p in self._net.segment(subnet_id).ports)
-            cookies.update(cookie(Feature.PORT, port.key) for port in ports)
+            for port in ports:
+                cookies.update(cookie(one, port.key) for one in (Feature.PORT, Feature.GLOBAL))
         return tuple(sorted(cookies))
 
     def _arrivals(self) -> dict[str, list[str]]:
@@ -300,7 +304,7 @@ def _vpc_of(net: Network, piece: Piece) -> str | None:
     match piece:
         case StaticPiece() | BasePiece() | PeerPiece() | OutsidePiece():
             return EVERYWHERE
-        case PortPiece(port_id) | EdgePiece(_, port_id):
+        case PortPiece(port_id) | EdgePiece(_, port_id) | GlobalPiece(_, port_id):
             port = net.ports.get(port_id)
             return None if port is None else net.vpc_of(port.subnet_id)
         case RelayPiece(_, vpc_id) | AdmitPiece(_, _, vpc_id) | MemberPiece(vpc_id, _):

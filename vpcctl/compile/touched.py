@@ -157,10 +157,11 @@ def _by_port(net: Network, port_id: str, states: tuple[object, object]) -> Itera
         yield PairPiece(port.subnet_id, link_local(port.mac))
         for ip in port.ips:
             rivals |= _claimants(segment.fixed(ip), (int(ip),), port_id)
+            rivals.update(one for one in net.outside.global_ips.of(ip) if one != port_id)
             yield PairPiece(port.subnet_id, ip)
         for other in sorted(rivals):
             yield PortPiece(other)
-            yield from outward.of_port(net, other, (net.ports[other],), ())
+            yield from outward.of_port(net, other, (net.ports[other],))
 
 
 def _by_location(net: Network, port_id: str, states: tuple[object, object]) -> Iterator[Piece]:

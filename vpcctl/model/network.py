@@ -339,6 +339,7 @@ class Network:
 
     def _index(self, port: Port) -> None:
         self.port_keys.add(port.key, port.id)
+        self.outside.add_port(port)
         self.membership.add_port(port)
         self.membership.add_addresses(self.vpc_of(port.subnet_id), port)
         segment = self.segments.get(port.subnet_id)
@@ -355,6 +356,7 @@ class Network:
 
     def _unindex(self, port: Port) -> None:
         self.port_keys.drop(port.key, port.id)
+        self.outside.drop_port(port)
         self.membership.drop_port(port)
         self.membership.drop_addresses(self.vpc_of(port.subnet_id), port)
         segment = self.segments[port.subnet_id]

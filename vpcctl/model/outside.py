@@ -6,6 +6,7 @@ from vpcctl.model.eip import Eip
 from vpcctl.model.external_network import ExternalNetwork
 from vpcctl.model.gateway import InternetGateway, NatGateway
 from vpcctl.model.index import discard
+from vpcctl.model.port import Port
 from vpcctl.model.route_table import RouteTable
 
 Gateway = InternetGateway | NatGateway
@@ -14,6 +15,14 @@ Gateway = InternetGateway | NatGateway
 def targets_of(table: RouteTable) -> set[str]:
     """Return the ids of what a route table's routes lead to."""
     return {target.id for route in table.routes for target in route.targets}
+
+
+_GLOBAL_UNICAST = 0x2000 >> 13
+
+
+def global_addresses(port: Port) -> tuple[IPAddress, ...]:
+    """Return a port's fixed addresses that are routed in the world: 2000::/3 (RFC 4291, 2.5.4)."""
+    return tuple(ip for ip in port.ips if ip.version == 6 and int(ip) >> 125 == _GLOBAL_UNICAST)
 
 
 class Outside:
@@ -41,13 +50,14 @@ class Outside:
         vnis: claims of gateways' VNIs.
         tables_to: ids of route tables with a route to a target, by its id.
         on_network: ids of gateways that name an external network.
+        global_ips: claims of global IPv6 addresses, by port.
     """
 
     __slots__ = (
         *("networks", "internet", "nats", "eips", "tables"),
         *("internet_of", "nats_of", "tables_of", "eips_of_port", "eips_of_nat", "gateways_on"),
         *("network_keys", "eip_keys", "addresses", "fixed", "table_keys", "main", "zones"),
-        *("vnis", "tables_to", "on_network"),
+        *("vnis", "tables_to", "on_network", "global_ips"),
     )
 
     def __init__(self) -> None:
@@ -72,6 +82,7 @@ class Outside:
         self.vnis: Claims[int] = Claims()
         self.tables_to: dict[str, set[str]] = {}
         self.on_network: dict[str, set[str]] = {}
+        self.global_ips: Claims[IPAddress] = Claims()
 
     def put_network(self, network_id: str, new: ExternalNetwork | None) -> None:
         """Take the present state of an external network."""
@@ -160,6 +171,16 @@ class Outside:
                 self.tables_to.setdefault(target_id, set()).add(table_id)
             if new.is_main:
                 self.main.add(new.vpc_id, table_id)
+
+    def add_port(self, port: Port) -> None:
+        """Note the global addresses of a port."""
+        for ip in global_addresses(port):
+            self.global_ips.add(ip, port.id)
+
+    def drop_port(self, port: Port) -> None:
+        """Forget the global addresses of a port."""
+        for ip in global_addresses(port):
+            self.global_ips.drop(ip, port.id)
 
     # --- questions --------------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ from vpcctl.model.host import (
 )
 from vpcctl.pipeline.facts import PortFacts
 from vpcctl.pipeline.outside_in import into
-from vpcctl.pipeline.residence import EipFacts
+from vpcctl.pipeline.residence import EipFacts, GlobalFacts
 from vpcctl.pipeline.terms import BASE, drop, flag, mark
 
 STATIC: tuple[Flow, ...] = (
@@ -104,7 +104,12 @@ def outside(network: ExternalNetwork, ofport: int) -> Flow:
     return Flow(CLASSIFY, 180, match, (SetField(f.OUTSIDE, network.key),), OUTSIDE_IN, owner)
 
 
-def spoken_for(mac: int, ofport: int, owner: int) -> Flow:
+def global_ips(facts: GlobalFacts) -> Iterator[Flow]:
+    """Yield the flow of what the agent says for a port's global addresses."""
+    yield _spoken_for(facts.mac, facts.ofport, facts.cookie)
+
+
+def _spoken_for(mac: int, ofport: int, owner: int) -> Flow:
     """Return the flow that has the agent speak on an external network with a MAC of ours."""
     return Flow(CLASSIFY, 190, _from_agent(mac), (Output(ofport),), None, owner)
 
@@ -117,7 +122,7 @@ def _from_agent(mac: int) -> Match:
 def eip(facts: EipFacts) -> Iterator[Flow]:
     """Yield the flows of what the agent says for an EIP."""
     eip, owner = facts.eip, facts.cookie
-    yield spoken_for(eip.mac, facts.ofport, owner)
+    yield _spoken_for(eip.mac, facts.ofport, owner)
     if facts.port is None or eip.fixed_ip is None:
         return
     inwards = (*into(facts.port), SetField(f.LOOKUP_IPV4, int(eip.fixed_ip)))

@@ -26,6 +26,7 @@ from vpcctl.pipeline.pieces import (
     EdgePiece,
     EipPiece,
     GatewayPiece,
+    GlobalPiece,
     GroupPiece,
     LocalFloodPiece,
     MemberPiece,
@@ -121,6 +122,7 @@ def _outward(net: Network, host_id: str) -> Iterator[Piece]:
     for gateway_id in (*net.outside.internet, *net.outside.nats):
         yield GatewayPiece(host_id, gateway_id)
     yield from (EipPiece(host_id, eip_id) for eip_id in net.outside.eips)
+    yield from (GlobalPiece(host_id, port_id) for port_id in net.ports)
     yield from (OutsidePiece(host_id, network_id) for network_id in net.outside.networks)
 
 

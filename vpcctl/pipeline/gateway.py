@@ -18,8 +18,14 @@ from vpcctl.model.gateway import NatGateway
 from vpcctl.model.host import GUEST_SERVICE_OFPORT, Host, Question
 from vpcctl.model.network import Network
 from vpcctl.pipeline.outside_in import ERRORS, to_agent
-from vpcctl.pipeline.residence import EipFacts, GatewayFacts, outside_ofport, watch_ofport
-from vpcctl.pipeline.terms import IS_ICMP, IS_IPV4, NOWHERE, drop, mark, to_vtep
+from vpcctl.pipeline.residence import (
+    EipFacts,
+    GatewayFacts,
+    GlobalFacts,
+    outside_ofport,
+    watch_ofport,
+)
+from vpcctl.pipeline.terms import IS_ICMP, IS_IPV4, IS_IPV6, NOWHERE, drop, mark, to_vtep
 
 STATIC: tuple[Flow, ...] = (drop(GATEWAY, 0, (), Reason.NO_GATEWAY),)
 _SENT_HERE = ((f.FROM_TUNNEL, 0), (f.PICKED, 0))
@@ -109,3 +115,11 @@ def eip(facts: EipFacts) -> Iterator[Flow]:
     translate = (SetField(f.IPV4_SRC, int(facts.eip.address)), name)
     leave = (*translate, SetField(f.OUTSIDE, facts.via.network.key))
     yield Flow(GATEWAY, 100, scope, leave, OUTSIDE, owner)
+
+
+def global_ips(facts: GlobalFacts) -> Iterator[Flow]:
+    """Yield the flows by which a port's global addresses leave."""
+    name = (SetField(f.ETH_SRC, facts.mac), SetField(f.OUTSIDE, facts.via.network.key))
+    for ip in facts.ips:
+        terms = match((f.VNI, facts.via.gateway.vni), IS_IPV6, (f.IPV6_SRC, int(ip)))
+        yield Flow(GATEWAY, 100, terms, name, OUTSIDE, facts.cookie)

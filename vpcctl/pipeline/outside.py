@@ -16,7 +16,7 @@ from vpcctl.flows.tables import OUTSIDE, OUTSIDE_IN, OUTSIDE_NEIGHBOUR
 from vpcctl.model.external_network import ExternalNetwork
 from vpcctl.model.host import Question
 from vpcctl.pipeline.outside_in import on_network, to_agent
-from vpcctl.pipeline.residence import EipFacts, if_active
+from vpcctl.pipeline.residence import EipFacts, GlobalFacts, if_active
 from vpcctl.pipeline.terms import IS_IPV4, IS_IPV6, NOWHERE, drop, mark, within
 
 STATIC: tuple[Flow, ...] = (
@@ -64,3 +64,11 @@ def eip(facts: EipFacts) -> Iterator[Flow]:
     terms = match(on_network(facts.via.network), IS_IPV4, (f.IPV4_DST, int(facts.eip.address)))
     flow = Flow(OUTSIDE, 200, terms, again(facts.eip.mac), None, facts.cookie)
     yield from if_active(flow, facts.members)
+
+
+def global_ips(facts: GlobalFacts) -> Iterator[Flow]:
+    """Yield the flows that have packets for resident global addresses come in again."""
+    for ip in facts.ips:
+        terms = match(on_network(facts.via.network), IS_IPV6, (f.IPV6_DST, int(ip)))
+        flow = Flow(OUTSIDE, 200, terms, again(facts.mac), None, facts.cookie)
+        yield from if_active(flow, facts.members)

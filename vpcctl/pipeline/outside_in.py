@@ -3,7 +3,8 @@
 ARP requests are turned round; whoever sends one, or answers one, is learned as a neighbour. What is
 for a port's EIP is translated and goes to the port's subnet as if it were routed; what is for a NAT
 gateway goes to conntrack. ICMP errors about a port's packets hold the EIP in the packet inside too,
-which flows cannot see: the agent translates them.
+which flows cannot see: the agent translates them. Global IPv6 addresses are not translated; the
+agent answers who asks for them.
 """
 
 from collections.abc import Iterator
@@ -31,16 +32,20 @@ from vpcctl.model.gateway import Forward, NatGateway, nat_zone
 from vpcctl.model.host import GUEST_SERVICE_OFPORT, Question, outside_question
 from vpcctl.pipeline.cells import port_masks
 from vpcctl.pipeline.facts import PortFacts
-from vpcctl.pipeline.residence import EipFacts, if_active
+from vpcctl.pipeline.residence import EipFacts, GlobalFacts, if_active
 from vpcctl.pipeline.terms import (
     ARP_REPLY,
     ARP_REQUEST,
     ETH_IPV4,
+    ETH_IPV6,
     GROUP,
+    IS_ADVERT,
     IS_ARP,
     IS_ICMP,
+    IS_ICMP6,
     IS_IPV4,
     IS_IPV6,
+    IS_SOLICIT,
     NOT_LATER,
     TCP,
     drop,
@@ -49,6 +54,8 @@ from vpcctl.pipeline.terms import (
 
 ERRORS = (3, 11, 12)
 """ICMP types that hold a packet: unreachable, time exceeded, parameter problem (RFC 792)."""
+_FROM_LINK: Term = (f.IP_TTL, 255, None)
+"""Neighbour discovery that no router has passed on (RFC 4861, section 7.1)."""
 _IDLE_S, _HARD_S = 300, 600
 """How long a neighbour is known: without a packet to it, and without it having said so again."""
 
@@ -87,12 +94,24 @@ def _arp_sender(network: ExternalNetwork) -> Learn:
     return Learn(OUTSIDE_NEIGHBOUR, 100, *times, owner, terms, found, back=True)
 
 
+def _speaker(network: ExternalNetwork, address: f.Field) -> Learn:
+    """Return the action that learns whose the IPv6 address in a field is: the sender's."""
+    terms = ((f.ETH_TYPE, ETH_IPV6), (f.OUTSIDE, f.OUTSIDE), (f.LOOKUP_IPV6, address))
+    owner, found = LEARNED_COOKIE | network.key, ((f.ETH_DST, f.ETH_SRC),)
+    times = (_IDLE_S, _HARD_S)
+    return Learn(OUTSIDE_NEIGHBOUR, 100, *times, owner, terms, found, back=True)
+
+
 def network(network: ExternalNetwork) -> Iterator[Flow]:
     """Yield the flow that learns the router of a network, whatever it asks or says."""
+    owner = cookie(Feature.OUTSIDE, network.key)
     if network.gateway is not None:
         terms = match(on_network(network), IS_ARP, (f.ARP_SPA, int(network.gateway)))
-        owner = cookie(Feature.OUTSIDE, network.key)
         yield Flow(OUTSIDE_IN, 150, terms, (_arp_sender(network),), None, owner)
+    if network.ipv6_gateway is not None:
+        about = (f.ND_TARGET, int(network.ipv6_gateway))
+        terms = match(on_network(network), IS_IPV6, IS_ICMP6, *IS_ADVERT, _FROM_LINK, about)
+        yield Flow(OUTSIDE_IN, 150, terms, (_speaker(network, f.ND_TARGET),), None, owner)
 
 
 def eip(facts: EipFacts) -> Iterator[Flow]:
@@ -200,3 +219,21 @@ def _ports(forward: Forward) -> Iterator[tuple[tuple[int, int], tuple[int, int] 
     for port in range(first, last + 1):
         target = forward.target_port + port - first
         yield (port, 0xFFFF), (target, target)
+
+
+def global_ips(facts: GlobalFacts) -> Iterator[Flow]:
+    """Yield the flows of a port's global addresses where they are resident."""
+    network, owner, members = facts.via.network, facts.cookie, facts.members
+    nd = (on_network(network), IS_IPV6, IS_ICMP6, _FROM_LINK)
+    solicited = to_agent(network, Question.SOLICITED)
+    heard = (_speaker(network, f.ND_TARGET), *to_agent(network, Question.HEARD))
+    for ip in facts.ips:
+        asked = match(*nd, *IS_SOLICIT, (f.ND_TARGET, int(ip)))
+        ask = (_speaker(network, f.IPV6_SRC), *solicited)
+        yield from if_active(Flow(OUTSIDE_IN, 220, asked, ask, None, owner), members)
+        told = match(*nd, *IS_ADVERT, (f.IPV6_DST, int(ip)))
+        yield Flow(OUTSIDE_IN, 220, told, heard, None, owner)
+        name, to = (f.ETH_DST, facts.mac), (f.IPV6_DST, int(ip))
+        terms = match(on_network(network), name, IS_IPV6, to)
+        enter = (SetField(f.LOOKUP_IPV6, int(ip)), DecTtl(), *into(facts.port))
+        yield from if_active(Flow(OUTSIDE_IN, 200, terms, enter, SUBNET_IN, owner), members)

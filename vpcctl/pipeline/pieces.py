@@ -149,6 +149,14 @@ class EipPiece:
 
 
 @dataclass(frozen=True, slots=True)
+class GlobalPiece:
+    """A port's global IPv6 addresses, on a host where they may be resident."""
+
+    host_id: str
+    port_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class OutsidePiece:
     """An external network, on a host that reaches it."""
 
@@ -192,6 +200,7 @@ Piece = (
     | RouteTablePiece
     | GatewayPiece
     | EipPiece
+    | GlobalPiece
     | OutsidePiece
     | RelayPiece
     | AdmitPiece

@@ -43,6 +43,7 @@ from vpcctl.pipeline.pieces import (
     EdgePiece,
     EipPiece,
     GatewayPiece,
+    GlobalPiece,
     GroupPiece,
     LocalFloodPiece,
     MemberPiece,
@@ -60,7 +61,7 @@ from vpcctl.pipeline.pieces import (
     SubnetPiece,
     VpcPiece,
 )
-from vpcctl.pipeline.residence import eip_facts, gateway_facts, outside_ofport
+from vpcctl.pipeline.residence import eip_facts, gateway_facts, global_facts, outside_ofport
 
 STATIC: tuple[Flow, ...] = (
     *(*classify.STATIC, *tunnel_in.STATIC, *spoof_guard.STATIC, *nd_guard.STATIC),
@@ -239,6 +240,14 @@ def _eip(net: Network, piece: EipPiece) -> tuple[Flow, ...]:
     return tuple(flow for module in modules for flow in module.eip(facts))
 
 
+def _global(net: Network, piece: GlobalPiece) -> tuple[Flow, ...]:
+    facts = global_facts(net, piece.host_id, piece.port_id)
+    if facts is None:
+        return ()
+    modules = (classify, outside_in, gateway, outside)
+    return tuple(flow for module in modules for flow in module.global_ips(facts))
+
+
 def _outside(net: Network, piece: OutsidePiece) -> tuple[Flow, ...]:
     host, network = net.hosts.get(piece.host_id), net.outside.live_network(piece.network_id)
     ofport = None if host is None else outside_ofport(host, piece.network_id)
@@ -284,6 +293,7 @@ _COMPILERS: dict[type, Callable[[Network, Piece], tuple[Flow, ...]]] = {
     RouteTablePiece: _route_table,
     GatewayPiece: _gateway,
     EipPiece: _eip,
+    GlobalPiece: _global,
     OutsidePiece: _outside,
     RelayPiece: _relay,
     AdmitPiece: _admit,

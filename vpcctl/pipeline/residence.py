@@ -15,13 +15,16 @@ from vpcctl.flows.actions import BundleLoad, Resubmit
 from vpcctl.flows.cookie import Feature, cookie
 from vpcctl.flows.flow import Flow, match
 from vpcctl.model.addresses import IPAddress
-from vpcctl.model.eip import Eip
+from vpcctl.model.eip import Eip, outside_mac
 from vpcctl.model.external_network import ExternalNetwork
 from vpcctl.model.gateway import InternetGateway, NatGateway
 from vpcctl.model.host import GUEST_SERVICE_OFPORT, Host
 from vpcctl.model.network import Network
+from vpcctl.model.outside import global_addresses
+from vpcctl.model.route_table import RouteTable
+from vpcctl.model.subnet import Subnet
 from vpcctl.model.vpc import Vpc
-from vpcctl.pipeline.facts import PortFacts, port_facts
+from vpcctl.pipeline.facts import PortFacts, is_gateway, port_facts
 from vpcctl.pipeline.terms import flag, mark
 
 
@@ -67,6 +70,34 @@ class EipFacts(NamedTuple):
     def cookie(self) -> int:
         """Cookie of the EIP's flows."""
         return cookie(Feature.EIP, self.eip.key)
+
+
+class GlobalFacts(NamedTuple):
+    """A port's global IPv6 addresses on a host where they are resident.
+
+    Attributes:
+        ips: the addresses.
+        via: the internet gateway that the port's route table leads to.
+        ofport: of the host's port to the gateway's network.
+        members: ports to ask whether the host is the active one; none: it always is.
+        port: the port.
+    """
+
+    ips: tuple[IPAddress, ...]
+    via: GatewayFacts
+    ofport: int
+    members: tuple[int, ...]
+    port: PortFacts
+
+    @property
+    def cookie(self) -> int:
+        """Cookie of the addresses' flows."""
+        return cookie(Feature.GLOBAL, self.port.port.key)
+
+    @property
+    def mac(self) -> int:
+        """MAC that answers for the addresses outside."""
+        return outside_mac(self.port.port.key)
 
 
 def outside_ofport(host: Host, network_id: str) -> int | None:
@@ -171,6 +202,49 @@ def _is_its_own(net: Network, eip: Eip, port: PortFacts, fixed_ip: IPAddress) ->
         return False
     others = (net.subnets[one] for one in net.subnets_of.get(port.vpc.id, ()))
     return all(one.id == port.subnet.id or fixed_ip not in one.cidr for one in others)
+
+
+def global_facts(net: Network, host_id: str, port_id: str) -> GlobalFacts | None:
+    """Return the facts of a port's global addresses that are resident on a host, or None."""
+    host, port = net.hosts.get(host_id), port_facts(net, port_id)
+    if host is None or port is None:
+        return None
+    claims, fixed = net.outside.global_ips, net.segment(port.subnet.id).ipv6
+    ips = tuple(
+        ip
+        for ip in global_addresses(port.port)
+        if claims.owner(ip) is not None and fixed.owner(int(ip)) and not is_gateway(port.subnet, ip)
+    )
+    via = _way_out(net, port) if ips else None
+    ofport = None if via is None else outside_ofport(host, via.network.id)
+    if via is None or ofport is None:
+        return None
+    members = at_home(via, host, port)
+    return None if members is None else GlobalFacts(ips, via, ofport, members, port)
+
+
+def _way_out(net: Network, port: PortFacts) -> GatewayFacts | None:
+    """Return the internet gateway with IPv6 that a port's route table leads to first."""
+    table = table_of(net, port.subnet)
+    for gateway_id in () if table is None else internet_targets(table):
+        facts = gateway_facts(net, gateway_id) if gateway_id in net.outside.internet else None
+        if facts is not None and facts.vpc.id == port.vpc.id:
+            return facts if facts.network.ipv6_cidr is not None else None
+    return None
+
+
+def internet_targets(table: RouteTable) -> tuple[str, ...]:
+    """Return the ids of the internet gateways that a table's IPv6 routes lead to, in order."""
+    routes = (route for route in table.routes if route.destination.version == 6)
+    targets = (one for route in routes for one in route.targets if one.kind == "internet")
+    return tuple(dict.fromkeys(one.id for one in targets))
+
+
+def table_of(net: Network, subnet: Subnet) -> RouteTable | None:
+    """Return a subnet's route table, its VPC's main one if it names none; None leads nowhere."""
+    if subnet.route_table_id is None:
+        return net.outside.main_table(subnet.vpc_id)
+    return net.outside.live_table(subnet.route_table_id, subnet.vpc_id)
 
 
 def live_eips(net: Network, facts: GatewayFacts) -> list[Eip]:

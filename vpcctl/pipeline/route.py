@@ -17,9 +17,9 @@ from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import ROUTE, ROUTES, SUBNET_IN, SWITCH
 from vpcctl.model.addresses import GATEWAY_MAC, IPAddress, IPNetwork, link_local
 from vpcctl.model.network import Network
-from vpcctl.model.route_table import RouteTable
 from vpcctl.model.subnet import Subnet
 from vpcctl.model.vpc import Vpc
+from vpcctl.pipeline.residence import table_of
 from vpcctl.pipeline.terms import (
     BASE,
     ECHO6_REPLY,
@@ -140,13 +140,6 @@ def subnet(net: Network, subnet: Subnet, vpc: Vpc) -> Iterator[Flow]:
         ask_table = (SetField(f.ROUTE_TABLE, table.key),)
         leaving = ((f.VNI, subnet.vni, None), TO_GATEWAY)
         yield Flow(ROUTE, 60, leaving, ask_table, ROUTES, owner)
-
-
-def table_of(net: Network, subnet: Subnet) -> RouteTable | None:
-    """Return a subnet's route table, its VPC's main one if it names none; None leads nowhere."""
-    if subnet.route_table_id is None:
-        return net.outside.main_table(subnet.vpc_id)
-    return net.outside.live_table(subnet.route_table_id, subnet.vpc_id)
 
 
 def vpc(vpc: Vpc) -> Iterator[Flow]:
