@@ -25,7 +25,7 @@ STATIC: tuple[Flow, ...] = (drop(NAT_IN, 0, (), Reason.NAT_UNMATCHED),)
 def gateway(facts: GatewayFacts, gateway: NatGateway) -> Iterator[Flow]:
     """Yield the flows that route what comes through a NAT gateway within its VPC."""
     enter = (
-        SetField(f.VNI, gateway.vni),
+        SetField(f.VNI, 0),  # it comes from no subnet, so no route table is asked
         SetField(f.VPC, facts.vpc.key),
         SetField(f.ETH_DST, GATEWAY_MAC),
         ClearTracking(),
