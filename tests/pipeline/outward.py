@@ -1,6 +1,7 @@
 """One host on an external network, wired up: guests, an agent, and whoever is outside."""
 
 import dataclasses
+import ipaddress
 
 from tests.oracle.oracle import ROUTER_MAC, text
 from tests.support import frames as f
@@ -20,8 +21,7 @@ OTHER = n.host(2)
 HOST = n.watching(n.reaching(n.host(1), (NETWORK, OUT)), (OTHER, WATCH))
 OTHER = n.reaching(OTHER, (NETWORK, OUT))
 RED, BLUE = (
-    dataclasses.replace(n.vpc(one), cidrs=(n.ipaddress.ip_network("10.0.0.0/16"),))
-    for one in (1, 2)
+    dataclasses.replace(n.vpc(one), cidrs=(ipaddress.ip_network("10.0.0.0/16"),)) for one in (1, 2)
 )
 WEB = n.subnet(0x11, RED, "10.0.1.0/24", "2001:db8:1::/64")
 DATA = n.subnet(0x12, RED, "10.0.2.0/24", "2001:db8:2::/64")
@@ -64,7 +64,7 @@ class Town:
         self.wire.close()
 
     def change(self, *resources: Resource) -> None:
-        """Make resources what they are now; conntrack, and what flows have learned, stay."""
+        """Make resources what they are now; conntrack stays, what flows have learned does not."""
         self.wire.net.apply([n.put(one) for one in resources])
         self.wire.program()
 

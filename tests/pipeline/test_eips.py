@@ -110,7 +110,7 @@ def test_a_router_that_moves_is_followed(town: Setting) -> None:
     assert got["eth_dst"] == other
 
 
-def test_what_is_learned_outlives_a_change_of_the_program(town: Setting) -> None:
+def test_what_is_learned_is_no_part_of_the_program(town: Setting) -> None:
     made = town()
     made.hear(EIP)
     assert made.wire.learned().count("actions=") == 1

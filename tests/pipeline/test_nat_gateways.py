@@ -135,6 +135,7 @@ def test_several_eips_share_the_guests_and_keep_their_connections(town: Setting)
     macs = {packet["nw_src"]: packet["eth_src"] for packet in used.values()}
     assert macs == {FIRST: text(EIP.mac), SECOND: text(EIP_2.mac)}
     made.change(n.eip(19, NETWORK, "203.0.113.19", NAT))
+    made.hear(EIP)
     for one in guests:
         again = only(made.sends(one, frames[one.id]), OUT)
         assert (again["nw_src"], again["tp_src"]) == (

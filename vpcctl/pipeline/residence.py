@@ -228,8 +228,10 @@ def _way_out(net: Network, port: PortFacts) -> GatewayFacts | None:
     table = table_of(net, port.subnet)
     for gateway_id in () if table is None else internet_targets(table):
         facts = gateway_facts(net, gateway_id) if gateway_id in net.outside.internet else None
-        if facts is not None and facts.vpc.id == port.vpc.id:
-            return facts if facts.network.ipv6_cidr is not None else None
+        if facts is None or facts.vpc.id != port.vpc.id:
+            continue
+        if facts.network.ipv6_cidr is not None:
+            return facts
     return None
 
 
