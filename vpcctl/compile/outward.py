@@ -159,6 +159,12 @@ def of_port(
         yield from (EipPiece(host_id, eip_id) for host_id in everywhere)
 
 
+def global_rivals(net: Network, port: Port) -> list[str]:
+    """Return the other ports that claim one of a port's global addresses."""
+    claimants = (one for ip in global_addresses(port) for one in net.outside.global_ips.of(ip))
+    return sorted(set(claimants) - {port.id})
+
+
 def _global(net: Network, ports: Iterable[str], hosts: Iterable[str] = ()) -> Iterator[GlobalPiece]:
     """Yield global addresses of *ports* where they may be resident now, and on *hosts*."""
     hosts = tuple(hosts)
@@ -238,12 +244,20 @@ def of_vpc(net: Network, vpc_id: str) -> Iterator[Piece]:
             yield from _gateway(net, gateway)
 
 
-def of_subnet(net: Network, vpc_id: str) -> Iterator[Piece]:
-    """Yield what leads into a VPC's subnets from outside, and past them."""
-    yield from map(RouteTablePiece, net.outside.tables_of.get(vpc_id, ()))
-    yield from _global(net, _ports_of_vpc(net, vpc_id))
-    for eip in _eips_of_vpc(net, vpc_id):
-        yield from (EipPiece(host_id, eip.id) for host_id in _homes(net, eip))
+def of_subnet(net: Network, subnet_id: str, vpc_ids: Collection[str]) -> Iterator[Piece]:
+    """Yield what leads from outside into a subnet, and into the others of its VPCs, old and new."""
+    for vpc_id in vpc_ids:
+        yield from map(RouteTablePiece, net.outside.tables_of.get(vpc_id, ()))
+        yield from _global(net, _ports_of_vpc(net, vpc_id))
+        for eip in _eips_of_vpc(net, vpc_id):
+            yield from (EipPiece(host_id, eip.id) for host_id in _homes(net, eip))
+    serving = [one for vpc_id in vpc_ids for igw in _internet(net, vpc_id) for one in igw.hosts]
+    port_ids = net.segment(subnet_id).ports
+    yield from _global(net, port_ids, serving)
+    for port_id in port_ids:
+        for eip_id in net.outside.eips_of_port.get(port_id, ()):
+            homes = {**_homes(net, net.outside.eips[eip_id]), **dict.fromkeys(serving)}
+            yield from (EipPiece(host_id, eip_id) for host_id in homes)
 
 
 # --- route tables ---------------------------------------------------------------------------------

@@ -101,11 +101,9 @@ def _by_subnet(net: Network, subnet_id: str, states: tuple[object, object]) -> I
         for one in rivals:
             yield from filters.of_subnet(net, one, ())
     if len({outward.as_routes_see(subnet) for subnet in subnets}) > 1 or len(subnets) == 1:
-        vpc_ids = {subnet.vpc_id for subnet in subnets} | {
-            net.subnets[one].vpc_id for one in rivals
-        }
-        for vpc_id in sorted(vpc_ids):
-            yield from outward.of_subnet(net, vpc_id)
+        vpc_ids = {subnet.vpc_id for subnet in subnets}
+        vpc_ids.update(net.subnets[one].vpc_id for one in rivals)
+        yield from outward.of_subnet(net, subnet_id, sorted(vpc_ids))
         yield from outward.of_vni(net, {subnet.vni for subnet in subnets})
     for subnet in subnets:
         yield from _relays(net, subnet.vpc_id)
@@ -149,6 +147,8 @@ def _by_port(net: Network, port_id: str, states: tuple[object, object]) -> Itera
     for other in sorted(keys):
         yield from _one_port(net, other)
     for port in ports:
+        for other in outward.global_rivals(net, port):
+            yield from outward.of_port(net, other, (net.ports[other],))
         segment = net.segments.get(port.subnet_id)
         if segment is None:
             continue
@@ -157,7 +157,6 @@ def _by_port(net: Network, port_id: str, states: tuple[object, object]) -> Itera
         yield PairPiece(port.subnet_id, link_local(port.mac))
         for ip in port.ips:
             rivals |= _claimants(segment.fixed(ip), (int(ip),), port_id)
-            rivals.update(one for one in net.outside.global_ips.of(ip) if one != port_id)
             yield PairPiece(port.subnet_id, ip)
         for other in sorted(rivals):
             yield PortPiece(other)

@@ -50,8 +50,10 @@ def common_pieces(net: Network, host_id: str) -> Iterator[Piece]:
     """Yield the pieces that a host has without any port."""
     yield StaticPiece()
     yield BasePiece(host_id)
-    reached = dict.fromkeys(one.external_network_id for one in net.hosts[host_id].outside)
-    yield from (OutsidePiece(host_id, network_id) for network_id in reached)
+    host = net.hosts.get(host_id)
+    reached = () if host is None else host.outside
+    for network_id in dict.fromkeys(one.external_network_id for one in reached):
+        yield OutsidePiece(host_id, network_id)
     yield from (PeerPiece(other) for other in tuple(net.hosts) if other != host_id)
 
 
