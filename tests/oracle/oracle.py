@@ -21,6 +21,7 @@ Packet = dict[str, str]
 ROUTER_MAC = "0e:76:70:63:00:01"
 ROUTER_LINK_LOCAL = "fe80::c76:70ff:fe63:1"
 ALL_DHCP6 = "ff02::1:2"
+_ABOUT_ITSELF = ("131", "132", "133", "135", "136", "143")
 AGENT = 65000
 """Where on a host its agent hears what guests ask."""
 
@@ -147,9 +148,19 @@ class Oracle:
                 return False
             said = packet["arp_spa"]
             return bool(four) if said == "0.0.0.0" else any(inside(said, one) for one in four)
+        if not port.checks_addresses and packet["eth_src"] == text(port.mac):
+            four, six = self._forwarded(packet, four, six)
         if "nw_src" in packet:
             return self._is_honest4(packet, four)
         return self._is_honest6(packet, six)
+
+    @staticmethod
+    def _forwarded(packet: Packet, four: list, six: list) -> tuple[list, list]:
+        """The sources of a port that forwards: all, but for what neighbours say of themselves."""
+        if packet.get("icmpv6_type") in (*ND_AND_MLD, "135", "136"):
+            own = packet["ipv6_src"] != "::" and packet["icmpv6_type"] not in _ABOUT_ITSELF
+            return four, [ipaddress.ip_network("::/0")] if own else six
+        return [ipaddress.ip_network("0.0.0.0/0")], [ipaddress.ip_network("::/0")]
 
     @staticmethod
     def _is_honest4(packet: Packet, blocks: list[object]) -> bool:
@@ -332,6 +343,11 @@ class Oracle:
                     for mac in self._owners(subnet, to)
                     for one in self._switched(port, subnet, sent | {"eth_dst": mac})
                 ]
+        return self._beyond(port, packet)
+
+    def _beyond(self, port: Port, packet: Packet) -> list[Arrival]:
+        """What becomes of a packet that no subnet of the VPC is for: here the world ends."""
+        del port, packet
         return []
 
 

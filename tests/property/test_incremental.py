@@ -99,6 +99,8 @@ def test_nothing_is_left_after_the_last_delete(start: list[Change], later: list[
     assert net.membership.is_empty()
     assert not net.acl_subnets
     assert not net.acls_of
+    assert net.outside.is_empty()
+    assert not net.table_subnets
 
 
 @SETTINGS

@@ -14,12 +14,16 @@ from tests.southbound.ovs import Ovs
 from vpcctl.flows import fields as f
 from vpcctl.flows.actions import (
     OFPP_IN_PORT,
+    BundleLoad,
     ClearTracking,
     Commit,
     Conjunction,
     DecTtl,
+    Learn,
     Load,
     Move,
+    Multipath,
+    Nat,
     Output,
     Resubmit,
     SetField,
@@ -139,7 +143,7 @@ def _overlaps(field: Field, chosen: list[Field]) -> bool:
 @st.composite
 def actions(draw: st.DrawFn):
     writable = [f.TUN_ID, f.TUN_DST, f.ETH_SRC, f.ETH_DST, *f.REGS[:8], *f.XXREGS[2:]]
-    kind = draw(st.sampled_from(("set", "load", "move", "output", "resubmit")))
+    kind = draw(st.sampled_from(("set", "load", "move", "output", "resubmit", "choose", "learn")))
     field = draw(st.sampled_from(writable))
     if kind == "set":
         return SetField(field, draw(st.integers(0, field.ones)))
@@ -153,7 +157,37 @@ def actions(draw: st.DrawFn):
         return Move(source, field, n, 0, field.bits - n)
     if kind == "output":
         return Output(draw(st.sampled_from((1, 7, 0xFEFF, OFPP_IN_PORT))))
+    if kind == "choose":
+        bits = draw(st.sampled_from((f.JUDGED_ZONE, Bits("", f.REGS[7], 16, 16))))
+        if draw(st.booleans()):
+            fields = draw(st.sampled_from(("symmetric_l3l4+udp", "nw_src")))
+            return Multipath(fields, draw(st.integers(1, 65_536)), bits)
+        some = draw(st.lists(st.integers(1, 0xFEFF), min_size=1, max_size=5))
+        return BundleLoad(tuple(some), bits)
+    if kind == "learn":
+        return learning(draw)
     return Resubmit(draw(st.sampled_from((FLOOD, OUTPUT))))
+
+
+def learning(draw: st.DrawFn) -> Learn:
+    families = (
+        ((f.ETH_TYPE, 0x800), (f.REGS[4], f.REGS[6])),
+        ((f.ETH_TYPE, 0x86DD), (f.XXREGS[2], f.XXREGS[3])),
+    )
+    terms = ((f.REGS[7], f.REGS[7]), *draw(st.sampled_from(families)))
+    loads = draw(st.sampled_from(((), ((f.ETH_DST, f.ETH_SRC),))))
+    numbers = [draw(st.integers(0, 0xFFFF)) for _ in range(3)]
+    table, cookie = draw(st.sampled_from(TABLES)), draw(st.integers(0, 2**48 - 1))
+    return Learn(table, *numbers, cookie, terms, loads, not loads or draw(st.booleans()))
+
+
+@st.composite
+def nats(draw: st.DrawFn, version: int) -> Nat:
+    strategy = st.ip_addresses(v=version).filter(int)
+    ends = sorted(draw(st.lists(strategy, min_size=1, max_size=2, unique=True)))
+    ports = draw(st.none() | st.tuples(st.integers(1, 65_535), st.integers(1, 65_535)))
+    found = None if ports is None else (min(ports), max(ports))
+    return Nat(draw(st.booleans()), ends[0], ends[1] if ends[1:] else None, found)
 
 
 def ip_actions(fixed: list, draw: st.DrawFn) -> tuple:
@@ -164,7 +198,10 @@ def ip_actions(fixed: list, draw: st.DrawFn) -> tuple:
             copy = Move(f.CT_IPV6_DST, f.XXREGS[2], 128)
         table = draw(st.sampled_from(TABLES))
         commit = Commit(zone, table, draw(st.sampled_from((None, 0, 1, 2, 3))))
-        track = Track(zone, draw(st.sampled_from(TABLES)))
+        if draw(st.booleans()):
+            version = 6 if (f.ETH_TYPE, 0x86DD) in fixed else 4
+            commit = Commit(zone, table, nat=draw(nats(version)))
+        track = Track(zone, draw(st.sampled_from(TABLES)), draw(st.booleans()))
         return (copy, ClearTracking(), commit, track)
     if (f.ETH_TYPE, 0x800) in fixed and draw(st.booleans()):
         return (DecTtl(), Move(f.IPV4_DST, f.REGS[4], 32), SetField(f.IPV4_SRC, 5))
@@ -185,7 +222,7 @@ def same(one: Flow, other: Flow) -> bool:
     def plain(flow: Flow) -> tuple:
         shown = [
             dataclasses.replace(a, bits=nameless(a.bits))
-            if isinstance(a, Load)
+            if isinstance(a, Load | BundleLoad | Multipath)
             else dataclasses.replace(a, zone=nameless(a.zone))
             if isinstance(a, Commit | Track)
             else a

@@ -1,17 +1,30 @@
 """Flows are canonical and comparable, their text is what ovs-ofctl reads, contracts are kept."""
 
 import itertools
+from ipaddress import ip_address
 
 import pytest
 
 from vpcctl.flows import fields as f
 from vpcctl.flows import tables as t
-from vpcctl.flows.actions import Load, Move, Output, Resubmit, SetField
+from vpcctl.flows.actions import (
+    BundleLoad,
+    Commit,
+    Learn,
+    Load,
+    Move,
+    Multipath,
+    Nat,
+    Output,
+    Resubmit,
+    SetField,
+    Track,
+)
 from vpcctl.flows.contract import BrokenContract, check, encoded_length
 from vpcctl.flows.cookie import Feature, cookie, is_ours, split
 from vpcctl.flows.flow import Flow, match
 from vpcctl.flows.reasons import Reason
-from vpcctl.flows.text import format_flow
+from vpcctl.flows.text import format_action, format_flow
 
 OURS = cookie(Feature.PORT, 0x101)
 GOOD = Flow(
@@ -83,6 +96,33 @@ def test_text_of_actions() -> None:
     )
 
 
+def test_text_of_the_longer_actions() -> None:
+    terms = ((f.ETH_TYPE, 0x0800), (f.OUTSIDE, f.OUTSIDE), (f.LOOKUP_IPV4, f.ARP_SPA))
+    learn = Learn(t.OUTSIDE_NEIGHBOUR, 9, 30, 60, 5, terms, ((f.ETH_DST, f.ARP_SHA),), back=True)
+    ranged = Nat(True, ip_address("203.0.113.7"), ip_address("203.0.113.9"), (1024, 65535))
+    six = Nat(False, ip_address("2001:db8::1"), None, (80, 80))
+    assert [format_action(one) for one in (learn, BundleLoad((3, 65000), f.CHOICE))] == [
+        "learn(table=OutsideNeighbour,idle_timeout=30,hard_timeout=60,priority=9,cookie=0x5,"
+        "eth_type=0x800,reg7[0..31]=reg7[0..31],reg4[0..31]=arp_spa[0..31],"
+        "load:arp_sha[0..47]->eth_dst[0..47],output:in_port[0..15])",
+        "bundle_load(eth_src,0,active_backup,ofport,reg13[0..15],members:3,65000)",
+    ]
+    assert [
+        format_action(one)
+        for one in (
+            Multipath("nw_src", 3, f.CHOICE),
+            Track(f.JUDGED_ZONE, t.NAT_IN, translate=True),
+            Commit(f.JUDGED_ZONE, t.NAT_OUT, nat=ranged),
+            Commit(f.JUDGED_ZONE, t.NAT_IN, nat=six),
+        )
+    ] == [
+        "multipath(nw_src,0,hrw,3,0,reg13[0..15])",
+        "ct(table=NatIn,zone=reg14[0..15],nat)",
+        "ct(commit,table=NatOut,zone=reg14[0..15],nat(src=203.0.113.7-203.0.113.9:1024-65535))",
+        "ct(commit,table=NatIn,zone=reg14[0..15],nat(dst=[2001:db8::1]:80))",
+    ]
+
+
 def test_tables_are_in_order_and_leave_room() -> None:
     numbers = [table.number for table in t.TABLES]
     assert numbers == sorted(numbers)
@@ -128,6 +168,9 @@ def test_a_good_flow_keeps_its_contract() -> None:
         ({"goto": t.ROUTE}, "lead to Route"),
         ({"actions": (SetField(f.DEST_PORT, 5),) * 5000}, "too long"),
         ({"priority": 1 << 16}, "priority"),
+        ({"actions": (Learn(t.SWITCH, 1, 0, 9, 5, (), ()),)}, "no learned flows"),
+        ({"actions": (Learn(t.OUTSIDE_NEIGHBOUR, 1, 9, 0, 5, (), ()),)}, "has an end"),
+        ({"actions": (Learn(t.OUTSIDE_NEIGHBOUR, 1, 9, 9, OURS, (), ()),)}, "is not ours"),
         (
             {"table": t.OUTPUT, "match": (), "actions": (Output(0xFFFFFFFD),), "goto": None},
             "real ports",

@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from vpcctl.compile import outward
 from vpcctl.compile.relaying import Presence, Relaying, steering
 from vpcctl.compile.touched import touched
 from vpcctl.compile.transition import FlowTuple, HostChange, Transition
 from vpcctl.compile.view import common_pieces, early_pieces, vpc_pieces
 from vpcctl.flows.cookie import Feature, cookie
 from vpcctl.model.changes import Change, ChangeBatch
+from vpcctl.model.gateway import InternetGateway, NatGateway
 from vpcctl.model.location import Location
 from vpcctl.model.network import Network
 from vpcctl.model.port import Port
@@ -19,14 +21,20 @@ from vpcctl.pipeline.pieces import (
     AdmitPiece,
     BasePiece,
     EdgePiece,
+    EipPiece,
+    GatewayPiece,
+    GlobalPiece,
     GroupPiece,
     LocalFloodPiece,
     MemberPiece,
+    OutsidePiece,
     PeerPiece,
     Piece,
     PortPiece,
     RelayPiece,
+    RouteTablePiece,
     StaticPiece,
+    VpcPiece,
 )
 from vpcctl.pipeline.program import compile_piece
 from vpcctl.reconcile.delta import difference
@@ -169,6 +177,10 @@ class _Planner:
         match piece:
             case BasePiece(host_id) | EdgePiece(host_id, _) | LocalFloodPiece(host_id, _, _, _):
                 return hosts & {host_id}
+            case OutsidePiece(host_id, _) | GatewayPiece(host_id, _):
+                return hosts & {host_id}
+            case EipPiece(host_id, _) | GlobalPiece(host_id, _):
+                return hosts & {host_id}
             case RelayPiece(host_id, _) | AdmitPiece(host_id, _, _):
                 return hosts & {host_id}
             case PeerPiece(host_id):
@@ -204,11 +216,13 @@ class _Planner:
             key = self._net.vpcs[vpc_id].key
             cookies.update((cookie(Feature.VPC, key), cookie(Feature.MEMBER, key)))
         cookies.update(_filters(self._net, vpc_id))
+        cookies.update(outward.cookies(self._net, vpc_id))
         for subnet_id in self._net.subnets_of.get(vpc_id, ()):
             vni = self._net.subnets[subnet_id].vni
             cookies.update(cookie(f, vni) for f in (Feature.SUBNET, Feature.FLOOD, Feature.PAIR))
             ports = (self._net.ports[p] for p in self._net.segment(subnet_id).ports)
-            cookies.update(cookie(Feature.PORT, port.key) for port in ports)
+            for port in ports:
+                cookies.update(cookie(one, port.key) for one in (Feature.PORT, Feature.GLOBAL))
         return tuple(sorted(cookies))
 
     def _arrivals(self) -> dict[str, list[str]]:
@@ -288,13 +302,17 @@ def _urgency(piece: Piece) -> int:
 def _vpc_of(net: Network, piece: Piece) -> str | None:
     """Return the VPC that brings a piece to a host, or None when there is none now."""
     match piece:
-        case StaticPiece() | BasePiece() | PeerPiece():
+        case StaticPiece() | BasePiece() | PeerPiece() | OutsidePiece():
             return EVERYWHERE
-        case PortPiece(port_id) | EdgePiece(_, port_id):
+        case PortPiece(port_id) | EdgePiece(_, port_id) | GlobalPiece(_, port_id):
             port = net.ports.get(port_id)
             return None if port is None else net.vpc_of(port.subnet_id)
         case RelayPiece(_, vpc_id) | AdmitPiece(_, _, vpc_id) | MemberPiece(vpc_id, _):
             return vpc_id
+        case VpcPiece(vpc_id):
+            return vpc_id
+        case RouteTablePiece() | GatewayPiece() | EipPiece():
+            return outward.vpc_of(net, piece)
         case GroupPiece(group_id):
             group = net.groups.get(group_id)
             return None if group is None else group.vpc_id
@@ -321,6 +339,10 @@ def _presence(net: Network, change: Change) -> Iterator[Presence]:
     if change.kind == "host":
         for subnet_id in net.subnets_at.get(change.id, ()):
             yield from _pairs((change.id,), (net.vpc_of(subnet_id),))
+        for gateway_id in net.outside.gateways_on.get(change.id, ()):
+            gateway = net.outside.gateway(gateway_id)
+            if gateway is not None:
+                yield from _pairs((change.id,), (gateway.vpc_id,))
     for state in states:
         match state:
             case Location(host_id=host_id):
@@ -333,6 +355,10 @@ def _presence(net: Network, change: Change) -> Iterator[Presence]:
                     yield from _pairs((location.host_id,), (net.vpc_of(subnet_id),))
             case Subnet(vpc_id=vpc_id):
                 yield from _pairs(tuple(net.segment(change.id).placed), (vpc_id,))
+            case InternetGateway(vpc_id=vpc_id, hosts=hosts):
+                yield from _pairs(hosts, (vpc_id,))
+            case NatGateway(vpc_id=vpc_id, hosts=hosts):
+                yield from _pairs(hosts, (vpc_id,))
             case _:
                 pass
 

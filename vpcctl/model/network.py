@@ -339,6 +339,7 @@ class Network:
 
     def _index(self, port: Port) -> None:
         self.port_keys.add(port.key, port.id)
+        self.outside.add_port(port)
         self.membership.add_port(port)
         self.membership.add_addresses(self.vpc_of(port.subnet_id), port)
         segment = self.segments.get(port.subnet_id)
@@ -355,6 +356,7 @@ class Network:
 
     def _unindex(self, port: Port) -> None:
         self.port_keys.drop(port.key, port.id)
+        self.outside.drop_port(port)
         self.membership.drop_port(port)
         self.membership.drop_addresses(self.vpc_of(port.subnet_id), port)
         segment = self.segments[port.subnet_id]
@@ -457,26 +459,38 @@ class Network:
         return None if subnet is None else subnet.vpc_id
 
     def vpcs_at(self, host_id: str) -> set[str]:
-        """Return the ids of VPCs that have a placed port on a host."""
+        """Return the ids of VPCs that have a placed port or a gateway on a host."""
         if host_id not in self.hosts:
             return set()
         found = {self.vpc_of(subnet_id) for subnet_id in self.subnets_at.get(host_id, ())}
+        found.update(self._routed_at(host_id))
         return {vpc_id for vpc_id in found if vpc_id is not None}
 
+    def _routed_at(self, host_id: str) -> Iterator[str]:
+        """Yield the ids of VPCs with a gateway that names a host."""
+        for gateway_id in self.outside.gateways_on.get(host_id, ()):
+            gateway = self.outside.gateway(gateway_id)
+            if gateway is not None:
+                yield gateway.vpc_id
+
     def has_vpc(self, host_id: str, vpc_id: str) -> bool:
-        """Tell whether a VPC has a placed port on a host that is there."""
+        """Tell whether a VPC has a placed port or a gateway on a host that is there."""
         if host_id not in self.hosts:
             return False
         at = self.subnets_at.get(host_id, ())
-        return any(self.vpc_of(subnet_id) == vpc_id for subnet_id in at)
+        if any(self.vpc_of(subnet_id) == vpc_id for subnet_id in at):
+            return True
+        return vpc_id in self._routed_at(host_id)
 
     def is_loading(self, host_id: str, vpc_id: str) -> bool:
         """Tell whether a host is known not to have the whole of a VPC yet."""
         return relay_id(host_id, vpc_id) in self.relays
 
     def hosts_of(self, vpc_id: str) -> set[str]:
-        """Return the ids of hosts where a VPC has a placed port."""
-        hosts: set[str] = set()
+        """Return the ids of hosts where a VPC has a placed port or a gateway."""
+        gateways = map(self.outside.gateway, self.outside.gateways_of(vpc_id))
+        named = (host_id for one in gateways if one is not None for host_id in one.hosts)
+        hosts = {host_id for host_id in named if host_id in self.hosts}
         for subnet_id in self.subnets_of.get(vpc_id, ()):
             segment = self.segments.get(subnet_id)
             if segment is not None:

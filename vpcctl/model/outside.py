@@ -6,9 +6,23 @@ from vpcctl.model.eip import Eip
 from vpcctl.model.external_network import ExternalNetwork
 from vpcctl.model.gateway import InternetGateway, NatGateway
 from vpcctl.model.index import discard
+from vpcctl.model.port import Port
 from vpcctl.model.route_table import RouteTable
 
 Gateway = InternetGateway | NatGateway
+
+
+def targets_of(table: RouteTable) -> set[str]:
+    """Return the ids of what a route table's routes lead to."""
+    return {target.id for route in table.routes for target in route.targets}
+
+
+_GLOBAL_UNICAST = 0x2000 >> 13
+
+
+def global_addresses(port: Port) -> tuple[IPAddress, ...]:
+    """Return a port's fixed addresses that are routed in the world: 2000::/3 (RFC 4291, 2.5.4)."""
+    return tuple(ip for ip in port.ips if ip.version == 6 and int(ip) >> 125 == _GLOBAL_UNICAST)
 
 
 class Outside:
@@ -33,12 +47,17 @@ class Outside:
         table_keys: claims of route tables' keys.
         main: claims of being a VPC's main table.
         zones: claims of NAT gateways' keys.
+        vnis: claims of gateways' VNIs.
+        tables_to: ids of route tables with a route to a target, by its id.
+        on_network: ids of gateways that name an external network.
+        global_ips: claims of global IPv6 addresses, by port.
     """
 
     __slots__ = (
         *("networks", "internet", "nats", "eips", "tables"),
         *("internet_of", "nats_of", "tables_of", "eips_of_port", "eips_of_nat", "gateways_on"),
         *("network_keys", "eip_keys", "addresses", "fixed", "table_keys", "main", "zones"),
+        *("vnis", "tables_to", "on_network", "global_ips"),
     )
 
     def __init__(self) -> None:
@@ -60,6 +79,10 @@ class Outside:
         self.table_keys: Claims[int] = Claims()
         self.main: Claims[str] = Claims()
         self.zones: Claims[int] = Claims()
+        self.vnis: Claims[int] = Claims()
+        self.tables_to: dict[str, set[str]] = {}
+        self.on_network: dict[str, set[str]] = {}
+        self.global_ips: Claims[IPAddress] = Claims()
 
     def put_network(self, network_id: str, new: ExternalNetwork | None) -> None:
         """Take the present state of an external network."""
@@ -92,10 +115,14 @@ class Outside:
     ) -> None:
         if old is not None:
             discard(by_vpc, old.vpc_id, old.id)
+            discard(self.on_network, old.external_network_id, old.id)
+            self.vnis.drop(old.vni, old.id)
             for host_id in old.hosts:
                 discard(self.gateways_on, host_id, old.id)
         if new is not None:
             by_vpc.setdefault(new.vpc_id, set()).add(new.id)
+            self.on_network.setdefault(new.external_network_id, set()).add(new.id)
+            self.vnis.add(new.vni, new.id)
             for host_id in new.hosts:
                 self.gateways_on.setdefault(host_id, set()).add(new.id)
 
@@ -132,16 +159,38 @@ class Outside:
         if old is not None:
             self.table_keys.drop(old.key, table_id)
             discard(self.tables_of, old.vpc_id, table_id)
+            for target_id in targets_of(old):
+                discard(self.tables_to, target_id, table_id)
             if old.is_main:
                 self.main.drop(old.vpc_id, table_id)
         if new is not None:
             self.tables[table_id] = new
             self.table_keys.add(new.key, table_id)
             self.tables_of.setdefault(new.vpc_id, set()).add(table_id)
+            for target_id in targets_of(new):
+                self.tables_to.setdefault(target_id, set()).add(table_id)
             if new.is_main:
                 self.main.add(new.vpc_id, table_id)
 
+    def add_port(self, port: Port) -> None:
+        """Note the global addresses of a port."""
+        for ip in global_addresses(port):
+            self.global_ips.add(ip, port.id)
+
+    def drop_port(self, port: Port) -> None:
+        """Forget the global addresses of a port."""
+        for ip in global_addresses(port):
+            self.global_ips.drop(ip, port.id)
+
     # --- questions --------------------------------------------------------------------------------
+
+    def is_empty(self) -> bool:
+        """Tell whether nothing is left, in any index either."""
+        return not any(len(getattr(self, name)) for name in self.__slots__)
+
+    def gateways_of(self, vpc_id: str) -> set[str]:
+        """Return the ids of all gateways of a VPC."""
+        return {*self.internet_of.get(vpc_id, ()), *self.nats_of.get(vpc_id, ())}
 
     def gateway(self, gateway_id: str) -> Gateway | None:
         """Return an internet or NAT gateway."""
