@@ -162,6 +162,7 @@ def create_gateways() -> None:
         _text("gateway_id"),
         sa.Column("place", sa.SmallInteger(), autoincrement=False, nullable=False),
         _text("host_id"),
+        _number("since"),
         _reference("gateway_hosts", "host_id", "hosts"),
         _primary("gateway_hosts", "gateway_id", "place"),
     )

@@ -40,6 +40,9 @@ _HOSTS = select(GatewayHostRow.gateway_id, GatewayHostRow.host_id).order_by(
 )
 _HOSTS_OF = _HOSTS.where(GatewayHostRow.gateway_id.in_(bindparam("ids", expanding=True)))
 _ON_HOST = select(GatewayHostRow.gateway_id).where(GatewayHostRow.host_id == bindparam("host_id_"))
+_PLACES = select(GatewayHostRow.place, GatewayHostRow.host_id, GatewayHostRow.since).where(
+    GatewayHostRow.gateway_id == bindparam("gateway_id_")
+)
 _DROP_HOSTS = delete(GatewayHostRow).where(GatewayHostRow.gateway_id == bindparam("gateway_id_"))
 _ADD_HOSTS = insert(GatewayHostRow)
 _FORWARDS = (
@@ -96,11 +99,20 @@ def ids_on_host(connection: Connection, host_id: str) -> Sequence[str]:
     return sorted(connection.execute(_ON_HOST, {"host_id_": host_id}).scalars().all())
 
 
-def set_hosts(connection: Connection, gateway_id: str, host_ids: Sequence[str]) -> None:
-    """Make these the hosts of a gateway, in this order."""
+def set_hosts(
+    connection: Connection, gateway_id: str, host_ids: Sequence[str], revision: int
+) -> None:
+    """Make these the hosts of a gateway, in this order, at *revision*."""
+    before = connection.execute(_PLACES, {"gateway_id_": gateway_id}).all()
+    since = {(row.place, row.host_id): row.since for row in before}
     connection.execute(_DROP_HOSTS, {"gateway_id_": gateway_id})
     rows = [
-        {"gateway_id": gateway_id, "place": place, "host_id": host_id}
+        {
+            "gateway_id": gateway_id,
+            "place": place,
+            "host_id": host_id,
+            "since": since.get((place, host_id), revision),
+        }
         for place, host_id in enumerate(host_ids)
     ]
     if rows:

@@ -56,7 +56,10 @@ class NatGatewayRow(Described, Base):
 
 
 class GatewayHostRow(Base):
-    """A host of an internet or NAT gateway; ``place`` 0 is the one that is meant to be active."""
+    """A host of an internet or NAT gateway; ``place`` 0 is the one that is meant to be active.
+
+    ``since`` is the revision since which it has that place.
+    """
 
     __tablename__ = "gateway_hosts"
     __table_args__ = (Index("ix_gateway_hosts_host_id", "host_id"),)
@@ -64,6 +67,7 @@ class GatewayHostRow(Base):
     gateway_id: Mapped[str] = mapped_column(Id, primary_key=True)
     place: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
     host_id: Mapped[str] = mapped_column(ForeignKey("hosts.id", ondelete="RESTRICT"))
+    since: Mapped[int] = mapped_column(BigInteger)
 
 
 class ForwardRow(Base):
