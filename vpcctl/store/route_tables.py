@@ -19,7 +19,13 @@ ROUTE_TABLES = Repository(
 )
 
 _ROUTES = (
-    select(RouteRow.table_id, RouteRow.destination, RouteTargetRow.kind, RouteTargetRow.target_id)
+    select(
+        RouteRow.table_id,
+        RouteRow.destination,
+        RouteTargetRow.kind,
+        RouteTargetRow.target_id,
+        RouteRow.description,
+    )
     .outerjoin(
         RouteTargetRow,
         (RouteTargetRow.table_id == RouteRow.table_id)
@@ -36,6 +42,7 @@ class RouteOfTable(NamedTuple):
     destination: str
     kind: str | None
     target_id: str | None
+    description: str
 
 
 def all_routes(connection: Connection) -> dict[str, list[RouteOfTable]]:
