@@ -1,6 +1,7 @@
 """Gateway hosts: which hosts stand for which gateways, and in which order they take over."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from vpcctl.model.problems import Blocker
@@ -8,6 +9,7 @@ from vpcctl.services.attachments import touch_hosts, touch_hosts_with
 from vpcctl.services.context import MAX_BLOCKERS
 from vpcctl.services.gateway_order import Candidate, Load, arrange, is_dead
 from vpcctl.services.routing_views import GatewayHostsView, GatewayHostView, Standby
+from vpcctl.services.views import Status
 from vpcctl.store import gateway_hosts, gateways, hosts
 from vpcctl.store.gateway_hosts import HostFact, Placed, Standing
 from vpcctl.store.units import Unit
@@ -97,6 +99,18 @@ def placements(connection: Any, gateway_ids: Sequence[str]) -> dict[str, Gateway
     known = gateway_hosts.facts(connection)
     by_id, dead = {fact.id: fact for fact in known}, dead_hosts(known)
     return {id: _placement(standing.get(id, ()), by_id, dead) for id in gateway_ids}
+
+
+def judge_placed(status: Status, placement: GatewayHostsView) -> Status:
+    """Return the status of a gateway: that of its VPC, and an error while no host carries it."""
+    if placement.active_host_id is not None:
+        return status
+    reason = (
+        "none of its gateway hosts lives"
+        if placement.hosts
+        else "no host with the gateway label reaches its external network"
+    )
+    return replace(status, state="error", reason=reason)
 
 
 def _placement(

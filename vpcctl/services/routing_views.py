@@ -152,6 +152,14 @@ class ForwardView:
 
 
 @dataclass(frozen=True, slots=True)
+class ForwardsView:
+    """Some port forwards of one NAT gateway, after a write to it; ``meta`` is the gateway's."""
+
+    meta: Meta
+    forwards: tuple[ForwardView, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class EipOfGateway:
     """An EIP that a NAT gateway uses."""
 
@@ -189,17 +197,9 @@ class NatGatewayCreate:
 
 @dataclass(frozen=True, slots=True)
 class NatGatewayChange:
-    """Partial change of a NAT gateway.
-
-    Attributes:
-        eip_ids: the whole new list.
-        forward: a port forward to add.
-        remove: id of a port forward to take out.
-    """
+    """Partial change of a NAT gateway; ``eip_ids`` is the whole new list."""
 
     eip_ids: tuple[str, ...] | Unset = UNSET
-    forward: ForwardWanted | None = None
-    remove: str | None = None
     name: str | Unset = UNSET
     description: str | Unset = UNSET
     tags: dict[str, str] | Unset = UNSET
