@@ -41,13 +41,20 @@ def _candidates(known: Sequence[HostFact]) -> dict[str, dict[str, Candidate]]:
     return found
 
 
-def rearrange(unit: Unit, *, only: str | None = None) -> int:
-    """Put the hosts of gateways in order for what is known of hosts now; return how many moved.
+def place(unit: Unit, gateway_id: str, network_id: str) -> list[str]:
+    """Choose hosts for a new gateway to an external network; return them in order."""
+    candidates = _candidates(gateway_hosts.facts(unit.connection)).get(network_id, {})
+    load = Load()
+    for order in gateway_hosts.all_standing(unit.connection).values():
+        load.add([one.host_id for one in order])
+    chosen = arrange((), candidates, load)
+    gateways.set_hosts(unit.connection, gateway_id, chosen, unit.revision)
+    touch_hosts(unit, *chosen)
+    return list(chosen)
 
-    Args:
-        unit: of the change that may move them.
-        only: id of the one gateway to look at, a new one; None: all.
-    """
+
+def rearrange(unit: Unit) -> int:
+    """Put the hosts of gateways in order for what is known of hosts now; return how many moved."""
     placed = gateway_hosts.placed(unit.connection)
     if not placed:
         return 0
@@ -58,8 +65,6 @@ def rearrange(unit: Unit, *, only: str | None = None) -> int:
         load.add([one.host_id for one in order])
     moved = 0
     for gateway in sorted(placed, key=lambda one: one.id):
-        if only not in (None, gateway.id):
-            continue
         before = [one.host_id for one in standing.get(gateway.id, ())]
         load.drop(before)
         after = arrange(before, candidates.get(gateway.network_id, {}), load)

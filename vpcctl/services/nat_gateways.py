@@ -74,8 +74,9 @@ class NatGatewayService:
             }
             NAT_GATEWAYS.insert(unit.connection, row)
             unit.tell("nat", id, vpc.tenant_id, "created")
+            gateway_hosts.place(unit, id, network_id)
             nat_eips.take(unit, _row(unit.connection, id), wanted)
-            gateway_hosts.rearrange(unit, only=id)
+            touch_hosts_with(unit, hosts.of_vpc(vpc.id))
             return _view(unit.connection, id)
 
         return self._units.write(work, {"vni": 1, "nat_key": 1})

@@ -4,19 +4,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from vpcctl.model.addresses import IPAddress
+from vpcctl.model.problems import Blocker
 from vpcctl.services import forwards, route_targets
 from vpcctl.services.context import refuse_blocked
 
 
-def refuse_used(connection: Any, port_id: str) -> None:
-    """Refuse to delete a port that something leads to.
-
-    Raises:
-        Conflict: naming the routes and port forwards.
-    """
-    blockers = route_targets.blockers_of(connection, port_id)
-    blockers += forwards.blockers_of(connection, port_id)
-    refuse_blocked("Something leads to the port", blockers)
+def blockers(connection: Any, port_id: str) -> list[Blocker]:
+    """Return what keeps a port from being deleted."""
+    return [
+        *route_targets.blockers_of(connection, port_id),
+        *forwards.blockers_of(connection, port_id),
+    ]
 
 
 def refuse_lost(connection: Any, port_id: str, kept: Sequence[IPAddress]) -> None:
@@ -25,5 +23,5 @@ def refuse_lost(connection: Any, port_id: str, kept: Sequence[IPAddress]) -> Non
     Raises:
         Conflict: naming the port forwards.
     """
-    blockers = forwards.blockers_of(connection, port_id, [str(one) for one in kept])
-    refuse_blocked("Port forwards lead to an address that the port would lose", blockers)
+    found = forwards.blockers_of(connection, port_id, [str(one) for one in kept])
+    refuse_blocked("Port forwards lead to an address that the port would lose", found)

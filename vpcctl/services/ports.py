@@ -12,7 +12,7 @@ from vpcctl.model.ids import new_id
 from vpcctl.model.problems import Invalid
 from vpcctl.services import attachments, dhcp_values, port_groups, port_uses, rules
 from vpcctl.services.addressing import Addressing, choose_mac, makes_own, parse_ips
-from vpcctl.services.context import Context, born, changed, listed, query, spend
+from vpcctl.services.context import Context, born, changed, listed, query, refuse_blocked, spend
 from vpcctl.services.locating import disputes, settle
 from vpcctl.services.port_views import fresh_view, views
 from vpcctl.services.subnets import find_subnet
@@ -153,7 +153,7 @@ class PortService:
         def work(unit: Unit) -> int:
             row = _own(unit.connection, actor, id)
             rules.require_match(row.revision, if_match)
-            port_uses.refuse_used(unit.connection, id)
+            refuse_blocked("The port is in use", port_uses.blockers(unit.connection, id))
             subnet = _subnet(unit.connection, row.subnet_id)
             present = locations.locations_of(unit.connection, [id])
             if present:
