@@ -5,12 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 from vpcctl.model.problems import Blocker
+from vpcctl.services import eip_hosts
 from vpcctl.services.attachments import touch_hosts, touch_hosts_with
 from vpcctl.services.context import MAX_BLOCKERS
 from vpcctl.services.gateway_order import Candidate, Load, arrange, is_dead
 from vpcctl.services.routing_views import GatewayHostsView, GatewayHostView, Standby
 from vpcctl.services.views import Status
-from vpcctl.store import gateway_hosts, gateways, hosts
+from vpcctl.store import eips, gateway_hosts, gateways, hosts
 from vpcctl.store.gateway_hosts import HostFact, Placed, Standing
 from vpcctl.store.units import Unit
 
@@ -79,8 +80,20 @@ def _move(unit: Unit, gateway: Placed, before: Sequence[str], after: Sequence[st
     gateways.set_hosts(unit.connection, gateway.id, after, unit.revision)
     first = f"{after[0]} is meant to be active" if after else "no host stands for it"
     unit.tell(gateway.kind, gateway.id, gateway.tenant_id, "changed", first)
+    _note_left(unit, gateway, set(before) - set(after))
     touch_hosts_with(unit, hosts.of_vpc(gateway.vpc_id))
     touch_hosts(unit, *before, *after)
+
+
+def _note_left(unit: Unit, gateway: Placed, gone: set[str]) -> None:
+    """Remember who answered for the EIPs of a gateway."""
+    if not gone:
+        return
+    if gateway.kind == "nat":
+        rows = eips.of_nat_gateways(unit.connection, [gateway.id])
+    else:
+        rows = eips.placed_in(unit.connection, gateway.vpc_id, gateway.network_id)
+    eip_hosts.note_left(unit, rows, gone)
 
 
 def release(unit: Unit, gateway_id: str) -> None:

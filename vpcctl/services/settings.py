@@ -30,7 +30,9 @@ class Quotas:
     entries: int = 40
     route_tables: int = 2_000
     routes: int = 100
+    internet_gateways: int = 1_000
     nat_gateways: int = 200
+    eips: int = 1_000
     forwards: int = 100
 
 

@@ -9,7 +9,7 @@ from vpcctl.services import rules
 from vpcctl.services.address_groups import own_address_group
 from vpcctl.services.context import Context
 from vpcctl.services.group_rules import own_group
-from vpcctl.services.hosts import SeenReports, reached_by, require_host
+from vpcctl.services.hosts import SeenReports, require_host
 from vpcctl.services.liveness import liveness
 from vpcctl.services.nat_gateways import own_nat
 from vpcctl.services.network_acls import own_acl
@@ -20,7 +20,7 @@ from vpcctl.services.vpcs import find_vpc
 from vpcctl.store import hosts, locations, security_groups, usage
 from vpcctl.store.hosts import HOSTS
 from vpcctl.store.ports import PORTS
-from vpcctl.store.realisation import HostRealised, of_hosts, processed
+from vpcctl.store.realisation import HostRealised, of_hosts, processed, reached
 from vpcctl.store.units import present_revision
 
 
@@ -123,7 +123,7 @@ class StatusService:
             behind = tuple(
                 (id, _excuse(realised.get(id)))
                 for id in sorted(present)
-                if reached_by(realised.get(id), done) < needed
+                if reached(realised.get(id), done) < needed
             )
             return Progress(done >= needed and not behind + absent, done, behind + absent)
 
@@ -165,7 +165,7 @@ class StatusService:
                     liveness(last, self._units.clock(), interval),
                     one.state if one else "disconnected",
                     one.error if one else None,
-                    reached_by(one, done),
+                    reached(one, done),
                     counts.get(row.id, 0),
                     one.flows if one else 0,
                 )

@@ -25,9 +25,19 @@ from vpcctl.services.context import (
 from vpcctl.services.default_groups import KEYS, drop_default, make_default
 from vpcctl.services.dhcp_options import require_usable
 from vpcctl.services.main_tables import drop_main, make_main
+from vpcctl.services.outside_blocks import require_vpc_apart
 from vpcctl.services.standing import judge
 from vpcctl.services.views import UNSET, Actor, Listing, Page, VpcChange, VpcCreate, VpcView
-from vpcctl.store import hosts, keys, nat_gateways, network_acls, routes, security_groups, usage
+from vpcctl.store import (
+    gateways,
+    hosts,
+    keys,
+    nat_gateways,
+    network_acls,
+    routes,
+    security_groups,
+    usage,
+)
 from vpcctl.store.realisation import standings
 from vpcctl.store.tables import VpcRow
 from vpcctl.store.units import Unit
@@ -111,6 +121,7 @@ class VpcService:
             if "cidrs" in columns:
                 _require_room(unit.connection, id, columns["cidrs"])
                 _require_unrouted(unit.connection, id, columns["cidrs"])
+                require_vpc_apart(unit.connection, id, columns["cidrs"])
             if values.dhcp_options_id is not UNSET:
                 require_usable(unit.connection, values.dhcp_options_id, row.tenant_id)
                 columns["dhcp_options_id"] = values.dhcp_options_id
@@ -149,6 +160,7 @@ def _contents(connection: Any, id: str) -> list[Blocker]:
         "sg": security_groups.ids_in_vpc(connection, id, most),
         "nacl": network_acls.ids_in_vpc(connection, id, most),
         "rtb": routes.ids_in_vpc(connection, id, most),
+        "igw": gateways.ids_in_vpc(connection, id, most),
         "nat": nat_gateways.ids_in_vpc(connection, id, most),
     }
     called = {
@@ -156,6 +168,7 @@ def _contents(connection: Any, id: str) -> list[Blocker]:
         "sg": "security group",
         "nacl": "network ACL",
         "rtb": "route table",
+        "igw": "internet gateway",
         "nat": "NAT gateway",
     }
     return [

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, select, union_all
 
+from vpcctl.store.hosts import accepted
 from vpcctl.store.rows import chunks
 from vpcctl.store.tables import (
     GatewayHostRow,
@@ -101,7 +102,8 @@ _ON_HOST = (
 
 def facts(connection: Connection) -> list[HostFact]:
     """Return what is known of every host, by id."""
-    return [HostFact(*row) for row in connection.execute(_FACTS)]
+    known = (HostFact(*row) for row in connection.execute(_FACTS))
+    return [fact._replace(outside=accepted(fact.outside)) for fact in known]
 
 
 def placed(connection: Connection) -> list[Placed]:

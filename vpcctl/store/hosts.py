@@ -230,6 +230,23 @@ def smallest_mtu(connection: Connection) -> int | None:
     return connection.execute(_MTU).scalar_one()
 
 
+def meters(connection: Connection) -> dict[str, int]:
+    """Return how many OpenFlow meters every host has."""
+    return {row.id: row.meters for row in connection.execute(select(HostRow.id, HostRow.meters))}
+
+
+def accepted(outside: Sequence[Any]) -> list[list[Any]]:
+    """Return those claims to reach an external network that nothing speaks against."""
+    return [one for one in outside if len(one) < 4]
+
+
+def reach(connection: Connection) -> dict[str, frozenset[str]]:
+    """Return which external networks every host reaches, those that reach any, by host id."""
+    rows = connection.execute(select(HostRow.id, HostRow.outside)).all()
+    found = {row.id: frozenset(one[0] for one in accepted(row.outside)) for row in rows}
+    return {id: networks for id, networks in found.items() if networks}
+
+
 def vteps(connection: Connection) -> list[tuple[str, str]]:
     """Return (id, VTEP) of every host that has one, by id."""
     return [(row.id, row.vtep) for row in connection.execute(_PEERS)]

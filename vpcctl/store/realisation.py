@@ -132,6 +132,31 @@ def address_group_standings(connection: Connection, ids: Iterable[str]) -> dict[
     return _standings(connection, _STANDING_OF_ADDRESS_GROUPS, ids)
 
 
+def standing_of_hosts(connection: Connection, host_ids: Iterable[str]) -> Standing:
+    """Return how far these hosts have come, all in one; one never connected is not connected."""
+    wanted = sorted(set(host_ids))
+    done, found = processed(connection), of_hosts(connection, wanted)
+    known = [found.get(id, HostRealised(id, 0, "disconnected", None, 0)) for id in wanted]
+    ill = [one for one in known if one.state == "degraded"]
+    away = [one.host_id for one in known if one.state == "disconnected"]
+    return Standing(
+        done,
+        len(wanted),
+        min((reached(one, done) for one in known), default=done),
+        len(ill),
+        len(away),
+        f"{ill[0].host_id}: {ill[0].error or 'degraded'}" if ill else None,
+        away[0] if away else None,
+    )
+
+
+def reached(realised: HostRealised | None, done: int) -> int:
+    """Return the revision that a host has realised; *done*: what the southbound has taken."""
+    if realised is None:
+        return 0
+    return done if realised.state == "in_sync" else realised.revision
+
+
 def _standings(connection: Connection, statement: Any, ids: Iterable[str]) -> dict[str, Standing]:
     wanted = sorted(set(ids))
     done = processed(connection)
