@@ -24,9 +24,11 @@ from api.routers import (
     events,
     group_rules,
     hosts,
+    nat_gateways,
     network_acls,
     ports,
     reports,
+    route_tables,
     security_groups,
     status,
     subnets,
@@ -39,9 +41,11 @@ from api.schemas import dhcp_options as dhcp_schemas
 from api.schemas import events as event_schemas
 from api.schemas import group_rules as rule_schemas
 from api.schemas import hosts as host_schemas
+from api.schemas import nat_gateways as nat_schemas
 from api.schemas import network_acls as acl_schemas
 from api.schemas import ports as port_schemas
 from api.schemas import problems as problem_schemas
+from api.schemas import route_tables as table_schemas
 from api.schemas import security_groups as group_schemas
 from api.schemas import status as status_schemas
 from api.schemas import subnets as subnet_schemas
@@ -87,6 +91,17 @@ _MODELS = (
     acl_schemas.ReplacementIn,
     acl_schemas.NetworkAclOut,
     acl_schemas.NetworkAclPage,
+    table_schemas.RouteTableIn,
+    table_schemas.RouteTablePatch,
+    table_schemas.RouteOrRoutesIn,
+    table_schemas.RouteTableOut,
+    table_schemas.RouteTablePage,
+    nat_schemas.NatGatewayIn,
+    nat_schemas.NatGatewayPatch,
+    nat_schemas.NatGatewayOut,
+    nat_schemas.NatGatewayPage,
+    nat_schemas.ForwardIn,
+    nat_schemas.ForwardOut,
     counter_schemas.CountersOut,
     host_schemas.HostIn,
     host_schemas.HostPatch,
@@ -155,6 +170,8 @@ def create_app(services: Services, *, run_dir: Path, config: ApiConfig | None = 
         group_rules,
         address_groups,
         network_acls,
+        route_tables,
+        nat_gateways,
         hosts,
         tokens,
         events,

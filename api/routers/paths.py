@@ -12,6 +12,9 @@ _CALLED: dict[ids.Kind, str] = {
     "ag": "address group",
     "nacl": "network ACL",
     "dopt": "set of DHCP options",
+    "rtb": "route table",
+    "nat": "NAT gateway",
+    "fwd": "port forward",
 }
 
 
@@ -31,5 +34,8 @@ GroupId = Annotated[str, _id("sg")]
 RuleId = Annotated[str, _id("sgr")]
 AddressGroupId = Annotated[str, _id("ag")]
 AclId = Annotated[str, _id("nacl")]
+RouteTableId = Annotated[str, _id("rtb")]
+NatGatewayId = Annotated[str, _id("nat")]
+ForwardId = Annotated[str, _id("fwd")]
 HostId = Annotated[str, _id("host")]
 TokenId = Annotated[str, Path(description="Id of the token.", examples=["token-0a1b2c3d4e5f60718"])]

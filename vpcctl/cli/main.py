@@ -12,9 +12,12 @@ from vpcctl.cli import (
     database,
     dhcp_options,
     hosts,
+    nat_gateways,
     network_acls,
     pki,
     ports,
+    route_tables,
+    routes,
     security_groups,
     subnets,
     tokens,
@@ -47,6 +50,9 @@ app.add_typer(dhcp_options.app, name="dhcp-options")
 app.add_typer(security_groups.app, name="sg")
 app.add_typer(address_groups.app, name="address-group")
 app.add_typer(network_acls.app, name="nacl")
+app.add_typer(route_tables.app, name="route-table")
+app.add_typer(routes.app, name="route")
+app.add_typer(nat_gateways.app, name="nat-gateway")
 app.add_typer(hosts.app, name="host")
 pki.add_host_commands(hosts.app)
 app.command()(status)

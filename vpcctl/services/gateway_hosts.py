@@ -15,12 +15,10 @@ from vpcctl.store import eips, gateway_hosts, gateways, hosts
 from vpcctl.store.gateway_hosts import HostFact, Placed, Standing
 from vpcctl.store.units import Unit
 
-_SILENT = ("late", "down")
-
 
 def dead_hosts(known: Sequence[HostFact]) -> set[str]:
     """Return the ids of hosts that are taken to be dead, from all that is known of hosts."""
-    silent = {fact.id for fact in known if fact.announced in _SILENT}
+    silent = {fact.id for fact in known if fact.announced in gateway_hosts.SILENT}
     says: dict[str, list[bool]] = {}
     for fact in known:
         if fact.id not in silent:

@@ -17,7 +17,7 @@ from vpcctl.services.route_tables import own_table
 from vpcctl.services.subnets import find_subnet
 from vpcctl.services.views import Actor
 from vpcctl.services.vpcs import find_vpc
-from vpcctl.store import hosts, locations, security_groups, usage
+from vpcctl.store import gateway_hosts, hosts, locations, security_groups, usage
 from vpcctl.store.hosts import HOSTS
 from vpcctl.store.ports import PORTS
 from vpcctl.store.realisation import HostRealised, of_hosts, processed, reached
@@ -29,7 +29,8 @@ class Concern:
     """Whose acknowledgement a write needs: take it before a delete, or after a create/change.
 
     Attributes:
-        vpc_ids: all hosts with a located port of one of these VPCs; none for a host.
+        vpc_ids: all hosts with a located port of one of these VPCs, and those that stand for its
+            gateways; none for a host.
         hosts: hosts concerned when this was taken.
         port_id: the port itself, when it is one: attached to a host, it must also be there.
     """
@@ -197,8 +198,11 @@ def _vpcs_of(connection: Any, actor: Actor, kind: str, id: str) -> tuple[str, ..
 
 
 def _hosts_of(connection: Any, vpc_ids: Iterable[str]) -> frozenset[str]:
-    found = (locations.hosts_of_vpc(connection, vpc_id) for vpc_id in vpc_ids)
-    return frozenset().union(*found)
+    found: set[str] = set()
+    for vpc_id in vpc_ids:
+        found |= locations.hosts_of_vpc(connection, vpc_id)
+        found |= gateway_hosts.serving(connection, vpc_id)
+    return frozenset(found)
 
 
 def _arrival(connection: Any, port_id: str | None) -> tuple[int, tuple[tuple[str, str], ...]]:

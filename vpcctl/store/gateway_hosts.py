@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, select, union_all
+from sqlalchemy import Connection, bindparam, select, union, union_all
 
 from vpcctl.store.hosts import accepted
 from vpcctl.store.rows import chunks
@@ -14,6 +14,9 @@ from vpcctl.store.tables import (
     LivenessRow,
     NatGatewayRow,
 )
+
+SILENT = ("late", "down")
+"""Liveness of hosts whose reports are late."""
 
 
 class HostFact(NamedTuple):
@@ -100,6 +103,28 @@ _ON_HOST = (
 )
 
 
+def _serving(row: Any) -> Any:
+    """Return VPC and host of each host that stands for one of a kind of gateways, and reports."""
+    silent = select(LivenessRow.host_id).where(LivenessRow.announced.in_(SILENT))
+    return (
+        select(row.vpc_id.label("id"), GatewayHostRow.host_id)
+        .join(row, row.id == GatewayHostRow.gateway_id)
+        .where(
+            row.vpc_id.in_(bindparam("ids", expanding=True)), GatewayHostRow.host_id.not_in(silent)
+        )
+    )
+
+
+SERVING = (_serving(InternetGatewayRow), _serving(NatGatewayRow))
+"""Statements for the VPCs ``ids``: each (VPC, host) of a host that stands for a gateway of theirs.
+
+One whose reports are late is passed over: what is to be on it need not be waited for.
+"""
+
+
+_SERVING_VPC = union(*SERVING)
+
+
 def facts(connection: Connection) -> list[HostFact]:
     """Return what is known of every host, by id."""
     known = (HostFact(*row) for row in connection.execute(_FACTS))
@@ -134,3 +159,9 @@ def _lists(rows: Iterable[Any]) -> dict[str, list[Standing]]:
 def on_host(connection: Connection, host_id: str, limit: int) -> Sequence[str]:
     """Return ids of at most *limit* gateways that a host stands for."""
     return connection.execute(_ON_HOST.limit(limit), {"host_id_": host_id}).scalars().all()
+
+
+def serving(connection: Connection, vpc_id: str) -> frozenset[str]:
+    """Return the ids of hosts that stand for a VPC's gateways, but those whose reports are late."""
+    rows = connection.execute(_SERVING_VPC, {"ids": [vpc_id]})
+    return frozenset(row.host_id for row in rows)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, cast
 
-from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, union, update
 
 from vpcctl.store.database import Database
+from vpcctl.store.gateway_hosts import SERVING
 from vpcctl.store.rows import chunks
 from vpcctl.store.tables import (
     AddressGroupRow,
@@ -49,7 +50,7 @@ class HostRealised:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far the hosts that a VPC is present on have come, all in one.
+    """How far the hosts that a VPC is present on, or its gateways, have come, all in one.
 
     Attributes:
         processed: revision up to which the southbound has taken the feed.
@@ -76,8 +77,11 @@ _REACHED = case(
     else_=func.coalesce(RealisationRow.revision, 0),
 )
 # Whose standing is asked for, and the hosts concerned, each once.
-_HOSTS_OF_VPCS = select(PresenceRow.vpc_id.label("id"), PresenceRow.host_id).where(
-    PresenceRow.vpc_id.in_(bindparam("ids", expanding=True))
+_HOSTS_OF_VPCS = union(
+    select(PresenceRow.vpc_id.label("id"), PresenceRow.host_id).where(
+        PresenceRow.vpc_id.in_(bindparam("ids", expanding=True))
+    ),
+    *SERVING,
 )
 _HOSTS_OF_ADDRESS_GROUPS = (
     select(GroupRuleRow.remote_address_group_id.label("id"), PresenceRow.host_id)
