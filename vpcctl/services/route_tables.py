@@ -20,6 +20,7 @@ from vpcctl.services.context import (
     require_at_most,
     spend,
 )
+from vpcctl.services.outside_touch import touch_vpc
 from vpcctl.services.route_targets import require_no_circle, require_targets
 from vpcctl.services.routes import ParsedRoute
 from vpcctl.services.routing_views import (
@@ -155,6 +156,8 @@ class RouteTableService:
         vpc = find_vpc(unit.connection, row.vpc_id)
         wanted = [*(asked.whole or ()), *asked.add, *asked.put]
         self._put(unit, row.id, vpc, wanted)
+        if wanted or asked.remove or asked.whole is not None:
+            touch_vpc(unit, row.vpc_id)  # routes say which IPv6 addresses hosts answer for outside
 
     def _put(self, unit: Unit, id: str, vpc: Any, wanted: Sequence[ParsedRoute]) -> None:
         """Put routes into a table; those that have one of their destinations make way."""

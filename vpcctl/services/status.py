@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from vpcctl.model.problems import NotFound
-from vpcctl.services import rules
+from vpcctl.services import eip_views, rules
 from vpcctl.services.address_groups import own_address_group
 from vpcctl.services.context import Context
+from vpcctl.services.eips import own_eip
+from vpcctl.services.external_networks import own_network
 from vpcctl.services.group_rules import own_group
 from vpcctl.services.hosts import SeenReports, require_host
+from vpcctl.services.internet_gateways import own_internet
 from vpcctl.services.liveness import liveness
 from vpcctl.services.nat_gateways import own_nat
 from vpcctl.services.network_acls import own_acl
@@ -102,6 +105,12 @@ class StatusService:
             if kind == "host":
                 require_host(actor, id)
                 return Concern((), frozenset({id}))
+            if kind == "ext":
+                network = own_network(connection, actor, id)
+                return Concern((), frozenset(hosts.reaching(connection, network.id)))
+            if kind == "eip":
+                row = own_eip(connection, actor, id)
+                return Concern((), eip_views.concerned_by(connection, row))
             vpc_ids = _vpcs_of(connection, actor, kind, id)
             port_id = id if kind == "port" else None
             return Concern(vpc_ids, _hosts_of(connection, vpc_ids), port_id)
@@ -189,6 +198,8 @@ def _vpcs_of(connection: Any, actor: Actor, kind: str, id: str) -> tuple[str, ..
         return (own_acl(connection, actor, id).vpc_id,)
     if kind == "rtb":
         return (own_table(connection, actor, id).vpc_id,)
+    if kind == "igw":
+        return (own_internet(connection, actor, id).vpc_id,)
     if kind == "nat":
         return (own_nat(connection, actor, id).vpc_id,)
     if kind == "ag":

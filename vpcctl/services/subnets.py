@@ -25,6 +25,7 @@ from vpcctl.services.network_acls import require_acl
 from vpcctl.services.route_tables import require_table
 from vpcctl.services.route_targets import require_no_circle
 from vpcctl.services.routes import DEFAULTS
+from vpcctl.services.outside_touch import touch_vpc
 from vpcctl.services.standing import judge
 from vpcctl.services.views import (
     UNSET,
@@ -161,6 +162,7 @@ class SubnetService:
             SUBNETS.update(unit.connection, id, {**columns, **six, **changed(unit)})
             if values.route_table_id is not UNSET:
                 require_no_circle(unit.connection, row.vpc_id, _TABLE_FIELDS)
+                touch_vpc(unit, row.vpc_id)
             if six:
                 touch_hosts_with(unit, hosts.of_subnet(id))
             unit.tell("subnet", id, row.tenant_id, "changed")

@@ -247,6 +247,11 @@ def reach(connection: Connection) -> dict[str, frozenset[str]]:
     return {id: networks for id, networks in found.items() if networks}
 
 
+def reaching(connection: Connection, network_id: str) -> list[str]:
+    """Return the hosts that reach an external network, sorted."""
+    return sorted(id for id, networks in reach(connection).items() if network_id in networks)
+
+
 def vteps(connection: Connection) -> list[tuple[str, str]]:
     """Return (id, VTEP) of every host that has one, by id."""
     return [(row.id, row.vtep) for row in connection.execute(_PEERS)]

@@ -12,13 +12,17 @@ from vpcctl.store.gateway_hosts import SERVING
 from vpcctl.store.rows import chunks
 from vpcctl.store.tables import (
     AddressGroupRow,
+    EipRow,
     GroupRuleRow,
     HostRow,
+    InternetGatewayRow,
+    NatGatewayRow,
     NetworkAclRow,
     PortRow,
     PresenceRow,
     ProgressRow,
     RealisationRow,
+    RouteTableRow,
     SecurityGroupRow,
     SubnetRow,
     VpcRow,
@@ -249,6 +253,10 @@ def _tenant(connection: Connection, kind: str, id: str) -> str:
         "subnet": SubnetRow,
         "port": PortRow,
         "location": PortRow,
+        "igw": InternetGatewayRow,
+        "nat": NatGatewayRow,
+        "eip": EipRow,
+        "rtb": RouteTableRow,
     }
     table = cast(Any, tables.get(kind))
     if table is None:
