@@ -22,10 +22,10 @@ from vpcctl.services.context import (
     spend,
 )
 from vpcctl.services.network_acls import require_acl
+from vpcctl.services.outside_touch import touch_vpc
 from vpcctl.services.route_tables import require_table
 from vpcctl.services.route_targets import require_no_circle
 from vpcctl.services.routes import DEFAULTS
-from vpcctl.services.outside_touch import touch_vpc
 from vpcctl.services.standing import judge
 from vpcctl.services.views import (
     UNSET,
