@@ -109,6 +109,28 @@ def set_(
     print_item(client.change(path, body, waiting.query), waiting.output)
 
 
+@app.command()
+@command
+def drain(context: typer.Context, reference: Reference, waiting: Waiting) -> None:
+    """Let a host stand for no gateway: others take over, and it gets no new ones."""
+    _set_drained(context, reference, waiting, drained=True)
+
+
+@app.command()
+@command
+def undrain(context: typer.Context, reference: Reference, waiting: Waiting) -> None:
+    """Let a host stand for gateways again; none moves back by itself."""
+    _set_drained(context, reference, waiting, drained=False)
+
+
+def _set_drained(
+    context: typer.Context, reference: str, waiting: Waiting, *, drained: bool
+) -> None:
+    client = client_of(context, patience_s=waiting.timeout)
+    path = f"/v1/hosts/{client.resolve('host', reference)}"
+    print_item(client.change(path, {"drained": drained}, waiting.query), waiting.output)
+
+
 add_delete(app, "host")
 
 

@@ -79,6 +79,12 @@ def touch_vpc(unit: Unit, vpc_id: str) -> None:
     touch_hosts(unit, *sorted(_hosts(found, standing, vpc_id)))
 
 
+def touch_routed(unit: Unit, vpc_id: str) -> None:
+    """Note that routes changed by which the outside may reach IPv6 addresses of a VPC."""
+    if any(one.kind == "igw" for one in gateways.of_vpcs(unit.connection, [vpc_id])):
+        touch_vpc(unit, vpc_id)
+
+
 def touch_all(unit: Unit) -> None:
     """Note that the state of every host changed."""
     hosts.move_states_but(unit.connection, "", unit.revision)
