@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from vpcctl.cli.client import Client, path_of
+from vpcctl.cli.eips import find_eip
 from vpcctl.cli.errors import CliError, Exit
 from vpcctl.cli.options import (
     Changes,
@@ -207,17 +208,6 @@ def delete_forward(
         print_json({"id": forward, "deleted": True, "revision": revision})
     else:
         print(f"{forward} deleted")
-
-
-def find_eip(client: Client, reference: str) -> str:
-    """Return the id of the EIP that *reference* names by id, address or unique name."""
-    if ids.is_id("eip", reference) or not re.fullmatch(r"[0-9]+(\.[0-9]+){3}", reference):
-        return client.resolve("eip", reference)
-    found = [item["id"] for item in client.items(path_of("eip"), {"address": reference})]
-    if len(found) != 1:
-        said = "there is no EIP" if not found else "several external networks have an EIP"
-        raise CliError(f"{said} {reference}", Exit.NOT_FOUND if not found else Exit.CONFLICT)
-    return found[0]
 
 
 def print_gateway(item: Json, output: Format) -> None:
