@@ -1,10 +1,12 @@
 """What hosts say they reach outside, and what of it is believed.
 
-A bridge's name stands for one provider network in the whole installation: were it another one on
-another host, one of the two would put tenants' packets where nobody wants them. Whoever said it
-first is believed; the other is until they agree not.
+The name of a bridge stands for one provider network in the whole installation: were it another one
+on another host, one of the two would put tenants' packets where nobody wants them. Whoever said it
+first is believed; the other is not, until they agree. A bridge that an agent made of a device is
+called after the device, and which device leads where is each host's own matter.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,6 +14,8 @@ from vpcctl.store.external_networks import EXTERNAL_NETWORKS
 from vpcctl.store.hosts import HOSTS, accepted
 from vpcctl.store.tables import HostRow
 from vpcctl.store.units import Unit
+
+_MADE = re.compile(r"br-[0-9a-f]{9}")
 
 Claim = list[Any]
 """Network id, ofport and bridge; and as the fourth what speaks against it, if anything does."""
@@ -32,7 +36,7 @@ def judge(
         provider = provider_of.get(network_id)
         if provider is not None and (objection := _objection(provider, bridge, providers, taken)):
             claim.append(objection)
-        elif provider is not None and bridge:
+        elif provider is not None and _is_named(bridge):
             taken.setdefault(bridge, (provider, "this host"))
         found.append(claim)
     return found
@@ -45,9 +49,14 @@ def _bridges(
     found: dict[str, tuple[str, str]] = {}
     for row in rows:
         for network_id, _, bridge in accepted(row.outside) if row.id != but else ():
-            if bridge and network_id in provider_of:
+            if _is_named(bridge) and network_id in provider_of:
                 found.setdefault(bridge, (provider_of[network_id], row.id))
     return found
+
+
+def _is_named(bridge: str) -> bool:
+    """Tell whether somebody gave the bridge its name, and not an agent."""
+    return bool(bridge) and not _MADE.fullmatch(bridge)
 
 
 def _objection(

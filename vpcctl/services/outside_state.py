@@ -71,8 +71,9 @@ def _carried(connection: Any, host_id: str, mine: frozenset[str]) -> Iterable[Ou
         for one in eips.placed_in(connection, gateway.vpc_id, gateway.network_id):
             if gateway.network_id not in reach.get(one.host_id, ()):
                 yield _of_eip(one, max(one.revision, one.placed), order)
-        for six in routed.through(connection, gateway.id):
-            if gateway.network_id not in reach.get(six.host_id, ()):
+        for six in routed.in_vpc(connection, gateway.vpc_id):
+            elsewhere = gateway.network_id not in reach.get(six.host_id, ())
+            if six.gateway_id == gateway.id and elsewhere:
                 yield _of_port(six, order)
 
 
