@@ -9,6 +9,7 @@ from vpcctl.cli.client import Client, path_of
 from vpcctl.cli.counters import counters
 from vpcctl.cli.dhcp_options import Options
 from vpcctl.cli.errors import CliError
+from vpcctl.cli.limits import LimitOptions, NewLimits
 from vpcctl.cli.options import (
     Changes,
     Description,
@@ -97,6 +98,13 @@ class Traffic:
     admin_up: Annotated[bool | None, typer.Option("--up/--down", help="Connected or cut off.")] = (
         None
     )
+    source_dest_check: Annotated[
+        bool | None,
+        typer.Option(
+            "--source-dest-check/--no-source-dest-check",
+            help="Whether it is kept from forwarding what is others'.",
+        ),
+    ] = None
 
     def groups(self, client: Client, resource: str) -> Json:
         """Return the field that ``--sg`` sets, for a port in what is at the path *resource*."""
@@ -116,6 +124,7 @@ class Traffic:
             allowed_address_pairs=pairs,
             port_security=self.port_security,
             admin_up=self.admin_up,
+            source_dest_check=self.source_dest_check,
         )
 
 
@@ -195,11 +204,13 @@ def create(
     traffic: Traffic,
     place: Place,
     dhcp: Dhcp,
+    limits: LimitOptions,
     waiting: Waiting,
 ) -> None:
     """Create a port, and attach it when a host is given."""
     client = client_of(context, patience_s=waiting.timeout)
     body = values.body(name) | address.fields() | traffic.fields() | dhcp.whole()
+    body |= limits.limits()
     body["subnet_id"] = client.resolve("subnet", subnet)
     body |= traffic.groups(client, path_of("subnet", body["subnet_id"]))
     if (attachment := place.attachment(client)) is not None:
@@ -216,13 +227,14 @@ def set_(
     address: Address,
     traffic: Traffic,
     dhcp: Dhcp,
+    limits: NewLimits,
     waiting: Waiting,
 ) -> None:
     """Change a port."""
     client = client_of(context, patience_s=waiting.timeout)
     path = path_of("port", client.resolve("port", reference))
     body = changes.body() | address.fields() | traffic.fields() | dhcp.whole()
-    body |= traffic.groups(client, path)
+    body |= limits.changed() | traffic.groups(client, path)
     print_item(client.change(path, body, waiting.query), waiting.output)
 
 

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from vpcctl.model.addresses import Mac
-from vpcctl.services import attachments
+from vpcctl.services import attachments, limit_values
 from vpcctl.services.claims import elect, judge
 from vpcctl.services.context import meta
 from vpcctl.services.dhcp_values import restored
@@ -33,6 +33,7 @@ class Surroundings:
     locations: Mapping[str, LocationRow]
     standings: Mapping[str, Standing]
     mtu: int
+    meters: Mapping[str, int]
 
 
 def views(connection: Any, rows: Sequence[PortRow]) -> list[PortView]:
@@ -47,7 +48,12 @@ def views(connection: Any, rows: Sequence[PortRow]) -> list[PortView]:
         locations.locations_of(connection, ids),
         standings(connection, [row.vpc_id for row in rows]),
         mtu(connection),
+        {},
     )
+    limited = {row.id for row in rows if row.limit_number is not None}
+    if limited:
+        where = {one.host_id for id, one in around.locations.items() if id in limited}
+        around = replace(around, meters=hosts.meters(connection, where))
     return [_view(row, around) for row in rows]
 
 
@@ -57,7 +63,13 @@ def fresh_view(
     """Return the view of a port made in this transaction: nobody can have claimed it."""
     standing = standings(connection, [row.vpc_id])
     own = {row.id: addresses}, {row.id: groups}
-    return _view(row, Surroundings(*own, {}, {}, standing, mtu(connection)))
+    return _view(row, Surroundings(*own, {}, {}, standing, mtu(connection), {}))
+
+
+def _enforced(row: PortRow, location: LocationRow | None, meters: Mapping[str, int]) -> bool | None:
+    if row.limit_number is None or location is None:
+        return None
+    return meters.get(location.host_id, 0) > 0
 
 
 def mtu(connection: Any) -> int:
@@ -86,6 +98,9 @@ def _view(row: PortRow, around: Surroundings) -> PortView:
         around.mtu,
         _status(row, location, claims, around.standings[row.vpc_id]),
         restored(row.dhcp_options) if row.dhcp_options else None,
+        row.source_dest_check,
+        limit_values.view(row),
+        _enforced(row, location, around.meters),
     )
 
 

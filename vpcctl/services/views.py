@@ -68,6 +68,23 @@ class Meta:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitValues:
+    """Limits of what passes through a port or an EIP, seen from the workload; None: unlimited.
+
+    Attributes:
+        ingress_kbps: towards the workload, in 1,000 bit/s.
+        egress_kbps: from the workload.
+        ingress_pps: towards the workload, packets a second.
+        egress_pps: from the workload.
+    """
+
+    ingress_kbps: int | None = None
+    egress_kbps: int | None = None
+    ingress_pps: int | None = None
+    egress_pps: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class VpcView:
     """A VPC."""
 
@@ -92,6 +109,7 @@ class SubnetView:
     ipv6_mode: Ipv6Mode | None
     availability_zone: str | None
     network_acl_id: str | None
+    route_table_id: str | None
     free_addresses: int
     status: Status
 
@@ -129,6 +147,7 @@ class PortView:
     """A port with its attachment, its location and every claim to it (the winner first).
 
     ``security_groups`` are sorted ids; None: port security is off, and no group is asked.
+    ``limits_enforced``: whether its host can enforce its limits; None: it has none, or no host.
     """
 
     meta: Meta
@@ -147,17 +166,30 @@ class PortView:
     mtu: int
     status: Status
     dhcp_options: DhcpOptions | None
+    source_dest_check: bool
+    limits: LimitValues | None
+    limits_enforced: bool | None
 
 
 @dataclass(frozen=True, slots=True)
 class HostView:
-    """A host. ``tenant_id`` of its meta is empty: hosts belong to the operator."""
+    """A host. ``tenant_id`` of its meta is empty: hosts belong to the operator.
+
+    Attributes:
+        gateway: whether gateways may be placed on it.
+        drained: whether they are moved off it.
+        providers: provider networks that its agent's settings name.
+        external_network_ids: external networks that it reaches.
+        watches: hosts that it watches, and whether they live.
+        meters: how many OpenFlow meters its datapath has: with none, no limit is enforced there.
+    """
 
     meta: Meta
     key: int
     dpid: int
     vtep_address: IPAddress | None
     availability_zone: str | None
+    drained: bool
     agent_version: str | None
     ovs_version: str | None
     datapath_type: str | None
@@ -169,6 +201,11 @@ class HostView:
     connection: Literal["in_sync", "pending", "degraded", "disconnected"]
     connection_error: str | None
     status: Status
+    gateway: bool
+    providers: tuple[str, ...]
+    external_network_ids: tuple[str, ...]
+    watches: tuple[tuple[str, bool], ...]
+    meters: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +243,7 @@ class SubnetCreate:
     ipv6_mode: Ipv6Mode | None = None
     availability_zone: str | None = None
     network_acl_id: str | None = None
+    route_table_id: str | None = None
     name: str = ""
     description: str = ""
     tags: dict[str, str] = field(default_factory=dict)
@@ -220,6 +258,7 @@ class SubnetChange:
     ipv6_mode: Ipv6Mode | Unset = UNSET
     availability_zone: str | Unset | None = UNSET
     network_acl_id: str | Unset | None = UNSET
+    route_table_id: str | Unset | None = UNSET
     name: str | Unset = UNSET
     description: str | Unset = UNSET
     tags: dict[str, str] | Unset = UNSET
@@ -232,6 +271,7 @@ class PortCreate:
     ``fixed_ips`` empty: one address per family of the subnet is allocated. Given: exactly those,
     and one is allocated for a family of the subnet that none was given for.
     ``security_groups`` None: the VPC's default group, or none where port security is off.
+    ``source_dest_check`` False: it may send and get what is not from or for its own addresses.
     """
 
     subnet_id: str
@@ -243,6 +283,8 @@ class PortCreate:
     admin_up: bool = True
     attachment: AttachmentView | None = None
     dhcp_options: DhcpOptions | None = None
+    source_dest_check: bool = True
+    limits: LimitValues | None = None
     name: str = ""
     description: str = ""
     tags: dict[str, str] = field(default_factory=dict)
@@ -264,6 +306,8 @@ class PortChange:
     admin_up: bool | Unset = UNSET
     attachment: AttachmentView | Unset | None = UNSET
     dhcp_options: DhcpOptions | Unset | None = UNSET
+    source_dest_check: bool | Unset = UNSET
+    limits: LimitValues | Unset | None = UNSET
     name: str | Unset = UNSET
     description: str | Unset = UNSET
     tags: dict[str, str] | Unset = UNSET
@@ -276,16 +320,19 @@ class HostCreate:
     name: str
     vtep_address: str | None = None
     availability_zone: str | None = None
+    gateway: bool = False
     description: str = ""
     tags: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class HostChange:
-    """Partial change of a host."""
+    """Partial change of a host; a drained one stands for no gateway."""
 
     vtep_address: str | Unset | None = UNSET
     availability_zone: str | Unset | None = UNSET
+    gateway: bool | Unset = UNSET
+    drained: bool | Unset = UNSET
     name: str | Unset = UNSET
     description: str | Unset = UNSET
     tags: dict[str, str] | Unset = UNSET
