@@ -66,7 +66,19 @@ def test_fuzzed_requests_get_documented_answers(own_api: Api, tmp_path: Path) ->
     group = tenant.post("/v1/security-groups", json={**in_vpc, "rules": [RULE]}).json()
     acl = tenant.post("/v1/network-acls", json={**in_vpc, "entries": [ENTRY]}).json()
     addresses = tenant.post("/v1/address-groups", json={"cidrs": ["10.9.0.0/16"]}).json()
+    isp = {"provider": "isp", "cidr": "203.0.113.0/24", "pools": ["203.0.113.16/28"]}
+    ext_id = own_api.admin.post("/v1/external-networks", json=isp).json()["id"]
+    at_isp = {"external_network_id": ext_id}
+    eip, used, free = (tenant.post("/v1/eips", json=at_isp).json()["id"] for _ in range(3))
+    nat_body = {**in_vpc, **at_isp, "eip_ids": [used]}
     ids = {
+        "ext_id": ext_id,
+        "eip_id": eip,
+        "free_eip_id": free,
+        "igw_id": tenant.post("/v1/internet-gateways", json={**in_vpc, **at_isp}).json()["id"],
+        "nat_id": tenant.post("/v1/nat-gateways", json=nat_body).json()["id"],
+        "rtb_id": tenant.post("/v1/route-tables", json=in_vpc).json()["id"],
+        "address": port["fixed_ips"][0],
         "sg_id": group["id"],
         "sgr_id": group["rules"][0]["id"],
         "ag_id": addresses["id"],
@@ -87,9 +99,13 @@ def test_fuzzed_requests_get_documented_answers(own_api: Api, tmp_path: Path) ->
                 _fuzz(operation, headers, ids, seen)
     # The fuzz must get beyond validation, or it says little.
     made = ("vpcs", "subnets", "ports", "security-groups", "address-groups", "network-acls")
+    made += ("route-tables", "nat-gateways", "nat-gateways/{nat_id}/forwards", "eips")
     for plural in (*made, "hosts", "tokens", "security-groups/{sg_id}/rules"):
         assert 201 in statuses[f"POST /v1/{plural}"], plural
-    for parts in ("network-acls/{nacl_id}/entries", "address-groups/{ag_id}/cidrs"):
+    assert 200 in statuses["PUT /v1/route-tables/{rtb_id}/routes"]
+    assert 200 in statuses["PUT /v1/eips/{eip_id}/association"]
+    lists = ("network-acls/{nacl_id}/entries", "address-groups/{ag_id}/cidrs")
+    for parts in (*lists, "route-tables/{rtb_id}/routes"):
         assert 200 in statuses[f"POST /v1/{parts}"], parts
     assert 200 in statuses["PUT /v1/network-acls/{nacl_id}/entries/{direction}/{number}"]
     assert 200 in statuses["POST /v1/hosts/{host_id}/reports"]
@@ -112,8 +128,9 @@ def _make_valid(body: Any, ids: dict[str, str], number: int) -> None:
         return
     if "cidrs" in body:
         body["cidrs"] = ["10.0.0.0/8", f"fd00:{number:x}::/48"]
-    for name in ("rules", "entries"):
+    for name in ("rules", "entries", "routes"):
         body.pop(name, None)
+    _make_outside_valid(body, ids, number)
     if "vpc_id" in body and "cidr" not in body:
         body["vpc_id"] = ids["vpc_id"]
         return
@@ -128,8 +145,25 @@ def _make_valid(body: Any, ids: dict[str, str], number: int) -> None:
             body.pop(name, None)
 
 
+def _make_outside_valid(body: dict[str, Any], ids: dict[str, str], number: int) -> None:
+    """Put in what exists of the world outside."""
+    if "external_network_id" in body:
+        body["external_network_id"] = ids["ext_id"]
+        body.pop("address", None)
+    if "eip_ids" in body:
+        body["eip_ids"] = [ids["free_eip_id"]]
+    if "move" in body or {"port_id"} == body.keys() - {"fixed_ip"}:
+        body |= {"port_id": ids["port_id"], "fixed_ip": None}
+    if {"ports", "address", "protocol"} <= body.keys():
+        body |= {"eip_id": None, "address": ids["address"], "target_port": None}
+        body |= {"ports": str(number), "description": ""}
+
+
 def _make_part_valid(body: Any, number: int) -> None:
-    """Make a rule or an entry say something that is possible."""
+    """Make a rule, a route or an entry say something that is possible."""
+    if isinstance(body, dict) and "destination" in body:
+        body |= {"destination": f"{1 + number % 9}.{number // 9 % 256}.0.0/16", "targets": []}
+        body.pop("description", None)
     if not isinstance(body, dict) or not {"direction", "action"} & body.keys():
         return
     for name in ("icmp_type", "icmp_code", "remote", "family", "description"):
