@@ -32,7 +32,10 @@ CLOSED = [
     for method, path in OPERATIONS
     if path not in OPEN and (method, path) not in auth.OPEN
 ]
-_OWNED = ("vpc", "subnet", "port", "sg", "ag", "nacl", "dhcp_options", "rtb", "nat", "igw", "eip")
+_OWNED = (
+    *("vpc", "subnet", "port", "sg", "ag", "nacl", "dhcp_options"),
+    *("rtb", "nat", "igw", "eip"),
+)
 TENANT = [
     (method, path) for method, path in CLOSED if any(f"{{{name}_id}}" in path for name in _OWNED)
 ]
@@ -61,13 +64,17 @@ BODIES = {
         "cidr": "0.0.0.0/0",
     },
     "/v1/route-tables/{rtb_id}": {"name": "mine now"},
-    "/v1/route-tables/{rtb_id}/routes": {"destination": "1.0.0.0/8"},
-    "/v1/nat-gateways/{nat_id}": {"name": "mine now"},
-    "/v1/nat-gateways/{nat_id}/forwards": {"protocol": "tcp", "ports": "1", "address": "10.0.0.1"},
+    "/v1/route-tables/{rtb_id}/routes": {"destination": "192.0.2.0/24"},
     "/v1/internet-gateways/{igw_id}": {"name": "mine now"},
+    "/v1/nat-gateways/{nat_id}": {"name": "mine now"},
+    "/v1/nat-gateways/{nat_id}/forwards": {
+        "protocol": "tcp",
+        "ports": "80",
+        "address": "10.0.1.20",
+    },
     "/v1/eips/{eip_id}": {"name": "mine now"},
-    "/v1/eips/{eip_id}/association": {"port_id": "port-" + "0" * 17},
-    "/v1/external-networks": {"provider": "isp", "cidr": "203.0.113.0/24"},
+    "/v1/eips/{eip_id}/association": {"port_id": "port-00000000000000000"},
+    "/v1/external-networks": {"provider": "p", "cidr": "198.51.100.0/24"},
     "/v1/external-networks/{ext_id}": {"name": "mine now"},
     "/v1/address-groups": {"cidrs": ["10.9.0.0/16"]},
     "/v1/vpcs": {"cidrs": ["10.0.0.0/16"]},
@@ -82,7 +89,7 @@ RULE = {"direction": "ingress", "family": "ipv4"}
 ENTRY = {"number": 7, "direction": "ingress", "action": "allow", "cidr": "0.0.0.0/0"}
 QUERIES = {
     ("DELETE", "/v1/address-groups/{ag_id}/cidrs"): {"cidr": "10.9.0.0/16"},
-    ("DELETE", "/v1/route-tables/{rtb_id}/routes"): {"destination": "1.0.0.0/8"},
+    ("DELETE", "/v1/route-tables/{rtb_id}/routes"): {"destination": "192.0.2.0/24"},
 }
 
 
@@ -109,17 +116,19 @@ def theirs(api: Api) -> dict[str, str]:
     group = owner.post("/v1/security-groups", json={**in_vpc, "rules": [RULE]}).json()
     acl = owner.post("/v1/network-acls", json={**in_vpc, "entries": [ENTRY]}).json()
     addresses = owner.post("/v1/address-groups", json={"cidrs": ["10.9.0.0/16"]}).json()
-    isp = {**BODIES["/v1/external-networks"], "pools": ["203.0.113.16/28"]}
-    network_id = api.admin.post("/v1/external-networks", json=isp).json()["id"]
-    at_isp = {"external_network_id": network_id}
-    eip = owner.post("/v1/eips", json=at_isp).json()
-    nat_body = {**in_vpc, **at_isp, "eip_ids": [eip["id"]]}
+    network_id = api.admin.post(
+        "/v1/external-networks",
+        json={"provider": "theirs", "cidr": "203.0.113.0/24", "pools": ["203.0.113.64/26"]},
+    ).json()["id"]
+    outside = {"external_network_id": network_id}
+    eip, other = (owner.post("/v1/eips", json=outside).json() for _ in range(2))
+    nat = owner.post("/v1/nat-gateways", json={**in_vpc, **outside, "eip_ids": [other["id"]]})
     return {
         "ext_id": network_id,
         "eip_id": eip["id"],
-        "igw_id": owner.post("/v1/internet-gateways", json={**in_vpc, **at_isp}).json()["id"],
-        "nat_id": owner.post("/v1/nat-gateways", json=nat_body).json()["id"],
+        "nat_id": nat.json()["id"],
         "fwd_id": "fwd-" + "0" * 17,
+        "igw_id": owner.post("/v1/internet-gateways", json={**in_vpc, **outside}).json()["id"],
         "rtb_id": owner.post("/v1/route-tables", json=in_vpc).json()["id"],
         "vpc_id": vpc["id"],
         "subnet_id": subnet["id"],
@@ -147,9 +156,10 @@ def test_another_tenants_resource_is_404(
 
 def test_another_tenants_resources_are_not_listed_or_used(api: Api, theirs: dict[str, str]) -> None:
     stranger = api.tenant("stranger")
-    outside = ("route-tables", "nat-gateways", "internet-gateways", "eips")
-    groups = ("security-groups", "address-groups", "network-acls")
-    for plural in ("vpcs", "subnets", "ports", *groups, *outside):
+    for plural in (
+        *("vpcs", "subnets", "ports", "security-groups", "address-groups", "network-acls"),
+        *("route-tables", "nat-gateways", "internet-gateways", "eips"),
+    ):
         assert stranger.get(f"/v1/{plural}").json()["items"] == []
         answer = stranger.get(f"/v1/{plural}", params={"tenant_id": "owner"})
         assert answer.status_code in (403, 404, 422) or answer.json()["items"] == []
@@ -157,13 +167,21 @@ def test_another_tenants_resources_are_not_listed_or_used(api: Api, theirs: dict
     assert stranger.post("/v1/subnets", json=subnet).status_code in (404, 422)
     port = {"subnet_id": theirs["subnet_id"]}
     assert stranger.post("/v1/ports", json=port).status_code in (404, 422)
-    for plural in ("security-groups", "network-acls", "route-tables"):
-        answer = stranger.post(f"/v1/{plural}", json={"vpc_id": theirs["vpc_id"]})
+    in_vpc = {"vpc_id": theirs["vpc_id"]}
+    outside = {"external_network_id": theirs["ext_id"]}
+    eip = stranger.post("/v1/eips", json=outside).json()["id"]
+    for plural, body in (
+        ("security-groups", in_vpc),
+        ("network-acls", in_vpc),
+        ("route-tables", in_vpc),
+        ("internet-gateways", in_vpc | outside),
+        ("nat-gateways", {**in_vpc, **outside, "eip_ids": [eip]}),
+    ):
+        answer = stranger.post(f"/v1/{plural}", json=body)
         assert_problem(answer, 422, "invalid")
-    gateway = {"vpc_id": theirs["vpc_id"], "external_network_id": theirs["ext_id"]}
-    for plural, more in (("internet-gateways", {}), ("nat-gateways", {"eip_ids": ["eip-1"]})):
-        answer = stranger.post(f"/v1/{plural}", json={**gateway, **more})
-        assert assert_problem(answer, 422, "invalid")["field"] == "vpc_id"
+    answer = stranger.put(f"/v1/eips/{eip}/association", json={"port_id": theirs["port_id"]})
+    assert_problem(answer, 422, "invalid")
+    stranger.delete(f"/v1/eips/{eip}").raise_for_status()
     vpc = {"cidrs": ["10.0.0.0/16"], "tenant_id": "owner"}
     assert stranger.post("/v1/vpcs", json=vpc).status_code in (403, 404, 422)
 
@@ -258,8 +276,10 @@ def test_a_host_token_reaches_its_own_host_alone(
         body = {"vpc_id": theirs["vpc_id"]}
     if path in ("/v1/internet-gateways", "/v1/nat-gateways", "/v1/eips"):
         body = {"external_network_id": theirs["ext_id"]}
-        body |= {"vpc_id": theirs["vpc_id"]} if path != "/v1/eips" else {}
-        body |= {"eip_ids": [theirs["eip_id"]]} if path == "/v1/nat-gateways" else {}
+        if path != "/v1/eips":
+            body["vpc_id"] = theirs["vpc_id"]
+        if path == "/v1/nat-gateways":
+            body = {**body, "eip_ids": [theirs["eip_id"]]}
     answer = agent.request(method, filled, json=body, params=QUERIES.get((method, path)))
     assert_problem(answer, answer.status_code)
     assert answer.status_code in (403, 404)

@@ -16,6 +16,8 @@ from vpcctl.store.pools import Freed
 from vpcctl.store.tables import EipRow, ExternalNetworkRow
 from vpcctl.store.units import Unit
 
+FEW = 20
+
 
 def take(unit: Unit, actor: Actor, network: ExternalNetworkRow, chosen: str | None) -> str:
     """Take an address of the network's pools for a new EIP.
@@ -74,12 +76,13 @@ def _taken(actor: Actor, owner: EipRow) -> Conflict:
 def _take_freed(unit: Unit, network: ExternalNetworkRow) -> int:
     """Take what was given back longest ago and no host answers for any more."""
     held: dict[str, None] = {}
-    for one in pools.oldest_freed(unit.connection, network.id):
-        hosts = _held(unit, one)
-        if not hosts:
-            pools.take(unit.connection, network.id, one.address)
-            return one.address
-        held.update(dict.fromkeys(hosts))
+    for limit in (FEW, None):  # all of them only where the oldest are all held back
+        for one in pools.oldest_freed(unit.connection, network.id, limit):
+            hosts = _held(unit, one)
+            if not hosts:
+                pools.take(unit.connection, network.id, one.address)
+                return one.address
+            held.update(dict.fromkeys(hosts))
     raise Exhausted(
         f"No address of {network.id} is free."
         if not held

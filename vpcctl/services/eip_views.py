@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Literal
 
 from vpcctl.services import gateway_hosts, limit_values
 from vpcctl.services.context import meta
@@ -12,7 +12,14 @@ from vpcctl.services.routing_views import GatewayHostsView
 from vpcctl.services.standing import judge
 from vpcctl.services.views import Status
 from vpcctl.store import gateways, hosts, locations
-from vpcctl.store.realisation import HostRealised, of_hosts, processed, reached, standing_of_hosts
+from vpcctl.store.realisation import (
+    HostRealised,
+    Standing,
+    of_hosts,
+    processed,
+    reached,
+    standing_among,
+)
 from vpcctl.store.tables import EipRow, LocationRow
 
 NOWHERE = GatewayHostsView((), None, None)
@@ -46,12 +53,12 @@ def views(connection: Any, rows: Sequence[EipRow]) -> list[EipView]:
     if not rows:
         return []
     around = _look(connection, rows)
-    return [_view(connection, row, around) for row in rows]
+    return [_view(row, around) for row in rows]
 
 
 def concerned_by(connection: Any, row: EipRow) -> frozenset[str]:
     """Return the hosts that have to confirm an EIP's newest change."""
-    _, found = _place(row, _look(connection, [row]))
+    _, _, found = _place(row, _look(connection, [row]))
     left = row.left_hosts if row.left_revision == row.revision else ()
     return frozenset((*found, *left))
 
@@ -64,19 +71,20 @@ def _look(connection: Any, rows: Sequence[EipRow]) -> Surroundings:
     placed = locations.locations_of(connection, [row.port_id for row in rows if row.port_id])
     concerned = {one.host_id for one in placed.values()}
     concerned |= {host.host_id for one in placements.values() for host in one.hosts}
+    concerned |= {host_id for row in rows for host_id in row.left_hosts}
     return Surroundings(
         placed,
         hosts.reach(connection),
         internet,
         placements,
-        hosts.meters(connection),
+        hosts.meters(connection, concerned),
         of_hosts(connection, concerned),
         processed(connection),
     )
 
 
-def _view(connection: Any, row: EipRow, around: Surroundings) -> EipView:
-    placement, concerned = _place(row, around)
+def _view(row: EipRow, around: Surroundings) -> EipView:
+    placement, needed, concerned = _place(row, around)
     return EipView(
         meta(row, row.tenant_id),
         row.key,
@@ -88,40 +96,49 @@ def _view(connection: Any, row: EipRow, around: Surroundings) -> EipView:
         row.nat_gateway_id,
         limit_values.view(row),
         placement,
-        _status(connection, row, placement, concerned),
+        _status(row, placement, standing_among(concerned, around.realised, around.done), needed),
     )
 
 
-def _place(row: EipRow, around: Surroundings) -> tuple[PlacementView, list[str]]:
-    """Return where an EIP is realised, and the hosts that have to confirm it."""
+Placed = tuple[PlacementView, int, list[str]]
+"""Where an EIP is realised, the revision that has to be confirmed, and the hosts that have to."""
+
+
+def _place(row: EipRow, around: Surroundings) -> Placed:
     if row.nat_gateway_id is not None:
         gateway = around.placements.get(row.nat_gateway_id, NOWHERE)
         return _on_gateway(row, gateway, row.revision, around)
-    location = around.locations.get(row.port_id or "")
+    if row.port_id is None:
+        return PlacementView(), row.left_revision, row.left_hosts
+    location = around.locations.get(row.port_id)
     if location is None:
-        return PlacementView(), []
+        return PlacementView(), row.revision, []
     needed = max(row.revision, location.revision)
     if row.external_network_id in around.reach.get(location.host_id, ()):
         here = _placed(row, "distributed", location.host_id, needed, around)
-        return here, [location.host_id]
+        return here, needed, [location.host_id]
     internet = around.internet.get((row.vpc_id or "", row.external_network_id), "")
     gateway = around.placements.get(internet, NOWHERE)
-    placement, concerned = _on_gateway(row, gateway, needed, around)
-    return placement, [*concerned, location.host_id] if concerned else []
+    placement, since, concerned = _on_gateway(row, gateway, needed, around)
+    return placement, since, [*concerned, location.host_id]
 
 
 def _on_gateway(
     row: EipRow, gateway: GatewayHostsView, needed: int, around: Surroundings
-) -> tuple[PlacementView, list[str]]:
+) -> Placed:
     if gateway.active_host_id is None:
-        return PlacementView(), []
+        return PlacementView(), needed, []
     since = max(needed, gateway.since_revision or 0)
     here = _placed(row, "gateway", gateway.active_host_id, since, around)
-    return here, [one.host_id for one in gateway.hosts if one.state != "down"]
+    return here, since, [one.host_id for one in gateway.hosts if one.state != "down"]
 
 
 def _placed(
-    row: EipRow, mode: Any, host_id: str, needed: int, around: Surroundings
+    row: EipRow,
+    mode: Literal["distributed", "gateway"],
+    host_id: str,
+    needed: int,
+    around: Surroundings,
 ) -> PlacementView:
     confirmed = reached(around.realised.get(host_id), around.done) >= needed
     limited = row.limit_number is not None
@@ -133,18 +150,14 @@ def _placed(
     )
 
 
-def _status(
-    connection: Any, row: EipRow, placement: PlacementView, concerned: Sequence[str]
-) -> Status:
+def _status(row: EipRow, placement: PlacementView, standing: Standing, needed: int) -> Status:
     """Return the status: of the hosts that have to have it, or why there are none."""
-    if row.port_id is None and row.nat_gateway_id is None:
-        return judge(standing_of_hosts(connection, row.left_hosts), row.left_revision)
-    if placement.mode is None:
-        reason = (
-            f"{row.port_id} is on no host, or neither that host nor a gateway host that lives"
-            f" reaches {row.external_network_id}"
-            if row.port_id is not None
-            else f"no host stands for {row.nat_gateway_id}"
-        )
-        return Status("pending", reason, 0, 0)
-    return judge(standing_of_hosts(connection, concerned), row.revision)
+    if placement.mode is not None or (row.port_id is None and row.nat_gateway_id is None):
+        return judge(standing, needed)
+    reason = (
+        f"{row.port_id} is on no host, or neither that host nor a gateway host that lives reaches"
+        f" {row.external_network_id}"
+        if row.port_id is not None
+        else f"no host stands for {row.nat_gateway_id}"
+    )
+    return Status("pending", reason, standing.lowest, 0)

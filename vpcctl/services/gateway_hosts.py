@@ -128,7 +128,6 @@ def _placement(
     views = tuple(
         GatewayHostView(
             one.host_id,
-            known[one.host_id].name,
             _state(known[one.host_id], is_dead=one.host_id in dead, is_active=one is active),
         )
         for one in order

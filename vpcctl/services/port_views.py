@@ -48,8 +48,12 @@ def views(connection: Any, rows: Sequence[PortRow]) -> list[PortView]:
         locations.locations_of(connection, ids),
         standings(connection, [row.vpc_id for row in rows]),
         mtu(connection),
-        _meters(connection, rows),
+        {},
     )
+    limited = {row.id for row in rows if row.limit_number is not None}
+    if limited:
+        where = {one.host_id for id, one in around.locations.items() if id in limited}
+        around = replace(around, meters=hosts.meters(connection, where))
     return [_view(row, around) for row in rows]
 
 
@@ -60,13 +64,6 @@ def fresh_view(
     standing = standings(connection, [row.vpc_id])
     own = {row.id: addresses}, {row.id: groups}
     return _view(row, Surroundings(*own, {}, {}, standing, mtu(connection), {}))
-
-
-def _meters(connection: Any, rows: Sequence[PortRow]) -> dict[str, int]:
-    """Return how many meters all hosts have, if any of *rows* is limited."""
-    if all(row.limit_number is None for row in rows):
-        return {}
-    return hosts.meters(connection)
 
 
 def _enforced(row: PortRow, location: LocationRow | None, meters: Mapping[str, int]) -> bool | None:

@@ -79,9 +79,7 @@ class ReportWriter:
         columns = _facts_columns(facts)
         self._require_vtep(row, columns["vtep"])
         columns |= {"agent_id": report.agent_id, "digest": report.digest}
-        columns["outside"] = outside_claims.judge(
-            unit, row.id, columns["providers"], columns["outside"]
-        )
+        columns["outside"] = self._judged(row, columns["providers"], columns["outside"])
         news = {name: value for name, value in columns.items() if getattr(row, name) != value}
         if row.agent_id not in (None, report.agent_id):
             unit.tell("host", row.id, "", "warning", "another agent reports for this host now")
@@ -101,6 +99,14 @@ class ReportWriter:
             self._reaches_others(row, news["outside"])
         if "outside" in news or "watches" in news:
             rearrange(unit)
+
+    def _judged(
+        self, row: HostRow, providers: list[str], claims: list[outside_claims.Claim]
+    ) -> list[outside_claims.Claim]:
+        """Return what the host says that it reaches, with what speaks against it."""
+        if providers == row.providers and claims == [claim[:3] for claim in row.outside]:
+            return row.outside
+        return outside_claims.judge(self._unit, row.id, providers, claims)
 
     def _reaches_others(self, row: HostRow, outside: list[outside_claims.Claim]) -> None:
         """Tell who is concerned by what external networks this host reaches now."""

@@ -24,7 +24,6 @@ class HostFact(NamedTuple):
 
     Attributes:
         id: of the host.
-        name: its name.
         zone: its availability zone.
         gateway: whether gateways may be placed on it.
         drained: whether it is to stand for nothing.
@@ -34,7 +33,6 @@ class HostFact(NamedTuple):
     """
 
     id: str
-    name: str
     zone: str | None
     gateway: bool
     drained: bool
@@ -71,7 +69,6 @@ class Standing(NamedTuple):
 _FACTS = (
     select(
         HostRow.id,
-        HostRow.name,
         HostRow.availability_zone,
         HostRow.gateway,
         HostRow.drained,

@@ -1,6 +1,6 @@
 """Hosts, their liveness and the revision of their state, in the database."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_address
@@ -230,9 +230,15 @@ def smallest_mtu(connection: Connection) -> int | None:
     return connection.execute(_MTU).scalar_one()
 
 
-def meters(connection: Connection) -> dict[str, int]:
-    """Return how many OpenFlow meters every host has."""
-    return {row.id: row.meters for row in connection.execute(select(HostRow.id, HostRow.meters))}
+def meters(connection: Connection, host_ids: Iterable[str]) -> dict[str, int]:
+    """Return how many OpenFlow meters these hosts have."""
+    statement = select(HostRow.id, HostRow.meters)
+    found: dict[str, int] = {}
+    for part in chunks(host_ids):
+        found.update(
+            (row[0], row[1]) for row in connection.execute(statement.where(HostRow.id.in_(part)))
+        )
+    return found
 
 
 def accepted(outside: Sequence[Any]) -> list[list[Any]]:

@@ -100,9 +100,9 @@ def take_unused(connection: Connection, network_id: str) -> int | None:
     return row.first
 
 
-def oldest_freed(connection: Connection, network_id: str) -> Iterable[Freed]:
-    """Return what was given back to the pools, what is free longest first."""
-    return _freed(connection, _OLDEST, network_id)
+def oldest_freed(connection: Connection, network_id: str, limit: int | None) -> list[Freed]:
+    """Return at most *limit* of what was given back to the pools, what is free longest first."""
+    return _freed(connection, _OLDEST.limit(limit), network_id)
 
 
 def freed(connection: Connection, network_id: str, address: int) -> Freed | None:

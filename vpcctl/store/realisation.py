@@ -1,6 +1,6 @@
 """How far the network is realised: the southbound writes it, the API reads it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, cast
@@ -143,7 +143,14 @@ def address_group_standings(connection: Connection, ids: Iterable[str]) -> dict[
 def standing_of_hosts(connection: Connection, host_ids: Iterable[str]) -> Standing:
     """Return how far these hosts have come, all in one; one never connected is not connected."""
     wanted = sorted(set(host_ids))
-    done, found = processed(connection), of_hosts(connection, wanted)
+    return standing_among(wanted, of_hosts(connection, wanted), processed(connection))
+
+
+def standing_among(
+    host_ids: Iterable[str], found: Mapping[str, HostRealised], done: int
+) -> Standing:
+    """Return how far some hosts have come, all in one, from what is known of each."""
+    wanted = sorted(set(host_ids))
     known = [found.get(id, HostRealised(id, 0, "disconnected", None, 0)) for id in wanted]
     ill = [one for one in known if one.state == "degraded"]
     away = [one.host_id for one in known if one.state == "disconnected"]
