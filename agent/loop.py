@@ -5,7 +5,7 @@ import functools
 import logging
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from agent import certificates, ovs_process
@@ -28,6 +28,7 @@ from agent.settings import Settings
 from agent.statedir import StateDir
 from agent.watches import Watches
 from agent.worker import Worker
+from agent.world import World
 from agent.zones import ZoneKeeper
 from vpcctl.wire.report import LinkCounters, ReportAnswer
 from vpcctl.wire.state import HostState
@@ -70,8 +71,12 @@ class Agent:
         ovs = Ovs(self._apply, self._ovsdb.bridges)
         self._bridges = Bridges(settings, worker, ovs, host, self._bridges_changed)
         self._outside = Outside(settings, worker, ovs, host, self._report_now)
-        self._watches = Watches(settings, ovs, host, self._report_now)
-        self._guests = GuestAnswers(worker, self._guests_error, self._keep_counts)
+        self._watches = Watches(settings, ovs, host, self._report_now, self._look_outside)
+        guests = functools.partial(self._tap_error, "guests")
+        self._guests = GuestAnswers(worker, guests, self._keeper("guests"))
+        world = functools.partial(self._tap_error, "outside")
+        keep = self._keeper("outside")
+        self._world = World(worker, settings.host_id, self._watches, world, keep)
         self._neighbours = Neighbours(worker, self._vswitchd, self._ovsdb.bridges)
         self._poller = Poller(self._client, self._revision, self._take)
         self._program = Program(settings, host, self._watches.flows_are_back)
@@ -108,6 +113,7 @@ class Agent:
             tasks.create_task(self._zones.run())
             tasks.create_task(certificates.keep(self._settings, self._client, self._bridges.wake))
             tasks.create_task(self._guests.run())
+            tasks.create_task(self._world.run())
             if self._host.datapath_type == "netdev":
                 tasks.create_task(self._neighbours.run())
 
@@ -116,6 +122,9 @@ class Agent:
 
     def _report_now(self) -> None:
         self._reporter.trigger("now")
+
+    def _look_outside(self) -> None:
+        self._world.look()
 
     def _bridges_changed(self) -> None:
         self._report_now()
@@ -161,6 +170,7 @@ class Agent:
         self._watches.want(state)
         self._neighbours.want(state.peers)
         self._guests.want(state)
+        self._world.want(state)
         self._zones.want(state)
         self._name_interfaces(tuple(self._host.rows.values()))
         if save:
@@ -197,6 +207,8 @@ class Agent:
         for row in change.interfaces:
             urgency = most_urgent(urgency, self._host.take_row(row))
             self._reconciler.row_changed(row)
+            if row.uuid in self._host.marked:
+                self._watches.row_changed(row)
         self._zones.changed(everything=change.everything and change.connected)
         self._reporter.trigger(urgency)
         if change.structure and change.connected:
@@ -218,6 +230,7 @@ class Agent:
                 self._reconciler.device_gone(row.name)
                 if is_told(row):
                     urgencies.append("now")
+                    self._watches.row_gone(row)
         return urgencies
 
     def _name_interfaces(self, rows: Sequence[InterfaceRow]) -> None:
@@ -286,6 +299,7 @@ class Agent:
                 self._bridges.device_changed(event.name)
                 self._outside.device_changed(event.name)
                 self._guests.device_changed(event.name, gone=event.gone)
+                self._world.device_changed(event.name, gone=event.gone)
                 if event.gone:
                     self._reconciler.device_gone(event.name)
 
@@ -323,11 +337,14 @@ class Agent:
         finally:
             self._loop.remove_reader(fd)
 
-    def _keep_counts(self, counts: Mapping[str, int]) -> None:
-        self._loop.run_in_executor(None, self._directory.save_counts, counts)
+    def _keeper(self, kind: str) -> Callable[[Mapping[str, int]], None]:
+        def keep(counts: Mapping[str, int]) -> None:
+            self._loop.run_in_executor(None, self._directory.save_counts, kind, counts)
 
-    def _guests_error(self, text: str | None) -> None:
-        if self._host.error("guests", text):
+        return keep
+
+    def _tap_error(self, source: str, text: str | None) -> None:
+        if self._host.error(source, text):
             self._report_now()
 
     def _vswitchd_error(self, text: str | None) -> None:

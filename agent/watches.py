@@ -6,13 +6,17 @@ and is not to be relied on. ovs-vswitchd finds that in OVSDB when it starts; it 
 the last one ends. An agent that is started while the flows are there holds nothing.
 """
 
+import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 
 from agent.bridges import Ovs
 from agent.convergence import Convergence
+from agent.decide import marks
 from agent.decide import watch as decide
 from agent.decide.bridge import BridgeSettings
+from agent.decide.rows import InterfaceRow
 from agent.host import Host
 from agent.ofctl import OfctlError, Switch
 from agent.settings import Settings
@@ -20,6 +24,8 @@ from vpcctl.wire.report import ReportAnswer
 from vpcctl.wire.state import HostState, Watched
 
 log = logging.getLogger(__name__)
+
+_BEGIN_S = 3.0
 
 
 class Watches:
@@ -30,15 +36,28 @@ class Watches:
         ovs: OVSDB.
         host: knows the interfaces.
         changed: told when what is wrong has changed.
+        looked: told when this host's flows, or another host, may count otherwise than before.
+
+    Attributes:
+        returns: host → how often it has begun to live, as BFD says.
     """
 
     def __init__(
-        self, settings: Settings, ovs: Ovs, host: Host, changed: Callable[[], None]
+        self,
+        settings: Settings,
+        ovs: Ovs,
+        host: Host,
+        changed: Callable[[], None],
+        looked: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._ovs = ovs
         self._host = host
         self._changed = changed
+        self._looked = looked
+        self._living: set[str] = set()
+        self._unsure: dict[str, float] = {}  # host → loop time until which it counts as living
+        self.returns: Counter[str] = Counter()
         self._switch = Switch(settings.ovs_rundir / f"{settings.bridge}.mgmt")
         self._watched: tuple[Watched, ...] | None = None
         self._fresh: dict[str, int] = {}  # host → revision whose flows it is to wait for
@@ -86,7 +105,9 @@ class Watches:
     def vswitchd_ended(self) -> None:
         """Hold: the next ovs-vswitchd has no flows when it starts."""
         self._held = True
+        self._unsure.clear()
         self.wake()
+        self._looked()
 
     async def flows_are_back(self) -> None:
         """Look if the flows are there; if so, others may rely on this host."""
@@ -98,6 +119,7 @@ class Watches:
         if there and self._held:
             self._held = False
             self.wake()
+            self._looked()
 
     async def answered(self, answer: ReportAnswer) -> None:
         """Take in the answer to an accepted report: which flows the switch has confirmed."""
@@ -109,6 +131,42 @@ class Watches:
             self.wake()
         if self._held and answer.realised_revision is not None:
             await self.flows_are_back()
+
+    # --- which others live ------------------------------------------------------------------------
+
+    def row_changed(self, row: InterfaceRow) -> None:
+        """An interface with our mark changed: if it is a watch, take in if the other host lives."""
+        host_id = row.external_ids.get(marks.WATCH_KEY)
+        if host_id is None or row.alive == (host_id in self._living):
+            return
+        if row.alive:
+            self._living.add(host_id)
+            self._unsure[host_id] = 0.0
+            self.returns[host_id] += 1
+        else:
+            self._living.discard(host_id)
+        self._looked()
+
+    def row_gone(self, row: InterfaceRow) -> None:
+        """An interface is gone: nobody is watched there."""
+        host_id = row.external_ids.get(marks.WATCH_KEY)
+        if host_id in self._living:
+            self._living.discard(host_id)
+            self._looked()
+
+    def lives(self, host_id: str) -> bool:
+        """Tell whether another host lives, as far as BFD says.
+
+        BFD takes a second or two to begin. Until it has spoken, a host counts as living: nobody
+        takes over from somebody who has just not been heard yet.
+        """
+        if host_id in self._living:
+            return True
+        loop = asyncio.get_running_loop()
+        if host_id not in self._unsure:
+            self._unsure[host_id] = loop.time() + _BEGIN_S
+            loop.call_later(_BEGIN_S, self._looked)
+        return loop.time() < self._unsure[host_id]
 
     # --- the ports --------------------------------------------------------------------------------
 
