@@ -92,7 +92,7 @@ class Host:
         """Note an interface of ours that facts speak of; tell how soon that is worth a report."""
         ours = row.external_ids.get(marks.OWNER_KEY) == self.owner
         if not ours or row.external_ids.keys().isdisjoint(_IN_FACTS):
-            return "none"
+            return "none" if self.marked.pop(row.uuid, None) is None else "now"
         before, self.marked[row.uuid] = self.marked.get(row.uuid), row
         return "none" if before == row else "now"
 

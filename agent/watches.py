@@ -77,6 +77,8 @@ class Watches:
         new = {each.host_id for each in state.watched} - before
         if self._watched is not None:
             self._fresh |= dict.fromkeys(new, state.revision)
+        for host_id in new:
+            self._unsure.pop(host_id, None)
         self._fresh = {
             each.host_id: self._fresh[each.host_id]
             for each in state.watched

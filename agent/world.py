@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 from agent.decide import marks
 from agent.decide.guest.frames import ETH_IPV4, ETH_IPV6, Refused
-from agent.decide.world.announce import Announcements
+from agent.decide.world.announce import SETTLE_S, Announcements
 from agent.decide.world.answering import Known, answer, asker
 from agent.decide.world.book import Address, Book
 from agent.decide.world.frames import ETH_ARP, announcement
@@ -140,11 +140,11 @@ class World:
 
     def _look(self, now: float) -> None:
         here = self._here()
-        self._neighbours.keep_fresh(here, now)
+        self._neighbours.keep_fresh(here, now + SETTLE_S)
         returns = self._watches.returns
         told = [(each, sum(returns[host] for host in each.hosts)) for each in here]
         if self._announcements.want(self._book, told, now):
-            self._neighbours.refresh(now)
+            self._neighbours.refresh(now + SETTLE_S)
 
     def _here(self) -> list[Address]:
         """Return the addresses that this host answers for now."""

@@ -97,20 +97,25 @@ class Neighbours:
         waiting = self._waiting.pop(key, None)
         return [] if waiting is None else [_sent_to(mac, waiting.frame)]
 
-    def keep_fresh(self, here: Iterable[Address], now: float) -> None:
-        """Take in the addresses that this host answers for: who asks for their gateways."""
+    def keep_fresh(self, here: Iterable[Address], when: float) -> None:
+        """Take in the addresses that this host answers for, which ask for their gateways.
+
+        Args:
+            here: the addresses.
+            when: to ask for gateways that are new.
+        """
         askers: dict[Key, Address] = {}
         for address in here:
             hop = address.network.gateways.get(len(address.ip))
             if hop is not None:
                 askers.setdefault((address.network.key, hop), address)
         self._askers = askers
-        self._gateways = {key: self._gateways.get(key, _Gateway(now)) for key in askers}
+        self._gateways = {key: self._gateways.get(key, _Gateway(when)) for key in askers}
 
-    def refresh(self, now: float) -> None:
-        """Ask for all gateways now: flows may have forgotten what they have learned."""
+    def refresh(self, when: float) -> None:
+        """Ask for all gateways anew: flows may have forgotten what they have learned."""
         for gateway in self._gateways.values():
-            gateway.due, gateway.asked = now, 0
+            gateway.due, gateway.asked = when, 0
 
     def due(self, now: float) -> list[bytes]:
         """Return the questions that are to be asked now, again or anew; forget what is over."""
