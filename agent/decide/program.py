@@ -13,7 +13,7 @@ Wiring = Mapping[int, tuple[str, str]]
 _VERSION = 1
 _FLOW = re.compile(rf" *cookie=0x{marks.COOKIE_OWNER:x}[0-9a-f]{{12}}, ")
 _PORT = re.compile(r"in_port=(\w+)|output:(\w++)(?!\[)|(?:members|slaves):([\d,]+)")
-"""Where a flow names ofports; what is put out to a field (``output:NXM_OF_IN_PORT[]``) names none."""
+"""Where a flow names ofports; an output to a field (``output:NXM_OF_IN_PORT[]``) names none."""
 _CATCH_ALL = re.compile(r" *cookie=0x[0-9a-f]+, (?:table=0, )?priority=0 actions=")
 _LISTED = re.compile(r"^ (\d+)\(([^)]+)\): addr:", re.MULTILINE)
 
