@@ -28,6 +28,7 @@ _FLAGS = {
     "vtep_address": "local tunnel address; default: the one that reaches the controller",
     "underlay_device": "device that carries the tunnels; default: the one with that address",
     "vxlan_port": "UDP port of VXLAN",
+    "providers": "provider networks and how they are reached, such as public=br-ex,lab=eth2",
     "openflow_key": "private key for ssl: controller targets",
     "openflow_certificate": "certificate for ssl: controller targets",
     "openflow_ca": "CA of the controller's certificate",

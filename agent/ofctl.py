@@ -17,6 +17,7 @@ from agent.decide import marks, program
 
 _OURS = f"cookie={marks.COOKIE_OWNER << 48:#x}/{0xFFFF << 48:#x}"
 _FLOW_COUNT = re.compile(r"flow_count=(\d+)")
+_METERS = re.compile(r"max_meter:(\d+)")
 _TIMEOUT_S = 30
 _NICENESS = 10
 
@@ -58,6 +59,15 @@ class Switch:
             OfctlError: the switch does not answer.
         """
         return program.listed(await self._ask("dump-ports-desc"))
+
+    async def meters(self) -> int:
+        """Return how many meters the datapath has; 0: none.
+
+        Raises:
+            OfctlError: the switch does not answer.
+        """
+        found = _METERS.search(await self._ask("meter-features"))
+        return int(found.group(1)) if found is not None else 0
 
     async def dump(self, stream: IO[bytes], limit: int) -> None:
         """Write our flows to a file, which gets no larger than *limit* bytes.

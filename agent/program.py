@@ -7,7 +7,7 @@ controller connects within a second, the last program that was known to be right
 import asyncio
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -52,10 +52,14 @@ class Program:
     Args:
         settings: with the state directory, the bridge and the paths of Open vSwitch.
         host: knows the interfaces.
+        restored: told when a program was put back.
     """
 
-    def __init__(self, settings: Settings, host: Host) -> None:
+    def __init__(
+        self, settings: Settings, host: Host, restored: Callable[[], Awaitable[None]]
+    ) -> None:
         self._settings = settings
+        self._restored = restored
         self._host = host
         self._path = settings.state_dir / "program"
         self._switch = Switch(settings.ovs_rundir / f"{settings.bridge}.mgmt")
@@ -194,6 +198,7 @@ class Program:
             return
         text, back = found
         await self._switch.put(text)
+        await self._restored()
         log.warning(
             "ovs-vswitchd has lost its flows and no controller is connected:"
             " %d flows put back, %d left out because of ofports that changed: %s",

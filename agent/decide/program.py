@@ -12,7 +12,8 @@ Wiring = Mapping[int, tuple[str, str]]
 
 _VERSION = 1
 _FLOW = re.compile(rf" *cookie=0x{marks.COOKIE_OWNER:x}[0-9a-f]{{12}}, ")
-_PORT = re.compile(r"in_port=(\w+)|output:(\w+)")
+_PORT = re.compile(r"in_port=(\w+)|output:(\w++)(?!\[)|(?:members|slaves):([\d,]+)")
+"""Where a flow names ofports; an output to a field (``output:NXM_OF_IN_PORT[]``) names none."""
 _CATCH_ALL = re.compile(r" *cookie=0x[0-9a-f]+, (?:table=0, )?priority=0 actions=")
 _LISTED = re.compile(r"^ (\d+)\(([^)]+)\): addr:", re.MULTILINE)
 
@@ -109,5 +110,5 @@ def put_back(lines: Iterable[str], saved: Wiring, now: Wiring) -> PutBack:
 
 def _ports(line: str) -> list[int]:
     """Return the ofports that a flow names; -1 for one that is not a number."""
-    names = (first or second for first, second in _PORT.findall(line))
-    return [int(name) if name.isdecimal() else -1 for name in names]
+    names = [name for found in _PORT.findall(line) for part in found for name in part.split(",")]
+    return [int(name) if name.isdecimal() else -1 for name in names if name]
