@@ -12,7 +12,6 @@ class GatewayHostOut(Output):
     """A host that stands for a gateway."""
 
     host_id: str = id_field("host", "The host.")
-    name: str = Field(description="Its name.", examples=["gw-1"])
     state: Literal["active", "standby", "down", "drained"] = Field(
         description="active: carries the gateway's traffic; standby: takes over when those before "
         "it die; down: it is taken to be dead; drained: it is on its way out.",
@@ -25,7 +24,7 @@ class PlacementOut(Output):
 
     hosts: list[GatewayHostOut] = Field(
         description="At most three, in the order in which they take over.",
-        examples=[[{"host_id": "host-0a1b2c3d4e5f60718", "name": "gw-1", "state": "active"}]],
+        examples=[[{"host_id": "host-0a1b2c3d4e5f60718", "state": "active"}]],
     )
     active_host_id: str | None = Field(
         description="The one that carries its traffic; null: none lives.",
@@ -39,9 +38,7 @@ class PlacementOut(Output):
 def render_placement(view: GatewayHostsView) -> dict[str, Any]:
     """Return *view* as :class:`PlacementOut` describes it."""
     return {
-        "hosts": [
-            {"host_id": one.host_id, "name": one.name, "state": one.state} for one in view.hosts
-        ],
+        "hosts": [{"host_id": one.host_id, "state": one.state} for one in view.hosts],
         "active_host_id": view.active_host_id,
         "since_revision": view.since_revision,
     }

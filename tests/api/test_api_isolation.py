@@ -186,6 +186,28 @@ def test_another_tenants_resources_are_not_listed_or_used(api: Api, theirs: dict
     assert stranger.post("/v1/vpcs", json=vpc).status_code in (403, 404, 422)
 
 
+def test_another_tenants_targets_and_eips_cannot_be_named(api: Api, theirs: dict[str, str]) -> None:
+    """What refuses them does not tell whether they are there."""
+    stranger = api.tenant("stranger")
+    vpc, subnet = network(stranger)
+    table = stranger.post("/v1/route-tables", json={"vpc_id": vpc["id"]}).json()
+    routes = f"/v1/route-tables/{table['id']}/routes"
+    gateway = {"vpc_id": vpc["id"], "external_network_id": theirs["ext_id"]}
+    told = []
+    nobodys = {name: f"{name.partition('_')[0]}-" + "0" * 17 for name in theirs}
+    for ids in (theirs, nobodys):
+        to = [ids[name] for name in ("igw_id", "nat_id", "port_id")]
+        answers = (
+            *(stranger.post(routes, json={"destination": "::/0", "targets": [id]}) for id in to),
+            stranger.post("/v1/nat-gateways", json={**gateway, "eip_ids": [ids["eip_id"]]}),
+            stranger.patch(f"/v1/subnets/{subnet['id']}", json={"route_table_id": ids["rtb_id"]}),
+        )
+        problems = [assert_problem(answer, 422, "invalid") for answer in answers]
+        told.append([(p["field"], p["accepted"], p["title"]) for p in problems])
+    assert told[0] == told[1]
+    assert [field for field, *_ in told[0]] == [*["targets.0"] * 3, "eip_ids.0", "route_table_id"]
+
+
 def test_another_tenants_groups_cannot_be_named(api: Api, theirs: dict[str, str]) -> None:
     """What refuses them does not tell whether they are there."""
     stranger = api.tenant("stranger")

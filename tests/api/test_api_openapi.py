@@ -75,6 +75,7 @@ def test_fuzzed_requests_get_documented_answers(own_api: Api, tmp_path: Path) ->
     nat = tenant.post("/v1/nat-gateways", json={**in_vpc, **outside, "eip_ids": eips[:1]}).json()
     ids = {
         "ext_id": outside["external_network_id"],
+        "address": port["fixed_ips"][0],
         "external_network_id": outside["external_network_id"],
         "eip_id": eips[1],
         "igw_id": way["id"],
@@ -100,10 +101,12 @@ def test_fuzzed_requests_get_documented_answers(own_api: Api, tmp_path: Path) ->
                 _fuzz(operation, headers, ids, seen)
     # The fuzz must get beyond validation, or it says little.
     made = ("vpcs", "subnets", "ports", "security-groups", "address-groups", "network-acls")
-    made = (*made, "route-tables", "eips", "external-networks")
+    made = (*made, "route-tables", "eips", "external-networks", "nat-gateways/{nat_id}/forwards")
     for plural in (*made, "hosts", "tokens", "security-groups/{sg_id}/rules"):
         assert 201 in statuses[f"POST /v1/{plural}"], plural
-    for parts in ("network-acls/{nacl_id}/entries", "address-groups/{ag_id}/cidrs"):
+    assert 200 in statuses["PUT /v1/route-tables/{rtb_id}/routes"]
+    lists = ("network-acls/{nacl_id}/entries", "address-groups/{ag_id}/cidrs")
+    for parts in (*lists, "route-tables/{rtb_id}/routes"):
         assert 200 in statuses[f"POST /v1/{parts}"], parts
     assert 200 in statuses["PUT /v1/network-acls/{nacl_id}/entries/{direction}/{number}"]
     assert 200 in statuses["POST /v1/hosts/{host_id}/reports"]
@@ -158,10 +161,16 @@ def _make_outside_valid(body: dict[str, Any], ids: dict[str, str], number: int) 
         body.pop("fixed_ip", None)
     if "routes" in body:
         body["routes"] = []
+    if {"ports", "address", "protocol"} <= body.keys():
+        body |= {"eip_id": None, "address": ids["address"], "target_port": None}
+        body |= {"ports": str(number), "description": ""}
 
 
 def _make_part_valid(body: Any, number: int) -> None:
-    """Make a rule or an entry say something that is possible."""
+    """Make a rule, a route or an entry say something that is possible."""
+    if isinstance(body, dict) and "destination" in body:
+        body |= {"destination": f"{1 + number % 9}.{number // 9 % 256}.0.0/16", "targets": []}
+        body.pop("description", None)
     if not isinstance(body, dict) or not {"direction", "action"} & body.keys():
         return
     for name in ("icmp_type", "icmp_code", "remote", "family", "description"):

@@ -1,5 +1,7 @@
 """Which hosts stand for a gateway: spread, by load, without going back."""
 
+from random import Random
+
 import pytest
 
 from vpcctl.services.gateway_order import Candidate, Load, arrange, is_dead
@@ -70,3 +72,22 @@ def test_a_drained_host_leaves_but_for_the_last() -> None:
 )
 def test_most_watchers_have_to_agree(late: bool, says: list[bool], dead: bool) -> None:
     assert is_dead(late, says) is dead
+
+
+def test_nothing_moves_that_need_not() -> None:
+    """Whatever has happened: the same knowledge again changes nothing, and those that live lead."""
+    chance = Random(7)
+    order: tuple[str, ...] = ()
+    for _ in range(2_000):
+        found = {
+            id: Candidate(id, zone, chance.random() > 0.3, chance.random() > 0.8)
+            for id, zone in zip("abcde", ("one", "one", "two", "three", None), strict=True)
+            if chance.random() > 0.1
+        }
+        before, order = order, arrange(order, found, Load())
+        assert arrange(order, found, Load()) == order
+        assert len(set(order)) == len(order) <= 3
+        fit = [id for id in before if id in found and found[id].lives and not found[id].drained]
+        assert list(order[: len(fit)]) == fit
+        lives = [found[id].lives for id in order]
+        assert lives == sorted(lives, reverse=True)

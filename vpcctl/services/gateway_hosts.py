@@ -4,10 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from vpcctl.model.problems import Blocker
 from vpcctl.services import eip_hosts
 from vpcctl.services.attachments import touch_hosts, touch_hosts_with
-from vpcctl.services.context import MAX_BLOCKERS
 from vpcctl.services.gateway_order import Candidate, Load, arrange, is_dead
 from vpcctl.services.routing_views import GatewayHostsView, GatewayHostView, Standby
 from vpcctl.services.views import Status
@@ -101,12 +99,6 @@ def release(unit: Unit, gateway_id: str) -> None:
     touch_hosts(unit, *(one.host_id for one in order))
 
 
-def blockers_of(connection: Any, host_id: str) -> list[Blocker]:
-    """Return the gateways that a host stands for, for a refusal to delete it."""
-    found = gateway_hosts.on_host(connection, host_id, MAX_BLOCKERS + 1)
-    return [Blocker(id.partition("-")[0], id, "has it as a gateway host") for id in found]
-
-
 def placements(connection: Any, gateway_ids: Sequence[str]) -> dict[str, GatewayHostsView]:
     """Return where these gateways are realised, by gateway id."""
     standing = gateway_hosts.standing_of(connection, gateway_ids)
@@ -136,7 +128,6 @@ def _placement(
     views = tuple(
         GatewayHostView(
             one.host_id,
-            known[one.host_id].name,
             _state(known[one.host_id], is_dead=one.host_id in dead, is_active=one is active),
         )
         for one in order

@@ -1,6 +1,6 @@
 """Which hosts could stand for gateways, and which do, in the database."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, select, union, union_all
@@ -24,7 +24,6 @@ class HostFact(NamedTuple):
 
     Attributes:
         id: of the host.
-        name: its name.
         zone: its availability zone.
         gateway: whether gateways may be placed on it.
         drained: whether it is to stand for nothing.
@@ -34,7 +33,6 @@ class HostFact(NamedTuple):
     """
 
     id: str
-    name: str
     zone: str | None
     gateway: bool
     drained: bool
@@ -71,7 +69,6 @@ class Standing(NamedTuple):
 _FACTS = (
     select(
         HostRow.id,
-        HostRow.name,
         HostRow.availability_zone,
         HostRow.gateway,
         HostRow.drained,
@@ -96,11 +93,6 @@ _STANDING = select(
     GatewayHostRow.gateway_id, GatewayHostRow.host_id, GatewayHostRow.since
 ).order_by(GatewayHostRow.gateway_id, GatewayHostRow.place)
 _STANDING_OF = _STANDING.where(GatewayHostRow.gateway_id.in_(bindparam("ids", expanding=True)))
-_ON_HOST = (
-    select(GatewayHostRow.gateway_id)
-    .where(GatewayHostRow.host_id == bindparam("host_id_"))
-    .order_by(GatewayHostRow.gateway_id)
-)
 
 
 def _serving(row: Any) -> Any:
@@ -154,11 +146,6 @@ def _lists(rows: Iterable[Any]) -> dict[str, list[Standing]]:
     for gateway_id, host_id, since in rows:
         found.setdefault(gateway_id, []).append(Standing(host_id, since))
     return found
-
-
-def on_host(connection: Connection, host_id: str, limit: int) -> Sequence[str]:
-    """Return ids of at most *limit* gateways that a host stands for."""
-    return connection.execute(_ON_HOST.limit(limit), {"host_id_": host_id}).scalars().all()
 
 
 def serving(connection: Connection, vpc_id: str) -> frozenset[str]:
