@@ -62,6 +62,7 @@ class Watches:
         self._watched: tuple[Watched, ...] | None = None
         self._fresh: dict[str, int] = {}  # host → revision whose flows it is to wait for
         self._held: bool | None = None  # None: not known yet
+        self._told: frozenset[str] = frozenset()  # who is told not to rely on this host
         self._convergence = Convergence(self._converge, self._tell)
 
     @property
@@ -99,10 +100,13 @@ class Watches:
 
     async def vswitchd_started(self) -> None:
         """Find out, once, if an ovs-vswitchd that ran before this agent has flows of ours."""
+        if self._held is not None:
+            return
+        there = await self._flows_are_there()
         if self._held is None:
-            self._held = True
-            await self.flows_are_back()
+            self._held = not there
             self.wake()
+            self._looked()
 
     def vswitchd_ended(self) -> None:
         """Hold: the next ovs-vswitchd has no flows when it starts."""
@@ -113,15 +117,17 @@ class Watches:
 
     async def flows_are_back(self) -> None:
         """Look if the flows are there; if so, others may rely on this host."""
-        try:
-            there = await self._switch.count() > 0
-        except OfctlError as error:
-            log.debug("flows cannot be counted now: %s", error)
-            return
-        if there and self._held:
+        if self._held and await self._flows_are_there() and self._held:
             self._held = False
             self.wake()
             self._looked()
+
+    async def _flows_are_there(self) -> bool:
+        try:
+            return await self._switch.count() > 0
+        except OfctlError as error:
+            log.debug("flows cannot be counted now: %s", error)
+            return False
 
     async def answered(self, answer: ReportAnswer) -> None:
         """Take in the answer to an accepted report: which flows the switch has confirmed."""
@@ -190,6 +196,11 @@ class Watches:
             self._host.vtep_address,
             self._settings.vxlan_port,
         )
+        if held != self._told:
+            self._told = held
+            log.info(
+                "hosts that are not to rely on this one: %s", ", ".join(sorted(held)) or "none"
+            )
         stale = decide.stale(self._host.marked.values(), watched, bridge, owner)
         if stale:
             await self._ovs.apply(stale)

@@ -167,7 +167,7 @@ def test_each_watched_host_but_the_own_has_a_port_with_bfd() -> None:
     port = found[0].port
     assert (port.options["remote_ip"], port.options["local_ip"]) == ("192.0.2.2", "192.0.2.1")
     assert int(port.options["key"]) == 0xFFFFFF
-    assert port.bfd == {"enable": "true", "min_rx": "100", "min_tx": "100"}
+    assert port.bfd == {"enable": "true", "min_rx": "100", "min_tx": "100", "mult": "5"}
     assert found[1].port.bfd == port.bfd | {"cpath_down": "true"}
 
 
