@@ -14,6 +14,7 @@ from vpcctl.flows.flow import Flow
 from vpcctl.flows.tables import DROP
 from vpcctl.flows.text import format_flow
 from vpcctl.model.host import GUEST_SERVICE_OFPORT
+from vpcctl.model.names import NAMES_OFPORT
 from vpcctl.model.network import Network
 
 Packet = dict[str, str]
@@ -169,7 +170,7 @@ class Fabric:
             used = {one.ofport for one in net.locations.values() if one.host_id == host_id}
             used.update(ofports)
             if host.has_guest_port:
-                used.add(GUEST_SERVICE_OFPORT)
+                used.update((GUEST_SERVICE_OFPORT, NAMES_OFPORT))
             ovs.add_bridge(bridge, host.tunnel_ofport or 1, sorted(used))
             if host.vtep is not None:
                 ovs.add_vtep(str(host.vtep))

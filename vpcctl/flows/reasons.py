@@ -42,6 +42,8 @@ class Reason(enum.IntEnum):
     INGRESS_INVALID = 34
     ACL_OUT_DENIED = 35
     ACL_IN_DENIED = 36
+    GUEST_UNANSWERED = 60
+    GUEST_ADDRESS = 61
 
     @property
     def text(self) -> str:

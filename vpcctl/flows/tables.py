@@ -28,6 +28,7 @@ _NUMBERS = {
     "NdGuard": 15,
     "ArpNd": 20,
     "GuestServices": 25,
+    "GuestAddress": 26,
     "SubnetOut": 27,
     "EgressAcl": 29,
     "EgressState": 31,
@@ -100,9 +101,12 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "Classify",
         "classification",
         "Tells where a packet comes from: a known port's interface, a known VTEP, or nowhere.",
-        (f.IN_PORT, f.TUN_SRC, f.TUN_IPV6_SRC, f.FLAGS, f.ETH_SRC),
-        (f.SOURCE_PORT, f.DEST_PORT, f.VNI, f.VPC, f.FLAGS, f.ETH_SRC, f.REASON),
-        "Classify TunnelIn SpoofGuard Output Drop",
+        (f.IN_PORT, f.TUN_SRC, f.TUN_IPV6_SRC, f.FLAGS, f.ETH_SRC, f.ETH_TYPE, *_ENDS),
+        (
+            *(f.SOURCE_PORT, f.DEST_PORT, f.VNI, f.VPC, f.FLAGS, f.ETH_SRC, f.REASON),
+            *(f.IPV4_SRC, f.IPV6_SRC),
+        ),
+        "Classify TunnelIn SpoofGuard GuestAddress Output Drop",
     ),
     (
         "TunnelIn",
@@ -140,9 +144,17 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "GuestServices",
         "resolution",
         "Hands what a guest asks of its network to the agent of its host.",
-        (f.SOURCE_PORT, f.FLAGS, *_L2, *_IP, *_L4),
+        (f.SOURCE_PORT, f.FLAGS, *_L2, *_IP, f.IP_FRAG, f.TCP_DST, *_L4),
         (*_L2, *_IP, *_L4, f.REASON),
-        "SubnetOut Drop",
+        "GuestAddress SubnetOut Drop",
+    ),
+    (
+        "GuestAddress",
+        "resolution",
+        "Names the port, whose address may be others' too, to the agent's sockets, and back.",
+        (f.SOURCE_PORT, f.DEST_PORT, f.ETH_TYPE, *_ENDS),
+        (f.ETH_DST, *_ENDS, f.REASON),
+        "Output Drop",
     ),
     (
         "SubnetOut",
@@ -302,7 +314,7 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
     ),
 )
 
-_OUTPUTS = frozenset({"GuestServices", "Respond", "Output", "Route"})
+_OUTPUTS = frozenset({"GuestServices", "GuestAddress", "Respond", "Output", "Route"})
 
 TABLES: tuple[Table, ...] = tuple(
     Table(
@@ -323,7 +335,7 @@ BY_NAME: dict[str, Table] = {table.name: table for table in TABLES}
 BY_NUMBER: dict[int, Table] = {table.number: table for table in TABLES}
 
 CLASSIFY, TUNNEL_IN, SPOOF_GUARD, ND_GUARD, ARP_ND, GUEST_SERVICES = TABLES[:6]
-SUBNET_OUT, EGRESS_ACL, EGRESS_STATE, EGRESS_VERDICT = TABLES[6:10]
-ROUTE, SUBNET_IN, NEIGHBOUR, RESPOND, SWITCH, FLOOD = TABLES[10:16]
-INGRESS_ACL, INGRESS_STATE, INGRESS_VERDICT, OUTPUT, DROP = TABLES[16:21]
-GROUPS, SERVICE, REMOTE = TABLES[21:]
+GUEST_ADDRESS, SUBNET_OUT, EGRESS_ACL, EGRESS_STATE, EGRESS_VERDICT = TABLES[6:11]
+ROUTE, SUBNET_IN, NEIGHBOUR, RESPOND, SWITCH, FLOOD = TABLES[11:17]
+INGRESS_ACL, INGRESS_STATE, INGRESS_VERDICT, OUTPUT, DROP = TABLES[17:22]
+GROUPS, SERVICE, REMOTE = TABLES[22:]

@@ -12,6 +12,7 @@ from vpcctl.pipeline import (
     connection,
     drop_reasons,
     flood,
+    guest_address,
     guest_services,
     members,
     nd_guard,
@@ -52,6 +53,7 @@ from vpcctl.pipeline.pieces import (
 STATIC: tuple[Flow, ...] = (
     *(*classify.STATIC, *tunnel_in.STATIC, *spoof_guard.STATIC, *nd_guard.STATIC),
     *(*arp_nd.STATIC, *guest_services.STATIC, *route.STATIC, *neighbour.STATIC, *respond.STATIC),
+    *guest_address.STATIC,
     *(*switch.STATIC, *flood.STATIC, *output.STATIC, *drop_reasons.STATIC),
     *(*subnet_acl.STATIC, *port_acl.STATIC, *connection.STATIC, *service.STATIC),
 )
@@ -75,6 +77,7 @@ def _base(net: Network, piece: BasePiece) -> tuple[Flow, ...]:
     return (
         *classify.base(host),
         *guest_services.base(host),
+        *guest_address.base(host),
         *respond.base(host),
         *output.base(host),
     )
@@ -157,6 +160,7 @@ def _edge(net: Network, piece: EdgePiece) -> tuple[Flow, ...]:
         *spoof_guard.edge(facts),
         *nd_guard.edge(facts),
         *arp_nd.edge(facts),
+        *guest_address.edge(facts),
         output.edge(facts),
         *port_acl.edge(net, facts),
     )
