@@ -158,6 +158,18 @@ class Settings(BaseSettings):
     quota_entries: Annotated[int, Field(ge=0, le=1_000)] = 40
     """Entries of a network ACL, both directions together."""
 
+    quota_route_tables: Quota = 2_000
+    """Route tables of a tenant, beside the main one of each VPC."""
+
+    quota_routes: Annotated[int, Field(ge=0, le=1_000)] = 100
+    """Routes of a route table."""
+
+    quota_nat_gateways: Quota = 200
+    """NAT gateways of a tenant."""
+
+    quota_forwards: Annotated[int, Field(ge=0, le=1_000)] = 100
+    """Port forwards of a NAT gateway."""
+
     @field_validator("api_listen", "openflow_listen", "openflow_targets", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:

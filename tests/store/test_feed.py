@@ -191,7 +191,7 @@ def test_the_whole_network_takes_few_statements(world: World) -> None:
 
     event.listen(world.database.engine, "before_cursor_execute", note)
     world.feed.load()
-    assert count[0] <= 16
+    assert count[0] <= 23
 
 
 def test_a_page_of_ports_takes_few_statements(world: World) -> None:

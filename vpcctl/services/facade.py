@@ -16,10 +16,12 @@ from vpcctl.services.events import EventService
 from vpcctl.services.group_rules import RuleService
 from vpcctl.services.hosts import HostService
 from vpcctl.services.idempotency import KEEP, IdempotencyService, StoredResponse
+from vpcctl.services.nat_gateways import NatGatewayService
 from vpcctl.services.network_acls import NetworkAclService
 from vpcctl.services.pki import PkiService
 from vpcctl.services.ports import PortService
 from vpcctl.services.reports import ReportService, Sightings
+from vpcctl.services.route_tables import RouteTableService
 from vpcctl.services.security_groups import SecurityGroupService
 from vpcctl.services.settings import Quotas, ServiceSettings
 from vpcctl.services.status import Concern, HostSummary, Progress, StatusService, Summary
@@ -77,6 +79,8 @@ class Services:
         self.group_rules = RuleService(context)
         self.address_groups = AddressGroupService(context)
         self.network_acls = NetworkAclService(context)
+        self.route_tables = RouteTableService(context)
+        self.nat_gateways = NatGatewayService(context)
         self.counters = CounterService(context, southbound)
         self.hosts = HostService(context, sightings)
         self.reports = ReportService(context, sightings)

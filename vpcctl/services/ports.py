@@ -10,9 +10,9 @@ from vpcctl.model.addresses import IPAddress, Mac
 from vpcctl.model.dhcp_options import DhcpOptions
 from vpcctl.model.ids import new_id
 from vpcctl.model.problems import Invalid
-from vpcctl.services import attachments, dhcp_values, port_groups, rules
+from vpcctl.services import attachments, dhcp_values, port_groups, port_uses, rules
 from vpcctl.services.addressing import Addressing, choose_mac, makes_own, parse_ips
-from vpcctl.services.context import Context, born, changed, listed, query, spend
+from vpcctl.services.context import Context, born, changed, listed, query, refuse_blocked, spend
 from vpcctl.services.locating import disputes, settle
 from vpcctl.services.port_views import fresh_view, views
 from vpcctl.services.subnets import find_subnet
@@ -147,12 +147,13 @@ class PortService:
         """Delete a port wherever it is; return the revision made.
 
         Raises:
-            Problem: NotFound, Forbidden, Stale.
+            Problem: NotFound, Forbidden, Conflict with what leads to it, Stale.
         """
 
         def work(unit: Unit) -> int:
             row = _own(unit.connection, actor, id)
             rules.require_match(row.revision, if_match)
+            refuse_blocked("The port is in use", port_uses.blockers(unit.connection, id))
             subnet = _subnet(unit.connection, row.subnet_id)
             present = locations.locations_of(unit.connection, [id])
             if present:
@@ -243,6 +244,7 @@ def _readdress(unit: Unit, row: PortRow, wanted: tuple[IPAddress, ...] | None, m
         wanted = tuple(new if new is not None and ip == old else ip for ip in present)
     if list(wanted) == present:
         return
+    port_uses.refuse_lost(unit.connection, row.id, wanted)
     addressing = Addressing(unit, subnet, mac)
     ports.drop_addresses(unit.connection, row.id)
     addressing.take([a for a in wanted if a not in present], fill=False)

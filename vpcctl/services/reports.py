@@ -14,6 +14,7 @@ from typing import Any
 from vpcctl.model.problems import Invalid, NotFound
 from vpcctl.services import rules
 from vpcctl.services.context import Context
+from vpcctl.services.gateway_hosts import rearrange
 from vpcctl.services.host_state import compose
 from vpcctl.services.hosts import require_host
 from vpcctl.services.liveness import thresholds
@@ -238,6 +239,8 @@ class ReportService:
     def sweep_liveness(self) -> int:
         """Tell of every host that came up, is late or went down since told last.
 
+        Gateways of one that is gone are handed on.
+
         After a start nothing is late before hosts have had their time to report again.
         """
         interval = self._context.settings.report_interval_s
@@ -256,6 +259,7 @@ class ReportService:
                 hosts.announce(unit.connection, id, now)
                 action = "changed" if now == "up" else "warning"
                 unit.tell("host", id, "", action, f"{name} is {now}")
+            rearrange(unit)
             return len(found)
 
         return self._units.write(work, durable=False)

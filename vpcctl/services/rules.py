@@ -280,7 +280,12 @@ def pair_cidr(field: str, text: str) -> IPNetwork:
     """Return the block of an allowed address pair: any size, a plain address is a /32 or /128."""
     says = "an IPv4 or IPv6 block such as 10.0.0.0/24, or one address"
     block = parse_block(field, text, says) if "/" in text else ip_network(address(field, text))
+    refuse_never(field, block, says)
+    return block
+
+
+def refuse_never(field: str, block: IPNetwork, says: str) -> None:
+    """Refuse a block that lies in one that no workload has; *says* is what is accepted."""
     for never, what in _NEVER:
         if block.prefixlen >= never.prefixlen and overlap(block, never):
             raise Invalid(f"{block} lies in {what}.", field=field, accepted=says)
-    return block

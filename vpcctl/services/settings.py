@@ -14,6 +14,9 @@ class Quotas:
         rules: of one security group.
         cidrs: of one address group.
         entries: of one network ACL.
+        route_tables: beside the main one of each VPC.
+        routes: of one route table.
+        forwards: port forwards of one NAT gateway.
     """
 
     vpcs: int = 1_000
@@ -25,6 +28,10 @@ class Quotas:
     cidrs: int = 1_000
     network_acls: int = 200
     entries: int = 40
+    route_tables: int = 2_000
+    routes: int = 100
+    nat_gateways: int = 200
+    forwards: int = 100
 
 
 @dataclass(frozen=True, slots=True)

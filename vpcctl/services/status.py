@@ -11,7 +11,9 @@ from vpcctl.services.context import Context
 from vpcctl.services.group_rules import own_group
 from vpcctl.services.hosts import SeenReports, reached_by, require_host
 from vpcctl.services.liveness import liveness
+from vpcctl.services.nat_gateways import own_nat
 from vpcctl.services.network_acls import own_acl
+from vpcctl.services.route_tables import own_table
 from vpcctl.services.subnets import find_subnet
 from vpcctl.services.views import Actor
 from vpcctl.services.vpcs import find_vpc
@@ -184,6 +186,10 @@ def _vpcs_of(connection: Any, actor: Actor, kind: str, id: str) -> tuple[str, ..
         return (own_group(connection, actor, id).vpc_id,)
     if kind == "nacl":
         return (own_acl(connection, actor, id).vpc_id,)
+    if kind == "rtb":
+        return (own_table(connection, actor, id).vpc_id,)
+    if kind == "nat":
+        return (own_nat(connection, actor, id).vpc_id,)
     if kind == "ag":
         own_address_group(connection, actor, id)
         return tuple(security_groups.vpcs_naming(connection, id))

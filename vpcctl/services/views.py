@@ -92,6 +92,7 @@ class SubnetView:
     ipv6_mode: Ipv6Mode | None
     availability_zone: str | None
     network_acl_id: str | None
+    route_table_id: str | None
     free_addresses: int
     status: Status
 
@@ -158,6 +159,7 @@ class HostView:
     dpid: int
     vtep_address: IPAddress | None
     availability_zone: str | None
+    drained: bool
     agent_version: str | None
     ovs_version: str | None
     datapath_type: str | None
@@ -206,6 +208,7 @@ class SubnetCreate:
     ipv6_mode: Ipv6Mode | None = None
     availability_zone: str | None = None
     network_acl_id: str | None = None
+    route_table_id: str | None = None
     name: str = ""
     description: str = ""
     tags: dict[str, str] = field(default_factory=dict)
@@ -220,6 +223,7 @@ class SubnetChange:
     ipv6_mode: Ipv6Mode | Unset = UNSET
     availability_zone: str | Unset | None = UNSET
     network_acl_id: str | Unset | None = UNSET
+    route_table_id: str | Unset | None = UNSET
     name: str | Unset = UNSET
     description: str | Unset = UNSET
     tags: dict[str, str] | Unset = UNSET
@@ -282,10 +286,11 @@ class HostCreate:
 
 @dataclass(frozen=True, slots=True)
 class HostChange:
-    """Partial change of a host."""
+    """Partial change of a host; a drained one stands for no gateway."""
 
     vtep_address: str | Unset | None = UNSET
     availability_zone: str | Unset | None = UNSET
+    drained: bool | Unset = UNSET
     name: str | Unset = UNSET
     description: str | Unset = UNSET
     tags: dict[str, str] | Unset = UNSET

@@ -24,9 +24,10 @@ from vpcctl.services.context import (
 )
 from vpcctl.services.default_groups import KEYS, drop_default, make_default
 from vpcctl.services.dhcp_options import require_usable
+from vpcctl.services.main_tables import drop_main, make_main
 from vpcctl.services.standing import judge
 from vpcctl.services.views import UNSET, Actor, Listing, Page, VpcChange, VpcCreate, VpcView
-from vpcctl.store import hosts, keys, network_acls, security_groups, usage
+from vpcctl.store import hosts, keys, nat_gateways, network_acls, routes, security_groups, usage
 from vpcctl.store.realisation import standings
 from vpcctl.store.tables import VpcRow
 from vpcctl.store.units import Unit
@@ -44,7 +45,7 @@ class VpcService:
         self._units = context.units
 
     def create(self, actor: Actor, values: VpcCreate) -> VpcView:
-        """Make a VPC, and its default group.
+        """Make a VPC, its default group and its main route table.
 
         Raises:
             Problem: Forbidden, Invalid, Exhausted.
@@ -66,9 +67,10 @@ class VpcService:
             unit.tell("vpc", id, tenant_id, "created")
             vpc = SimpleNamespace(id=id, tenant_id=tenant_id)
             make_default(unit, vpc, keys.fit_all(unit, "acl_key"))
+            make_main(unit, vpc, keys.fit(unit, "rtb_key"))
             return _view(unit.connection, id)
 
-        return self._units.write(work, {"vpc_key": 1, "acl_key": KEYS})
+        return self._units.write(work, {"vpc_key": 1, "acl_key": KEYS, "rtb_key": 1})
 
     def get(self, actor: Actor, id: str) -> VpcView:
         """Return a VPC.
@@ -108,6 +110,7 @@ class VpcService:
             rules.require_match(row.revision, if_match)
             if "cidrs" in columns:
                 _require_room(unit.connection, id, columns["cidrs"])
+                _require_unrouted(unit.connection, id, columns["cidrs"])
             if values.dhcp_options_id is not UNSET:
                 require_usable(unit.connection, values.dhcp_options_id, row.tenant_id)
                 columns["dhcp_options_id"] = values.dhcp_options_id
@@ -119,7 +122,7 @@ class VpcService:
         return self._units.write(work)
 
     def delete(self, actor: Actor, id: str, if_match: int | None = None) -> int:
-        """Delete a VPC in which nothing is but its default group; return the revision made.
+        """Delete a VPC in which nothing is but what came with it; return the revision made.
 
         Raises:
             Problem: NotFound, Forbidden, Conflict with what is in the way, Stale.
@@ -130,6 +133,7 @@ class VpcService:
             rules.require_match(row.revision, if_match)
             refuse_blocked("The VPC is not empty", _contents(unit.connection, id))
             drop_default(unit, row)
+            drop_main(unit, row)
             VPCS.delete(unit.connection, id)
             usage.count(unit.connection, row.tenant_id, "vpcs", -1)
             unit.tell("vpc", id, row.tenant_id, "deleted")
@@ -144,8 +148,16 @@ def _contents(connection: Any, id: str) -> list[Blocker]:
         "subnet": [subnet for subnet, *_ in subnet_blocks(connection, id)[:most]],
         "sg": security_groups.ids_in_vpc(connection, id, most),
         "nacl": network_acls.ids_in_vpc(connection, id, most),
+        "rtb": routes.ids_in_vpc(connection, id, most),
+        "nat": nat_gateways.ids_in_vpc(connection, id, most),
     }
-    called = {"subnet": "subnet", "sg": "security group", "nacl": "network ACL"}
+    called = {
+        "subnet": "subnet",
+        "sg": "security group",
+        "nacl": "network ACL",
+        "rtb": "route table",
+        "nat": "NAT gateway",
+    }
     return [
         Blocker(kind, one, f"is a {called[kind]} of this VPC")
         for kind, ids in found.items()
@@ -233,3 +245,14 @@ def _require_room(connection: Any, vpc_id: str, cidrs: Sequence[str]) -> None:
         if not any(rules.within(ip_network(text), block) for block in blocks)
     ]
     refuse_blocked("Subnets would lose their VPC's CIDR", blockers)
+
+
+def _require_unrouted(connection: Any, vpc_id: str, cidrs: Sequence[str]) -> None:
+    """Demand that no route of the VPC leads to what is to be local."""
+    blocks = [ip_network(text) for text in cidrs]
+    blockers = [
+        Blocker("rtb", table, f"has a route to {text}")
+        for table, text in routes.destinations_in(connection, vpc_id)
+        if any(rules.within(ip_network(text), block) for block in blocks)
+    ]
+    refuse_blocked("Routes lead to what would be local", blockers)

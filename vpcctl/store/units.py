@@ -22,7 +22,18 @@ from vpcctl.store.wake import CHANNEL, NullWaker, Waker
 T = TypeVar("T")
 
 Action = Literal["created", "changed", "deleted", "warning"]
-Counter = Literal["vpc_key", "vni", "port_key", "host_key", "acl_key"]
+Counter = Literal[
+    "vpc_key",
+    "vni",
+    "port_key",
+    "host_key",
+    "acl_key",
+    "ext_key",
+    "eip_key",
+    "nat_key",
+    "rtb_key",
+    "limit_number",
+]
 Needs = Mapping[Counter, int]
 """How many numbers of which spaces a unit takes."""
 Rider = Callable[[Connection, Any], None]
