@@ -16,6 +16,8 @@ from agent.decide.rows import InterfaceRow, Wish
 from agent.guests import GuestAnswers
 from agent.host import Host, Urgency, is_link, most_urgent
 from agent.jsonrpc import RpcError
+from agent.names.child import Child
+from agent.names.keeper import Keeper
 from agent.neighbours import Neighbours
 from agent.netlink import monitor
 from agent.ovsdb import Change, Ovsdb, OvsdbError
@@ -68,6 +70,9 @@ class Agent:
         ovs = Ovs(self._apply, self._ovsdb.bridges)
         self._bridges = Bridges(settings, worker, ovs, host, self._report_now)
         self._guests = GuestAnswers(worker, self._guests_error, self._keep_counts)
+        self._names = Child(worker, self._guests.counts.update, self._names_error)
+        names = settings.state_dir / "names"
+        self._documents = Keeper(self._client, names, self._names.tell)
         self._neighbours = Neighbours(worker, self._vswitchd, self._ovsdb.bridges)
         self._poller = Poller(self._client, self._revision, self._take)
         self._program = Program(settings, host)
@@ -102,6 +107,8 @@ class Agent:
             tasks.create_task(self._zones.run())
             tasks.create_task(certificates.keep(self._settings, self._client, self._bridges.wake))
             tasks.create_task(self._guests.run())
+            tasks.create_task(self._names.run())
+            tasks.create_task(self._documents.run())
             if self._host.datapath_type == "netdev":
                 tasks.create_task(self._neighbours.run())
 
@@ -148,6 +155,7 @@ class Agent:
         self._bridges.want(state)
         self._neighbours.want(state.peers)
         self._guests.want(state)
+        self._documents.want(state)
         self._zones.want(state)
         self._name_interfaces(tuple(self._host.rows.values()))
         if save:
@@ -308,6 +316,10 @@ class Agent:
 
     def _guests_error(self, text: str | None) -> None:
         if self._host.error("guests", text):
+            self._report_now()
+
+    def _names_error(self, text: str | None) -> None:
+        if self._host.error("names", text):
             self._report_now()
 
     def _vswitchd_error(self, text: str | None) -> None:

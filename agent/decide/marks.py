@@ -35,6 +35,12 @@ TUNNEL = "vpcctl-vxlan"
 GUESTS = "vpcctl-guests"
 """Name of the internal port of br-int through which the agent answers guests."""
 
+SERVICES = "vpcctl-services"
+"""Name of br-int's end of the pair that leads to the sockets for names and metadata."""
+
+SERVICES_ALIAS = "vpcctl:services"
+"""Alias of that end: with the group it says that the pair is ours."""
+
 _ALIAS = "vpcctl:"
 _NETNS_ALIAS = "vpcctl:netns:"
 

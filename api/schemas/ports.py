@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from api.schemas import port_metadata as metadata
 from api.schemas.common import (
     Address,
     Cidr,
@@ -162,6 +163,9 @@ class PortIn(Input):
     admin_up: _AdminUp = True
     attachment: AttachmentIn | None = _attachment_field()
     dhcp_options: OptionsIn | None = _dhcp_field()
+    user_data: metadata.UserData | None = metadata.user_data_field()
+    public_keys: metadata.PublicKeys = Field(default_factory=list)
+    metadata_tokens: metadata.Tokens = "optional"
     name: Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
@@ -178,6 +182,7 @@ class PortIn(Input):
             admin_up=self.admin_up,
             attachment=None if self.attachment is None else self.attachment.to_view(),
             dhcp_options=None if self.dhcp_options is None else self.dhcp_options.to_options(),
+            metadata=metadata.change_of(changes(self)),
             name=self.name,
             description=self.description,
             tags=self.tags,
@@ -200,6 +205,9 @@ class PortPatch(Input):
     admin_up: _AdminUp = True
     attachment: AttachmentIn | None = _attachment_field()
     dhcp_options: OptionsIn | None = _dhcp_field()
+    user_data: metadata.UserData | None = metadata.user_data_field()
+    public_keys: metadata.PublicKeys = Field(default_factory=list)
+    metadata_tokens: metadata.Tokens = "optional"
     name: Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
@@ -215,6 +223,7 @@ class PortPatch(Input):
             given["attachment"] = self.attachment.to_view()
         if self.dhcp_options is not None:
             given["dhcp_options"] = self.dhcp_options.to_options()
+        given["metadata"] = metadata.change_of(given)
         return PortChange(**given)
 
 
@@ -301,6 +310,11 @@ class PortOut(ResourceOut):
     dhcp_options: OptionsOut | None = Field(
         description="DHCP options of this port alone; null: its VPC's.", examples=[None]
     )
+    user_data: str | None = Field(
+        description="User data of its guest, in base64; null: none.", examples=[None]
+    )
+    public_keys: list[str] = Field(description="SSH keys that its guest is told.", examples=[[]])
+    metadata_tokens: metadata.Tokens
 
 
 class PortPage(PageOut[PortOut]):
@@ -348,4 +362,5 @@ def render(view: PortView) -> dict[str, Any]:
     body["mtu"] = view.mtu
     options = view.dhcp_options
     body["dhcp_options"] = None if options is None else render_options(options)
+    body |= metadata.render(view.metadata)
     return body

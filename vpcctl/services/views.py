@@ -12,6 +12,7 @@ from vpcctl.wire.state import Ipv6Mode
 
 T = TypeVar("T")
 
+Tokens = Literal["optional", "required"]
 State = Literal["pending", "active", "degraded", "error"]
 HostLiveness = Literal["up", "late", "down", "never"]
 Role = Literal["admin", "tenant", "host"]
@@ -75,6 +76,8 @@ class VpcView:
     key: int
     cidrs: tuple[IPNetwork, ...]
     dhcp_options_id: str | None
+    dns_enabled: bool
+    dns_domain: str
     status: Status
 
 
@@ -126,6 +129,24 @@ class ClaimView:
 
 
 @dataclass(frozen=True, slots=True)
+class PortMetadataView:
+    """What is said for a port."""
+
+    user_data: str | None = None
+    public_keys: tuple[str, ...] = ()
+    metadata_tokens: Tokens = "optional"
+
+
+@dataclass(frozen=True, slots=True)
+class PortMetadataChange:
+    """A partial change of it."""
+
+    user_data: str | Unset | None = UNSET
+    public_keys: tuple[str, ...] | Unset = UNSET
+    metadata_tokens: Tokens | Unset = UNSET
+
+
+@dataclass(frozen=True, slots=True)
 class PortView:
     """A port with its attachment, its location and every claim to it (the winner first).
 
@@ -148,6 +169,7 @@ class PortView:
     mtu: int
     status: Status
     dhcp_options: DhcpOptions | None
+    metadata: PortMetadataView
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +205,8 @@ class VpcCreate:
     tags: dict[str, str] = field(default_factory=dict)
     tenant_id: str | None = None
     dhcp_options_id: str | None = None
+    dns_enabled: bool = True
+    dns_domain: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +215,8 @@ class VpcChange:
 
     cidrs: tuple[str, ...] | Unset = UNSET
     dhcp_options_id: str | Unset | None = UNSET
+    dns_enabled: bool | Unset = UNSET
+    dns_domain: str | Unset = UNSET
     name: str | Unset = UNSET
     description: str | Unset = UNSET
     tags: dict[str, str] | Unset = UNSET
@@ -247,6 +273,7 @@ class PortCreate:
     admin_up: bool = True
     attachment: AttachmentView | None = None
     dhcp_options: DhcpOptions | None = None
+    metadata: PortMetadataChange = PortMetadataChange()
     name: str = ""
     description: str = ""
     tags: dict[str, str] = field(default_factory=dict)
@@ -268,6 +295,7 @@ class PortChange:
     admin_up: bool | Unset = UNSET
     attachment: AttachmentView | Unset | None = UNSET
     dhcp_options: DhcpOptions | Unset | None = UNSET
+    metadata: PortMetadataChange = PortMetadataChange()
     name: str | Unset = UNSET
     description: str | Unset = UNSET
     tags: dict[str, str] | Unset = UNSET
