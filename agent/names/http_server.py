@@ -67,7 +67,7 @@ class HttpServer:
         http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD)
         for _ in range(_MOST_ON_ONE):
             async with asyncio.timeout(_IDLE_S):
-                request = await _request(http, reader)
+                request = await read_request(http, reader)
             if request is None:
                 return
             response = self._response(guest, request)
@@ -93,7 +93,7 @@ class HttpServer:
         return response
 
 
-async def _request(http: h11.Connection, reader: asyncio.StreamReader) -> Request | None:
+async def read_request(http: h11.Connection, reader: asyncio.StreamReader) -> Request | None:
     """Return the next request, its body read and forgotten; None: there is none.
 
     Raises:
