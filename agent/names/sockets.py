@@ -9,6 +9,7 @@ from vpcctl.model.names import PORTS, SERVERS6, Service, key_of4, key_of6
 
 _ANY4 = "0.0.0.0"  # noqa: S104 - in a namespace that has nothing but guests' questions
 _BACKLOG = 128
+_IP_PKTINFO = 8  # Python has no name for it yet
 _PKTINFO = struct.Struct("=I4s4s")
 _CONTROL = socket.CMSG_SPACE(_PKTINFO.size)
 MAX_DATAGRAM = 4_096
@@ -36,7 +37,7 @@ def datagrams(version: int) -> socket.socket:
     family = socket.AF_INET if version == 4 else socket.AF_INET6
     opened = socket.socket(family, socket.SOCK_DGRAM)
     if version == 4:
-        opened.setsockopt(socket.IPPROTO_IP, socket.IP_PKTINFO, 1)  # half of the key is in there
+        opened.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)  # half of the key is in there
     opened.setblocking(False)
     opened.bind(_own("dns", version))
     return opened
@@ -87,7 +88,7 @@ def receive(opened: socket.socket) -> Question | None:
 
 def _asked(control: list[tuple[int, int, bytes]]) -> bytes:
     for level, kind, value in control:
-        if level == socket.IPPROTO_IP and kind == socket.IP_PKTINFO:
+        if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
             return _PKTINFO.unpack(value)[2]
     return bytes(4)
 
@@ -103,7 +104,7 @@ def send(opened: socket.socket, question: Question, answer: bytes) -> None:
             opened.sendto(answer, question.client)
             return
         info = _PKTINFO.pack(0, question.server, bytes(4))
-        control = [(socket.IPPROTO_IP, socket.IP_PKTINFO, info)]
+        control = [(socket.IPPROTO_IP, _IP_PKTINFO, info)]
         opened.sendmsg([answer], control, 0, question.client)
     except BlockingIOError:
         return

@@ -44,11 +44,11 @@ class ServicesDriver:
                 "net_ns_fd": opened.fileno(),
             }
             host.link("add", ifname=marks.SERVICES, kind="veth", group=marks.LINK_GROUP, peer=peer)
+        core.shut_out_kernel(marks.SERVICES, shut=True)
+        index = host.link("get", ifname=marks.SERVICES)[0]["index"]
+        host.link("set", index=index, ifalias=marks.SERVICES_ALIAS, state="up")
         with self._namespaces.inside(netns) as sock:
             self._prepare(sock)
-        core.shut_out_kernel(marks.SERVICES, shut=True)
-        index = self._index()
-        host.link("set", index=index, ifalias=marks.SERVICES_ALIAS, state="up")
 
     def disconnect(self) -> None:
         """Remove the pair of an earlier process, if it is there.
@@ -71,9 +71,6 @@ class ServicesDriver:
         except NetlinkError as error:
             if not core.not_found(error):
                 raise
-
-    def _index(self) -> int:
-        return self._namespaces.host.link("get", ifname=marks.SERVICES)[0]["index"]
 
     def _prepare(self, sock: Any) -> None:
         """Give the other end its addresses and the way back."""

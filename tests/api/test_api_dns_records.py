@@ -119,7 +119,7 @@ def test_a_host_fetches_the_zones_of_its_guests_alone(api: Api) -> None:
     assert guest["metadata_revision"] == told["revision"]
     assert_problem(tenant.get(f"{base}/zones/{vpc['id']}"), 403)
 
-    def wait(revision: int, seconds: float):  # noqa: ANN202
+    def wait(revision: int, seconds: float):
         known = {"known": {vpc["id"]: revision}}
         return api.admin.post(f"{base}/zones", json=known, params={"timeout": seconds})
 

@@ -34,7 +34,9 @@ CLOSED = [
 ]
 _OWNED = ("vpc", "subnet", "port", "sg", "ag", "nacl", "dhcp_options", "dns_record")
 TENANT = [
-    (method, path) for method, path in CLOSED if any(f"{{{name}_id}}" in path for name in _OWNED)
+    (method, path)
+    for method, path in CLOSED
+    if any(f"{{{name}_id}}" in path for name in _OWNED) and "{host_id}" not in path
 ]
 HOST_ONLY = {
     ("POST", "/v1/hosts/{host_id}/reports"),
@@ -70,6 +72,8 @@ BODIES = {
     },
     "/v1/address-groups": {"cidrs": ["10.9.0.0/16"]},
     "/v1/vpcs": {"cidrs": ["10.0.0.0/16"]},
+    "/v1/dns-records": {"vpc_id": "vpc-" + "0" * 17, **RECORD},
+    "/v1/hosts/{host_id}/zones": {"known": {}},
     "/v1/hosts": {"name": "hv"},
     "/v1/hosts/{host_id}": {"name": "hv"},
     "/v1/tokens": {"role": "admin"},
