@@ -17,7 +17,7 @@ from contextlib import contextmanager
 
 import dns.message
 
-from bench.stats import percentile
+from bench.stats import quantile
 
 _NEWNET = 0x40000000
 _KEY = 0x0001_0001
@@ -57,7 +57,7 @@ def main() -> None:
     with _server() as process:
         times, lost = _ask(arguments.rate, arguments.seconds)
         memory = _resident(process.pid)
-    shown = ", ".join(f"p{p} {percentile(times, p) * 1e3:.3f} ms" for p in (50, 95, 99))
+    shown = ", ".join(f"p{p} {quantile(times, p / 100) * 1e3:.3f} ms" for p in (50, 95, 99))
     print(f"{len(times)} answers, {lost} lost: {shown}; resident {memory:.0f} MiB")
 
 
@@ -78,9 +78,18 @@ def _zone() -> dict[str, object]:
 @contextmanager
 def _server() -> Iterator[subprocess.Popen[str]]:
     guest = {
-        **{"key": _KEY, "port_id": "port-1", "vpc_id": _VPC, "subnet_id": "subnet-1"},
-        **{"mac": "0e:00:00:00:00:01", "interfaces": ["10.0.0.2/24"], "gateways": []},
-        **{"ipv6_mode": None, "mtu": 1450, "host_name": "p0", "domain": "", "resolvers": []},
+        "key": _KEY,
+        "port_id": "port-1",
+        "vpc_id": _VPC,
+        "subnet_id": "subnet-1",
+        "mac": "0e:00:00:00:00:01",
+        "interfaces": ["10.0.0.2/24"],
+        "gateways": [],
+        "ipv6_mode": None,
+        "mtu": 1450,
+        "host_name": "p0",
+        "domain": "",
+        "resolvers": [],
     }
     order = {"guests": [guest], "forwarders": [], "directory": "/", "zones": {}, "ports": {}}
     process = subprocess.Popen(

@@ -59,7 +59,7 @@ class Child:
             try:
                 await self._live()
             except Exception as error:  # netlink's own errors are plain Exceptions
-                text = f"names: {error or type(error).__name__}"
+                text = f"names: {str(error) or type(error).__name__}"
                 log.warning("%s", text)
                 self._trouble(text)
             if asyncio.get_running_loop().time() - started > _SETTLED_S:
