@@ -16,6 +16,7 @@ class ZoneHub:
         self._revisions: dict[str, int] = {}
         self._seen = 0
         self._looking = asyncio.Lock()
+        self._begun = 0
         self.polls = 0
 
     async def changed(
@@ -49,8 +50,11 @@ class ZoneHub:
             self.polls -= 1
 
     async def _look(self, known: Mapping[str, int]) -> dict[str, int]:
-        async with self._looking:  # who comes while another looks finds what that one found
-            await self._learn()
+        wanted = self._begun + 1  # a look that begins from now on
+        async with self._looking:
+            if self._begun < wanted:  # else one of those who came with us has looked
+                self._begun += 1
+                await self._learn()
         return {
             id: self._revisions[id]
             for id, revision in known.items()

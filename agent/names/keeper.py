@@ -112,7 +112,8 @@ class Keeper:
         """Wait until a zone is newer than known; nothing when a new state comes in between."""
         if not known:
             await self._wanted.wait()
-            return {}
+        if self._wanted.is_set():
+            return {}  # a new state has come: what it needs is fetched first
         self._asking = asyncio.create_task(self._client.zones(known, POLL_S))
         try:
             await asyncio.wait([self._asking])

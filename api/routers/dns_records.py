@@ -42,7 +42,7 @@ class Filters(ListQuery):
     ),
 )
 async def create_dns_record(request: Request, _query: Annotated[NoQuery, Query()]) -> Response:
-    """Create a set; a VPC names it in its `dns_record_id`."""
+    """Create the records of one name and type in a VPC's private zone."""
     return await resources.create(request, KIND, schema.DnsRecordIn, _NOW)
 
 
