@@ -92,7 +92,9 @@ class ServicesDriver:
             )
         for address in SERVERS6.values():
             sock.addr("add", index=index, address=str(address), prefixlen=128, flags=_NODAD)
-        for hop, block in zip(_HOPS, (CLIENTS4, CLIENTS6), strict=True):
-            mac = format_mac(GATEWAY_MAC)
-            sock.neigh("add", dst=hop, lladdr=mac, ifindex=index, state="permanent")
-            sock.route("add", dst=str(block), gateway=hop, oif=index, flags=_ONLINK)
+        mac = format_mac(GATEWAY_MAC)
+        for family, hop, block in ((2, _HOPS[0], CLIENTS4), (10, _HOPS[1], CLIENTS6)):
+            way = {"dst": str(block), "gateway": hop, "oif": index, "flags": _ONLINK}
+            known = {"dst": hop, "lladdr": mac, "ifindex": index, "state": "permanent"}
+            sock.neigh("add", family=family, **known)
+            sock.route("add", family=family, **way)
