@@ -21,13 +21,18 @@ from api.routers import (
     counters,
     dhcp_options,
     dns_records,
+    eips,
     enrollment,
     events,
+    external_networks,
     group_rules,
     hosts,
+    internet_gateways,
+    nat_gateways,
     network_acls,
     ports,
     reports,
+    route_tables,
     security_groups,
     status,
     subnets,
@@ -39,12 +44,17 @@ from api.schemas import address_groups as address_group_schemas
 from api.schemas import counters as counter_schemas
 from api.schemas import dhcp_options as dhcp_schemas
 from api.schemas import dns_records as dns_schemas
+from api.schemas import eips as eip_schemas
 from api.schemas import events as event_schemas
+from api.schemas import external_networks as network_schemas
 from api.schemas import group_rules as rule_schemas
 from api.schemas import hosts as host_schemas
+from api.schemas import internet_gateways as internet_schemas
+from api.schemas import nat_gateways as nat_schemas
 from api.schemas import network_acls as acl_schemas
 from api.schemas import ports as port_schemas
 from api.schemas import problems as problem_schemas
+from api.schemas import route_tables as table_schemas
 from api.schemas import security_groups as group_schemas
 from api.schemas import status as status_schemas
 from api.schemas import subnets as subnet_schemas
@@ -95,6 +105,27 @@ _MODELS = (
     acl_schemas.ReplacementIn,
     acl_schemas.NetworkAclOut,
     acl_schemas.NetworkAclPage,
+    table_schemas.RouteTableIn,
+    table_schemas.RouteTablePatch,
+    table_schemas.RouteOrRoutesIn,
+    table_schemas.RouteTableOut,
+    table_schemas.RouteTablePage,
+    nat_schemas.NatGatewayIn,
+    nat_schemas.NatGatewayPatch,
+    nat_schemas.NatGatewayOut,
+    nat_schemas.NatGatewayPage,
+    nat_schemas.ForwardIn,
+    nat_schemas.ForwardOut,
+    network_schemas.ExternalNetworkIn,
+    network_schemas.ExternalNetworkPatch,
+    network_schemas.ExternalNetworkPage,
+    internet_schemas.InternetGatewayIn,
+    internet_schemas.InternetGatewayPatch,
+    internet_schemas.InternetGatewayPage,
+    eip_schemas.EipIn,
+    eip_schemas.EipPatch,
+    eip_schemas.AssociationIn,
+    eip_schemas.EipPage,
     counter_schemas.CountersOut,
     host_schemas.HostIn,
     host_schemas.HostPatch,
@@ -169,6 +200,11 @@ def create_app(services: Services, *, run_dir: Path, config: ApiConfig | None = 
         group_rules,
         address_groups,
         network_acls,
+        route_tables,
+        nat_gateways,
+        eips,
+        internet_gateways,
+        external_networks,
         hosts,
         tokens,
         events,

@@ -174,8 +174,14 @@ class Settings(BaseSettings):
     quota_routes: Annotated[int, Field(ge=0, le=1_000)] = 100
     """Routes of a route table."""
 
+    quota_internet_gateways: Quota = 1_000
+    """Internet gateways of a tenant."""
+
     quota_nat_gateways: Quota = 200
     """NAT gateways of a tenant."""
+
+    quota_eips: Quota = 1_000
+    """EIPs of a tenant."""
 
     quota_forwards: Annotated[int, Field(ge=0, le=1_000)] = 100
     """Port forwards of a NAT gateway."""

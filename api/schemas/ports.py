@@ -21,6 +21,7 @@ from api.schemas.common import (
     render_meta,
 )
 from api.schemas.dhcp_options import OptionsIn, OptionsOut, render_options
+from api.schemas.limits import LimitsIn, LimitsOut, limits_field, render_limits, to_values
 from vpcctl.model.addresses import format_mac
 from vpcctl.services.views import AttachmentView, ClaimView, PortChange, PortCreate, PortView
 
@@ -39,6 +40,14 @@ _FixedIps = Annotated[
     ),
 ]
 _AdminUp = Annotated[bool, Field(description="False cuts the port off.", examples=[True])]
+_SourceDestCheck = Annotated[
+    bool,
+    Field(
+        description="Whether it may only send and get what is from or for its own addresses; false "
+        "for a workload that forwards what is others'.",
+        examples=[True],
+    ),
+]
 _PortSecurity = Annotated[
     bool,
     Field(
@@ -166,6 +175,8 @@ class PortIn(Input):
     user_data: metadata.UserData | None = metadata.user_data_field()
     public_keys: metadata.PublicKeys = Field(default_factory=list)
     metadata_tokens: metadata.Tokens = "optional"
+    source_dest_check: _SourceDestCheck = True
+    limits: LimitsIn | None = limits_field("through the port")
     name: Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
@@ -183,6 +194,8 @@ class PortIn(Input):
             attachment=None if self.attachment is None else self.attachment.to_view(),
             dhcp_options=None if self.dhcp_options is None else self.dhcp_options.to_options(),
             metadata=metadata.change_of(changes(self)),
+            source_dest_check=self.source_dest_check,
+            limits=to_values(self.limits),
             name=self.name,
             description=self.description,
             tags=self.tags,
@@ -208,6 +221,8 @@ class PortPatch(Input):
     user_data: metadata.UserData | None = metadata.user_data_field()
     public_keys: metadata.PublicKeys = Field(default_factory=list)
     metadata_tokens: metadata.Tokens = "optional"
+    source_dest_check: _SourceDestCheck = True
+    limits: LimitsIn | None = limits_field("through the port")
     name: Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
@@ -224,6 +239,8 @@ class PortPatch(Input):
         if self.dhcp_options is not None:
             given["dhcp_options"] = self.dhcp_options.to_options()
         given["metadata"] = metadata.change_of(given)
+        if self.limits is not None:
+            given["limits"] = self.limits.to_values()
         return PortChange(**given)
 
 
@@ -316,6 +333,18 @@ class PortOut(ResourceOut):
     public_keys: list[str] = Field(description="SSH keys that its guest is told.", examples=[[]])
     metadata_tokens: metadata.Tokens
 
+    source_dest_check: bool = Field(
+        description="Whether it sends and gets only what is from or for its own addresses.",
+        examples=[True],
+    )
+    limits: LimitsOut | None = Field(
+        description="Limits of what passes through it; null: none.", examples=[None]
+    )
+    limits_enforced: bool | None = Field(
+        description="Whether its host can enforce them; null: there are none, or no host.",
+        examples=[None],
+    )
+
 
 class PortPage(PageOut[PortOut]):
     """One page of ports."""
@@ -363,4 +392,7 @@ def render(view: PortView) -> dict[str, Any]:
     options = view.dhcp_options
     body["dhcp_options"] = None if options is None else render_options(options)
     body |= metadata.render(view.metadata)
+    body["source_dest_check"] = view.source_dest_check
+    body["limits"] = render_limits(view.limits)
+    body["limits_enforced"] = view.limits_enforced
     return body

@@ -177,7 +177,7 @@ def test_old_events_go_by_age(world: World, clock) -> None:
     world.vpc()
     world.services.maintain()
     kept = world.services.events.since(ADMIN, (0, 0))
-    assert [event.kind for event in kept] == ["vpc", "sg"]  # with its default group
+    assert [event.kind for event in kept] == ["vpc", "sg", "rtb"]  # with what comes with it
 
 
 def test_the_whole_network_takes_few_statements(world: World) -> None:
@@ -265,11 +265,11 @@ def test_events_page_and_belong_to_tenants(world: World) -> None:
     vpcs = [e.resource_id for e in everything if e.kind == "vpc"]
     assert vpcs == [red.meta.id, blue.meta.id]
     ours = since(Actor("tenant", "blue"), (0, 0))
-    assert [e.kind for e in ours] == ["vpc", "sg"]
+    assert [e.kind for e in ours] == ["vpc", "sg", "rtb"]
     assert ours[0].resource_id == blue.meta.id
     assert since(ADMIN, (everything[0].revision, everything[0].sequence)) == everything[1:]
     assert since(ADMIN, (0, 0), limit=1) == everything[:1]
-    assert world.services.events.latest() == (blue.meta.revision, 1)
+    assert world.services.events.latest() == (blue.meta.revision, 2)
     world.realisation.event("vpc", red.meta.id, "look at this")
     told = since(Actor("tenant", "red"), (0, 0))[-1]
     assert dataclasses.astuple(told)[3:] == ("vpc", "warning", red.meta.id, "red", "look at this")

@@ -3,8 +3,10 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from tests.store.conftest import ADMIN, World
+from tests.store.outside import outside
 from tests.store.reporting import Agent, link
 from vpcctl.model.problems import Conflict
+from vpcctl.services.routing_views import ForwardWanted, RouteTableCreate, RouteWanted
 from vpcctl.services.security_views import (
     AclEntry,
     AddressGroupCreate,
@@ -48,6 +50,12 @@ def test_after_deleting_everything_no_row_is_left(world: World) -> None:
         world.port(subnet, attachment=attachment, security_groups=(web.meta.id,)),
         world.port(subnet),
     ]
+    site = outside(world)
+    nat, internet = site.nat(vpc), site.internet(vpc)
+    forward = ForwardWanted("tcp", "443", str(ports[1].fixed_ips[0]))
+    services.nat_gateways.add_forward(ADMIN, nat.meta.id, forward)
+    out = RouteWanted("0.0.0.0/0", (nat.meta.id, internet.meta.id, ports[1].meta.id))
+    table = services.route_tables.create(ADMIN, RouteTableCreate(vpc.meta.id, (out,)))
     agents = [Agent(world, host, f"192.0.2.{n}") for n, host in enumerate(hosts, 1)]
     agents[0].report(link(ports[0], 1), link(ports[1], 2))
     agents[1].report(link(ports[1], 2))
@@ -61,6 +69,9 @@ def test_after_deleting_everything_no_row_is_left(world: World) -> None:
         ("subnet", subnet.meta.id),
         ("sg", web.meta.id),
         ("nacl", acl.meta.id),
+        ("rtb", table.meta.id),
+        ("igw", internet.meta.id),
+        ("nat", nat.meta.id),
     ]
     with pytest.raises(Conflict) as caught:
         services.address_groups.delete(ADMIN, office.meta.id)
@@ -72,6 +83,11 @@ def test_after_deleting_everything_no_row_is_left(world: World) -> None:
         services.hosts.delete(ADMIN, hosts[0].meta.id)
     assert {b.id for b in caught.value.blockers} == {ports[0].meta.id}
 
+    services.route_tables.delete(ADMIN, table.meta.id)
+    services.nat_gateways.delete(ADMIN, nat.meta.id)
+    services.internet_gateways.delete(ADMIN, internet.meta.id)
+    services.eips.delete(ADMIN, nat.eips[0].id)
+    services.external_networks.delete(ADMIN, site.network.meta.id)
     for port in ports:
         services.ports.delete(ADMIN, port.meta.id)
     services.subnets.delete(ADMIN, subnet.meta.id)

@@ -22,6 +22,11 @@ _NAMES: dict[ids.Kind, str] = {
     "sg": "security group",
     "ag": "address group",
     "nacl": "network ACL",
+    "rtb": "route table",
+    "igw": "internet gateway",
+    "nat": "NAT gateway",
+    "ext": "external network",
+    "eip": "EIP",
 }
 _PLURALS: dict[ids.Kind, str] = {
     "dopt": "dhcp-options",
@@ -29,6 +34,11 @@ _PLURALS: dict[ids.Kind, str] = {
     "sg": "security-groups",
     "ag": "address-groups",
     "nacl": "network-acls",
+    "rtb": "route-tables",
+    "igw": "internet-gateways",
+    "nat": "nat-gateways",
+    "ext": "external-networks",
+    "eip": "eips",
 }
 
 

@@ -12,6 +12,7 @@ from vpcctl.cli.counters import counters
 from vpcctl.cli.dhcp_options import Options
 from vpcctl.cli.errors import CliError
 from vpcctl.cli.files import read_bytes
+from vpcctl.cli.limits import LimitOptions, NewLimits
 from vpcctl.cli.options import (
     Changes,
     Description,
@@ -100,6 +101,13 @@ class Traffic:
     admin_up: Annotated[bool | None, typer.Option("--up/--down", help="Connected or cut off.")] = (
         None
     )
+    source_dest_check: Annotated[
+        bool | None,
+        typer.Option(
+            "--source-dest-check/--no-source-dest-check",
+            help="Whether it is kept from forwarding what is others'.",
+        ),
+    ] = None
 
     def groups(self, client: Client, resource: str) -> Json:
         """Return the field that ``--sg`` sets, for a port in what is at the path *resource*."""
@@ -119,6 +127,7 @@ class Traffic:
             allowed_address_pairs=pairs,
             port_security=self.port_security,
             admin_up=self.admin_up,
+            source_dest_check=self.source_dest_check,
         )
 
 
@@ -229,12 +238,14 @@ def create(
     place: Place,
     dhcp: Dhcp,
     metadata: Metadata,
+    limits: LimitOptions,
     waiting: Waiting,
 ) -> None:
     """Create a port, and attach it when a host is given."""
     client = client_of(context, patience_s=waiting.timeout)
     body = values.body(name) | address.fields() | traffic.fields() | dhcp.whole()
     body |= metadata.fields()
+    body |= limits.limits()
     body["subnet_id"] = client.resolve("subnet", subnet)
     body |= traffic.groups(client, path_of("subnet", body["subnet_id"]))
     if (attachment := place.attachment(client)) is not None:
@@ -252,6 +263,7 @@ def set_(
     traffic: Traffic,
     dhcp: Dhcp,
     metadata: Metadata,
+    limits: NewLimits,
     waiting: Waiting,
 ) -> None:
     """Change a port."""
@@ -259,7 +271,7 @@ def set_(
     path = path_of("port", client.resolve("port", reference))
     body = changes.body() | address.fields() | traffic.fields() | dhcp.whole()
     body |= metadata.fields()
-    body |= traffic.groups(client, path)
+    body |= limits.changed() | traffic.groups(client, path)
     print_item(client.change(path, body, waiting.query), waiting.output)
 
 

@@ -13,10 +13,13 @@ from vpcctl.services.context import Context
 from vpcctl.services.counters import CounterService
 from vpcctl.services.dhcp_options import DhcpOptionsService
 from vpcctl.services.dns_records import DnsRecordService
+from vpcctl.services.eips import EipService
 from vpcctl.services.events import EventService
+from vpcctl.services.external_networks import ExternalNetworkService
 from vpcctl.services.group_rules import RuleService
 from vpcctl.services.hosts import HostService
 from vpcctl.services.idempotency import KEEP, IdempotencyService, StoredResponse
+from vpcctl.services.internet_gateways import InternetGatewayService
 from vpcctl.services.nat_gateways import NatGatewayService
 from vpcctl.services.network_acls import NetworkAclService
 from vpcctl.services.pki import PkiService
@@ -85,6 +88,9 @@ class Services:
         self.network_acls = NetworkAclService(context)
         self.route_tables = RouteTableService(context)
         self.nat_gateways = NatGatewayService(context)
+        self.external_networks = ExternalNetworkService(context)
+        self.internet_gateways = InternetGatewayService(context)
+        self.eips = EipService(context)
         self.counters = CounterService(context, southbound)
         self.hosts = HostService(context, sightings)
         self.reports = ReportService(context, sightings)

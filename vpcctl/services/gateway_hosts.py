@@ -4,22 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from vpcctl.model.problems import Blocker
+from vpcctl.services import eip_hosts
 from vpcctl.services.attachments import touch_hosts, touch_hosts_with
-from vpcctl.services.context import MAX_BLOCKERS
 from vpcctl.services.gateway_order import Candidate, Load, arrange, is_dead
 from vpcctl.services.routing_views import GatewayHostsView, GatewayHostView, Standby
 from vpcctl.services.views import Status
-from vpcctl.store import gateway_hosts, gateways, hosts
+from vpcctl.store import eips, gateway_hosts, gateways, hosts
 from vpcctl.store.gateway_hosts import HostFact, Placed, Standing
 from vpcctl.store.units import Unit
-
-_SILENT = ("late", "down")
 
 
 def dead_hosts(known: Sequence[HostFact]) -> set[str]:
     """Return the ids of hosts that are taken to be dead, from all that is known of hosts."""
-    silent = {fact.id for fact in known if fact.announced in _SILENT}
+    silent = {fact.id for fact in known if fact.announced in gateway_hosts.SILENT}
     says: dict[str, list[bool]] = {}
     for fact in known:
         if fact.id not in silent:
@@ -79,8 +76,20 @@ def _move(unit: Unit, gateway: Placed, before: Sequence[str], after: Sequence[st
     gateways.set_hosts(unit.connection, gateway.id, after, unit.revision)
     first = f"{after[0]} is meant to be active" if after else "no host stands for it"
     unit.tell(gateway.kind, gateway.id, gateway.tenant_id, "changed", first)
+    _note_left(unit, gateway, set(before) - set(after))
     touch_hosts_with(unit, hosts.of_vpc(gateway.vpc_id))
     touch_hosts(unit, *before, *after)
+
+
+def _note_left(unit: Unit, gateway: Placed, gone: set[str]) -> None:
+    """Remember who answered for the EIPs of a gateway."""
+    if not gone:
+        return
+    if gateway.kind == "nat":
+        rows = eips.of_nat_gateways(unit.connection, [gateway.id])
+    else:
+        rows = eips.placed_in(unit.connection, gateway.vpc_id, gateway.network_id)
+    eip_hosts.note_left(unit, rows, gone)
 
 
 def release(unit: Unit, gateway_id: str) -> None:
@@ -88,12 +97,6 @@ def release(unit: Unit, gateway_id: str) -> None:
     order = gateway_hosts.standing_of(unit.connection, [gateway_id]).get(gateway_id, [])
     gateways.set_hosts(unit.connection, gateway_id, (), unit.revision)
     touch_hosts(unit, *(one.host_id for one in order))
-
-
-def blockers_of(connection: Any, host_id: str) -> list[Blocker]:
-    """Return the gateways that a host stands for, for a refusal to delete it."""
-    found = gateway_hosts.on_host(connection, host_id, MAX_BLOCKERS + 1)
-    return [Blocker(id.partition("-")[0], id, "has it as a gateway host") for id in found]
 
 
 def placements(connection: Any, gateway_ids: Sequence[str]) -> dict[str, GatewayHostsView]:
@@ -125,7 +128,6 @@ def _placement(
     views = tuple(
         GatewayHostView(
             one.host_id,
-            known[one.host_id].name,
             _state(known[one.host_id], is_dead=one.host_id in dead, is_active=one is active),
         )
         for one in order

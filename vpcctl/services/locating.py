@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from vpcctl.services import outside_touch
 from vpcctl.services.attachments import touch_hosts
 from vpcctl.services.claims import Claim, dispute, elect
 from vpcctl.store import locations
@@ -53,7 +54,8 @@ def settle(
             unit.tell("port", id, port.tenant_id, "warning", said)
         concerned |= _concerned(unit, claims, present.get(id), place)
     if after:
-        locations.move(unit.connection, present, after, unit.revision)
+        toggled = locations.move(unit.connection, present, after, unit.revision)
+        outside_touch.moved(unit, ports, present, after, toggled)
         concerned |= _guests_moved(ports, present, after)
     touch_hosts(unit, *sorted(concerned))
     return frozenset(after)

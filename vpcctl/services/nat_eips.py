@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from vpcctl.model.problems import Blocker, Conflict, Invalid
-from vpcctl.services import forwards, rules
+from vpcctl.services import eip_hosts, forwards, rules
 from vpcctl.services.attachments import touch_hosts
 from vpcctl.services.context import changed, refuse_blocked
 from vpcctl.store import gateways, nat_gateways
@@ -74,8 +74,7 @@ def give_all(unit: Unit, gateway: NatGatewayRow) -> None:
 def _give(unit: Unit, gateway: NatGatewayRow, ids: Sequence[str]) -> None:
     order = _hosts(unit, gateway)
     for row in EIPS.get_many(unit.connection, ids).values():
-        left = {"left_revision": unit.revision, "left_hosts": order}
-        _write(unit, row, {"nat_gateway_id": None, **left})
+        _write(unit, row, {"nat_gateway_id": None, **eip_hosts.left(unit, row, order)})
     touch_hosts(unit, *order)
 
 

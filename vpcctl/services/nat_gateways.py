@@ -20,7 +20,9 @@ from vpcctl.services.context import (
     require_at_most,
     spend,
 )
+from vpcctl.services.external_networks import network_for
 from vpcctl.services.forwards import ParsedForward
+from vpcctl.services.outside_blocks import require_apart
 from vpcctl.services.routing_views import (
     EipOfGateway,
     ForwardsView,
@@ -33,10 +35,9 @@ from vpcctl.services.standing import judge
 from vpcctl.services.views import UNSET, Actor, Listing, Page
 from vpcctl.services.vpcs import vpc_for
 from vpcctl.store import gateways, hosts, keys, nat_gateways, usage
-from vpcctl.store.external_networks import EXTERNAL_NETWORKS
 from vpcctl.store.gateways import NAT_GATEWAYS
 from vpcctl.store.realisation import standings
-from vpcctl.store.tables import NatGatewayRow
+from vpcctl.store.tables import NatGatewayRow, VpcRow
 from vpcctl.store.units import Unit
 
 
@@ -59,7 +60,7 @@ class NatGatewayService:
 
         def work(unit: Unit) -> NatGatewayView:
             vpc = vpc_for(unit.connection, actor, values.vpc_id)
-            network_id = _require_network(unit.connection, values.external_network_id)
+            network_id = _require_network(unit.connection, values.external_network_id, vpc)
             spend(unit, self._context, vpc.tenant_id, "nat_gateways")
             id = new_id("nat")
             row = {
@@ -215,15 +216,10 @@ def own_nat(connection: Any, actor: Actor, id: str) -> NatGatewayRow:
     return rules.visible(actor, row, "NAT gateway", id)
 
 
-def _require_network(connection: Any, id: str) -> str:
-    """Return the id of an external network that source NAT can lead to."""
-    row = EXTERNAL_NETWORKS.get(connection, id) if rules.well_formed("ext", id) else None
-    if row is None:
-        raise Invalid(
-            f"There is no external network {rules.printable(id)}.",
-            field="external_network_id",
-            accepted="the id of an external network, ext-…",
-        )
+def _require_network(connection: Any, id: str, vpc: VpcRow) -> str:
+    """Return the id of an external network that source NAT of a VPC can lead to."""
+    row = network_for(connection, id)
+    require_apart(row, vpc.id, vpc.cidrs, "external_network_id")
     if row.cidr is None:
         raise Invalid(
             f"{id} has no IPv4 block, and only IPv4 is translated.",

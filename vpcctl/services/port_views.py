@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from vpcctl.model.addresses import Mac
-from vpcctl.services import attachments
+from vpcctl.services import attachments, limit_values
 from vpcctl.services.claims import elect, judge
 from vpcctl.services.context import meta
 from vpcctl.services.dhcp_values import restored
@@ -35,6 +35,7 @@ class Surroundings:
     standings: Mapping[str, Standing]
     metadata: Mapping[str, PortMetadataRow]
     mtu: int
+    meters: Mapping[str, int]
 
 
 def views(connection: Any, rows: Sequence[PortRow]) -> list[PortView]:
@@ -50,7 +51,12 @@ def views(connection: Any, rows: Sequence[PortRow]) -> list[PortView]:
         standings(connection, [row.vpc_id for row in rows]),
         port_metadata.get_many(connection, ids),
         mtu(connection),
+        {},
     )
+    limited = {row.id for row in rows if row.limit_number is not None}
+    if limited:
+        where = {one.host_id for id, one in around.locations.items() if id in limited}
+        around = replace(around, meters=hosts.meters(connection, where))
     return [_view(row, around) for row in rows]
 
 
@@ -61,7 +67,13 @@ def fresh_view(
     standing = standings(connection, [row.vpc_id])
     said = port_metadata.get_many(connection, [row.id])
     own = {row.id: addresses}, {row.id: groups}
-    return _view(row, Surroundings(*own, {}, {}, standing, said, mtu(connection)))
+    return _view(row, Surroundings(*own, {}, {}, standing, said, mtu(connection), {}))
+
+
+def _enforced(row: PortRow, location: LocationRow | None, meters: Mapping[str, int]) -> bool | None:
+    if row.limit_number is None or location is None:
+        return None
+    return meters.get(location.host_id, 0) > 0
 
 
 def mtu(connection: Any) -> int:
@@ -91,6 +103,9 @@ def _view(row: PortRow, around: Surroundings) -> PortView:
         _status(row, location, claims, around.standings[row.vpc_id]),
         restored(row.dhcp_options) if row.dhcp_options else None,
         shown(around.metadata.get(row.id)),
+        row.source_dest_check,
+        limit_values.view(row),
+        _enforced(row, location, around.meters),
     )
 
 

@@ -10,7 +10,16 @@ from vpcctl.model.addresses import IPAddress, Mac
 from vpcctl.model.dhcp_options import DhcpOptions
 from vpcctl.model.ids import new_id
 from vpcctl.model.problems import Invalid
-from vpcctl.services import attachments, dhcp_values, port_groups, port_metadata, port_uses, rules
+from vpcctl.services import (
+    attachments,
+    dhcp_values,
+    limit_values,
+    outside_touch,
+    port_groups,
+    port_metadata,
+    port_uses,
+    rules,
+)
 from vpcctl.services.addressing import Addressing, choose_mac, makes_own, parse_ips
 from vpcctl.services.context import Context, born, changed, listed, query, refuse_blocked, spend
 from vpcctl.services.locating import disputes, settle
@@ -49,11 +58,13 @@ class PortService:
             "pairs": _pairs(values.allowed_address_pairs),
             "admin_up": values.admin_up,
             "dhcp_options": _dhcp(values.dhcp_options),
+            "source_dest_check": values.source_dest_check,
             **attachments.columns(values.attachment, id),
         }
         ips = parse_ips(values.fixed_ips)
         said = port_metadata.columns(values.metadata)
         mac = None if values.mac is None else rules.mac("mac_address", values.mac)
+        limits = limit_values.parse(values.limits)
         wanted = (
             None if values.security_groups is None else port_groups.parse(values.security_groups)
         )
@@ -75,6 +86,7 @@ class PortService:
                 "tenant_id": subnet.tenant_id,
                 "key": keys.fit(unit, "port_key"),
                 "mac": own,
+                **limit_values.columns(unit, limits, None),
                 **born(unit),
             }
             PORTS.insert(unit.connection, row)
@@ -87,7 +99,7 @@ class PortService:
             made = cast(PortRow, SimpleNamespace(**row))
             return fresh_view(unit.connection, made, [str(address) for address in taken], groups)
 
-        return self._units.write(work, {"port_key": 1})
+        return self._units.write(work, {"port_key": 1, **limit_values.needs(values.limits)})
 
     def get(self, actor: Actor, id: str) -> PortView:
         """Return a port.
@@ -124,6 +136,8 @@ class PortService:
             row = _own(unit.connection, actor, id)
             rules.require_match(row.revision, if_match)
             columns = {**asked.columns, **changed(unit)}
+            if asked.limits is not None:
+                columns |= limit_values.columns(unit, asked.limits, row.limit_number)
             if asked.mac is not None and asked.mac != row.mac:
                 columns["mac"] = choose_mac(unit, row.subnet_id, asked.mac)
             mac = Mac(columns.get("mac", row.mac))
@@ -148,7 +162,7 @@ class PortService:
             attachments.touch_hosts(unit, row.attach_host_id, now.attach_host_id, located)
             return views(unit.connection, [now])[0]
 
-        return self._units.write(work)
+        return self._units.write(work, limit_values.needs(values.limits))
 
     def delete(self, actor: Actor, id: str, if_match: int | None = None) -> int:
         """Delete a port wherever it is; return the revision made.
@@ -164,7 +178,8 @@ class PortService:
             subnet = _subnet(unit.connection, row.subnet_id)
             present = locations.locations_of(unit.connection, [id])
             if present:
-                locations.move(unit.connection, present, {id: None}, unit.revision)
+                toggled = locations.move(unit.connection, present, {id: None}, unit.revision)
+                outside_touch.moved(unit, {id: row}, present, {id: None}, toggled)
                 unit.tell("location", id, row.tenant_id, "deleted", "its port is deleted")
             addresses = ports.addresses_of(unit.connection, [id]).get(id, [])
             ports.drop_addresses(unit.connection, id)
@@ -193,11 +208,12 @@ class _Asked:
     attachment: attachments.Columns | None
     groups: tuple[str, ...] | None
     metadata: dict[str, Any]
+    limits: dict[str, int | None] | None
 
 
 def _asked(values: PortChange, id: str) -> _Asked:
     columns = rules.redescribed(values)
-    for field in ("port_security", "admin_up"):
+    for field in ("port_security", "admin_up", "source_dest_check"):
         if getattr(values, field) is not UNSET:
             columns[field] = getattr(values, field)
     if values.allowed_address_pairs is not UNSET:
@@ -217,7 +233,8 @@ def _asked(values: PortChange, id: str) -> _Asked:
     named = values.security_groups
     groups = None if named is UNSET else port_groups.parse(named)
     said = port_metadata.columns(values.metadata)
-    return _Asked(columns, mac, ips, place, groups, said)
+    limits = None if values.limits is UNSET else limit_values.parse(values.limits)
+    return _Asked(columns, mac, ips, place, groups, said, limits)
 
 
 def _own(connection: Any, actor: Actor, id: str) -> PortRow:

@@ -6,11 +6,13 @@ from operator import attrgetter
 from typing import Any
 
 from vpcctl.model.problems import Conflict
-from vpcctl.services.attachments import touch_hosts_with
+from vpcctl.services import outside_claims
+from vpcctl.services.attachments import touch_hosts, touch_hosts_with
 from vpcctl.services.context import changed
+from vpcctl.services.gateway_hosts import rearrange
 from vpcctl.services.hosts import parse_vtep, require_free_vtep, tell_peers
 from vpcctl.services.locating import disputes, settle
-from vpcctl.store import hosts, locations
+from vpcctl.store import gateway_hosts, hosts, locations
 from vpcctl.store.hosts import HOSTS
 from vpcctl.store.tables import HostRow, LinkRow
 from vpcctl.store.units import Unit
@@ -21,7 +23,7 @@ VXLAN_OVERHEAD = {4: 50, 6: 70}
 
 _SAME = ("interface", "interface_uuid", "ofport", "mac", "netns", "admin_up", "oper_up", "error")
 _values = attrgetter(*_SAME)
-_NETWORK = ("vtep", "tunnel_ofport", "nd_extensions", "guest_services")
+_NETWORK = ("vtep", "tunnel_ofport", "nd_extensions", "guest_services", "outside")
 
 
 def one_per_port(links: Sequence[Link]) -> dict[str, Link]:
@@ -77,11 +79,12 @@ class ReportWriter:
         columns = _facts_columns(facts)
         self._require_vtep(row, columns["vtep"])
         columns |= {"agent_id": report.agent_id, "digest": report.digest}
+        columns["outside"] = self._judged(row, columns["providers"], columns["outside"])
         news = {name: value for name, value in columns.items() if getattr(row, name) != value}
         if row.agent_id not in (None, report.agent_id):
             unit.tell("host", row.id, "", "warning", "another agent reports for this host now")
         narrowest = hosts.smallest_mtu(self._connection)
-        if any(name in news for name in _NETWORK):
+        if any(name in news for name in _NETWORK) or _watches_others(row, facts):
             news |= changed(unit)
             unit.tell("host", row.id, "", "changed", "reported by its agent")
         elif set(news) - {"digest"}:
@@ -92,6 +95,26 @@ class ReportWriter:
             tell_peers(unit, row.id)
         if hosts.smallest_mtu(self._connection) != narrowest:
             touch_hosts_with(unit)
+        if "outside" in news:
+            self._reaches_others(row, news["outside"])
+        if "outside" in news or "watches" in news:
+            rearrange(unit)
+
+    def _judged(
+        self, row: HostRow, providers: list[str], claims: list[outside_claims.Claim]
+    ) -> list[outside_claims.Claim]:
+        """Return what the host says that it reaches, with what speaks against it."""
+        if providers == row.providers and claims == [claim[:3] for claim in row.outside]:
+            return row.outside
+        return outside_claims.judge(self._unit, row.id, providers, claims)
+
+    def _reaches_others(self, row: HostRow, outside: list[outside_claims.Claim]) -> None:
+        """Tell who is concerned by what external networks this host reaches now."""
+        outside_claims.tell_new(self._unit, row.id, row.outside, outside)
+        believed = outside_claims.reconsider(self._unit, row.id)
+        standing = gateway_hosts.all_standing(self._connection).values()
+        carrying = {one.host_id for order in standing for one in order}
+        touch_hosts(self._unit, row.id, *believed, *sorted(carrying))
 
     def _require_vtep(self, row: HostRow, vtep: str) -> None:
         pinned = row.pinned_vtep
@@ -146,7 +169,17 @@ def _facts_columns(facts: HostFacts) -> dict[str, Any]:
         "ovs_version": facts.ovs_version,
         "datapath_type": facts.datapath_type,
         "errors": list(facts.errors),
+        "providers": list(facts.providers),
+        "outside": [[one.network_id, one.ofport, one.bridge] for one in facts.outside],
+        "watches": [[one.host_id, one.ofport, one.up] for one in facts.watches],
+        "meters": facts.meters,
     }
+
+
+def _watches_others(row: HostRow, facts: HostFacts) -> bool:
+    """Tell whether other hosts are watched, or through other ports, whether they live or not."""
+    before = [(host_id, ofport) for host_id, ofport, _ in row.watches]
+    return before != [(one.host_id, one.ofport) for one in facts.watches]
 
 
 def _as_link(row: LinkRow) -> Link:

@@ -329,14 +329,23 @@ def _changed_links(report: LinkReport) -> dict[str, Link]:
 
 
 def _require_storable(facts: HostFacts | None, links: Sequence[Link]) -> None:
-    """Refuse the one character that PostgreSQL's texts cannot hold."""
+    """Refuse the one character that PostgreSQL's texts cannot hold, and facts said twice."""
     texts: dict[str, str] = {}
     if facts is not None:
         texts = {"facts.agent_version": facts.agent_version, "facts.ovs_version": facts.ovs_version}
         texts |= {f"facts.errors.{n}": text for n, text in enumerate(facts.errors)}
+        texts |= {f"facts.providers.{n}": text for n, text in enumerate(facts.providers)}
+        texts |= {f"facts.outside.{n}.bridge": one.bridge for n, one in enumerate(facts.outside)}
+        _require_once("facts.outside", [one.network_id for one in facts.outside])
+        _require_once("facts.watches", [one.host_id for one in facts.watches])
     for n, link in enumerate(links):
         for name in ("interface", "interface_uuid", "netns", "error"):
             texts[f"links.{n}.{name}"] = getattr(link, name) or ""
     for name, text in texts.items():
         if "\0" in text:
             raise Invalid("A text holds a NUL.", field=name, accepted="a text without NUL")
+
+
+def _require_once(field: str, ids: Sequence[str]) -> None:
+    if len(set(ids)) < len(ids):
+        raise Invalid("The facts name something twice.", field=field, accepted="each id once")

@@ -7,7 +7,7 @@ from typing import Any
 
 from vpcctl.model.ids import new_id
 from vpcctl.model.problems import Blocker, Conflict, Invalid, NotFound
-from vpcctl.services import routes, rules
+from vpcctl.services import outside_touch, routes, rules
 from vpcctl.services.context import (
     MAX_BLOCKERS,
     Context,
@@ -144,7 +144,7 @@ class RouteTableService:
         return self._units.write(work)
 
     def _change_routes(self, unit: Unit, row: RouteTableRow, asked: "_Asked") -> None:
-        present = stored.stored_routes(unit.connection, row.id)
+        present = before = stored.stored_routes(unit.connection, row.id)
         if asked.whole is not None:
             gone = [route.destination for route in present]
             stored.drop_routes(unit.connection, row.id, gone)
@@ -155,6 +155,9 @@ class RouteTableService:
         vpc = find_vpc(unit.connection, row.vpc_id)
         wanted = [*(asked.whole or ()), *asked.add, *asked.put]
         self._put(unit, row.id, vpc, wanted)
+        after = stored.stored_routes(unit.connection, row.id)
+        if after != before and any(":" in one.destination for one in (*before, *after)):
+            outside_touch.touch_routed(unit, row.vpc_id)
 
     def _put(self, unit: Unit, id: str, vpc: Any, wanted: Sequence[ParsedRoute]) -> None:
         """Put routes into a table; those that have one of their destinations make way."""

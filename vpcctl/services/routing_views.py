@@ -95,7 +95,6 @@ class GatewayHostView:
     """A host that stands for a gateway, in the order in which they take over."""
 
     host_id: str
-    name: str
     state: Standby
 
 

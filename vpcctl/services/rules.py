@@ -66,10 +66,21 @@ def visible(actor: Actor, row: T | None, kind: str, id: str) -> T:
         NotFound: there is none, or it is another tenant's.
     """
     scope = tenant_scope(actor)
-    found: Any = row
-    if found is None or (scope is not None and found.tenant_id != scope):
+    seen: Any = row
+    if seen is None or (scope is not None and seen.tenant_id != scope):
+        return found(None, kind, id)
+    return seen
+
+
+def found(row: T | None, kind: str, id: str) -> T:
+    """Return *row*.
+
+    Raises:
+        NotFound: there is none.
+    """
+    if row is None:
         raise NotFound(f"There is no {kind} {printable(id)}.")
-    return found
+    return row
 
 
 def printable(value: str) -> str:
@@ -150,6 +161,11 @@ def tenant_of(actor: Actor, asked: str | None) -> str:
 def tenant_id(value: str) -> str:
     """Return an acceptable tenant id."""
     return _word(_TENANT, "tenant_id", value)
+
+
+def provider(value: str) -> str:
+    """Return an acceptable name of a provider network."""
+    return _word(_ZONE, "provider", value)
 
 
 def zone(value: str | None) -> str | None:

@@ -34,7 +34,9 @@ class Quotas:
     dns_records: int = 1_000
     route_tables: int = 2_000
     routes: int = 100
+    internet_gateways: int = 1_000
     nat_gateways: int = 200
+    eips: int = 1_000
     forwards: int = 100
 
 

@@ -8,7 +8,7 @@ from typing import Any, cast, get_args
 from vpcctl.model.addresses import IPAddress, IPNetwork
 from vpcctl.model.ids import new_id
 from vpcctl.model.problems import Blocker, Conflict, Invalid
-from vpcctl.services import rules
+from vpcctl.services import outside_touch, rules
 from vpcctl.services.attachments import touch_hosts_with
 from vpcctl.services.context import (
     MAX_BLOCKERS,
@@ -161,6 +161,7 @@ class SubnetService:
             SUBNETS.update(unit.connection, id, {**columns, **six, **changed(unit)})
             if values.route_table_id is not UNSET:
                 require_no_circle(unit.connection, row.vpc_id, _TABLE_FIELDS)
+                outside_touch.touch_routed(unit, row.vpc_id)
             if six:
                 touch_hosts_with(unit, hosts.of_subnet(id))
             unit.tell("subnet", id, row.tenant_id, "changed")

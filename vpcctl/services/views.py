@@ -69,6 +69,23 @@ class Meta:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitValues:
+    """Limits of what passes through a port or an EIP, seen from the workload; None: unlimited.
+
+    Attributes:
+        ingress_kbps: towards the workload, in 1,000 bit/s.
+        egress_kbps: from the workload.
+        ingress_pps: towards the workload, packets a second.
+        egress_pps: from the workload.
+    """
+
+    ingress_kbps: int | None = None
+    egress_kbps: int | None = None
+    ingress_pps: int | None = None
+    egress_pps: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class VpcView:
     """A VPC."""
 
@@ -151,6 +168,7 @@ class PortView:
     """A port with its attachment, its location and every claim to it (the winner first).
 
     ``security_groups`` are sorted ids; None: port security is off, and no group is asked.
+    ``limits_enforced``: whether its host can enforce its limits; None: it has none, or no host.
     """
 
     meta: Meta
@@ -170,11 +188,23 @@ class PortView:
     status: Status
     dhcp_options: DhcpOptions | None
     metadata: PortMetadataView
+    source_dest_check: bool
+    limits: LimitValues | None
+    limits_enforced: bool | None
 
 
 @dataclass(frozen=True, slots=True)
 class HostView:
-    """A host. ``tenant_id`` of its meta is empty: hosts belong to the operator."""
+    """A host. ``tenant_id`` of its meta is empty: hosts belong to the operator.
+
+    Attributes:
+        gateway: whether gateways may be placed on it.
+        drained: whether they are moved off it.
+        providers: provider networks that its agent's settings name.
+        external_network_ids: external networks that it reaches.
+        watches: hosts that it watches, and whether they live.
+        meters: how many OpenFlow meters its datapath has: with none, no limit is enforced there.
+    """
 
     meta: Meta
     key: int
@@ -193,6 +223,11 @@ class HostView:
     connection: Literal["in_sync", "pending", "degraded", "disconnected"]
     connection_error: str | None
     status: Status
+    gateway: bool
+    providers: tuple[str, ...]
+    external_network_ids: tuple[str, ...]
+    watches: tuple[tuple[str, bool], ...]
+    meters: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +297,7 @@ class PortCreate:
     ``fixed_ips`` empty: one address per family of the subnet is allocated. Given: exactly those,
     and one is allocated for a family of the subnet that none was given for.
     ``security_groups`` None: the VPC's default group, or none where port security is off.
+    ``source_dest_check`` False: it may send and get what is not from or for its own addresses.
     """
 
     subnet_id: str
@@ -274,6 +310,8 @@ class PortCreate:
     attachment: AttachmentView | None = None
     dhcp_options: DhcpOptions | None = None
     metadata: PortMetadataChange = PortMetadataChange()
+    source_dest_check: bool = True
+    limits: LimitValues | None = None
     name: str = ""
     description: str = ""
     tags: dict[str, str] = field(default_factory=dict)
@@ -296,6 +334,8 @@ class PortChange:
     attachment: AttachmentView | Unset | None = UNSET
     dhcp_options: DhcpOptions | Unset | None = UNSET
     metadata: PortMetadataChange = PortMetadataChange()
+    source_dest_check: bool | Unset = UNSET
+    limits: LimitValues | Unset | None = UNSET
     name: str | Unset = UNSET
     description: str | Unset = UNSET
     tags: dict[str, str] | Unset = UNSET
@@ -308,6 +348,7 @@ class HostCreate:
     name: str
     vtep_address: str | None = None
     availability_zone: str | None = None
+    gateway: bool = False
     description: str = ""
     tags: dict[str, str] = field(default_factory=dict)
 
@@ -318,6 +359,7 @@ class HostChange:
 
     vtep_address: str | Unset | None = UNSET
     availability_zone: str | Unset | None = UNSET
+    gateway: bool | Unset = UNSET
     drained: bool | Unset = UNSET
     name: str | Unset = UNSET
     description: str | Unset = UNSET

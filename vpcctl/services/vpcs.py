@@ -25,11 +25,13 @@ from vpcctl.services.context import (
 from vpcctl.services.default_groups import KEYS, drop_default, make_default
 from vpcctl.services.dhcp_options import require_usable
 from vpcctl.services.main_tables import drop_main, make_main
+from vpcctl.services.outside_blocks import require_vpc_apart
 from vpcctl.services.standing import judge
 from vpcctl.services.views import UNSET, Actor, Listing, Page, VpcChange, VpcCreate, VpcView
 from vpcctl.services.zones import moved
 from vpcctl.store import (
     dns_records,
+    gateways,
     hosts,
     keys,
     nat_gateways,
@@ -131,6 +133,7 @@ class VpcService:
             if "cidrs" in columns:
                 _require_room(unit.connection, id, columns["cidrs"])
                 _require_unrouted(unit.connection, id, columns["cidrs"])
+                require_vpc_apart(unit.connection, id, columns["cidrs"])
             if values.dhcp_options_id is not UNSET:
                 require_usable(unit.connection, values.dhcp_options_id, row.tenant_id)
                 columns["dhcp_options_id"] = values.dhcp_options_id
@@ -182,6 +185,7 @@ def _contents(connection: Any, id: str) -> list[Blocker]:
         "sg": security_groups.ids_in_vpc(connection, id, most),
         "nacl": network_acls.ids_in_vpc(connection, id, most),
         "rtb": routes.ids_in_vpc(connection, id, most),
+        "igw": gateways.ids_in_vpc(connection, id, most),
         "nat": nat_gateways.ids_in_vpc(connection, id, most),
         "rec": dns_records.ids_in_vpc(connection, id, most),
     }
@@ -190,6 +194,7 @@ def _contents(connection: Any, id: str) -> list[Blocker]:
         "sg": "security group",
         "nacl": "network ACL",
         "rtb": "route table",
+        "igw": "internet gateway",
         "nat": "NAT gateway",
         "rec": "DNS record",
     }

@@ -1,10 +1,11 @@
 """Which hosts could stand for gateways, and which do, in the database."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, select, union_all
+from sqlalchemy import Connection, bindparam, select, union, union_all
 
+from vpcctl.store.hosts import accepted
 from vpcctl.store.rows import chunks
 from vpcctl.store.tables import (
     GatewayHostRow,
@@ -14,13 +15,15 @@ from vpcctl.store.tables import (
     NatGatewayRow,
 )
 
+SILENT = ("late", "down")
+"""Liveness of hosts whose reports are late."""
+
 
 class HostFact(NamedTuple):
     """What is known of a host that matters for gateways.
 
     Attributes:
         id: of the host.
-        name: its name.
         zone: its availability zone.
         gateway: whether gateways may be placed on it.
         drained: whether it is to stand for nothing.
@@ -30,7 +33,6 @@ class HostFact(NamedTuple):
     """
 
     id: str
-    name: str
     zone: str | None
     gateway: bool
     drained: bool
@@ -67,7 +69,6 @@ class Standing(NamedTuple):
 _FACTS = (
     select(
         HostRow.id,
-        HostRow.name,
         HostRow.availability_zone,
         HostRow.gateway,
         HostRow.drained,
@@ -92,16 +93,34 @@ _STANDING = select(
     GatewayHostRow.gateway_id, GatewayHostRow.host_id, GatewayHostRow.since
 ).order_by(GatewayHostRow.gateway_id, GatewayHostRow.place)
 _STANDING_OF = _STANDING.where(GatewayHostRow.gateway_id.in_(bindparam("ids", expanding=True)))
-_ON_HOST = (
-    select(GatewayHostRow.gateway_id)
-    .where(GatewayHostRow.host_id == bindparam("host_id_"))
-    .order_by(GatewayHostRow.gateway_id)
-)
+
+
+def _serving(row: Any) -> Any:
+    """Return VPC and host of each host that stands for one of a kind of gateways, and reports."""
+    silent = select(LivenessRow.host_id).where(LivenessRow.announced.in_(SILENT))
+    return (
+        select(row.vpc_id.label("id"), GatewayHostRow.host_id)
+        .join(row, row.id == GatewayHostRow.gateway_id)
+        .where(
+            row.vpc_id.in_(bindparam("ids", expanding=True)), GatewayHostRow.host_id.not_in(silent)
+        )
+    )
+
+
+SERVING = (_serving(InternetGatewayRow), _serving(NatGatewayRow))
+"""Statements for the VPCs ``ids``: each (VPC, host) of a host that stands for a gateway of theirs.
+
+One whose reports are late is passed over: what is to be on it need not be waited for.
+"""
+
+
+_SERVING_VPC = union(*SERVING)
 
 
 def facts(connection: Connection) -> list[HostFact]:
     """Return what is known of every host, by id."""
-    return [HostFact(*row) for row in connection.execute(_FACTS)]
+    known = (HostFact(*row) for row in connection.execute(_FACTS))
+    return [fact._replace(outside=accepted(fact.outside)) for fact in known]
 
 
 def placed(connection: Connection) -> list[Placed]:
@@ -129,6 +148,7 @@ def _lists(rows: Iterable[Any]) -> dict[str, list[Standing]]:
     return found
 
 
-def on_host(connection: Connection, host_id: str, limit: int) -> Sequence[str]:
-    """Return ids of at most *limit* gateways that a host stands for."""
-    return connection.execute(_ON_HOST.limit(limit), {"host_id_": host_id}).scalars().all()
+def serving(connection: Connection, vpc_id: str) -> frozenset[str]:
+    """Return the ids of hosts that stand for a VPC's gateways, but those whose reports are late."""
+    rows = connection.execute(_SERVING_VPC, {"ids": [vpc_id]})
+    return frozenset(row.host_id for row in rows)

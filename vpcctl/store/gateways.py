@@ -1,7 +1,7 @@
 """Internet and NAT gateways, the hosts that they are on, and port forwardings, in the database."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
@@ -62,6 +62,21 @@ _FORWARDS = (
 _FORWARDS_OF = _FORWARDS.where(ForwardRow.nat_gateway_id.in_(bindparam("ids", expanding=True)))
 
 
+_BETWEEN = select(InternetGatewayRow.__table__).where(
+    InternetGatewayRow.vpc_id == bindparam("vpc_id_"),
+    InternetGatewayRow.external_network_id == bindparam("network_id_"),
+)
+_KINDS: dict[str, Any] = {"igw": InternetGatewayRow, "nat": NatGatewayRow}
+_OF_VPCS = {
+    kind: select(row.__table__).where(row.vpc_id.in_(bindparam("ids", expanding=True)))
+    for kind, row in _KINDS.items()
+}
+_WITH_IDS = {
+    kind: select(row.__table__).where(row.id.in_(bindparam("ids", expanding=True)))
+    for kind, row in _KINDS.items()
+}
+
+
 class ForwardOfEip(NamedTuple):
     """A port forwarding, with the address of its EIP."""
 
@@ -72,6 +87,51 @@ class ForwardOfEip(NamedTuple):
     port_last: int
     target: str
     target_port: int
+
+
+class GatewayOf(NamedTuple):
+    """A gateway of a VPC."""
+
+    id: str
+    kind: str
+    vpc_id: str
+    network_id: str
+    revision: int
+
+
+def internet_between(
+    connection: Connection, vpc_id: str, network_id: str
+) -> InternetGatewayRow | None:
+    """Return the internet gateway between a VPC and an external network, or None."""
+    keys = {"vpc_id_": vpc_id, "network_id_": network_id}
+    return cast("InternetGatewayRow | None", connection.execute(_BETWEEN, keys).one_or_none())
+
+
+def of_vpcs(connection: Connection, vpc_ids: Iterable[str]) -> list[GatewayOf]:
+    """Return the gateways of these VPCs."""
+    return _gateways(connection, _OF_VPCS, vpc_ids)
+
+
+def with_ids(connection: Connection, gateway_ids: Iterable[str]) -> list[GatewayOf]:
+    """Return these gateways."""
+    return _gateways(connection, _WITH_IDS, gateway_ids)
+
+
+def _gateways(connection: Connection, statements: Any, ids: Iterable[str]) -> list[GatewayOf]:
+    found: list[GatewayOf] = []
+    for part in chunks(ids):
+        for kind, statement in statements.items():
+            for row in connection.execute(statement, {"ids": part}):
+                columns = row.vpc_id, row.external_network_id, row.revision
+                found.append(GatewayOf(row.id, kind, *columns))
+    return found
+
+
+def ids_in_vpc(connection: Connection, vpc_id: str, limit: int) -> Sequence[str]:
+    """Return ids of at most *limit* internet gateways of the VPC, oldest first."""
+    row = InternetGatewayRow
+    statement = select(row.id).where(row.vpc_id == vpc_id).order_by(row.vni).limit(limit)
+    return connection.execute(statement).scalars().all()
 
 
 def all_hosts(connection: Connection) -> dict[str, list[str]]:

@@ -1,6 +1,6 @@
 """Hosts, their liveness and the revision of their state, in the database."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_address
@@ -228,6 +228,34 @@ def of_vpc(vpc_id: str) -> ColumnElement[bool]:
 def smallest_mtu(connection: Connection) -> int | None:
     """Return the smallest MTU that any underlay leaves to guests, None before any report."""
     return connection.execute(_MTU).scalar_one()
+
+
+def meters(connection: Connection, host_ids: Iterable[str]) -> dict[str, int]:
+    """Return how many OpenFlow meters these hosts have."""
+    statement = select(HostRow.id, HostRow.meters)
+    found: dict[str, int] = {}
+    for part in chunks(host_ids):
+        found.update(
+            (row[0], row[1]) for row in connection.execute(statement.where(HostRow.id.in_(part)))
+        )
+    return found
+
+
+def accepted(outside: Sequence[Any]) -> list[list[Any]]:
+    """Return those claims to reach an external network that nothing speaks against."""
+    return [one for one in outside if len(one) < 4]
+
+
+def reach(connection: Connection) -> dict[str, frozenset[str]]:
+    """Return which external networks every host reaches, those that reach any, by host id."""
+    rows = connection.execute(select(HostRow.id, HostRow.outside)).all()
+    found = {row.id: frozenset(one[0] for one in accepted(row.outside)) for row in rows}
+    return {id: networks for id, networks in found.items() if networks}
+
+
+def reaching(connection: Connection, network_id: str) -> list[str]:
+    """Return the hosts that reach an external network, sorted."""
+    return sorted(id for id, networks in reach(connection).items() if network_id in networks)
 
 
 def vteps(connection: Connection) -> list[tuple[str, str]]:

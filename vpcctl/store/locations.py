@@ -164,8 +164,12 @@ def move(
     before: Mapping[str, LocationRow],
     after: Mapping[str, Place | None],
     revision: int,
-) -> None:
-    """Replace the locations *before* by *after* (None: the port is nowhere), and count them."""
+) -> set[tuple[str, str]]:
+    """Replace the locations *before* by *after* (None: the port is nowhere), and count them.
+
+    Returns:
+        VPC and host of each host that a VPC is on now and was not, or the other way round.
+    """
     gone = [{"port_id_": id} for id in after if id in before]
     if gone:
         statement = delete(LocationRow).where(LocationRow.port_id == bindparam("port_id_"))
@@ -183,12 +187,11 @@ def move(
     for place in places:
         key = place.vpc_id, place.host_id
         counts[key] = counts.get(key, 0) + 1
-    for key, more in sorted(counts.items()):
-        if more:
-            _count(connection, key, more)
+    return {key for key, more in sorted(counts.items()) if more and _count(connection, key, more)}
 
 
-def _count(connection: Connection, key: tuple[str, str], more: int) -> None:
+def _count(connection: Connection, key: tuple[str, str], more: int) -> bool:
+    """Count *more* ports of a VPC on a host; tell whether the first came or the last went."""
     vpc_id, host_id = key
     this = {"vpc_id_": vpc_id, "host_id_": host_id}
     left = connection.execute(_COUNT_PRESENCE, {**this, "more_": more}).scalar_one_or_none()
@@ -197,11 +200,18 @@ def _count(connection: Connection, key: tuple[str, str], more: int) -> None:
         connection.execute(_ADD_PRESENCE, values)
     elif left == 0:
         connection.execute(_DROP_PRESENCE, this)
+    return not left
 
 
 def hosts_of_vpc(connection: Connection, vpc_id: str) -> frozenset[str]:
     """Return the hosts that have a located port of the VPC."""
     statement = select(PresenceRow.host_id).where(PresenceRow.vpc_id == vpc_id)
+    return frozenset(connection.execute(statement).scalars())
+
+
+def vpcs_of_host(connection: Connection, host_id: str) -> frozenset[str]:
+    """Return the VPCs that have a located port on the host."""
+    statement = select(PresenceRow.vpc_id).where(PresenceRow.host_id == host_id)
     return frozenset(connection.execute(statement).scalars())
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from vpcctl.store.rows import chunks
 from vpcctl.store.tables import AddressRow, EipRow, ForwardRow, NatGatewayRow, PortRow
@@ -72,7 +72,6 @@ _OWNER = (
     .join(PortRow, PortRow.id == AddressRow.port_id)
     .where(AddressRow.address == bindparam("address_"), PortRow.vpc_id == bindparam("vpc_id_"))
 )
-_USE_EIP = update(EipRow).where(EipRow.id == bindparam("eip_id_"))
 _ADD = insert(ForwardRow)
 _DROP = delete(ForwardRow).where(
     ForwardRow.id == bindparam("id_"), ForwardRow.nat_gateway_id == bindparam("nat_gateway_id_")
@@ -87,11 +86,6 @@ def eips_of(connection: Connection, ids: Iterable[str]) -> dict[str, list[EipOfN
         for nat_id, id, address in rows:
             found.setdefault(nat_id, []).append(EipOfNat(id, address))
     return found
-
-
-def use_eip(connection: Connection, eip_id: str, values: Mapping[str, Any]) -> None:
-    """Change columns of an EIP that a NAT gateway takes or gives back."""
-    connection.execute(_USE_EIP.values(**values), {"eip_id_": eip_id})
 
 
 def forwards_of(connection: Connection, id: str) -> list[StoredForward]:

@@ -11,6 +11,7 @@ from vpcctl.model.host import OutsidePort, Watch
 from vpcctl.model.limits import Limits
 from vpcctl.model.route_table import Route, RouteTable, Target, TargetKind
 from vpcctl.store.gateways import ForwardOfEip
+from vpcctl.store.hosts import accepted
 from vpcctl.store.route_tables import RouteOfTable
 from vpcctl.store.tables import (
     EipRow,
@@ -116,7 +117,7 @@ def _place(route: Route) -> tuple[int, int, int]:
 
 def outside_ports(row: HostRow) -> tuple[OutsidePort, ...]:
     """Return how the host of a row reaches external networks."""
-    return tuple(OutsidePort(network_id, ofport) for network_id, ofport, _ in row.outside)
+    return tuple(OutsidePort(network_id, ofport) for network_id, ofport, _ in accepted(row.outside))
 
 
 def watches(row: HostRow) -> tuple[Watch, ...]:

@@ -1,23 +1,28 @@
 """How far the network is realised: the southbound writes it, the API reads it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, cast
 
-from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, union, update
 
 from vpcctl.store.database import Database
+from vpcctl.store.gateway_hosts import SERVING
 from vpcctl.store.rows import chunks
 from vpcctl.store.tables import (
     AddressGroupRow,
+    EipRow,
     GroupRuleRow,
     HostRow,
+    InternetGatewayRow,
+    NatGatewayRow,
     NetworkAclRow,
     PortRow,
     PresenceRow,
     ProgressRow,
     RealisationRow,
+    RouteTableRow,
     SecurityGroupRow,
     SubnetRow,
     VpcRow,
@@ -49,7 +54,7 @@ class HostRealised:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far the hosts that a VPC is present on have come, all in one.
+    """How far the hosts that a VPC is present on, or its gateways, have come, all in one.
 
     Attributes:
         processed: revision up to which the southbound has taken the feed.
@@ -76,8 +81,11 @@ _REACHED = case(
     else_=func.coalesce(RealisationRow.revision, 0),
 )
 # Whose standing is asked for, and the hosts concerned, each once.
-_HOSTS_OF_VPCS = select(PresenceRow.vpc_id.label("id"), PresenceRow.host_id).where(
-    PresenceRow.vpc_id.in_(bindparam("ids", expanding=True))
+_HOSTS_OF_VPCS = union(
+    select(PresenceRow.vpc_id.label("id"), PresenceRow.host_id).where(
+        PresenceRow.vpc_id.in_(bindparam("ids", expanding=True))
+    ),
+    *SERVING,
 )
 _HOSTS_OF_ADDRESS_GROUPS = (
     select(GroupRuleRow.remote_address_group_id.label("id"), PresenceRow.host_id)
@@ -130,6 +138,38 @@ def standings(connection: Connection, vpc_ids: Iterable[str]) -> dict[str, Stand
 def address_group_standings(connection: Connection, ids: Iterable[str]) -> dict[str, Standing]:
     """Return how far all VPCs have come that have a rule that names each address group."""
     return _standings(connection, _STANDING_OF_ADDRESS_GROUPS, ids)
+
+
+def standing_of_hosts(connection: Connection, host_ids: Iterable[str]) -> Standing:
+    """Return how far these hosts have come, all in one; one never connected is not connected."""
+    wanted = sorted(set(host_ids))
+    return standing_among(wanted, of_hosts(connection, wanted), processed(connection))
+
+
+def standing_among(
+    host_ids: Iterable[str], found: Mapping[str, HostRealised], done: int
+) -> Standing:
+    """Return how far some hosts have come, all in one, from what is known of each."""
+    wanted = sorted(set(host_ids))
+    known = [found.get(id, HostRealised(id, 0, "disconnected", None, 0)) for id in wanted]
+    ill = [one for one in known if one.state == "degraded"]
+    away = [one.host_id for one in known if one.state == "disconnected"]
+    return Standing(
+        done,
+        len(wanted),
+        min((reached(one, done) for one in known), default=done),
+        len(ill),
+        len(away),
+        f"{ill[0].host_id}: {ill[0].error or 'degraded'}" if ill else None,
+        away[0] if away else None,
+    )
+
+
+def reached(realised: HostRealised | None, done: int) -> int:
+    """Return the revision that a host has realised; *done*: what the southbound has taken."""
+    if realised is None:
+        return 0
+    return done if realised.state == "in_sync" else realised.revision
 
 
 def _standings(connection: Connection, statement: Any, ids: Iterable[str]) -> dict[str, Standing]:
@@ -220,6 +260,10 @@ def _tenant(connection: Connection, kind: str, id: str) -> str:
         "subnet": SubnetRow,
         "port": PortRow,
         "location": PortRow,
+        "igw": InternetGatewayRow,
+        "nat": NatGatewayRow,
+        "eip": EipRow,
+        "rtb": RouteTableRow,
     }
     table = cast(Any, tables.get(kind))
     if table is None:

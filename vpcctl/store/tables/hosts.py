@@ -22,7 +22,8 @@ class HostRow(Described, Base):
         gateway: gateways may be placed on it.
         drained: gateways are moved off it, and none is placed on it.
         providers: provider networks that its agent's settings name.
-        outside: ``[network id, ofport, bridge]`` of each external network that it reaches.
+        outside: ``[network id, ofport, bridge]`` of each external network that it reaches; with
+            an objection as the fourth where its claim is not believed.
         watches: ``[host id, ofport, up]`` of each host that it watches.
         meters: OpenFlow meters that its datapath has.
     """
