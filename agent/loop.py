@@ -16,6 +16,8 @@ from agent.decide.rows import InterfaceRow, Wish
 from agent.guests import GuestAnswers
 from agent.host import Host, Urgency, is_link, is_told, most_urgent
 from agent.jsonrpc import RpcError
+from agent.names.child import Child
+from agent.names.keeper import Keeper
 from agent.neighbours import Neighbours
 from agent.netlink import monitor
 from agent.outside import Outside
@@ -77,6 +79,9 @@ class Agent:
         world = functools.partial(self._tap_error, "outside")
         keep = self._keeper("outside")
         self._world = World(worker, settings.host_id, self._watches, world, keep)
+        self._names = Child(worker, self._guests.counts.update, self._names_error)
+        names = settings.state_dir / "names"
+        self._documents = Keeper(self._client, names, self._names.tell)
         self._neighbours = Neighbours(worker, self._vswitchd, self._ovsdb.bridges)
         self._poller = Poller(self._client, self._revision, self._take)
         self._program = Program(settings, host, self._watches.flows_are_back)
@@ -114,6 +119,8 @@ class Agent:
             tasks.create_task(certificates.keep(self._settings, self._client, self._bridges.wake))
             tasks.create_task(self._guests.run())
             tasks.create_task(self._world.run())
+            tasks.create_task(self._names.run())
+            tasks.create_task(self._documents.run())
             if self._host.datapath_type == "netdev":
                 tasks.create_task(self._neighbours.run())
 
@@ -171,6 +178,7 @@ class Agent:
         self._neighbours.want(state.peers)
         self._guests.want(state)
         self._world.want(state)
+        self._documents.want(state)
         self._zones.want(state)
         self._name_interfaces(tuple(self._host.rows.values()))
         if save:
@@ -345,6 +353,10 @@ class Agent:
 
     def _tap_error(self, source: str, text: str | None) -> None:
         if self._host.error(source, text):
+            self._report_now()
+
+    def _names_error(self, text: str | None) -> None:
+        if self._host.error("names", text):
             self._report_now()
 
     def _vswitchd_error(self, text: str | None) -> None:

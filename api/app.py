@@ -20,6 +20,7 @@ from api.routers import (
     attachments,
     counters,
     dhcp_options,
+    dns_records,
     eips,
     enrollment,
     events,
@@ -37,10 +38,12 @@ from api.routers import (
     subnets,
     tokens,
     vpcs,
+    zones,
 )
 from api.schemas import address_groups as address_group_schemas
 from api.schemas import counters as counter_schemas
 from api.schemas import dhcp_options as dhcp_schemas
+from api.schemas import dns_records as dns_schemas
 from api.schemas import eips as eip_schemas
 from api.schemas import events as event_schemas
 from api.schemas import external_networks as network_schemas
@@ -59,10 +62,12 @@ from api.schemas import tokens as token_schemas
 from api.schemas import vpcs as vpc_schemas
 from api.upkeep import running
 from api.wakeups import Wakeups
+from api.zone_polls import ZoneHub
 from vpcctl.services.facade import Services
 from vpcctl.store.wake import WakeListener, has_listener
 from vpcctl.wire.report import LinkReport, ReportAnswer
 from vpcctl.wire.state import HostState
+from vpcctl.wire.zones import ChangedZones, KnownZones, PortMetadata, ZoneDocument
 
 _MODELS = (
     vpc_schemas.VpcIn,
@@ -78,6 +83,9 @@ _MODELS = (
     dhcp_schemas.DhcpOptionsIn,
     dhcp_schemas.DhcpOptionsPatch,
     dhcp_schemas.DhcpOptionsPage,
+    dns_schemas.DnsRecordIn,
+    dns_schemas.DnsRecordPatch,
+    dns_schemas.DnsRecordPage,
     group_schemas.SecurityGroupIn,
     group_schemas.SecurityGroupPatch,
     group_schemas.SecurityGroupOut,
@@ -133,6 +141,10 @@ _MODELS = (
     LinkReport,
     ReportAnswer,
     HostState,
+    KnownZones,
+    ChangedZones,
+    ZoneDocument,
+    PortMetadata,
     *enrollment.MODELS,
 )
 _DESCRIPTION = """VPCs, subnets, ports and hosts over Open vSwitch.
@@ -153,6 +165,7 @@ def create_app(services: Services, *, run_dir: Path, config: ApiConfig | None = 
     context.auth = Authenticator(context)
     context.events = EventHub(context)
     context.polls = HostStateHub(context)
+    context.zones = ZoneHub(context)
     context.southbound = SouthboundWatch(
         services,
         lambda: has_listener(run_dir, "network"),
@@ -182,6 +195,7 @@ def create_app(services: Services, *, run_dir: Path, config: ApiConfig | None = 
         subnets,
         attachments,
         dhcp_options,
+        dns_records,
         security_groups,
         group_rules,
         address_groups,
@@ -197,6 +211,7 @@ def create_app(services: Services, *, run_dir: Path, config: ApiConfig | None = 
         status,
         counters,
         enrollment,
+        zones,
     )
     for module in modules:
         app.include_router(module.router)

@@ -45,6 +45,12 @@ GUESTS = "vpcctl-guests"
 """Name of the internal port of br-int through which the agent answers guests."""
 
 _HASH_LENGTH = 13  # names of devices have at most 15 characters
+SERVICES = "vpcctl-services"
+"""Name of br-int's end of the pair that leads to the sockets for names and metadata."""
+
+SERVICES_ALIAS = "vpcctl:services"
+"""Alias of that end: with the group it says that the pair is ours."""
+
 _ALIAS = "vpcctl:"
 _NETNS_ALIAS = "vpcctl:netns:"
 

@@ -12,6 +12,7 @@ _CALLED: dict[ids.Kind, str] = {
     "ag": "address group",
     "nacl": "network ACL",
     "dopt": "set of DHCP options",
+    "rec": "DNS records",
     "rtb": "route table",
     "ext": "external network",
     "igw": "internet gateway",
@@ -33,6 +34,7 @@ VpcId = Annotated[str, _id("vpc")]
 SubnetId = Annotated[str, _id("subnet")]
 PortId = Annotated[str, _id("port")]
 DhcpOptionsId = Annotated[str, _id("dopt")]
+DnsRecordId = Annotated[str, _id("rec")]
 GroupId = Annotated[str, _id("sg")]
 RuleId = Annotated[str, _id("sgr")]
 AddressGroupId = Annotated[str, _id("ag")]

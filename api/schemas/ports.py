@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from api.schemas import port_metadata as metadata
 from api.schemas.common import (
     Address,
     Cidr,
@@ -171,6 +172,9 @@ class PortIn(Input):
     admin_up: _AdminUp = True
     attachment: AttachmentIn | None = _attachment_field()
     dhcp_options: OptionsIn | None = _dhcp_field()
+    user_data: metadata.UserData | None = metadata.user_data_field()
+    public_keys: metadata.PublicKeys = Field(default_factory=list)
+    metadata_tokens: metadata.Tokens = "optional"
     source_dest_check: _SourceDestCheck = True
     limits: LimitsIn | None = limits_field("through the port")
     name: Name = ""
@@ -189,6 +193,7 @@ class PortIn(Input):
             admin_up=self.admin_up,
             attachment=None if self.attachment is None else self.attachment.to_view(),
             dhcp_options=None if self.dhcp_options is None else self.dhcp_options.to_options(),
+            metadata=metadata.change_of(changes(self)),
             source_dest_check=self.source_dest_check,
             limits=to_values(self.limits),
             name=self.name,
@@ -213,6 +218,9 @@ class PortPatch(Input):
     admin_up: _AdminUp = True
     attachment: AttachmentIn | None = _attachment_field()
     dhcp_options: OptionsIn | None = _dhcp_field()
+    user_data: metadata.UserData | None = metadata.user_data_field()
+    public_keys: metadata.PublicKeys = Field(default_factory=list)
+    metadata_tokens: metadata.Tokens = "optional"
     source_dest_check: _SourceDestCheck = True
     limits: LimitsIn | None = limits_field("through the port")
     name: Name = ""
@@ -230,6 +238,7 @@ class PortPatch(Input):
             given["attachment"] = self.attachment.to_view()
         if self.dhcp_options is not None:
             given["dhcp_options"] = self.dhcp_options.to_options()
+        given["metadata"] = metadata.change_of(given)
         if self.limits is not None:
             given["limits"] = self.limits.to_values()
         return PortChange(**given)
@@ -318,6 +327,11 @@ class PortOut(ResourceOut):
     dhcp_options: OptionsOut | None = Field(
         description="DHCP options of this port alone; null: its VPC's.", examples=[None]
     )
+    user_data: str | None = Field(
+        description="User data of its guest, in base64; null: none.", examples=[None]
+    )
+    public_keys: list[str] = Field(description="SSH keys that its guest is told.", examples=[[]])
+    metadata_tokens: metadata.Tokens
 
     source_dest_check: bool = Field(
         description="Whether it sends and gets only what is from or for its own addresses.",
@@ -377,6 +391,7 @@ def render(view: PortView) -> dict[str, Any]:
     body["mtu"] = view.mtu
     options = view.dhcp_options
     body["dhcp_options"] = None if options is None else render_options(options)
+    body |= metadata.render(view.metadata)
     body["source_dest_check"] = view.source_dest_check
     body["limits"] = render_limits(view.limits)
     body["limits_enforced"] = view.limits_enforced

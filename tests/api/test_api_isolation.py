@@ -33,13 +33,22 @@ CLOSED = [
     if path not in OPEN and (method, path) not in auth.OPEN
 ]
 _OWNED = (
-    *("vpc", "subnet", "port", "sg", "ag", "nacl", "dhcp_options"),
+    *("vpc", "subnet", "port", "sg", "ag", "nacl", "dhcp_options", "dns_record"),
     *("rtb", "nat", "igw", "eip"),
 )
 TENANT = [
-    (method, path) for method, path in CLOSED if any(f"{{{name}_id}}" in path for name in _OWNED)
+    (method, path)
+    for method, path in CLOSED
+    if any(f"{{{name}_id}}" in path for name in _OWNED) and "{host_id}" not in path
 ]
-HOST_ONLY = {("POST", "/v1/hosts/{host_id}/reports"), ("GET", "/v1/hosts/{host_id}/state")}
+HOST_ONLY = {
+    ("POST", "/v1/hosts/{host_id}/reports"),
+    ("GET", "/v1/hosts/{host_id}/state"),
+    ("POST", "/v1/hosts/{host_id}/zones"),
+    ("GET", "/v1/hosts/{host_id}/zones/{vpc_id}"),
+    ("GET", "/v1/hosts/{host_id}/guests/{port_id}"),
+}
+RECORD = {"name": "a", "type": "A", "values": ["10.0.0.1"]}
 
 BODIES = {
     "/v1/vpcs/{vpc_id}": {"name": "mine now"},
@@ -51,6 +60,7 @@ BODIES = {
     "/v1/security-groups/{sg_id}/rules/{sgr_id}": {"description": "mine now"},
     "/v1/address-groups/{ag_id}": {"name": "mine now"},
     "/v1/dhcp-options/{dhcp_options_id}": {"name": "mine now"},
+    "/v1/dns-records/{dns_record_id}": {"description": "mine now"},
     "/v1/address-groups/{ag_id}/cidrs": {"cidrs": ["10.9.0.0/16"]},
     "/v1/network-acls/{nacl_id}": {"name": "mine now"},
     "/v1/network-acls/{nacl_id}/entries": {
@@ -78,6 +88,8 @@ BODIES = {
     "/v1/external-networks/{ext_id}": {"name": "mine now"},
     "/v1/address-groups": {"cidrs": ["10.9.0.0/16"]},
     "/v1/vpcs": {"cidrs": ["10.0.0.0/16"]},
+    "/v1/dns-records": {"vpc_id": "vpc-" + "0" * 17, **RECORD},
+    "/v1/hosts/{host_id}/zones": {"known": {}},
     "/v1/hosts": {"name": "hv"},
     "/v1/hosts/{host_id}": {"name": "hv"},
     "/v1/tokens": {"role": "admin"},
@@ -138,6 +150,7 @@ def theirs(api: Api) -> dict[str, str]:
         "ag_id": addresses["id"],
         "nacl_id": acl["id"],
         "dhcp_options_id": owner.post("/v1/dhcp-options", json={}).json()["id"],
+        "dns_record_id": owner.post("/v1/dns-records", json={**in_vpc, **RECORD}).json()["id"],
         "direction": "ingress",
         "number": "7",
     }

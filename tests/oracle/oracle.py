@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from tests.oracle import sockets
 from tests.oracle.judge import ND_AND_MLD, Judge, Stage
 from vpcctl.model.address_group import AddressGroup
 from vpcctl.model.host import Host
@@ -99,6 +100,8 @@ class Oracle:
             return self._arp(port, packet)
         if packet.get("icmpv6_type") == "135":
             return self._solicitation(port, packet)
+        if sockets.is_asked(packet):
+            return self._to_sockets(port, packet)
         if self._is_question(packet):
             able = self._hosts[self._locations[port.id].host_id].guest_services
             return self._to_agent(port, packet) if able else []
@@ -211,7 +214,8 @@ class Oracle:
     def _owners(self, subnet: Subnet, address: str) -> set[str]:
         """MACs that an address of a subnet leads to: none, one, or all who share it."""
         ip = ipaddress.ip_address(address)
-        if ip in (subnet.gateway, subnet.ipv6_gateway) or address == ROUTER_LINK_LOCAL:
+        everywhere = {ROUTER_LINK_LOCAL, *sockets.SERVICES}
+        if ip in (subnet.gateway, subnet.ipv6_gateway) or address in everywhere:
             return {ROUTER_MAC}
         members = self._members(subnet)
         fixed = [port for port in members if ip in port.ips]
@@ -269,6 +273,13 @@ class Oracle:
         asked = packet | {"eth_dst": "0e:76:" + port.key.to_bytes(4, "big").hex(":")}
         place = self._locations[port.id]
         return [Arrival(place.host_id, AGENT, None, frozenset(asked.items()))]
+
+    def _to_sockets(self, port: Port, packet: Packet) -> list[Arrival]:
+        """What reaches the sockets of the port's host, under a name that only the port has."""
+        place, asked = self._locations[port.id], sockets.seen(port, packet)
+        if asked is None or not self._hosts[place.host_id].guest_services:
+            return []
+        return [Arrival(place.host_id, sockets.SOCKETS, None, frozenset(asked.items()))]
 
     def _switched(self, source: Port, subnet: Subnet, packet: Packet) -> list[Arrival]:
         to = packet["eth_dst"]

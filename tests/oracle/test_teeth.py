@@ -18,6 +18,7 @@ from vpcctl.flows import tables as t
 from vpcctl.flows.actions import OFPP_IN_PORT, DecTtl, Output, SetField
 from vpcctl.flows.flow import Flow
 from vpcctl.model.host import GUEST_SERVICE_OFPORT
+from vpcctl.model.names import NAMES_OFPORT
 
 pytestmark = [pytest.mark.ovs, pytest.mark.timeout(180)]
 Question = tuple[str, int, Packet, Counter[Arrival]]
@@ -65,7 +66,9 @@ def matters(flow: Flow) -> bool:
         return False
     if f.RELAYED in _flags(flow) or _asked_by_nobody(flow):
         return False
-    if (f.IN_PORT, GUEST_SERVICE_OFPORT, None) in flow.match:  # no guest sends from there
+    if any((f.IN_PORT, one, None) in flow.match for one in (GUEST_SERVICE_OFPORT, NAMES_OFPORT)):
+        return False  # no guest sends from there
+    if flow.table is t.GUEST_ADDRESS and flow.goto is t.OUTPUT:  # nor gets answers
         return False
     if flow.table is t.NEIGHBOUR and set(_ALONE) <= set(flow.match):
         return False
@@ -102,6 +105,7 @@ def deletions(flows: list[Flow]) -> Iterator[tuple[str, list[Flow]]]:
         if flow.table in (
             t.CLASSIFY,
             t.GUEST_SERVICES,
+            t.GUEST_ADDRESS,
             t.NEIGHBOUR,
             t.SWITCH,
             t.OUTPUT,

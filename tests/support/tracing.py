@@ -14,6 +14,7 @@ from vpcctl.flows.flow import Flow
 from vpcctl.flows.tables import DROP
 from vpcctl.flows.text import format_flow
 from vpcctl.model.host import GUEST_SERVICE_OFPORT
+from vpcctl.model.names import NAMES_OFPORT
 from vpcctl.model.network import Network
 
 Packet = dict[str, str]
@@ -170,7 +171,7 @@ class Fabric:
             used.update(ofports)
             used.update(one.ofport for one in (*host.outside, *host.watches))
             if host.has_guest_port:
-                used.add(GUEST_SERVICE_OFPORT)
+                used.update((GUEST_SERVICE_OFPORT, NAMES_OFPORT))
             ovs.add_bridge(bridge, host.tunnel_ofport or 1, sorted(used))
             if host.vtep is not None:
                 ovs.add_vtep(str(host.vtep))

@@ -18,6 +18,7 @@ _TRIES = 3
 _NAMES: dict[ids.Kind, str] = {
     "vpc": "VPC",
     "dopt": "set of DHCP options",
+    "rec": "DNS record",
     "sg": "security group",
     "ag": "address group",
     "nacl": "network ACL",
@@ -29,6 +30,7 @@ _NAMES: dict[ids.Kind, str] = {
 }
 _PLURALS: dict[ids.Kind, str] = {
     "dopt": "dhcp-options",
+    "rec": "dns-records",
     "sg": "security-groups",
     "ag": "address-groups",
     "nacl": "network-acls",

@@ -11,6 +11,7 @@ from vpcctl.cli import (
     address_groups,
     database,
     dhcp_options,
+    dns_records,
     eips,
     external_networks,
     hosts,
@@ -50,6 +51,7 @@ app.add_typer(vpcs.app, name="vpc")
 app.add_typer(subnets.app, name="subnet")
 app.add_typer(ports.app, name="port")
 app.add_typer(dhcp_options.app, name="dhcp-options")
+app.add_typer(dns_records.app, name="dns")
 app.add_typer(security_groups.app, name="sg")
 app.add_typer(address_groups.app, name="address-group")
 app.add_typer(network_acls.app, name="nacl")

@@ -1,6 +1,8 @@
 """``vpcctl port``."""
 
+import base64
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -9,6 +11,7 @@ from vpcctl.cli.client import Client, path_of
 from vpcctl.cli.counters import counters
 from vpcctl.cli.dhcp_options import Options
 from vpcctl.cli.errors import CliError
+from vpcctl.cli.files import read_bytes
 from vpcctl.cli.limits import LimitOptions, NewLimits
 from vpcctl.cli.options import (
     Changes,
@@ -155,6 +158,36 @@ class Dhcp(Options):
 
 
 @dataclass(frozen=True, slots=True)
+class Metadata:
+    """What the metadata service tells the port's guest."""
+
+    user_data: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="User data of its guest; an empty file takes them away."),
+    ] = None
+    key_file: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="SSH public keys of its guest; repeatable."),
+    ] = None
+    tokens: Annotated[
+        Literal["optional", "required"] | None,
+        typer.Option(help="Whether its guest needs session tokens for metadata."),
+    ] = None
+
+    def fields(self) -> Json:
+        """Return the fields that the options set."""
+        found = given(metadata_tokens=self.tokens)
+        if self.user_data is not None:
+            raw = read_bytes(self.user_data)
+            found["user_data"] = base64.b64encode(raw).decode() if raw else None
+        if self.key_file is not None:
+            texts = [read_bytes(one).decode("utf-8", "replace") for one in self.key_file]
+            lines = [line.strip() for text in texts for line in text.splitlines()]
+            found["public_keys"] = [line for line in lines if line]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
 class Within:
     """Where to look for ports."""
 
@@ -204,12 +237,14 @@ def create(
     traffic: Traffic,
     place: Place,
     dhcp: Dhcp,
+    metadata: Metadata,
     limits: LimitOptions,
     waiting: Waiting,
 ) -> None:
     """Create a port, and attach it when a host is given."""
     client = client_of(context, patience_s=waiting.timeout)
     body = values.body(name) | address.fields() | traffic.fields() | dhcp.whole()
+    body |= metadata.fields()
     body |= limits.limits()
     body["subnet_id"] = client.resolve("subnet", subnet)
     body |= traffic.groups(client, path_of("subnet", body["subnet_id"]))
@@ -227,6 +262,7 @@ def set_(
     address: Address,
     traffic: Traffic,
     dhcp: Dhcp,
+    metadata: Metadata,
     limits: NewLimits,
     waiting: Waiting,
 ) -> None:
@@ -234,6 +270,7 @@ def set_(
     client = client_of(context, patience_s=waiting.timeout)
     path = path_of("port", client.resolve("port", reference))
     body = changes.body() | address.fields() | traffic.fields() | dhcp.whole()
+    body |= metadata.fields()
     body |= limits.changed() | traffic.groups(client, path)
     print_item(client.change(path, body, waiting.query), waiting.output)
 

@@ -49,6 +49,8 @@ class Reason(enum.IntEnum):
     OUTSIDE_SOURCE = 41
     NAT_UNMATCHED = 42
     NAT_EXHAUSTED = 43
+    GUEST_UNANSWERED = 60
+    GUEST_ADDRESS = 61
 
     @property
     def text(self) -> str:

@@ -31,6 +31,7 @@ _NUMBERS = {
     "NdGuard": 15,
     "ArpNd": 20,
     "GuestServices": 25,
+    "GuestAddress": 26,
     "SubnetOut": 27,
     "EgressAcl": 29,
     "EgressState": 31,
@@ -111,12 +112,12 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "Classify",
         "classification",
         "Tells where a packet comes from: a known port's interface, a known VTEP, or nowhere.",
-        (f.IN_PORT, f.TUN_SRC, f.TUN_IPV6_SRC, f.FLAGS, f.ETH_SRC),
+        (f.IN_PORT, f.TUN_SRC, f.TUN_IPV6_SRC, f.FLAGS, f.ETH_SRC, f.ETH_TYPE, *_ENDS),
         (
             *(f.SOURCE_PORT, f.DEST_PORT, f.VNI, f.VPC, f.FLAGS, f.ETH_SRC, f.REASON),
-            *(f.OUTSIDE, f.LOOKUP_IPV4, f.IN_PORT),
+            *(f.OUTSIDE, f.LOOKUP_IPV4, f.IN_PORT, f.IPV4_SRC, f.IPV6_SRC),
         ),
-        "Classify TunnelIn OutsideIn SpoofGuard SubnetIn Outside Output Drop",
+        "Classify TunnelIn OutsideIn SpoofGuard GuestAddress SubnetIn Outside Output Drop",
     ),
     (
         "TunnelIn",
@@ -176,9 +177,17 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "GuestServices",
         "resolution",
         "Hands what a guest asks of its network to the agent of its host.",
-        (f.SOURCE_PORT, f.FLAGS, *_L2, *_IP, *_L4),
+        (f.SOURCE_PORT, f.FLAGS, *_L2, *_IP, f.IP_FRAG, f.TCP_DST, *_L4),
         (*_L2, *_IP, *_L4, f.REASON),
-        "SubnetOut Drop",
+        "GuestAddress SubnetOut Drop",
+    ),
+    (
+        "GuestAddress",
+        "resolution",
+        "Names the port, whose address may be others' too, to the agent's sockets, and back.",
+        (f.SOURCE_PORT, f.DEST_PORT, f.ETH_TYPE, *_ENDS),
+        (f.ETH_DST, *_ENDS, f.REASON),
+        "Output Drop",
     ),
     (
         "SubnetOut",
@@ -392,7 +401,7 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
 
 _OUTPUTS = frozenset(
     {
-        *("Classify", "OutsideIn", "GuestServices", "Route", "Respond", "Gateway"),
+        *("Classify", "OutsideIn", "GuestServices", "GuestAddress", "Route", "Respond", "Gateway"),
         *("OutsideNeighbour", "Output"),
     }
 )
@@ -418,8 +427,8 @@ BY_NAME: dict[str, Table] = {table.name: table for table in TABLES}
 BY_NUMBER: dict[int, Table] = {table.number: table for table in TABLES}
 
 CLASSIFY, TUNNEL_IN, OUTSIDE_IN, NAT_IN, SPOOF_GUARD, ND_GUARD, ARP_ND, GUEST_SERVICES = TABLES[:8]
-SUBNET_OUT, EGRESS_ACL, EGRESS_STATE, EGRESS_VERDICT = TABLES[8:12]
-ROUTE, ROUTES, SUBNET_IN, NEIGHBOUR, RESPOND = TABLES[12:17]
-GATEWAY, NAT_OUT, OUTSIDE, OUTSIDE_NEIGHBOUR, SWITCH, FLOOD = TABLES[17:23]
-INGRESS_ACL, INGRESS_STATE, INGRESS_VERDICT, OUTPUT, DROP = TABLES[23:28]
-GROUPS, SERVICE, REMOTE = TABLES[28:]
+GUEST_ADDRESS, SUBNET_OUT, EGRESS_ACL, EGRESS_STATE, EGRESS_VERDICT = TABLES[8:13]
+ROUTE, ROUTES, SUBNET_IN, NEIGHBOUR, RESPOND = TABLES[13:18]
+GATEWAY, NAT_OUT, OUTSIDE, OUTSIDE_NEIGHBOUR, SWITCH, FLOOD = TABLES[18:24]
+INGRESS_ACL, INGRESS_STATE, INGRESS_VERDICT, OUTPUT, DROP = TABLES[24:29]
+GROUPS, SERVICE, REMOTE = TABLES[29:]

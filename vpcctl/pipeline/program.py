@@ -14,6 +14,7 @@ from vpcctl.pipeline import (
     drop_reasons,
     flood,
     gateway,
+    guest_address,
     guest_services,
     members,
     nat_in,
@@ -66,6 +67,7 @@ from vpcctl.pipeline.residence import eip_facts, gateway_facts, global_facts, ou
 STATIC: tuple[Flow, ...] = (
     *(*classify.STATIC, *tunnel_in.STATIC, *spoof_guard.STATIC, *nd_guard.STATIC),
     *(*arp_nd.STATIC, *guest_services.STATIC, *route.STATIC, *neighbour.STATIC, *respond.STATIC),
+    *guest_address.STATIC,
     *(*switch.STATIC, *flood.STATIC, *output.STATIC, *drop_reasons.STATIC),
     *(*outside_in.STATIC, *nat_in.STATIC, *routes.STATIC, *gateway.STATIC, *nat_out.STATIC),
     *(*outside.STATIC, *subnet_acl.STATIC, *port_acl.STATIC, *connection.STATIC),
@@ -91,6 +93,7 @@ def _base(net: Network, piece: BasePiece) -> tuple[Flow, ...]:
     return (
         *classify.base(host),
         *guest_services.base(host),
+        *guest_address.base(host),
         *respond.base(host),
         *output.base(host),
     )
@@ -173,6 +176,7 @@ def _edge(net: Network, piece: EdgePiece) -> tuple[Flow, ...]:
         *spoof_guard.edge(facts),
         *nd_guard.edge(facts),
         *arp_nd.edge(facts),
+        *guest_address.edge(facts),
         output.edge(facts),
         *port_acl.edge(net, facts),
     )

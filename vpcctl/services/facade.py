@@ -12,6 +12,7 @@ from vpcctl.services.address_groups import AddressGroupService
 from vpcctl.services.context import Context
 from vpcctl.services.counters import CounterService
 from vpcctl.services.dhcp_options import DhcpOptionsService
+from vpcctl.services.dns_records import DnsRecordService
 from vpcctl.services.eips import EipService
 from vpcctl.services.events import EventService
 from vpcctl.services.external_networks import ExternalNetworkService
@@ -31,6 +32,7 @@ from vpcctl.services.status import Concern, HostSummary, Progress, StatusService
 from vpcctl.services.subnets import SubnetService
 from vpcctl.services.tokens import TokenService
 from vpcctl.services.vpcs import VpcService
+from vpcctl.services.zones import ZoneService
 from vpcctl.store import events, hosts, idempotency
 from vpcctl.store.database import Database
 from vpcctl.store.ledger import told_settings
@@ -77,6 +79,8 @@ class Services:
         self.vpcs = VpcService(context)
         self.subnets = SubnetService(context)
         self.dhcp_options = DhcpOptionsService(context)
+        self.dns_records = DnsRecordService(context)
+        self.zones = ZoneService(context)
         self.ports = PortService(context)
         self.security_groups = SecurityGroupService(context)
         self.group_rules = RuleService(context)
@@ -120,7 +124,8 @@ class Services:
 
     def _announce_settings(self) -> None:
         settings = self._settings
-        said = repr((settings.openflow_targets, settings.report_interval_s))
+        told = (settings.openflow_targets, settings.report_interval_s, settings.dns_forwarders)
+        said = repr(told)
         fingerprint = hashlib.sha256(said.encode()).hexdigest()
 
         def work(unit: Unit) -> None:

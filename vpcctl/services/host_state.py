@@ -26,7 +26,9 @@ def compose(connection: Any, row: HostRow, settings: ServiceSettings) -> HostSta
         name=row.name,
         dpid=models.dpid(row.key),
         openflow_targets=settings.openflow_targets,
-        settings=Settings(report_interval_s=settings.report_interval_s),
+        settings=Settings(
+            report_interval_s=settings.report_interval_s, dns_forwarders=settings.dns_forwarders
+        ),
         attachments=tuple(_attachment(one, addresses.get(one.id, []), size) for one in wanted),
         peers=tuple(
             Peer(host_id=id, vtep_address=vtep)

@@ -16,6 +16,7 @@ from vpcctl.services import (
     limit_values,
     outside_touch,
     port_groups,
+    port_metadata,
     port_uses,
     rules,
 )
@@ -25,6 +26,7 @@ from vpcctl.services.locating import disputes, settle
 from vpcctl.services.port_views import fresh_view, views
 from vpcctl.services.subnets import find_subnet
 from vpcctl.services.views import UNSET, Actor, Listing, Page, PortChange, PortCreate, PortView
+from vpcctl.services.zones import moved
 from vpcctl.store import keys, locations, memberships, ports, usage
 from vpcctl.store.ports import PORTS
 from vpcctl.store.subnets import SUBNETS
@@ -60,6 +62,7 @@ class PortService:
             **attachments.columns(values.attachment, id),
         }
         ips = parse_ips(values.fixed_ips)
+        said = port_metadata.columns(values.metadata)
         mac = None if values.mac is None else rules.mac("mac_address", values.mac)
         limits = limit_values.parse(values.limits)
         wanted = (
@@ -89,6 +92,8 @@ class PortService:
             PORTS.insert(unit.connection, row)
             ports.set_addresses(unit.connection, id, subnet.id, taken)
             memberships.join(unit.connection, id, groups)
+            port_metadata.write(unit, id, said)
+            moved(unit, subnet.vpc_id)
             attachments.touch_hosts(unit, row["attach_host_id"])
             unit.tell("port", id, subnet.tenant_id, "created")
             made = cast(PortRow, SimpleNamespace(**row))
@@ -138,6 +143,9 @@ class PortService:
             mac = Mac(columns.get("mac", row.mac))
             if asked.ips is not None or mac != row.mac:
                 _readdress(unit, row, asked.ips, mac)
+            if asked.ips is not None or mac != row.mac or columns.get("name", row.name) != row.name:
+                moved(unit, row.vpc_id)
+            port_metadata.write(unit, id, asked.metadata)
             port_groups.change(unit, row, asked.groups, values.port_security)
             if asked.attachment is not None:
                 attachments.require_nameable(actor, asked.attachment, self._context.settings)
@@ -175,6 +183,8 @@ class PortService:
                 unit.tell("location", id, row.tenant_id, "deleted", "its port is deleted")
             addresses = ports.addresses_of(unit.connection, [id]).get(id, [])
             ports.drop_addresses(unit.connection, id)
+            port_metadata.drop(unit, id)
+            moved(unit, row.vpc_id)
             memberships.leave(unit.connection, id)
             Addressing(unit, subnet, Mac(row.mac)).give_back(map(ip_address, addresses))
             PORTS.delete(unit.connection, id)
@@ -197,6 +207,7 @@ class _Asked:
     ips: tuple[IPAddress, ...] | None
     attachment: attachments.Columns | None
     groups: tuple[str, ...] | None
+    metadata: dict[str, Any]
     limits: dict[str, int | None] | None
 
 
@@ -221,8 +232,9 @@ def _asked(values: PortChange, id: str) -> _Asked:
     place = None if wanted is UNSET else attachments.columns(wanted, id)
     named = values.security_groups
     groups = None if named is UNSET else port_groups.parse(named)
+    said = port_metadata.columns(values.metadata)
     limits = None if values.limits is UNSET else limit_values.parse(values.limits)
-    return _Asked(columns, mac, ips, place, groups, limits)
+    return _Asked(columns, mac, ips, place, groups, said, limits)
 
 
 def _own(connection: Any, actor: Actor, id: str) -> PortRow:

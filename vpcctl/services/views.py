@@ -12,6 +12,7 @@ from vpcctl.wire.state import Ipv6Mode
 
 T = TypeVar("T")
 
+Tokens = Literal["optional", "required"]
 State = Literal["pending", "active", "degraded", "error"]
 HostLiveness = Literal["up", "late", "down", "never"]
 Role = Literal["admin", "tenant", "host"]
@@ -92,6 +93,8 @@ class VpcView:
     key: int
     cidrs: tuple[IPNetwork, ...]
     dhcp_options_id: str | None
+    dns_enabled: bool
+    dns_domain: str
     status: Status
 
 
@@ -143,6 +146,24 @@ class ClaimView:
 
 
 @dataclass(frozen=True, slots=True)
+class PortMetadataView:
+    """What is said for a port."""
+
+    user_data: str | None = None
+    public_keys: tuple[str, ...] = ()
+    metadata_tokens: Tokens = "optional"
+
+
+@dataclass(frozen=True, slots=True)
+class PortMetadataChange:
+    """A partial change of it."""
+
+    user_data: str | Unset | None = UNSET
+    public_keys: tuple[str, ...] | Unset = UNSET
+    metadata_tokens: Tokens | Unset = UNSET
+
+
+@dataclass(frozen=True, slots=True)
 class PortView:
     """A port with its attachment, its location and every claim to it (the winner first).
 
@@ -166,6 +187,7 @@ class PortView:
     mtu: int
     status: Status
     dhcp_options: DhcpOptions | None
+    metadata: PortMetadataView
     source_dest_check: bool
     limits: LimitValues | None
     limits_enforced: bool | None
@@ -218,6 +240,8 @@ class VpcCreate:
     tags: dict[str, str] = field(default_factory=dict)
     tenant_id: str | None = None
     dhcp_options_id: str | None = None
+    dns_enabled: bool = True
+    dns_domain: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +250,8 @@ class VpcChange:
 
     cidrs: tuple[str, ...] | Unset = UNSET
     dhcp_options_id: str | Unset | None = UNSET
+    dns_enabled: bool | Unset = UNSET
+    dns_domain: str | Unset = UNSET
     name: str | Unset = UNSET
     description: str | Unset = UNSET
     tags: dict[str, str] | Unset = UNSET
@@ -283,6 +309,7 @@ class PortCreate:
     admin_up: bool = True
     attachment: AttachmentView | None = None
     dhcp_options: DhcpOptions | None = None
+    metadata: PortMetadataChange = PortMetadataChange()
     source_dest_check: bool = True
     limits: LimitValues | None = None
     name: str = ""
@@ -306,6 +333,7 @@ class PortChange:
     admin_up: bool | Unset = UNSET
     attachment: AttachmentView | Unset | None = UNSET
     dhcp_options: DhcpOptions | Unset | None = UNSET
+    metadata: PortMetadataChange = PortMetadataChange()
     source_dest_check: bool | Unset = UNSET
     limits: LimitValues | Unset | None = UNSET
     name: str | Unset = UNSET

@@ -9,7 +9,7 @@ from typing import Any
 from vpcctl.model.addresses import IPNetwork
 from vpcctl.model.ids import new_id
 from vpcctl.model.problems import Blocker, Invalid
-from vpcctl.services import rules
+from vpcctl.services import dns_values, rules
 from vpcctl.services.attachments import touch_hosts_with
 from vpcctl.services.context import (
     MAX_BLOCKERS,
@@ -28,7 +28,9 @@ from vpcctl.services.main_tables import drop_main, make_main
 from vpcctl.services.outside_blocks import require_vpc_apart
 from vpcctl.services.standing import judge
 from vpcctl.services.views import UNSET, Actor, Listing, Page, VpcChange, VpcCreate, VpcView
+from vpcctl.services.zones import moved
 from vpcctl.store import (
+    dns_records,
     gateways,
     hosts,
     keys,
@@ -43,6 +45,10 @@ from vpcctl.store.tables import VpcRow
 from vpcctl.store.units import Unit
 from vpcctl.store.vpcs import VPCS, subnet_blocks
 
+DOMAIN = "vpc.internal"
+"""Domain of a VPC's ports where no other is chosen."""
+NAMES = frozenset(("cidrs", "dns_enabled", "dns_domain"))
+"""Columns that make up what guests are told of names."""
 MAX_CIDRS = 64
 SIZES = {4: (8, 28), 6: (32, 64)}
 
@@ -65,6 +71,10 @@ class VpcService:
             **rules.described(values),
             "cidrs": _cidrs(values.cidrs),
             "dhcp_options_id": values.dhcp_options_id,
+            "dns_enabled": values.dns_enabled,
+            "dns_domain": DOMAIN
+            if values.dns_domain is None
+            else dns_values.domain("dns_domain", values.dns_domain),
         }
 
         def work(unit: Unit) -> VpcView:
@@ -72,7 +82,8 @@ class VpcService:
             require_usable(unit.connection, values.dhcp_options_id, tenant_id)
             spend(unit, self._context, tenant_id, "vpcs")
             key = keys.fit(unit, "vpc_key")
-            row = {"id": id, "key": key, "tenant_id": tenant_id, **columns, **born(unit)}
+            own = {"id": id, "key": key, "tenant_id": tenant_id, "names_revision": unit.revision}
+            row = {**own, **columns, **born(unit)}
             VPCS.insert(unit.connection, row)
             unit.tell("vpc", id, tenant_id, "created")
             vpc = SimpleNamespace(id=id, tenant_id=tenant_id)
@@ -114,6 +125,7 @@ class VpcService:
         columns = rules.redescribed(values)
         if values.cidrs is not UNSET:
             columns["cidrs"] = _cidrs(values.cidrs)
+        columns |= _names(values)
 
         def work(unit: Unit) -> VpcView:
             row = _own(unit.connection, actor, id)
@@ -125,6 +137,9 @@ class VpcService:
             if values.dhcp_options_id is not UNSET:
                 require_usable(unit.connection, values.dhcp_options_id, row.tenant_id)
                 columns["dhcp_options_id"] = values.dhcp_options_id
+            if NAMES & columns.keys():
+                moved(unit, id)
+            if (NAMES | {"dhcp_options_id"}) & columns.keys():
                 touch_hosts_with(unit, hosts.of_vpc(id))
             VPCS.update(unit.connection, id, {**columns, **changed(unit)})
             unit.tell("vpc", id, row.tenant_id, "changed")
@@ -153,6 +168,16 @@ class VpcService:
         return self._units.write(work)
 
 
+def _names(values: VpcChange) -> dict[str, Any]:
+    """Return the columns of the VPC's private zone that a change sets."""
+    found: dict[str, Any] = {}
+    if values.dns_enabled is not UNSET:
+        found["dns_enabled"] = values.dns_enabled
+    if values.dns_domain is not UNSET:
+        found["dns_domain"] = dns_values.domain("dns_domain", values.dns_domain)
+    return found
+
+
 def _contents(connection: Any, id: str) -> list[Blocker]:
     most = MAX_BLOCKERS + 1
     found = {
@@ -162,6 +187,7 @@ def _contents(connection: Any, id: str) -> list[Blocker]:
         "rtb": routes.ids_in_vpc(connection, id, most),
         "igw": gateways.ids_in_vpc(connection, id, most),
         "nat": nat_gateways.ids_in_vpc(connection, id, most),
+        "rec": dns_records.ids_in_vpc(connection, id, most),
     }
     called = {
         "subnet": "subnet",
@@ -170,6 +196,7 @@ def _contents(connection: Any, id: str) -> list[Blocker]:
         "rtb": "route table",
         "igw": "internet gateway",
         "nat": "NAT gateway",
+        "rec": "DNS record",
     }
     return [
         Blocker(kind, one, f"is a {called[kind]} of this VPC")
@@ -218,6 +245,8 @@ def _views(connection: Any, rows: Sequence[VpcRow]) -> Sequence[VpcView]:
             row.key,
             tuple(map(ip_network, row.cidrs)),
             row.dhcp_options_id,
+            row.dns_enabled,
+            row.dns_domain,
             judge(found[row.id], row.revision),
         )
         for row in rows

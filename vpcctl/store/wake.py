@@ -20,8 +20,8 @@ from sqlalchemy import URL
 if TYPE_CHECKING:
     import psycopg
 
-Topic = Literal["network", "realised", "hoststate"]
-TOPICS: tuple[Topic, ...] = ("network", "realised", "hoststate")
+Topic = Literal["network", "realised", "hoststate", "zones"]
+TOPICS: tuple[Topic, ...] = ("network", "realised", "hoststate", "zones")
 CHANNEL = "vpcctl"
 
 

@@ -112,6 +112,8 @@ class Guest(_Wire):
         addresses: its fixed addresses, in order.
         host_name: a DNS label.
         options: its own, instead of its subnet's; None when it has none.
+        metadata_revision: revision of what its owner has said for it (``PortMetadata``); 0:
+            nothing.
     """
 
     port_id: Annotated[str, Field(pattern=ids.PATTERNS["port"])]
@@ -121,6 +123,7 @@ class Guest(_Wire):
     addresses: tuple[str, ...]
     host_name: Annotated[str, Field(pattern=rf"^({_LABEL})?$")] = ""
     options: GuestOptions | None = None
+    metadata_revision: Annotated[int, Field(ge=0)] = 0
 
 
 class Peer(_Wire):
@@ -187,9 +190,15 @@ class Watched(_Wire):
 
 
 class Settings(_Wire):
-    """Settings of an agent that the controller decides."""
+    """Settings of an agent that the controller decides.
+
+    Attributes:
+        report_interval_s: seconds between two reports.
+        dns_forwarders: resolvers that are asked for what is in no VPC's zone, in order.
+    """
 
     report_interval_s: Annotated[float, Field(gt=0, le=3600)] = 5.0
+    dns_forwarders: tuple[str, ...] = ()
 
 
 class HostState(_Wire):

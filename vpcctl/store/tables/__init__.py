@@ -5,6 +5,7 @@ from vpcctl.store.tables.address_groups import AddressGroupRow, GroupBlockRow
 from vpcctl.store.tables.base import Base
 from vpcctl.store.tables.certificates import CertificateRow, EnrollmentRow
 from vpcctl.store.tables.dhcp_options import DhcpOptionsRow
+from vpcctl.store.tables.dns_records import DnsRecordRow
 from vpcctl.store.tables.eips import EipRow
 from vpcctl.store.tables.external_networks import (
     ExternalNetworkRow,
@@ -21,6 +22,7 @@ from vpcctl.store.tables.gateways import (
 from vpcctl.store.tables.hosts import HostRow, LivenessRow, ProgressRow, RealisationRow
 from vpcctl.store.tables.ledger import ChangeRow, LedgerRow, UsageRow
 from vpcctl.store.tables.network_acls import AclEntryRow, NetworkAclRow
+from vpcctl.store.tables.port_metadata import PortMetadataRow
 from vpcctl.store.tables.ports import AddressRow, LinkRow, LocationRow, PortRow, PresenceRow
 from vpcctl.store.tables.route_tables import RouteRow, RouteTableRow, RouteTargetRow
 from vpcctl.store.tables.security_groups import GroupRuleRow, MembershipRow, SecurityGroupRow
@@ -37,6 +39,7 @@ __all__ = [
     "CertificateRow",
     "ChangeRow",
     "DhcpOptionsRow",
+    "DnsRecordRow",
     "EipRow",
     "EnrollmentRow",
     "ExternalNetworkRow",
@@ -59,6 +62,7 @@ __all__ = [
     "NetworkAclRow",
     "PoolRangeRow",
     "PoolRow",
+    "PortMetadataRow",
     "PortRow",
     "PresenceRow",
     "ProgressRow",
