@@ -4,6 +4,8 @@ A packet of the tunnel port goes through the table twice: once to be marked, onc
 sender looked up among the known VTEPs. Only the first of these flows differs between hosts.
 """
 
+from collections.abc import Iterator
+
 from vpcctl.flows import fields as f
 from vpcctl.flows.actions import Move, Resubmit, SetField
 from vpcctl.flows.cookie import Feature, cookie
@@ -12,6 +14,7 @@ from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import CLASSIFY, OUTPUT, SPOOF_GUARD, TUNNEL_IN
 from vpcctl.model.addresses import GATEWAY_MAC
 from vpcctl.model.host import GUEST_SERVICE_MAC, GUEST_SERVICE_OFPORT, Host
+from vpcctl.pipeline import limits
 from vpcctl.pipeline.facts import PortFacts
 from vpcctl.pipeline.terms import BASE, drop, flag, mark
 
@@ -61,15 +64,26 @@ def peer(host: Host) -> tuple[Flow, ...]:
     return (Flow(CLASSIFY, 150, match, (), TUNNEL_IN, cookie(Feature.PEER, host.key)),)
 
 
-def edge(facts: PortFacts) -> Flow:
-    """Return the flow that knows a port by its interface."""
-    match = ((f.IN_PORT, facts.location.ofport, None), flag(f.FROM_TUNNEL, 0))
+def edge(facts: PortFacts) -> Iterator[Flow]:
+    """Yield the flow that knows a port by its interface, and limits what it sends.
+
+    A flow has one meter at most; where there are two limits a packet goes through the table twice.
+    """
+    here, owner = (f.IN_PORT, facts.location.ofport, None), facts.edge_cookie
+    match = (here, flag(f.FROM_TUNNEL, 0))
     actions = (
         SetField(f.SOURCE_PORT, facts.port.key),
         SetField(f.VNI, facts.subnet.vni),
         SetField(f.VPC, facts.vpc.key),
     )
-    return Flow(CLASSIFY, 100, match, actions, SPOOF_GUARD, facts.edge_cookie)
+    first, second = limits.egress(facts.port.limits)
+    if second is None:
+        yield Flow(CLASSIFY, 100, match, actions, SPOOF_GUARD, owner, first)
+        return
+    again = (*actions, Resubmit(CLASSIFY))
+    yield Flow(CLASSIFY, 100, match, again, None, owner, first)
+    known = (here, (f.SOURCE_PORT, facts.port.key, None), flag(f.FROM_TUNNEL, 0))
+    yield Flow(CLASSIFY, 110, known, (), SPOOF_GUARD, owner, second)
 
 
 def cut_off(ofport: int, owner: int) -> Flow:

@@ -52,11 +52,12 @@ _REGISTERS: tuple[tuple[Field, str, str], ...] = (
     (f.LOOKUP_IPV6, "IPv6 looked up", "reg8 to reg11: the same"),
     (f.FOUND_MAC, "MAC found", "reg12 to reg15, the low 48 bits: from Neighbour to Respond"),
     (f.GROUP, "group, or ACL", "key of the one that is asked: in filters, as are the next two"),
-    (f.CELL, "cell", "which of the group's cells the packet is in"),
+    (f.CELL, "cell", "which of the group's cells the packet is in; kind of a guest's question"),
     (f.JUDGED, "judged", "see below"),
 )
 _FLAGS = (
-    *(f.FROM_TUNNEL, f.IS_ARP, f.IS_ND, f.ROUTED, f.RELAYED, f.FLOOD_STAGE, f.FLOOD_CHUNK),
+    *(f.FROM_TUNNEL, f.IS_ARP, f.IS_ND, f.ROUTED, f.RELAYED, f.METERED),
+    *(f.FLOOD_STAGE, f.FLOOD_CHUNK),
     *(f.JUDGED_ZONE, f.EGRESS_RULES, f.PLAIN, f.STATELESS, f.HONOUR_MARK),
     *(f.ALLOWED, f.KEPT, f.HELD, f.ACL_OUT_ASKED, f.ACL_IN_ASKED, f.KEPT_MARK, f.KNOWN_MARK),
 )
