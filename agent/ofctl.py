@@ -74,7 +74,7 @@ class Switch:
             resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (limit, limit))
         await self._finish(process)
 
-    async def meters(self) -> tuple[meters.SavedMeter, ...]:
+    async def list_meters(self) -> tuple[meters.SavedMeter, ...]:
         """Return the meters that there are.
 
         Raises:

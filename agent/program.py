@@ -125,7 +125,7 @@ class Program:
         loop = asyncio.get_running_loop()
         ports = await self._switch.ports()
         wiring = decide.wiring(ports, self._iface_ids())
-        saved = await self._switch.meters()
+        saved = await self._switch.list_meters()
         header = decide.Header(self._settings.host_id, revision, wiring, saved)
         fresh = self._path.with_name("program.new")
         stream = await loop.run_in_executor(None, _open_new, fresh, decide.write_header(header))

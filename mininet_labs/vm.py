@@ -66,6 +66,7 @@ class VirtualMachines:
         vpc = self._api.post("/v1/vpcs", {"name": TENANT, "cidrs": CIDRS})
         self._subnet = self._api.post("/v1/subnets", {"name": "web", "vpc_id": vpc["id"], **SUBNET})
         self._create_group(vpc["id"])
+        self._site.await_hosts()
         for name, host in PLACES.items():
             self._machines[name].start(self._site.hosts[host])
         self._site.await_ports()
@@ -156,7 +157,7 @@ class VirtualMachines:
         self._tell(checks, self._succeeds("vm-1", ping), "a ping as long as the MTU comes back")
 
     def _guarded(self, checks: Checks) -> None:
-        listen = f"rm -f /tmp/got; nc -l -p {DATA} </dev/null 2>&1 | wc -c >/tmp/got &"
+        listen = f"sleep 100 | nc -l -p {DATA} 2>&1 | wc -c >/tmp/got &"
         self._run_in("vm-2", listen)
         there = f"{self._address('vm-2', 4)} {DATA}"
         refused = not self._succeeds("vm-1", f"nc -w 2 {there} </dev/null")
