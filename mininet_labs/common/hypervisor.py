@@ -26,6 +26,7 @@ class Hypervisor(Host):
         self.label = label
         self._run = run
         self._daemons = daemons
+        self._agent: dict[str, str] = {}
         super().__init__(name, privateDirs=[str(NETNS)], **params)
         run.remember(self.pid)
 
@@ -91,8 +92,37 @@ class Hypervisor(Host):
             "OVS_RUNDIR": str(self.rundir),
             "STATE_DIR": str(self._run.path(self.label, "agent", "x").parent),
         }
-        environment = {f"VPC_AGENT_{name}": value for name, value in settings.items()}
-        self._start("vpc-agent", *product("agent.main"), environment=environment)
+        self._agent = {f"VPC_AGENT_{name}": value for name, value in settings.items()}
+        self._start("vpc-agent", *product("agent.main"), environment=self._agent)
+
+    def plug(self, port_id: str, interface: str, mac: str) -> None:
+        """Plug a device of this host by hand, as the interface of a port.
+
+        Raises:
+            LabError: the agent's command refuses.
+        """
+        variables = [f"{name}={value}" for name, value in self._agent.items()]
+        words = ("plug", "--port", port_id, "--interface", interface, "--mac", mac)
+        self.run("env", *variables, *product("agent.main"), *words)
+
+    def vsctl(self, *words: str) -> None:
+        """Run ovs-vsctl on this host's database.
+
+        Raises:
+            LabError: it refuses.
+        """
+        self.run("ovs-vsctl", f"--db={self.database}", "--timeout=10", *words)
+
+    def run(self, *command: str) -> str:
+        """Run a command on this host; return what it printed.
+
+        Raises:
+            LabError: it fails; with its own words.
+        """
+        done = subprocess.run(self.inside(*command), capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise LabError(f"{self.label}: {command[0]}: {done.stderr.strip()}")
+        return done.stdout
 
     def namespaces(self) -> list[str]:
         """Return the names of the network namespaces that exist on this host now."""

@@ -121,6 +121,16 @@ class Site:
         self.workloads.append(workload)
         return workload
 
+    def await_hosts(self) -> None:
+        """Return when every host has its bridge and its flows, so that something can be plugged."""
+
+        def in_sync() -> bool:
+            self.daemons.check()
+            hosts = self.admin.get("/v1/hosts?limit=500")["items"]
+            return all(host["connection"] == "in_sync" for host in hosts)
+
+        wait_until(in_sync, "every host to be in sync", seconds=READY_S)
+
     def await_ports(self) -> None:
         """Return when every port is realised, and note where the workloads are."""
 

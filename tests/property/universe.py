@@ -27,6 +27,7 @@ from vpcctl.model.changes import Change
 from vpcctl.model.eip import Eip
 from vpcctl.model.gateway import Forward, NatGateway
 from vpcctl.model.host import OutsidePort, Watch
+from vpcctl.model.limits import Limits
 from vpcctl.model.location import Location
 from vpcctl.model.route_table import Route, RouteTable, Target
 from vpcctl.model.subnet import Subnet
@@ -146,6 +147,12 @@ def _acl(draw: st.DrawFn) -> object:
     return dataclasses.replace(made, key=draw(st.sampled_from((number, number, 9))))
 
 
+def _limits(number: int, which: int) -> Limits:
+    """One or two limits in each direction, of two rates."""
+    rate = 1000 * which
+    return Limits(number, rate, None if which == 2 else rate, rate if which == 3 else None, rate)
+
+
 @st.composite
 def _port(draw: st.DrawFn) -> object:
     number = draw(st.integers(1, 5))
@@ -163,6 +170,7 @@ def _port(draw: st.DrawFn) -> object:
         admin_up=draw(st.sampled_from((True, True, True, False))),
         groups=draw(_groups),
         checks_addresses=draw(st.booleans()),
+        limits=draw(st.sampled_from((None, None, *(_limits(number, one) for one in (1, 2, 3))))),
     )
     return dataclasses.replace(made, key=draw(st.sampled_from((number, number, number, 9, 17))))
 
@@ -286,7 +294,7 @@ _locations = st.builds(
     Location,
     st.sampled_from(PORT_IDS),
     st.sampled_from([one.id for one in HOSTS]),
-    st.sampled_from((10, 11, 12)),
+    st.sampled_from((10, 11, 12, 12 | 0x8000)),
 )
 
 changes: st.SearchStrategy[Change] = st.builds(

@@ -32,8 +32,10 @@ from vpcctl.flows.actions import (
 from vpcctl.flows.cookie import OWNER_COOKIE
 from vpcctl.flows.fields import Bits, Field
 from vpcctl.flows.flow import Flow, match
+from vpcctl.flows.meter import Meter
 from vpcctl.flows.tables import FLOOD, OUTPUT, TABLES
 from vpcctl.southbound.codec import messages as m
+from vpcctl.southbound.codec import meters as codec
 from vpcctl.southbound.transport import validate
 from vpcctl.southbound.transport.hub import ofproto_parser, ofproto_protocol
 
@@ -53,6 +55,7 @@ FREE = [
     f.CT_MARK,
 ]
 VALID = (f.CT_STATE, f.CT_TRK, f.CT_TRK | f.CT_INV)
+METERS = (Meter(5, "kbps", 1000, 1024), Meter(262_143, "pktps", 20, 40))
 KINDS: dict[str, tuple[list[tuple], list[Field]]] = {
     "any": ([], []),
     "ipv4": ([(f.ETH_TYPE, 0x800)], [f.IPV4_SRC, f.IPV4_DST, f.IP_TTL]),
@@ -118,10 +121,12 @@ def flows(draw: st.DrawFn) -> Flow:
             terms.append((field, number))
     goto = draw(st.sampled_from((None, *TABLES[1:])))
     tables = [t for t in TABLES if goto is None or t.number < goto.number]
+    meter = draw(st.sampled_from((None, None, *METERS)))
     done = tuple(draw(st.lists(actions(), max_size=5))) + ip_actions(fixed, draw)
     if draw(st.integers(0, 9)) == 0:
         ids = draw(st.lists(st.integers(1, 2**32 - 1), min_size=1, max_size=5, unique=True))
         done, goto = tuple(Conjunction(one, draw(st.integers(1, 2))) for one in ids), None
+        meter = None
     return Flow(
         draw(st.sampled_from(tables)),
         draw(st.integers(0, 0xFFFF)),
@@ -129,6 +134,7 @@ def flows(draw: st.DrawFn) -> Flow:
         done,
         goto,
         OWNER_COOKIE | draw(st.integers(0, 2**48 - 1)),
+        meter,
     )
 
 
@@ -228,7 +234,8 @@ def same(one: Flow, other: Flow) -> bool:
             else a
             for a in flow.actions
         ]
-        return (flow.key, shown, flow.goto, flow.cookie)
+        number = None if flow.meter is None else flow.meter.id
+        return (flow.key, shown, flow.goto, flow.cookie, number)
 
     return plain(one) == plain(other)
 
@@ -249,6 +256,8 @@ def test_what_we_write_is_what_os_ken_reads_and_what_we_read_back(flow: Flow) ->
     expected = dict(_os_ken_fields(flow))
     assert dict(mod.match.items()).keys() == expected.keys()
     assert len(mod.match.items()) == len(expected)
+    metered = [i.meter_id for i in mod.instructions if i.type == 6]
+    assert metered == ([] if flow.meter is None else [flow.meter.id])
     applied = [i for i in mod.instructions if i.type == 4]
     assert sum(len(i.actions) for i in applied) == len(flow.actions)
     again = bytearray()
@@ -314,6 +323,15 @@ class Direct:
                 errors.append(got)
         return errors
 
+    def meters(self, *wanted: Meter) -> dict[int, Meter]:
+        """Make meters, each twice over, and return what there is then."""
+        for meter in wanted:
+            self._socket.sendall(codec.add_meter(meter, 4) + codec.modify_meter(meter, 5))
+        self._socket.sendall(codec.config_request(6))
+        got = self.receive()
+        validate.check(got)
+        return {meter.id: meter for meter in codec.meters(got)}
+
     def flows(self) -> dict[bytes, bytes]:
         self._socket.sendall(m.flow_stats_request(9))
         found: dict[bytes, bytes] = {}
@@ -332,6 +350,7 @@ def test_open_vswitch_lists_exactly_the_bytes_that_we_sent(tmp_path: Path) -> No
     with Ovs(tmp_path) as ovs:
         ovs.add_bridge("br", 1, "unix:/nonexistent")
         direct = Direct(tmp_path / "br.mgmt")
+        assert direct.meters(*METERS) == dict(zip((5, 262_143), METERS, strict=True))
 
         @settings(
             max_examples=60,

@@ -12,7 +12,7 @@ from tests.support.dummy_ovs import DummyOvs
 from vpcctl.compile import compile_host
 from vpcctl.flows.flow import Flow
 from vpcctl.flows.tables import DROP
-from vpcctl.flows.text import format_flow
+from vpcctl.flows.text import format_unmetered
 from vpcctl.model.host import GUEST_SERVICE_OFPORT
 from vpcctl.model.names import NAMES_OFPORT
 from vpcctl.model.network import Network
@@ -197,7 +197,7 @@ class Fabric:
         """Give every host its flows, or those given *instead*."""
         for host_id in instead or self._bridges:
             flows = instead[host_id] if instead else self.flows(host_id)
-            lines = [format_flow(flow, names=False) for flow in flows]
+            lines = [format_unmetered(flow) for flow in flows]
             self._ovs.replace_flows(self._bridges[host_id], lines)
 
     def inject(

@@ -12,7 +12,7 @@ from vpcctl.flows.cookie import LEARNED_COOKIE, OWNER_MASK, Feature, cookie
 from vpcctl.flows.flow import Flow
 from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import BY_NUMBER, DROP, EGRESS_ACL, INGRESS_ACL
-from vpcctl.flows.text import format_flow
+from vpcctl.flows.text import format_unmetered
 from vpcctl.model.host import GUEST_SERVICE_OFPORT, Host
 from vpcctl.model.network import Network
 
@@ -59,7 +59,7 @@ class Wire:
     def program(self, flows: Iterable[Flow] | None = None) -> None:
         """Give the bridge its flows as the network says now, or those given."""
         some = self.flows() if flows is None else flows
-        lines = [format_flow(flow, names=False) for flow in some]
+        lines = [format_unmetered(flow) for flow in some]
         self._ovs.replace_flows(self._bridge, lines)
         self._ovs.control.call("revalidator/wait")
 

@@ -10,6 +10,7 @@ from vpcctl.flows import tables as t
 from vpcctl.flows.actions import (
     BundleLoad,
     Commit,
+    Conjunction,
     Learn,
     Load,
     Move,
@@ -23,6 +24,7 @@ from vpcctl.flows.actions import (
 from vpcctl.flows.contract import BrokenContract, check, encoded_length
 from vpcctl.flows.cookie import Feature, cookie, is_ours, split
 from vpcctl.flows.flow import Flow, match
+from vpcctl.flows.meter import Meter, by_number
 from vpcctl.flows.reasons import Reason
 from vpcctl.flows.text import format_action, format_flow
 
@@ -123,6 +125,22 @@ def test_text_of_the_longer_actions() -> None:
     ]
 
 
+def test_a_meter_comes_first() -> None:
+    meter = Meter(30, "pktps", 20, 40)
+    assert format_flow(GOOD._replace(meter=meter)).partition("actions=")[2] == (
+        "meter:30,set_field:0x7->reg1,goto_table:Output"
+    )
+    assert str(meter) == "meter=30 pktps burst bands=type=drop rate=20 burst_size=40"
+    check(GOOD._replace(meter=meter))
+
+
+def test_two_meters_of_one_number_are_one() -> None:
+    meter = Meter(30, "pktps", 20, 40)
+    assert by_number((meter, meter._replace())) == {30: meter}
+    with pytest.raises(ValueError, match="two meters of one number"):
+        by_number((meter, meter._replace(rate=21)))
+
+
 def test_tables_are_in_order_and_leave_room() -> None:
     numbers = [table.number for table in t.TABLES]
     assert numbers == sorted(numbers)
@@ -173,6 +191,10 @@ def test_a_good_flow_keeps_its_contract() -> None:
         ({"actions": (Learn(t.SWITCH, 1, 0, 9, 5, (), ()),)}, "no learned flows"),
         ({"actions": (Learn(t.OUTSIDE_NEIGHBOUR, 1, 9, 0, 5, (), ()),)}, "has an end"),
         ({"actions": (Learn(t.OUTSIDE_NEIGHBOUR, 1, 9, 9, OURS, (), ()),)}, "is not ours"),
+        ({"meter": Meter(3, "kbps", 9, 9)}, "not one of ours"),
+        ({"meter": Meter(4, "kbps", 0, 9)}, "rate 0"),
+        ({"meter": Meter(4, "kbps", 9, 1 << 32)}, "burst"),
+        ({"actions": (Conjunction(1, 1),), "goto": None, "meter": Meter(4, "kbps", 9, 9)}, "else"),
         (
             {"table": t.OUTPUT, "match": (), "actions": (Output(0xFFFFFFFD),), "goto": None},
             "real ports",

@@ -1,5 +1,6 @@
 """From a batch of changes to what each host has to do, at the cost of what changed."""
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ from vpcctl.compile.touched import touched
 from vpcctl.compile.transition import FlowTuple, HostChange, Transition
 from vpcctl.compile.view import common_pieces, early_pieces, vpc_pieces
 from vpcctl.flows.cookie import Feature, cookie
+from vpcctl.flows.flow import meters_of
 from vpcctl.model.changes import Change, ChangeBatch
 from vpcctl.model.gateway import InternetGateway, NatGateway
 from vpcctl.model.location import Location
@@ -16,6 +18,7 @@ from vpcctl.model.network import Network
 from vpcctl.model.port import Port
 from vpcctl.model.relay import Relay
 from vpcctl.model.subnet import Subnet
+from vpcctl.pipeline.guest_services import metered_ports
 from vpcctl.pipeline.pieces import (
     AclPiece,
     AdmitPiece,
@@ -130,12 +133,16 @@ class _Planner:
             self._share(piece, self._journal.pieces[piece])
         departed = self._departed()
         arriving = self._arrivals()
-        relays = self._relays()
-        host_ids = {*self._removed, *self._written, *departed, *arriving, *relays}
+        relays, unmetered = self._relays(), self._unmetered()
+        host_ids = {*self._removed, *self._written, *departed, *arriving, *relays, *unmetered}
         return Transition(
             revision=self._net.revision,
             hosts={
-                h: self._change(h, departed.get(h, ()), arriving.get(h, ()), relays.get(h, ()))
+                h: dataclasses.replace(
+                    self._change(h, departed.get(h, ()), arriving.get(h, ())),
+                    relays=relays.get(h, ()),
+                    unmetered=unmetered.get(h, ()),
+                )
                 for h in sorted(host_ids)
             },
             gone=tuple(h for h, was in self._journal.hosts.items() if was and not self._is(h)),
@@ -243,12 +250,28 @@ class _Planner:
                 found[relay.host_id] = (*found.get(relay.host_id, ()), relay)
         return found
 
+    def _unmetered(self) -> dict[str, tuple[int, ...]]:
+        """Return, by host, the meters that its own pieces have named and nobody names any more."""
+        before: dict[str, set[int]] = {}
+        after: dict[str, set[int]] = {}
+        for piece, was in self._journal.pieces.items():
+            if isinstance(piece, EdgePiece):
+                before.setdefault(piece.host_id, set()).update(_numbers(was.flows))
+                after.setdefault(piece.host_id, set()).update(_numbers(self._flows(piece)))
+        found = {h: numbers - after[h] for h, numbers in before.items() if self._is(h)}
+        return {
+            h: tuple(sorted(n for n in numbers if not self._is_shared(h, n)))
+            for h, numbers in found.items()
+            if numbers
+        }
+
+    def _is_shared(self, host_id: str, number: int) -> bool:
+        """Tell whether another port of the host names this meter."""
+        others = metered_ports(self._net, host_id, number)
+        return any(number in _numbers(self._flows(EdgePiece(host_id, one))) for one in others)
+
     def _change(
-        self,
-        host_id: str,
-        departed: tuple[int, ...],
-        vpc_ids: Sequence[str],
-        relays: tuple[Relay, ...],
+        self, host_id: str, departed: tuple[int, ...], vpc_ids: Sequence[str]
     ) -> HostChange:
         net, new = self._net, host_id in self._new
         first = [p for p in self._journal.arrived if _is_at(net, p, host_id, vpc_ids)]
@@ -270,7 +293,6 @@ class _Planner:
             removed=tuple(self._removed.get(host_id, ())),
             written=(*self._written.get(host_id, ()), *opening),
             program=program,
-            relays=relays,
         )
 
     def _flows(self, piece: Piece) -> FlowTuple:
@@ -279,6 +301,10 @@ class _Planner:
         if found is None:
             found = self._compiled[piece] = compile_piece(self._net, piece)
         return found
+
+
+def _numbers(flows: FlowTuple) -> set[int]:
+    return {meter.id for meter in meters_of(flows)}
 
 
 def _is_at(net: Network, port_id: str, host_id: str, vpc_ids: Sequence[str]) -> bool:

@@ -24,11 +24,13 @@ from vpcctl.flows.actions import (
 from vpcctl.flows.cookie import is_ours
 from vpcctl.flows.fields import CONNECTION, CT_STATE, ETH_TYPE, IP_TTL, Field
 from vpcctl.flows.flow import Flow, match
+from vpcctl.flows.meter import Meter
 from vpcctl.flows.tables import Table
 
+MAX_RATE = 0xFFFF_FFFF
 MAX_FLOW_MOD = 65_535
 """Longest OpenFlow message in bytes; a longer flow-mod cannot be sent."""
-_FLOW_MOD, _PADDING, _INSTRUCTION, _GOTO = 48, 8, 8, 8
+_FLOW_MOD, _PADDING, _INSTRUCTION, _GOTO, _METER = 48, 8, 8, 8, 8
 _ACTION_LENGTHS: dict[type, int] = {
     Move: 24,
     Load: 24,
@@ -68,8 +70,11 @@ def check(flow: Flow) -> None:
         _require(flow, flow.goto.name in table.successors, f"it may not lead to {flow.goto.name}")
         _require(flow, flow.goto.number > table.number, "a goto leads forward only")
     kinds = {type(action) for action in flow.actions}
-    alone = Conjunction not in kinds or (len(kinds) == 1 and flow.goto is None)
+    nothing_else = flow.goto is None and flow.meter is None
+    alone = Conjunction not in kinds or (len(kinds) == 1 and nothing_else)
     _require(flow, alone, "a conjunction's flow does nothing else")
+    if flow.meter is not None:
+        _check_meter(flow, flow.meter)
     _require(flow, encoded_length(flow) <= MAX_FLOW_MOD, "the flow-mod is too long")
 
 
@@ -82,7 +87,13 @@ def encoded_length(flow: Flow) -> int:
         else _ACTION_LENGTHS.get(type(action)) or _long(action)
         for action in flow.actions
     )
-    return _FLOW_MOD + _padded(terms + _PADDING) + _INSTRUCTION + actions + _GOTO
+    return _FLOW_MOD + _padded(terms + _PADDING) + _METER + _INSTRUCTION + actions + _GOTO
+
+
+def _check_meter(flow: Flow, meter: Meter) -> None:
+    _require(flow, meter.is_ours, f"meter {meter.id} is not one of ours")
+    for name, value in (("rate", meter.rate), ("burst", meter.burst)):
+        _require(flow, 0 < value <= MAX_RATE, f"meter {meter.id}: {name} {value}")
 
 
 def _long(action: Action) -> int:

@@ -260,6 +260,8 @@ RELAYED = Bits("relayed", FLAGS, 4, 1)
 """Comes from a host that is still loading its VPC, and may go on into the tunnel."""
 PICKED = Bits("picked", FLAGS, 5, 1)
 """``CHOICE`` has been made, by the table that the packet is in."""
+METERED = Bits("metered", FLAGS, 7, 1)
+"""The first of two meters of the port that is to get the packet has let it pass."""
 FLOOD_STAGE = Bits("flood_stage", FLAGS, 8, 8)
 """Flood's position: 0 at entry, then levels of local members, then shards of hosts."""
 FLOOD_CHUNK = Bits("flood_chunk", FLAGS, 16, 8)
@@ -268,6 +270,9 @@ FOUND_MAC_BITS = Bits("found_mac", FOUND_MAC, 0, 48)
 
 CHOICE = Bits("choice", REGS[13], 0, 16)
 """What has been chosen by hash or by who lives: a number, or the ofport of who does."""
+QUESTION = REGS[13]
+"""In GuestServices, and on the way there: which kind of question a guest asks, from 1 on."""
+
 JUDGED_ZONE = Bits("zone", JUDGED, 0, 16)
 """The port that is judged: its ofport, which is also its conntrack zone."""
 EGRESS_RULES = Bits("egress_rules", JUDGED, 16, 1)

@@ -112,7 +112,10 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "Classify",
         "classification",
         "Tells where a packet comes from: a known port's interface, a known VTEP, or nowhere.",
-        (f.IN_PORT, f.TUN_SRC, f.TUN_IPV6_SRC, f.FLAGS, f.ETH_SRC, f.ETH_TYPE, *_ENDS),
+        (
+            *(f.IN_PORT, f.TUN_SRC, f.TUN_IPV6_SRC, f.FLAGS, f.ETH_SRC, f.ETH_TYPE, *_ENDS),
+            f.SOURCE_PORT,
+        ),
         (
             *(f.SOURCE_PORT, f.DEST_PORT, f.VNI, f.VPC, f.FLAGS, f.ETH_SRC, f.REASON),
             *(f.OUTSIDE, f.LOOKUP_IPV4, f.IN_PORT, f.IPV4_SRC, f.IPV6_SRC),
@@ -177,9 +180,9 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "GuestServices",
         "resolution",
         "Hands what a guest asks of its network to the agent of its host.",
-        (f.SOURCE_PORT, f.FLAGS, *_L2, *_IP, f.IP_FRAG, f.TCP_DST, *_L4),
-        (*_L2, *_IP, *_L4, f.REASON),
-        "GuestAddress SubnetOut Drop",
+        (f.SOURCE_PORT, f.FLAGS, f.QUESTION, *_L2, *_IP, f.IP_FRAG, f.TCP_DST, *_L4),
+        (*_L2, *_IP, *_L4, f.QUESTION, f.REASON),
+        "GuestServices GuestAddress SubnetOut Drop",
     ),
     (
         "GuestAddress",
@@ -267,8 +270,8 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
             *(f.FLAGS, f.SOURCE_PORT, f.FOUND_MAC, f.LOOKUP_IPV4, f.LOOKUP_IPV6),
             *(*_L2, *_ARP, *_IP, *_L4, *_ND),
         ),
-        (f.FLAGS, f.ETH_DST, f.ETH_SRC, f.REASON, *_ARP, *_IP, *_L4, *_ND),
-        "Respond Switch Drop",
+        (f.FLAGS, f.ETH_DST, f.ETH_SRC, f.REASON, f.QUESTION, *_ARP, *_IP, *_L4, *_ND),
+        "Respond GuestServices Switch Drop",
     ),
     (
         "Gateway",
@@ -356,8 +359,8 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "output",
         "Turns a port key into an interface of this host, or sends the packet to another host.",
         (f.DEST_PORT, f.VNI, f.FLAGS, f.TUN_DST, f.TUN_IPV6_DST),
-        (f.TUN_ID, f.REASON),
-        "Drop",
+        (f.TUN_ID, f.FLAGS, f.REASON),
+        "Output Drop",
     ),
     (
         "Drop",

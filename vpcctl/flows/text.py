@@ -136,6 +136,11 @@ def _whole(field: Field) -> str:
     return f"{field.name}[0..{field.bits - 1}]"
 
 
+def format_unmetered(flow: Flow) -> str:
+    """Return *flow* for ``ovs-ofctl`` without its meter, which would have to be there already."""
+    return format_flow(flow._replace(meter=None), names=False)
+
+
 def format_flow(flow: Flow, *, names: bool = True, cookie: bool = True) -> str:
     """Return *flow* as one line.
 
@@ -148,7 +153,8 @@ def format_flow(flow: Flow, *, names: bool = True, cookie: bool = True) -> str:
     parts.append(f"table={_table(flow.table, names=names)}")
     parts.append(f"priority={flow.priority}")
     parts += [format_term(term) for term in flow.match]
-    actions = [format_action(action, names=names) for action in flow.actions]
+    actions = [] if flow.meter is None else [f"meter:{flow.meter.id}"]
+    actions += [format_action(action, names=names) for action in flow.actions]
     if flow.goto is not None:
         actions.append(f"goto_table:{_table(flow.goto, names=names)}")
     return f"{','.join(parts)} actions={','.join(actions) or 'drop'}"

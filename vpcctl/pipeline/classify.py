@@ -29,6 +29,7 @@ from vpcctl.model.host import (
     error_inwards,
     error_outwards,
 )
+from vpcctl.pipeline import limits
 from vpcctl.pipeline.facts import PortFacts
 from vpcctl.pipeline.outside_in import into
 from vpcctl.pipeline.residence import EipFacts, GlobalFacts
@@ -80,15 +81,26 @@ def peer(host: Host) -> tuple[Flow, ...]:
     return (Flow(CLASSIFY, 150, match, (), TUNNEL_IN, cookie(Feature.PEER, host.key)),)
 
 
-def edge(facts: PortFacts) -> Flow:
-    """Return the flow that knows a port by its interface."""
-    match = ((f.IN_PORT, facts.location.ofport, None), flag(f.FROM_TUNNEL, 0))
+def edge(facts: PortFacts) -> Iterator[Flow]:
+    """Yield the flow that knows a port by its interface, and limits what it sends.
+
+    A flow has one meter at most; where there are two limits a packet goes through the table twice.
+    """
+    here, owner = (f.IN_PORT, facts.location.ofport, None), facts.edge_cookie
+    match = (here, flag(f.FROM_TUNNEL, 0))
     actions = (
         SetField(f.SOURCE_PORT, facts.port.key),
         SetField(f.VNI, facts.subnet.vni),
         SetField(f.VPC, facts.vpc.key),
     )
-    return Flow(CLASSIFY, 100, match, actions, SPOOF_GUARD, facts.edge_cookie)
+    first, second = limits.egress(facts.port.limits)
+    if second is None:
+        yield Flow(CLASSIFY, 100, match, actions, SPOOF_GUARD, owner, first)
+        return
+    again = (*actions, Resubmit(CLASSIFY))
+    yield Flow(CLASSIFY, 100, match, again, None, owner, first)
+    known = (here, (f.SOURCE_PORT, facts.port.key, None), flag(f.FROM_TUNNEL, 0))
+    yield Flow(CLASSIFY, 110, known, (), SPOOF_GUARD, owner, second)
 
 
 def cut_off(ofport: int, owner: int) -> Flow:

@@ -60,7 +60,7 @@ _REGISTERS: tuple[tuple[Field, str, str], ...] = (
     (f.LOOKUP_IPV6, "IPv6 looked up", "reg8 to reg11: the same"),
     (f.FOUND_MAC, "MAC found", "reg12 to reg15, the low 48 bits: from Neighbour to Respond"),
     (f.GROUP, "group, or ACL", "key of the one that is asked: in filters, as are the next two"),
-    (f.CELL, "cell", "which of the group's cells the packet is in"),
+    (f.CELL, "cell", "which of the group's cells the packet is in; kind of a guest's question"),
     (f.JUDGED, "judged", "see below"),
 )
 _FLAGS = (
@@ -71,6 +71,7 @@ _FLAGS = (
         f.ROUTED,
         f.RELAYED,
         f.PICKED,
+        f.METERED,
         f.FLOOD_STAGE,
         f.FLOOD_CHUNK,
     ),

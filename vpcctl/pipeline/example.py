@@ -9,6 +9,7 @@ from vpcctl.model.eip import Eip
 from vpcctl.model.external_network import ExternalNetwork
 from vpcctl.model.gateway import Forward, InternetGateway, NatGateway
 from vpcctl.model.host import Host, OutsidePort, Watch
+from vpcctl.model.limits import Limits
 from vpcctl.model.location import Location
 from vpcctl.model.network import Network
 from vpcctl.model.network_acl import AclRule, NetworkAcl
@@ -33,12 +34,13 @@ _OFFICES, _ACL = "ag-00000000000000041", "nacl-00000000000000051"
 
 
 def example() -> Network:
-    """Return one VPC with two subnets and five ports on two hosts.
+    """Return one VPC with two subnets and six ports on two hosts.
 
     Ports 0x101 and 0x102 share 10.0.1.77 by allowed pairs; 0x104 has no port security. Port 0x105
     serves those of the group of 0x103, and offices; its subnet has a network ACL. The VPC reaches
     an external network directly, where 0x101 has the EIP 203.0.113.10, and by a NAT gateway with
-    two EIPs, for which the first host stands by.
+    two EIPs, for which the first host stands by. Port 0x106
+    is limited in both directions.
     """
     net = Network()
     for host_id, number in ((HERE, 1), (THERE, 2)):
@@ -65,6 +67,8 @@ def example() -> Network:
     _attach(net, Port("port-103", _DATA, 0x103, _mac(1), _ips(2, 10), groups=clients), THERE)
     _attach(net, Port("port-105", _DATA, 0x105, _mac(5), _ips(2, 15)[:1], groups=servers), HERE)
     _attach(net, Port("port-104", _DATA, 0x104, _mac(2), _ips(2, 11), port_security=False), HERE)
+    limits = Limits(7, ingress_kbps=50_000, ingress_pps=5_000, egress_kbps=50_000, egress_pps=5_000)
+    _attach(net, Port("port-106", _DATA, 0x106, _mac(6), _ips(2, 16)[:1], limits=limits), HERE)
     return net
 
 

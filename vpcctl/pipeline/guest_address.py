@@ -6,6 +6,7 @@ wrote, and the answer's target says which port it is for (:mod:`vpcctl.model.nam
 """
 
 from collections.abc import Iterator
+from ipaddress import ip_network
 
 from vpcctl.flows import fields as f
 from vpcctl.flows.actions import Action, Move, Output, SetField
@@ -27,7 +28,9 @@ from vpcctl.model.names import (
     client4,
     client6,
 )
+from vpcctl.pipeline import guest_services
 from vpcctl.pipeline.facts import PortFacts
+from vpcctl.pipeline.guest_services import Question
 from vpcctl.pipeline.terms import (
     BASE,
     IS_IPV4,
@@ -46,6 +49,11 @@ _IS_TCP = (f.IP_PROTO, TCP, None)
 _HALF = 16
 _ASKED = {"dns": RESOLVERS, "metadata": METADATA}
 _SERVICES: tuple[Service, ...] = ("dns", "metadata")
+_ALLOWED = {
+    "dns": (Question.DNS, 1024, 2048),
+    "metadata": (Question.METADATA, 500, 1000),
+}
+"""Packets a second and at once of one port that the sockets hear, with the kind of question."""
 
 
 def _to_server(service: Service) -> tuple[tuple[Match, tuple[Action, ...]], ...]:
@@ -136,7 +144,11 @@ def edge(facts: PortFacts) -> Iterator[Flow]:
             name = (client4 if version == 4 else client6)(port.key, place)
             asks = ((f.SOURCE_PORT, port.key, None), family, (source, int(ip), None))
             out = (SetField(source, name), SetField(f.ETH_DST, NAMES_MAC), Output(NAMES_OFPORT))
-            yield Flow(GUEST_ADDRESS, 100, asks, out, None, facts.edge_cookie)
+            for service in _SERVICES:
+                servers = SERVERS4[service] if version == 4 else ip_network(SERVERS6[service])
+                whole = (*asks, *within(target, servers))
+                meter = guest_services.meter(facts, *_ALLOWED[service])
+                yield Flow(GUEST_ADDRESS, 100, whole, out, None, facts.edge_cookie, meter)
             told = ((f.DEST_PORT, port.key, None), family, (target, name, None))
             back = (SetField(target, int(ip)), SetField(f.ETH_DST, port.mac))
             yield Flow(GUEST_ADDRESS, 100, told, back, OUTPUT, facts.edge_cookie)

@@ -172,12 +172,13 @@ def _edge(net: Network, piece: EdgePiece) -> tuple[Flow, ...]:
     if facts is None:
         return _cut_off(net, piece)
     return (
-        classify.edge(facts),
+        *classify.edge(facts),
         *spoof_guard.edge(facts),
         *nd_guard.edge(facts),
         *arp_nd.edge(facts),
         *guest_address.edge(facts),
-        output.edge(facts),
+        *guest_services.edge(facts),
+        *output.edge(facts),
         *port_acl.edge(net, facts),
     )
 

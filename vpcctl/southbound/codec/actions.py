@@ -43,7 +43,7 @@ _NICIRA = 0x2320
 _REG_MOVE, _REG_LOAD, _RESUBMIT_TABLE, _CONJUNCTION, _CT, _CT_CLEAR = 6, 7, 14, 34, 35, 43
 _CT_COMMIT = 1
 _IN_PORT_16 = 0xFFF8
-_GOTO, _APPLY = 1, 4
+_GOTO, _APPLY, _METER = 1, 4, 6
 _MAX_BODY = 0xFF00
 
 _GOTOS = {table: bytes((0, _GOTO, 0, 8, table.number, 0, 0, 0)) for table in TABLES}
@@ -51,6 +51,7 @@ _LOAD = struct.Struct("!HHIHHIQ")
 _MOVE = struct.Struct("!HHIHHHHII")
 _RESUBMIT = struct.Struct("!HHIHHB3x")
 _OUT = struct.Struct("!HHIH6x")
+_METERING = struct.Struct("!HHI")
 _CONJ = struct.Struct("!HHIHBBI")
 _TRACK = struct.Struct("!HHIHHIHB3xH")
 """Flags, zone's field, zone's span, table, application layer gateway."""
@@ -138,15 +139,18 @@ def encode_action(action: Action) -> bytes:
             return encode_choice(action)
 
 
-def encode_instructions(actions: tuple[Action, ...], goto: Table | None) -> bytes:
-    """Return a flow's instructions: apply-actions, then goto-table; none of both drops.
+def encode_instructions(
+    actions: tuple[Action, ...], goto: Table | None, meter: int | None = None
+) -> bytes:
+    """Return a flow's instructions: meter, apply-actions, goto-table; none of the last two drops.
 
     Raises:
         ValueError: more actions than one message holds.
     """
     jump = b"" if goto is None else _GOTOS[goto]
+    head = b"" if meter is None else _METERING.pack(_METER, 8, meter)
     if not actions:
-        return jump
+        return head + jump
     body = b"".join(
         [
             _set_field(action) if type(action) is SetField else encode_action(action)
@@ -155,25 +159,28 @@ def encode_instructions(actions: tuple[Action, ...], goto: Table | None) -> byte
     )
     if len(body) > _MAX_BODY:
         raise ValueError(f"{len(body)} bytes of actions")
-    return b"\0\4" + (len(body) + 8).to_bytes(2, "big") + b"\0\0\0\0" + body + jump
+    return head + b"\0\4" + (len(body) + 8).to_bytes(2, "big") + b"\0\0\0\0" + body + jump
 
 
-def decode_instructions(data: bytes) -> tuple[tuple[Action, ...], Table | None]:
-    """Return actions and goto.
+def decode_instructions(data: bytes) -> tuple[tuple[Action, ...], Table | None, int | None]:
+    """Return actions, goto and the number of the meter.
 
     Raises:
         ValueError: malformed, or nothing that a flow of ours could hold.
     """
     actions: tuple[Action, ...] = ()
     goto: Table | None = None
+    meter: int | None = None
     for kind, body in _records(data):
         if kind == _APPLY:
             actions = tuple(decode_action(*record) for record in _records(body[4:]))
         elif kind == _GOTO and body[0] in BY_NUMBER:
             goto = BY_NUMBER[body[0]]
+        elif kind == _METER and len(body) == 4:
+            meter = int.from_bytes(body, "big")
         else:
             raise ValueError(f"unknown instruction {kind}")
-    return actions, goto
+    return actions, goto, meter
 
 
 def _records(data: bytes) -> Iterator[tuple[int, bytes]]:
