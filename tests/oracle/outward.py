@@ -105,6 +105,8 @@ class OutwardOracle(Oracle):
         to = packet.get("nw_dst") or packet["ipv6_dst"]
         if any(inside(to, block) for block in self._vpcs[home.vpc_id].cidrs):
             return []
+        if ipaddress.ip_address(to).is_link_local:
+            return []
         route = self._route(home, to)
         targets = [] if route is None else [*self._alive(home, route.targets, to)]
         if not targets:

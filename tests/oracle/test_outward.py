@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.oracle.oracle import ROUTER_MAC, Packet, World, text
@@ -194,9 +194,10 @@ def differences(
 
 
 @settings(
-    max_examples=25,
+    max_examples=12,
     deadline=None,
     derandomize=True,
+    phases=(Phase.explicit, Phase.generate),
     suppress_health_check=list(HealthCheck),
 )
 @given(wholes())
@@ -267,5 +268,10 @@ def test_the_oracle_notices_every_flow_that_is_missing(ovs: DummyOvs) -> None:
 
 
 def _matters(flow: Flow) -> bool:
-    """Whether a question here meets a flow: not what only errors, answers and rivals do."""
+    """Whether a question here meets a flow: not what only errors, answers and rivals do.
+
+    Whoever is on the link is asked for like the router, as long as neither is known.
+    """
+    if flow.table is t.OUTSIDE and flow.priority == 150:
+        return False
     return flow.goto in (t.SUBNET_IN, t.GATEWAY, t.OUTSIDE, t.OUTSIDE_NEIGHBOUR)

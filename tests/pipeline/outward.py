@@ -13,6 +13,7 @@ from tests.support.wire import Wire
 from vpcctl.model.changes import Resource
 from vpcctl.model.eip import Eip
 from vpcctl.model.host import GUEST_SERVICE_OFPORT
+from vpcctl.model.network import Network
 from vpcctl.model.port import Port
 
 OUT, WATCH, AGENT = 9, 8, GUEST_SERVICE_OFPORT
@@ -54,11 +55,26 @@ class Town:
     """The host, its guests, and its outside."""
 
     def __init__(self, ovs: DummyOvs, *resources: Resource) -> None:
+        """Make it; all guests that are ever to live there are among *resources*."""
+        net = self._net(resources)
+        self.wire = Wire(ovs, net, net.hosts[HOST.id], "br-town")
+
+    def anew(self, *resources: Resource) -> "Town":
+        """The same place with other *resources*, where nothing has happened yet."""
+        self.wire.net = self._net(resources)
+        self.wire.forget()
+        self.wire.program([])  # so that all counters begin at 0
+        self.wire.program()
+        self.wire.settle()
+        return self
+
+    @staticmethod
+    def _net(resources: tuple[Resource, ...]) -> Network:
         fixed = (HOST, OTHER, NETWORK, RED, BLUE, WEB, DATA, BLUES, RED_IGW, BLUE_IGW, *TABLES)
         net = n.network(*fixed, *resources)
         here = [one for one in net.ports.values() if one.id not in net.locations]
         net.apply([n.put(n.at(port, HOST, ofport(port))) for port in here])
-        self.wire = Wire(ovs, net, net.hosts[HOST.id], "br-town")
+        return net
 
     def close(self) -> None:
         self.wire.close()
@@ -67,6 +83,7 @@ class Town:
         """Make resources what they are now; conntrack stays, what flows have learned does not."""
         self.wire.net.apply([n.put(one) for one in resources])
         self.wire.program()
+        self.wire.settle()
 
     def sends(self, sender: Port | int, *frames: bytes) -> dict[int, list[Packet]]:
         """What leaves by which ofport."""

@@ -42,17 +42,20 @@ EIP_BLUE = n.eip(3, NETWORK, "203.0.113.12", BLUE_ONE)
 Setting = Callable[..., Town]
 
 
+@pytest.fixture(scope="module")
+def place(ovs: DummyOvs) -> Iterator[Town]:
+    made = Town(ovs, ONE, TWO, BARE, BLUE_ONE)
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def town(ovs: DummyOvs) -> Iterator[Setting]:
-    made: list[Town] = []
-
+def town(place: Town) -> Setting:
     def make(*resources: Resource) -> Town:
-        made.append(Town(ovs, *(resources or (ONE, TWO, BARE, BLUE_ONE, EIP, EIP_2, EIP_BLUE))))
-        return made[-1]
+        usual = (ONE, TWO, BARE, BLUE_ONE, EIP, EIP_2, EIP_BLUE)
+        return place.anew(*(resources or usual))
 
-    yield make
-    for one in made:
-        one.close()
+    return make
 
 
 def question(kind: Question) -> str:
@@ -97,7 +100,7 @@ def test_an_answer_is_learned_and_copied_to_the_agent(town: Setting) -> None:
     heard = only(made.sends(OUT, tells(PEER, EIP)), AGENT)
     assert heard["eth_dst"] == question(Question.HEARD)
     assert heard["arp_spa"] == PEER[1]
-    assert PEER[0] in made.wire.learned()
+    assert "load:0x20000000050->NXM_OF_ETH_DST" in made.wire.learned()
     assert only(made.sends(ONE, f.icmp(leaving(ONE, PEER[1]), 8)), OUT)["eth_dst"] == PEER[0]
 
 

@@ -34,11 +34,16 @@ FAR, ROUTER6 = "2001:db8:99::1", "2001:db8:77::1"
 MAC = format_mac(outside_mac(ONE.key))
 
 
-@pytest.fixture
-def town(ovs: DummyOvs) -> Iterator[Town]:
+@pytest.fixture(scope="module")
+def place(ovs: DummyOvs) -> Iterator[Town]:
     made = Town(ovs, ONE, TWO)
     yield made
     made.close()
+
+
+@pytest.fixture
+def town(place: Town) -> Town:
+    return place.anew(ONE, TWO)
 
 
 def question(kind: Question) -> str:

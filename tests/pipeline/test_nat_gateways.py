@@ -46,19 +46,25 @@ EIP_ONE = n.eip(1, NETWORK, "203.0.113.10", ONE)
 Setting = Callable[..., Town]
 
 
-@pytest.fixture
-def town(ovs: DummyOvs) -> Iterator[Setting]:
-    made: list[Town] = []
+MANY = [guest(number, PRIVATE) for number in range(20, 32)]
 
+
+@pytest.fixture(scope="module")
+def place(ovs: DummyOvs) -> Iterator[Town]:
+    made = Town(ovs, ONE, TWO, THREE, *MANY)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def town(place: Town) -> Setting:
     def make(*resources: Resource) -> Town:
         fixed = (NAT, TABLE, PRIVATE, EIP, ONE, TWO, THREE, EIP_ONE)
-        made.append(Town(ovs, *fixed, *resources))
-        made[-1].hear(EIP)
-        return made[-1]
+        made = place.anew(*fixed, *resources)
+        made.hear(EIP)
+        return made
 
-    yield make
-    for one in made:
-        one.close()
+    return make
 
 
 def answer(sent: Packet, to: str = FAR) -> bytes:
@@ -127,16 +133,15 @@ def test_ranges_of_ports_are_forwarded_in_order(town: Setting, port: int, target
 
 
 def test_several_eips_share_the_guests_and_keep_their_connections(town: Setting) -> None:
-    guests = [guest(number, PRIVATE) for number in range(20, 36)]
-    made = town(*guests, EIP_2)
-    frames = {one.id: f.udp(leaving(one), (5000, 53)) for one in guests}
-    used = {one.id: only(made.sends(one, frames[one.id]), OUT) for one in guests}
+    made = town(*MANY, EIP_2)
+    frames = {one.id: f.udp(leaving(one), (5000, 53)) for one in MANY}
+    used = {one.id: only(made.sends(one, frames[one.id]), OUT) for one in MANY}
     assert {packet["nw_src"] for packet in used.values()} == {FIRST, SECOND}
     macs = {packet["nw_src"]: packet["eth_src"] for packet in used.values()}
     assert macs == {FIRST: text(EIP.mac), SECOND: text(EIP_2.mac)}
     made.change(n.eip(19, NETWORK, "203.0.113.19", NAT))
     made.hear(EIP)
-    for one in guests:
+    for one in MANY:
         again = only(made.sends(one, frames[one.id]), OUT)
         assert (again["nw_src"], again["tp_src"]) == (
             used[one.id]["nw_src"],

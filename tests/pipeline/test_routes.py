@@ -37,17 +37,19 @@ FAR6 = "2001:db8:99::1"
 Setting = Callable[..., Town]
 
 
+@pytest.fixture(scope="module")
+def place(ovs: DummyOvs) -> Iterator[Town]:
+    made = Town(ovs, ONE, TWO, WALL, WALL_2)
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def town(ovs: DummyOvs) -> Iterator[Setting]:
-    made: list[Town] = []
-
+def town(place: Town) -> Setting:
     def make(*routes: Route, others: tuple[Resource, ...] = ()) -> Town:
-        made.append(Town(ovs, ONE, TWO, WALL, WALL_2, EIP, table(*routes), *others))
-        return made[-1]
+        return place.anew(ONE, TWO, WALL, WALL_2, EIP, table(*routes), *others)
 
-    yield make
-    for one in made:
-        one.close()
+    return make
 
 
 def table(*routes: Route) -> RouteTable:

@@ -170,7 +170,7 @@ class Fabric:
             used = {one.ofport for one in net.locations.values() if one.host_id == host_id}
             used.update(ofports)
             used.update(one.ofport for one in (*host.outside, *host.watches))
-            if host.has_guest_port:
+            if host.has_guest_port or host.outside:
                 used.update((GUEST_SERVICE_OFPORT, NAMES_OFPORT))
             ovs.add_bridge(bridge, host.tunnel_ofport or 1, sorted(used))
             if host.vtep is not None:
