@@ -100,7 +100,6 @@ def test_an_eip_has_to_be_free_and_of_the_network(site: Outside, server: PortVie
 
 
 @ON_SQLITE
-@ON_SQLITE
 @pytest.mark.parametrize(
     ("values", "field"),
     [
@@ -156,6 +155,7 @@ def test_ports_are_forwarded(site: Outside, server: PortView) -> None:
     site.world.services.nat_gateways.delete(ADMIN, nat.meta.id)
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("wanted", "field"),
     [
