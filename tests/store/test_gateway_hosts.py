@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.store.conftest import ADMIN, World
+from tests.store.conftest import ADMIN, ON_SQLITE, World
 from tests.store.outside import Outside, outside
 from tests.store.test_security_groups import held
 from vpcctl.services.views import HostChange, PortCreate
@@ -35,6 +35,7 @@ def change(site: Outside, name: str, **values: object) -> None:
     site.world.services.hosts.change(ADMIN, site.id(name), HostChange(**values))  # type: ignore[arg-type]
 
 
+@ON_SQLITE
 def test_gateways_get_hosts_with_the_label_and_share_them(site: Outside) -> None:
     vpcs = [site.world.vpc() for _ in range(3)]
     gateways = [site.nat(vpc) for vpc in vpcs]
@@ -49,6 +50,7 @@ def test_gateways_get_hosts_with_the_label_and_share_them(site: Outside) -> None
     assert shown.since_revision == gateways[0].meta.revision
 
 
+@ON_SQLITE
 def test_a_gateway_without_hosts_says_so_and_gets_the_first_that_comes(world: World) -> None:
     site = outside(world)
     nat = site.nat(world.vpc())
@@ -77,6 +79,7 @@ def test_a_silent_host_goes_to_the_end_and_stays_there(site: Outside) -> None:
     assert again.since_revision == shown.since_revision
 
 
+@ON_SQLITE
 def test_what_most_watchers_say_is_believed(site: Outside) -> None:
     nat = site.nat(site.world.vpc())
     first, second, third = order(site, "nat", nat.meta.id)
@@ -93,6 +96,7 @@ def test_what_most_watchers_say_is_believed(site: Outside) -> None:
     assert [change.kind for change in batch.changes] in ([], ["host"])
 
 
+@ON_SQLITE
 def test_a_fourth_host_takes_the_place_of_a_dead_one(site: Outside) -> None:
     nat = site.nat(site.world.vpc())
     first, second, third = order(site, "nat", nat.meta.id)
@@ -102,6 +106,7 @@ def test_a_fourth_host_takes_the_place_of_a_dead_one(site: Outside) -> None:
     assert order(site, "nat", nat.meta.id) == [second, third, "d"]
 
 
+@ON_SQLITE
 def test_a_drained_host_leaves_but_for_the_last(site: Outside) -> None:
     nat = site.nat(site.world.vpc())
     first, second, third = order(site, "nat", nat.meta.id)
@@ -119,6 +124,7 @@ def test_a_drained_host_leaves_but_for_the_last(site: Outside) -> None:
     assert order(site, "nat", nat.meta.id)[0] == first
 
 
+@ON_SQLITE
 def test_a_deleted_host_hands_on_its_gateways(site: Outside) -> None:
     nat = site.nat(site.world.vpc())
     first, *others = order(site, "nat", nat.meta.id)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.store.conftest import ADMIN, World
+from tests.store.conftest import ADMIN, ON_SQLITE, World
 from tests.store.outside import Outside, outside
 from tests.store.test_security_groups import at_once, held, vpc_of
 from vpcctl.model.gateway import Forward, NatGateway
@@ -74,6 +74,7 @@ def test_a_gateway_has_eips_and_gives_them_back(site: Outside) -> None:
     site.world.services.vpcs.delete(ADMIN, vpc.meta.id)
 
 
+@ON_SQLITE
 def test_an_eip_has_to_be_free_and_of_the_network(site: Outside, server: PortView) -> None:
     world = site.world
     vpc = world.services.vpcs.get(ADMIN, server.vpc_id)
@@ -98,6 +99,7 @@ def test_an_eip_has_to_be_free_and_of_the_network(site: Outside, server: PortVie
         world.services.eips.change(ADMIN, used.meta.id, at_port)
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("values", "field"),
     [
@@ -153,6 +155,7 @@ def test_ports_are_forwarded(site: Outside, server: PortView) -> None:
     site.world.services.nat_gateways.delete(ADMIN, nat.meta.id)
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("wanted", "field"),
     [
@@ -202,6 +205,7 @@ def test_forwards_do_not_overlap(site: Outside, server: PortView) -> None:
     assert (first is None) != (second is None)
 
 
+@ON_SQLITE
 def test_what_a_forward_needs_stays(site: Outside, server: PortView) -> None:
     services, vpc = site.world.services, site.world.services.vpcs.get(ADMIN, server.vpc_id)
     one, other = site.eip(), site.eip()
@@ -247,6 +251,7 @@ def test_a_gateway_stays_while_routes_lead_to_it(site: Outside, server: PortView
     services.internet_gateways.delete(ADMIN, internet.meta.id)
 
 
+@ON_SQLITE
 def test_quotas_bound_gateways_and_forwards(site: Outside, server: PortView) -> None:
     quotas = Quotas(nat_gateways=1, forwards=1)
     site.world.services = Services(site.world.database, settings=ServiceSettings(quotas=quotas))
@@ -260,6 +265,7 @@ def test_quotas_bound_gateways_and_forwards(site: Outside, server: PortView) -> 
     gateway(site, server)
 
 
+@ON_SQLITE
 def test_gateways_are_their_tenants(site: Outside, server: PortView) -> None:
     nat, blue = gateway(site, server), Actor("tenant", "blue")
     service = site.world.services.nat_gateways

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.store.conftest import ADMIN, World
+from tests.store.conftest import ADMIN, ON_SQLITE, World
 from tests.store.test_security_groups import at_once, held, vpc_of
 from vpcctl.model.problems import Conflict, Exhausted, Invalid, NotFound, Problem, Stale
 from vpcctl.model.route_table import Route, Target
@@ -120,6 +120,7 @@ def test_the_feed_has_routes_in_order(world: World) -> None:
     assert only.resource.routes[1].targets == (Target("port", port_id(port)),)  # type: ignore[union-attr]
 
 
+@ON_SQLITE
 def test_a_target_is_of_the_tables_vpc(world: World) -> None:
     vpc = world.vpc()
     ours = table(world, vpc)
@@ -133,6 +134,7 @@ def test_a_target_is_of_the_tables_vpc(world: World) -> None:
     assert _held(world, ours) == ()
 
 
+@ON_SQLITE
 def test_what_is_local_is_not_routed(world: World) -> None:
     vpc = world.vpc("10.0.0.0/16")
     ours = table(world, vpc, RouteWanted("10.0.0.0/8"))
@@ -150,6 +152,7 @@ def test_what_is_local_is_not_routed(world: World) -> None:
     world.services.vpcs.change(ADMIN, vpc.meta.id, VpcChange(cidrs=("10.0.0.0/16", "10.1.0.0/16")))
 
 
+@ON_SQLITE
 def test_a_default_route_does_not_lead_in_a_circle(world: World) -> None:
     front = world.subnet("10.0.1.0/24")
     vpc = vpc_of(world, front)
@@ -175,6 +178,7 @@ def test_a_default_route_does_not_lead_in_a_circle(world: World) -> None:
     assert change(world, main(world, vpc), put=(RouteWanted("::/0", (behind,)),))
 
 
+@ON_SQLITE
 def test_a_subnet_has_a_table_of_its_vpc(world: World) -> None:
     subnet = world.subnet()
     vpc = vpc_of(world, subnet)
@@ -237,6 +241,7 @@ def test_a_port_goes_when_no_route_leads_to_it(world: World) -> None:
         assert (give is None) != (drop is None)
 
 
+@ON_SQLITE
 def test_quotas_bound_tables_and_routes(world: World) -> None:
     quotas = Quotas(route_tables=1, routes=2)
     world.services = Services(world.database, settings=ServiceSettings(quotas=quotas))
@@ -254,6 +259,7 @@ def test_quotas_bound_tables_and_routes(world: World) -> None:
     table(world, world.vpc())
 
 
+@ON_SQLITE
 def test_tables_are_their_tenants(world: World) -> None:
     ours, blue = table(world, world.vpc(tenant="red")), Actor("tenant", "blue")
     assert world.services.route_tables.list(blue, Listing()).items == ()

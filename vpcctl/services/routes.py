@@ -17,7 +17,7 @@ from vpcctl.store.routes import StoredRoute
 
 MOST_TARGETS = 8
 """Targets of one route; connections are shared among them."""
-DEFAULTS = ("0.0.0.0/0", "::/0")
+DEFAULTS: tuple[str, ...] = ("0.0.0.0/0", "::/0")
 TARGET_KINDS: dict[str, Kind] = {"internet": "igw", "nat": "nat", "port": "port"}
 TARGETS = "ids of internet gateways (igw-…), NAT gateways (nat-…) or ports (port-…) of the VPC"
 

@@ -47,7 +47,7 @@ from vpcctl.wire.state import Ipv6Mode
 
 SIZES = {4: {4: (8, 29)}, 6: {6: (64, 64)}}
 DEFAULT_MODE: Ipv6Mode = "dhcpv6-stateful"
-_TABLE_FIELDS = dict.fromkeys(DEFAULTS, "route_table_id")
+_TABLE_FIELDS: dict[str, str] = dict.fromkeys(DEFAULTS, "route_table_id")
 FIELDS = {4: ("cidr", "gateway"), 6: ("ipv6_cidr", "ipv6_gateway")}
 
 

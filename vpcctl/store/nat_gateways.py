@@ -82,9 +82,14 @@ def eips_of(connection: Connection, ids: Iterable[str]) -> dict[str, list[EipOfN
     """Return the EIPs of these NAT gateways, oldest first, by gateway id."""
     found: dict[str, list[EipOfNat]] = {}
     for part in chunks(ids):
-        rows: Iterable[Any] = connection.execute(_EIPS, {"ids": part})
-        for nat_id, id, address in rows:
-            found.setdefault(nat_id, []).append(EipOfNat(id, address))
+        found.update(_by_gateway(connection.execute(_EIPS, {"ids": part})))
+    return found
+
+
+def _by_gateway(rows: Iterable[Any]) -> dict[str, list[EipOfNat]]:
+    found: dict[str, list[EipOfNat]] = {}
+    for nat_id, id, address in rows:
+        found.setdefault(nat_id, []).append(EipOfNat(id, address))
     return found
 
 
