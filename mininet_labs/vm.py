@@ -97,10 +97,11 @@ class VirtualMachines:
         self._site.close()
 
     def _create_group(self, vpc_id: str) -> None:
-        """Make a port for each machine; they may be pinged, and nothing else for now."""
+        """Make a port for each machine; it may be pinged, and nothing else for now."""
         group = self._api.post("/v1/security-groups", {"vpc_id": vpc_id, "name": "guarded"})
-        pings = [{"direction": "ingress", "protocol": one} for one in ("icmp", "icmpv6")]
-        self._api.post(f"/v1/security-groups/{group['id']}/rules", pings)
+        rules = [{"direction": "ingress", "protocol": one} for one in ("icmp", "icmpv6")]
+        rules.append({"direction": "egress", "protocol": "any"})
+        self._api.post(f"/v1/security-groups/{group['id']}/rules", rules)
         for name in PLACES:
             self._create_port(name, [group["id"]])
 
