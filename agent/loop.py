@@ -18,6 +18,7 @@ from agent.host import Host, Urgency, is_link, is_told, most_urgent
 from agent.jsonrpc import RpcError
 from agent.names.child import Child
 from agent.names.keeper import Keeper
+from agent.names.plug import Plug
 from agent.neighbours import Neighbours
 from agent.netlink import monitor
 from agent.outside import Outside
@@ -79,7 +80,8 @@ class Agent:
         world = functools.partial(self._tap_error, "outside")
         keep = self._keeper("outside")
         self._world = World(worker, settings.host_id, self._watches, world, keep)
-        self._names = Child(worker, self._guests.counts.update, self._names_error)
+        plug = Plug(self._apply, self._vswitchd, settings.bridge, settings.host_id)
+        self._names = Child(worker, plug, self._guests.counts.update, self._names_error)
         names = settings.state_dir / "names"
         self._documents = Keeper(self._client, names, self._names.tell)
         self._neighbours = Neighbours(worker, self._vswitchd, self._ovsdb.bridges)

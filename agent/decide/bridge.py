@@ -64,6 +64,5 @@ def integration_bridge(state: HostState, settings: BridgeSettings) -> BridgeWish
         ports=(
             tunnel_port(settings, state.host_id),
             guests_port(state.host_id),
-            services_port(state.host_id),
         ),
     )

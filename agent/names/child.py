@@ -14,6 +14,7 @@ from typing import Any
 
 import agent
 from agent.decide.backoff import Backoff
+from agent.names.plug import Plug
 from agent.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ class Child:
 
     Args:
         worker: netlink's thread, which connects its namespace with br-int.
+        plug: br-int's end of that.
         counted: given what was answered since the last time, by outcome.
         trouble: told what is wrong, or None when all is well.
     """
@@ -36,10 +38,12 @@ class Child:
     def __init__(
         self,
         worker: Worker,
+        plug: Plug,
         counted: Callable[[Mapping[str, int]], None],
         trouble: Callable[[str | None], None],
     ) -> None:
         self._worker = worker
+        self._plug = plug
         self._counted = counted
         self._trouble = trouble
         self._order: bytes | None = None
@@ -84,7 +88,9 @@ class Child:
         try:
             async with asyncio.timeout(_READY_S):
                 await _hear(process)
+                await self._plug.take_out()
                 await self._worker.run(lambda: self._worker.services.connect(process.pid))
+                await self._plug.put_in()
                 await _write(process, b"{}\n")
             await self._attend(process)
         finally:

@@ -32,6 +32,12 @@ def counts(world: World) -> dict[str, int]:
     return world.database.read(work)
 
 
+def blockers(delete, resource) -> set[str]:
+    with pytest.raises(Conflict) as caught:
+        delete(ADMIN, resource.meta.id)
+    return {one.id for one in caught.value.blockers}
+
+
 def test_after_deleting_everything_no_row_is_left(world: World) -> None:
     services = world.services
     vpc = world.vpc("10.0.0.0/16", "fd00:1::/48")
@@ -73,21 +79,12 @@ def test_after_deleting_everything_no_row_is_left(world: World) -> None:
         ("igw", internet.meta.id),
         ("nat", nat.meta.id),
     ]
-    with pytest.raises(Conflict) as caught:
-        services.address_groups.delete(ADMIN, office.meta.id)
-    assert {b.id for b in caught.value.blockers} == {web.meta.id}
-    with pytest.raises(Conflict) as caught:
-        services.subnets.delete(ADMIN, subnet.meta.id)
-    assert [b.id for b in caught.value.blockers] == [port.meta.id for port in ports]
-    with pytest.raises(Conflict) as caught:
-        services.hosts.delete(ADMIN, hosts[0].meta.id)
-    assert {b.id for b in caught.value.blockers} == {ports[0].meta.id}
+    assert blockers(services.address_groups.delete, office) == {web.meta.id}
+    assert blockers(services.subnets.delete, subnet) == {port.meta.id for port in ports}
+    assert blockers(services.hosts.delete, hosts[0]) == {ports[0].meta.id}
 
     services.route_tables.delete(ADMIN, table.meta.id)
-    services.nat_gateways.delete(ADMIN, nat.meta.id)
-    services.internet_gateways.delete(ADMIN, internet.meta.id)
-    services.eips.delete(ADMIN, nat.eips[0].id)
-    services.external_networks.delete(ADMIN, site.network.meta.id)
+    site.clear(nat, internet)
     for port in ports:
         services.ports.delete(ADMIN, port.meta.id)
     services.subnets.delete(ADMIN, subnet.meta.id)

@@ -7,7 +7,7 @@ from vpcctl.compile import compile_host
 from vpcctl.flows.contract import check
 from vpcctl.flows.flow import Flow
 from vpcctl.flows.meter import Meter
-from vpcctl.flows.tables import CLASSIFY, GUEST_SERVICES, OUTPUT
+from vpcctl.flows.tables import CLASSIFY, GUEST_ADDRESS, GUEST_SERVICES, OUTPUT
 from vpcctl.model.limits import Limits
 from vpcctl.pipeline import limits
 
@@ -43,11 +43,13 @@ def test_a_bucket_holds_a_tenth_of_a_second_and_at_least_one_large_packet() -> N
 def test_each_kind_of_question_has_a_meter_by_interface() -> None:
     for ofport, first in ((10, 131_112), (10 | 0x8000, 131_112), (0x7FFF, 262_140)):
         flows = metered(ofport, None)
-        assert {flow.table for flow in flows} == {GUEST_SERVICES}
-        assert [flow.meter for flow in flows] == [
-            Meter(first, "pktps", 20, 40),
-            Meter(first + 1, "pktps", 20, 40),
-        ]
+        meters = {(flow.table, flow.meter) for flow in flows}
+        assert meters == {
+            (GUEST_SERVICES, Meter(first, "pktps", 20, 40)),
+            (GUEST_SERVICES, Meter(first + 1, "pktps", 20, 40)),
+            (GUEST_ADDRESS, Meter(first + 2, "pktps", 1024, 2048)),
+            (GUEST_ADDRESS, Meter(first + 3, "pktps", 500, 1000)),
+        }
 
 
 def test_a_second_limit_costs_a_flow_more() -> None:
