@@ -112,8 +112,7 @@ def test_integration_bridge() -> None:
     assert wish.fail_mode == "secure"
     assert wish.other_config == {"disable-in-band": "true", "datapath-id": "7663000000000001"}
     assert [each.target for each in wish.controllers or ()] == ["tcp:127.0.0.1:6653"]
-    tunnel, guests, services = wish.ports
-    assert (services.name, services.ofport_request) == ("vpcctl-services", 65001)
+    tunnel, guests = wish.ports
     assert (guests.name, guests.type, guests.ofport_request) == ("vpcctl-guests", "internal", 65000)
     assert tunnel.options["local_ip"] == "192.0.2.7"
     assert tunnel.options["dst_port"] == "8472"
