@@ -107,7 +107,7 @@ _MODELS = (
     acl_schemas.NetworkAclPage,
     table_schemas.RouteTableIn,
     table_schemas.RouteTablePatch,
-    table_schemas.RouteOrRoutesIn,
+    table_schemas.TableRouteOrRoutesIn,
     table_schemas.RouteTableOut,
     table_schemas.RouteTablePage,
     nat_schemas.NatGatewayIn,
