@@ -111,7 +111,7 @@ class Bridges:
     async def _count_meters(self) -> None:
         """Ask the datapath, once for each ovs-vswitchd, how many meters it has."""
         try:
-            self._host.meters = await self._switch.meters()
+            self._host.meters = await self._switch.meter_count()
         except OfctlError as error:
             log.debug("meters cannot be counted now: %s", error)
             asyncio.get_running_loop().call_later(_METERS_RETRY_S, self.wake)

@@ -62,7 +62,7 @@ class Switch:
         """
         return program.listed(await self._ask("dump-ports-desc"))
 
-    async def meters(self) -> int:
+    async def meter_count(self) -> int:
         """Return how many meters the datapath has; 0: none.
 
         Raises:
