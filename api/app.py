@@ -147,6 +147,32 @@ _MODELS = (
     PortMetadata,
     *enrollment.MODELS,
 )
+# Routes are tried one after the other: the busiest come first.
+_ROUTERS = (
+    reports,
+    ports,
+    vpcs,
+    subnets,
+    attachments,
+    dhcp_options,
+    dns_records,
+    security_groups,
+    group_rules,
+    address_groups,
+    network_acls,
+    route_tables,
+    nat_gateways,
+    eips,
+    internet_gateways,
+    external_networks,
+    hosts,
+    tokens,
+    events,
+    status,
+    counters,
+    enrollment,
+    zones,
+)
 _DESCRIPTION = """VPCs, subnets, ports and hosts over Open vSwitch.
 
 Everything under /v1 needs a bearer token. Errors are problem documents (RFC 9457). Lists page by
@@ -187,33 +213,7 @@ def create_app(services: Services, *, run_dir: Path, config: ApiConfig | None = 
         redirect_slashes=False,
     )
     app.state.context = context
-    # Routes are tried one after the other: the busiest come first.
-    modules = (
-        reports,
-        ports,
-        vpcs,
-        subnets,
-        attachments,
-        dhcp_options,
-        dns_records,
-        security_groups,
-        group_rules,
-        address_groups,
-        network_acls,
-        route_tables,
-        nat_gateways,
-        eips,
-        internet_gateways,
-        external_networks,
-        hosts,
-        tokens,
-        events,
-        status,
-        counters,
-        enrollment,
-        zones,
-    )
-    for module in modules:
+    for module in _ROUTERS:
         app.include_router(module.router)
     errors.install(app)
     openapi.install(app, _MODELS)
