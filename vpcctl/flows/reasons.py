@@ -49,6 +49,7 @@ class Reason(enum.IntEnum):
     OUTSIDE_SOURCE = 41
     NAT_UNMATCHED = 42
     NAT_EXHAUSTED = 43
+    UNTRANSLATABLE = 45
 
     @property
     def text(self) -> str:
