@@ -201,7 +201,7 @@ def _fuzz(operation: Any, headers: dict[str, str], ids: dict[str, str], seen: se
     numbers = itertools.count(1)
 
     @settings(
-        max_examples=25,
+        max_examples=12,
         derandomize=True,
         deadline=None,
         database=None,
@@ -235,7 +235,7 @@ def test_requests_against_the_schema_are_refused(own_api: Api, mode: str) -> Non
 
 def _fuzz_mode(operation: Any, headers: dict[str, str], mode: Any) -> None:
     @settings(
-        max_examples=15,
+        max_examples=8,
         derandomize=True,
         deadline=None,
         database=None,
