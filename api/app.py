@@ -107,7 +107,7 @@ _MODELS = (
     acl_schemas.NetworkAclPage,
     table_schemas.RouteTableIn,
     table_schemas.RouteTablePatch,
-    table_schemas.RouteOrRoutesIn,
+    table_schemas.TableRouteOrRoutesIn,
     table_schemas.RouteTableOut,
     table_schemas.RouteTablePage,
     nat_schemas.NatGatewayIn,
@@ -147,7 +147,8 @@ _MODELS = (
     PortMetadata,
     *enrollment.MODELS,
 )
-_BUSIEST_FIRST = (
+# Routes are tried one after the other: the busiest come first.
+_ROUTERS = (
     reports,
     ports,
     vpcs,
@@ -172,7 +173,6 @@ _BUSIEST_FIRST = (
     enrollment,
     zones,
 )
-"""Routes are tried one after the other."""
 _DESCRIPTION = """VPCs, subnets, ports and hosts over Open vSwitch.
 
 Everything under /v1 needs a bearer token. Errors are problem documents (RFC 9457). Lists page by
@@ -213,7 +213,7 @@ def create_app(services: Services, *, run_dir: Path, config: ApiConfig | None = 
         redirect_slashes=False,
     )
     app.state.context = context
-    for module in _BUSIEST_FIRST:
+    for module in _ROUTERS:
         app.include_router(module.router)
     errors.install(app)
     openapi.install(app, _MODELS)

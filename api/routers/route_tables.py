@@ -124,7 +124,7 @@ async def delete_route_table(
         "add_routes",
         "Add routes to a route table",
         answer=schema.RouteTableOut,
-        body=schema.RouteOrRoutesIn,
+        body=schema.TableRouteOrRoutesIn,
         refuses=(404, 409, 412, 504),
         headers=("ETag", "Vpcctl-Revision", "Idempotency-Replayed"),
         parameters=(IDEMPOTENCY_KEY, IF_MATCH),
@@ -144,7 +144,7 @@ async def add_routes(
         "put_routes",
         "Replace routes of a route table",
         answer=schema.RouteTableOut,
-        body=schema.RouteOrRoutesIn,
+        body=schema.TableRouteOrRoutesIn,
         refuses=(404, 409, 412, 504),
         headers=("ETag", "Vpcctl-Revision"),
         parameters=(IF_MATCH,),
@@ -186,7 +186,7 @@ async def _part(
     """Return the change of a table that the routes in the body make."""
     raw = await bodies.read_json(request, context(request).config.body_limit)
     is_array = raw.lstrip().startswith(b"[")
-    body = bodies.parse(raw, schema.RoutesIn if is_array else schema.RouteIn)
+    body = bodies.parse(raw, schema.TableRoutesIn if is_array else schema.TableRouteIn)
     change = make(schema.to_wanted(body))
     return resources.Part(
         lambda services, who, expected: services.route_tables.change(who, rtb_id, change, expected),

@@ -36,7 +36,7 @@ _DESTINATION = Field(
 )
 
 
-class RouteIn(Input):
+class TableRouteIn(Input):
     """A route."""
 
     destination: Cidr = _DESTINATION
@@ -53,16 +53,18 @@ class RouteIn(Input):
         return RouteWanted(self.destination, tuple(self.targets), self.description, at)
 
 
-class RoutesIn(RootModel[Annotated[list[RouteIn], Field(min_length=1, max_length=MOST_ROUTES)]]):
+class TableRoutesIn(
+    RootModel[Annotated[list[TableRouteIn], Field(min_length=1, max_length=MOST_ROUTES)]]
+):
     """Several routes: all of them, or none."""
 
 
-class RouteOrRoutesIn(RootModel[RouteIn | RoutesIn]):
+class TableRouteOrRoutesIn(RootModel[TableRouteIn | TableRoutesIn]):
     """One route, or an array of routes: all of them, or none."""
 
 
 _Routes = Annotated[
-    list[RouteIn],
+    list[TableRouteIn],
     Field(
         max_length=MOST_ROUTES,
         description="Its routes; what none holds is dropped.",
@@ -71,14 +73,14 @@ _Routes = Annotated[
 ]
 
 
-def to_wanted(body: RouteIn | RoutesIn) -> tuple[RouteWanted, ...]:
+def to_wanted(body: TableRouteIn | TableRoutesIn) -> tuple[RouteWanted, ...]:
     """Return the service's values of one route or several."""
-    if isinstance(body, RoutesIn):
+    if isinstance(body, TableRoutesIn):
         return _wanted(body.root)
     return (body.to_wanted(),)
 
 
-def _wanted(found: list[RouteIn], at: str = "") -> tuple[RouteWanted, ...]:
+def _wanted(found: list[TableRouteIn], at: str = "") -> tuple[RouteWanted, ...]:
     return tuple(route.to_wanted(f"{at}{number}") for number, route in enumerate(found))
 
 
@@ -115,7 +117,7 @@ class RouteTablePatch(Input):
         return RouteTableChange(**given)
 
 
-class RouteOut(Output):
+class TableRouteOut(Output):
     """A route."""
 
     destination: str = _DESTINATION
@@ -141,7 +143,7 @@ class RouteTableLineOut(ResourceOut):
 class RouteTableOut(RouteTableLineOut):
     """A route table: where packets of its subnets go that leave the VPC's own blocks."""
 
-    routes: list[RouteOut] = Field(
+    routes: list[TableRouteOut] = Field(
         description="Its routes, by family, address and length.", examples=[[]]
     )
 

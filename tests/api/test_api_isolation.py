@@ -41,6 +41,7 @@ TENANT = [
     for method, path in CLOSED
     if any(f"{{{name}_id}}" in path for name in _OWNED) and "{host_id}" not in path
 ]
+_NAMED = ("token_id", "vpc_id", "port_id")
 HOST_ONLY = {
     ("POST", "/v1/hosts/{host_id}/reports"),
     ("GET", "/v1/hosts/{host_id}/state"),
@@ -263,7 +264,8 @@ def test_tenants_have_no_business_with_hosts_and_tokens(api: Api, method: str, p
         from tests.api.support import report
 
         body = report(1)
-    filled = path.format(host_id=host_id, token_id="token-" + "0" * 17)
+    nobody = {name: f"{name.removesuffix('_id')}-" + "0" * 17 for name in _NAMED}
+    filled = path.format(host_id=host_id, **nobody)
     answer = api.tenant("stranger").request(method, filled, json=body)
     assert answer.status_code in (403, 404), answer.text
     assert_problem(answer, answer.status_code)

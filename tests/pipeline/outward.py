@@ -93,7 +93,9 @@ class Town:
 
     def hear(self, eip: Eip, who: tuple[str, str] = ROUTER) -> dict[int, list[Packet]]:
         """Somebody outside asks for an EIP, and is learned by that."""
-        return self.sends(OUT, asks(who, str(eip.address)))
+        answer = self.sends(OUT, asks(who, str(eip.address)))
+        self.wire.settle()
+        return answer
 
 
 def asks(who: tuple[str, str], address: str) -> bytes:

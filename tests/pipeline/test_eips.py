@@ -259,3 +259,19 @@ def test_groups_judge_peers_outside_by_their_addresses(town: Setting) -> None:
     back = f.tcp(leaving(held), (80, 4000), f.SYN_ACK, (7, 2))
     assert only(made.sends(held, back), OUT)["nw_src"] == "203.0.113.10"
     assert made.sends(held, f.tcp(leaving(held), (81, 4000))) == {}
+
+
+def test_fragments_are_translated_or_not_let_through(town: Setting) -> None:
+    """The userspace datapath would write a checksum into the data of later ones."""
+    made = town()
+    made.hear(EIP)
+    data = bytes(range(256)) * 12
+    for ends, sender, to in ((leaving(ONE), ofport(ONE), OUT), (entering(EIP), OUT, ofport(ONE))):
+        for protocol, whole in ((f.UDP, False), (f.ICMP, True)):
+            pieces = list(f.fragments(ends, protocol, f.udp_payload(ends, (5000, 53), data)))
+            got = [made.wire.send(sender, piece).get(to, []) for piece in pieces]
+            assert [len(one) for one in got] == [1, whole, whole]
+            assert all(
+                one[0][42:] == piece[42:] for one, piece in zip(got, pieces, strict=True) if one
+            )
+    assert made.wire.dropped(Reason.UNTRANSLATABLE) == 4

@@ -76,6 +76,7 @@ def test_a_neighbour_that_asks_or_tells_is_known(town: Town) -> None:
     assert (asked["eth_src"], asked["ipv6_src"]) == (MAC, OWN)
     told = _nd(Ends((ROUTER[0], MAC), (ROUTER6, OWN)), 136, ROUTER6, 0x60000000, 2)
     assert only(town.sends(OUT, told), AGENT)["eth_dst"] == question(Question.HEARD)
+    town.wire.settle()
     got = only(town.sends(ONE, f.udp(leaving(ONE, FAR, 6), (5000, 53))), OUT)
     assert (got["eth_src"], got["eth_dst"]) == (MAC, ROUTER[0])
     assert (got["ipv6_src"], got["ipv6_dst"], got["nw_ttl"]) == (OWN, FAR, "63")

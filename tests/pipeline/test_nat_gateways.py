@@ -202,3 +202,11 @@ def test_ipv6_is_not_translated(town: Setting) -> None:
     made.change(dataclasses.replace(TABLE, routes=(n.route("::/0", NAT),)))
     assert made.sends(TWO, f.udp(leaving(TWO, "2001:db8:99::1", 6), (5000, 53))) == {}
     assert made.wire.dropped(Reason.NAT_UNMATCHED) == 1
+
+
+def test_fragments_go_out_whole(town: Setting) -> None:
+    made, data = town(), bytes(range(256)) * 12
+    pieces = list(f.fragments(leaving(TWO), f.UDP, f.udp_payload(leaving(TWO), (5000, 53), data)))
+    got = made.wire.send(ofport(TWO), *pieces)[OUT]
+    assert [ipv4(one[14:])["nw_src"] for one in got] == [FIRST] * len(pieces)
+    assert [one[42:] for one in got] == [piece[42:] for piece in pieces]

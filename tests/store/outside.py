@@ -72,15 +72,6 @@ class Outside:
         values = NatGatewayCreate(vpc.meta.id, self.network.meta.id, chosen)
         return self.world.services.nat_gateways.create(ADMIN, values)
 
-    def clear(self, nat: NatGatewayView, internet: InternetGatewayView) -> None:
-        """Delete two gateways, the EIPs of the one, and the network."""
-        services = self.world.services
-        services.nat_gateways.delete(ADMIN, nat.meta.id)
-        services.internet_gateways.delete(ADMIN, internet.meta.id)
-        for eip in nat.eips:
-            services.eips.delete(ADMIN, eip.id)
-        services.external_networks.delete(ADMIN, self.network.meta.id)
-
 
 def outside(world: World, cidr: str = "203.0.113.0/24", **more: Any) -> Outside:
     """Make an external network with a pool of sixteen addresses."""

@@ -337,7 +337,7 @@ def _meant_for(net: Network, host_id: str) -> set[str]:
 
 
 def _as_gateways_see(host: Host) -> tuple[object, ...]:
-    return (host.vtep, host.tunnel_ofport, host.outside, host.watches)
+    return (host.vtep, host.tunnel_ofport, host.outside, host.watches, host.nd_extensions)
 
 
 def as_routes_see(subnet: Subnet) -> tuple[object, ...]:

@@ -25,7 +25,18 @@ from vpcctl.pipeline.residence import (
     outside_ofport,
     watch_ofport,
 )
-from vpcctl.pipeline.terms import IS_ICMP, IS_IPV4, IS_IPV6, NOWHERE, drop, mark, to_vtep
+from vpcctl.pipeline.terms import (
+    IS_ICMP,
+    IS_IPV4,
+    IS_IPV6,
+    LATER_FRAGMENT,
+    NOWHERE,
+    TCP,
+    UDP,
+    drop,
+    mark,
+    to_vtep,
+)
 
 STATIC: tuple[Flow, ...] = (drop(GATEWAY, 0, (), Reason.NO_GATEWAY),)
 _SENT_HERE = ((f.FROM_TUNNEL, 0), (f.PICKED, 0))
@@ -112,6 +123,9 @@ def eip(facts: EipFacts) -> Iterator[Flow]:
         error = match(*scope, IS_ICMP, (f.IP_FRAG, 0), (f.ICMP_TYPE, kind))
         ask = (name, *to_agent(facts.via.network, Question.ERROR_OUT))
         yield Flow(GATEWAY, 110, error, ask, None, owner)
+    for protocol in (TCP, UDP) if facts.spoils_fragments else ():
+        later = match(*scope, (f.IP_PROTO, protocol), LATER_FRAGMENT)
+        yield drop(GATEWAY, 105, later, Reason.UNTRANSLATABLE, owner)
     translate = (SetField(f.IPV4_SRC, int(facts.eip.address)), name)
     leave = (*translate, SetField(f.OUTSIDE, facts.via.network.key))
     yield Flow(GATEWAY, 100, scope, leave, OUTSIDE, owner)

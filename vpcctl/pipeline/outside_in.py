@@ -46,8 +46,10 @@ from vpcctl.pipeline.terms import (
     IS_IPV4,
     IS_IPV6,
     IS_SOLICIT,
+    LATER_FRAGMENT,
     NOT_LATER,
     TCP,
+    UDP,
     drop,
     mark,
 )
@@ -174,6 +176,9 @@ def _to_port(facts: EipFacts, port: PortFacts) -> Iterator[Flow]:
     for kind in ERRORS:
         error = match(*terms, IS_ICMP, (f.IP_FRAG, 0), (f.ICMP_TYPE, kind))
         yield from if_active(Flow(OUTSIDE_IN, 220, error, ask, None, owner), facts.members)
+    for protocol in (TCP, UDP) if facts.spoils_fragments else ():
+        later = match(*terms, (f.IP_PROTO, protocol), LATER_FRAGMENT)
+        yield drop(OUTSIDE_IN, 205, later, Reason.UNTRANSLATABLE, owner)
     enter = (
         *(SetField(f.IPV4_DST, fixed), SetField(f.LOOKUP_IPV4, fixed)),
         *(DecTtl(), *into(port)),

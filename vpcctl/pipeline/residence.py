@@ -53,6 +53,7 @@ class EipFacts(NamedTuple):
     """An EIP on a host where it is resident.
 
     Attributes:
+        host: the host.
         eip: the EIP.
         via: the gateway by which its VPC reaches its network.
         ofport: of the host's port to the network.
@@ -60,11 +61,20 @@ class EipFacts(NamedTuple):
         port: the port that it stands for; None: it is the gateway's own.
     """
 
+    host: Host
     eip: Eip
     via: GatewayFacts
     ofport: int
     members: tuple[int, ...]
     port: PortFacts | None
+
+    @property
+    def spoils_fragments(self) -> bool:
+        """Whether the datapath takes data of later fragments for a checksum to be kept right.
+
+        Open vSwitch's userspace datapath does, of TCP and UDP (``packet_set_ipv4_addr``).
+        """
+        return self.host.nd_extensions
 
     @property
     def cookie(self) -> int:
@@ -166,7 +176,7 @@ def eip_facts(net: Network, host_id: str, eip_id: str) -> EipFacts | None:
         if via is None or via.network.id != eip.external_network_id:
             return None
         members = standing(via, host)
-        return None if members is None else EipFacts(eip, via, ofport, members, None)
+        return None if members is None else EipFacts(host, eip, via, ofport, members, None)
     return _of_port(net, host, eip, ofport)
 
 
@@ -182,7 +192,7 @@ def _of_port(net: Network, host: Host, eip: Eip, ofport: int) -> EipFacts | None
     if via is None:
         return None
     members = at_home(via, host, port)
-    return None if members is None else EipFacts(eip, via, ofport, members, port)
+    return None if members is None else EipFacts(host, eip, via, ofport, members, port)
 
 
 def at_home(via: GatewayFacts, host: Host, port: PortFacts) -> tuple[int, ...] | None:
