@@ -19,6 +19,7 @@ from vpcctl.flows.actions import OFPP_IN_PORT, DecTtl, Output, SetField
 from vpcctl.flows.flow import Flow
 from vpcctl.model.host import GUEST_SERVICE_OFPORT
 from vpcctl.model.names import NAMES_OFPORT
+from vpcctl.pipeline.guest_services import Question as GuestQuestion
 
 pytestmark = [pytest.mark.ovs, pytest.mark.timeout(180)]
 Question = tuple[str, int, Packet, Counter[Arrival]]
@@ -87,7 +88,13 @@ def _flags(flow: Flow) -> set[f.Bits]:
 
 
 def _asked_by_nobody(flow: Flow) -> bool:
-    """Whether a flow knows an address of a port that is alone in its VPC: only it could ask."""
+    """Whether a flow is about what no guest of the world asks.
+
+    That is an address of a port that is alone in its VPC, as only it could ask, and what a port
+    solicits in a subnet without IPv6.
+    """
+    if flow.table is t.GUEST_SERVICES:
+        return _solicits_in_vain(flow)
     if flow.table is not t.NEIGHBOUR:
         return False
     vni = next((value for field, value, _ in flow.match if field is f.VNI), None)
@@ -96,6 +103,14 @@ def _asked_by_nobody(flow: Flow) -> bool:
         return False
     vpc = {one.id for one in WORLD.subnets if one.vpc_id == home.vpc_id}
     return sum(port.subnet_id in vpc for port in WORLD.ports) < 2
+
+
+def _solicits_in_vain(flow: Flow) -> bool:
+    values = {field: value for field, value, _ in flow.match}
+    if values.get(f.QUESTION) != GuestQuestion.NEIGHBOUR:
+        return False
+    homes = {port.subnet_id for port in WORLD.ports if port.key == values.get(f.SOURCE_PORT)}
+    return all(one.ipv6_cidr is None for one in WORLD.subnets if one.id in homes)
 
 
 def deletions(flows: list[Flow]) -> Iterator[tuple[str, list[Flow]]]:
