@@ -26,6 +26,7 @@ from vpcctl.wire.state import HostState, Watched
 log = logging.getLogger(__name__)
 
 _BEGIN_S = 3.0
+_ASK_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 class Watches:
@@ -62,6 +63,7 @@ class Watches:
         self._watched: tuple[Watched, ...] | None = None
         self._fresh: dict[str, int] = {}  # host → revision whose flows it is to wait for
         self._held: bool | None = None  # None: not known yet
+        self._ask_timer: asyncio.TimerHandle | None = None
         self._told: frozenset[str] = frozenset()  # who is told not to rely on this host
         self._convergence = Convergence(self._converge, self._tell)
 
@@ -87,6 +89,23 @@ class Watches:
         }
         self._watched = state.watched
         self.wake()
+        self._ask(0)
+
+    def _ask(self, asked: int) -> None:
+        """Have reports sent soon whose answers may say that the switch has confirmed the flows."""
+        if self._ask_timer is not None:
+            self._ask_timer.cancel()
+            self._ask_timer = None
+        if self._fresh:
+            delay = _ASK_S[min(asked, len(_ASK_S) - 1)]
+            loop = asyncio.get_running_loop()
+            self._ask_timer = loop.call_later(delay, self._ask_now, asked)
+
+    def _ask_now(self, asked: int) -> None:
+        self._ask_timer = None
+        if self._fresh:
+            self._changed()
+            self._ask(asked + 1)
 
     def wake(self) -> None:
         """Look at everything again."""

@@ -7,7 +7,7 @@ from typing import Any
 from mininet.node import Host
 
 from mininet_labs.common.processes import Daemons, LabError, wait_until
-from mininet_labs.common.runs import NETNS, Run
+from mininet_labs.common.runs import NETNS, PROVIDER, Run
 
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -70,6 +70,10 @@ class Hypervisor(Host):
         wait_until(answers, f"{self.label}'s ovsdb-server", seconds=10)
         init = ["ovs-vsctl", f"--db={self.database}", "--no-wait", "init"]
         subprocess.run(init, check=True)
+        self._start_vswitchd()
+
+    def _start_vswitchd(self) -> None:
+        rundir = self.rundir
         self._start(
             "ovs-vswitchd",
             "ovs-vswitchd",
@@ -92,6 +96,8 @@ class Hypervisor(Host):
             "OVS_RUNDIR": str(self.rundir),
             "STATE_DIR": str(self._run.path(self.label, "agent", "x").parent),
         }
+        if device := self.params.get("provider"):
+            settings["PROVIDERS"] = f"{PROVIDER}={device}"
         self._agent = {f"VPC_AGENT_{name}": value for name, value in settings.items()}
         self._start("vpc-agent", *product("agent.main"), environment=self._agent)
 
@@ -123,6 +129,11 @@ class Hypervisor(Host):
         if done.returncode != 0:
             raise LabError(f"{self.label}: {command[0]}: {done.stderr.strip()}")
         return done.stdout
+
+    def start_again(self) -> None:
+        """Start ovs-vswitchd and vpc-agent after both were killed."""
+        self._start_vswitchd()
+        self._start("vpc-agent", *product("agent.main"), environment=self._agent)
 
     def namespaces(self) -> list[str]:
         """Return the names of the network namespaces that exist on this host now."""

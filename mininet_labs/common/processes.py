@@ -75,6 +75,14 @@ class Daemons:
         process.wait()
         self._running = [(name, one) for name, one in self._running if one is not process]
 
+    def kill(self, name: str) -> None:
+        """End the process *name* at once; it is none of those that must run any more."""
+        for known, process in self._running:
+            if known == name:
+                process.kill()
+                process.wait()
+        self._running = [each for each in self._running if each[0] != name]
+
     def stop(self, grace_s: float = 5.0) -> None:
         """End every process: asked first, made to after *grace_s* seconds."""
         for _, process in reversed(self._running):

@@ -1,6 +1,7 @@
 """External networks and watched hosts with a real Open vSwitch, and a neighbour outside."""
 
 import contextlib
+import json
 import signal
 import socket
 import struct
@@ -180,17 +181,18 @@ def _packets(agent: AgentHost, kind: str) -> int:
     return int(shown.split("n_packets=")[1].split(",")[0])
 
 
-def _rows(agent: AgentHost) -> str:
-    names = "_uuid,name,ports,fail_mode,external_ids"
-    bridges = agent.host.vsctl("--format=json", f"--columns={names}", "list", "Bridge")
-    names = "_uuid,name,interfaces,tag,external_ids"
-    ports = agent.host.vsctl("--format=json", f"--columns={names}", "list", "Port")
-    names = "_uuid,name,type,options,external_ids,ofport,bfd"
-    return (
-        bridges
-        + ports
-        + agent.host.vsctl("--format=json", f"--columns={names}", "list", "Interface")
-    )
+def _rows(agent: AgentHost) -> list[str]:
+    """What the agent writes, a line a row; ovs-vsctl lists rows in no particular order."""
+    tables = {
+        "Bridge": "_uuid,name,ports,fail_mode,external_ids",
+        "Port": "_uuid,name,interfaces,tag,external_ids",
+        "Interface": "_uuid,name,type,options,external_ids,ofport,bfd",
+    }
+    found = {
+        table: json.loads(agent.host.vsctl("--format=json", f"--columns={names}", "list", table))
+        for table, names in tables.items()
+    }
+    return sorted(f"{table} {row}" for table, each in found.items() for row in each["data"])
 
 
 def test_ways_are_made_once_and_go_with_their_networks(agent: AgentHost) -> None:
@@ -204,7 +206,8 @@ def test_ways_are_made_once_and_go_with_their_networks(agent: AgentHost) -> None
         "add-port", "br-ex", "theirs", "--", "set", "interface", "theirs", "type=internal"
     )
     first = _outside(agent)
-    wait_until(lambda: not agent.controller.facts.errors)
+    wait_until(agent.is_up)
+    wait_until(lambda: "[]" not in agent.host.vsctl("--columns=ofport", "list", "Interface"))
     assert agent.host.vsctl("get", "port", OUTSIDE, "tag") == str(VLAN)
     before = _rows(agent)
     agent.stop()
