@@ -7,7 +7,7 @@ from vpcctl.compile import compile_host
 from vpcctl.flows.contract import check
 from vpcctl.flows.flow import Flow
 from vpcctl.flows.meter import Meter
-from vpcctl.flows.tables import CLASSIFY, GUEST_ADDRESS, GUEST_SERVICES, OUTPUT
+from vpcctl.flows.tables import CLASSIFY, GUEST_ADDRESS, GUEST_SERVICES, OUTPUT, OUTSIDE_IN
 from vpcctl.model.limits import Limits
 from vpcctl.pipeline import limits
 
@@ -61,3 +61,33 @@ def test_a_second_limit_costs_a_flow_more() -> None:
     assert counts(Limits(1, egress_pps=5)) == (1, 0)
     assert counts(Limits(1, ingress_kbps=5, egress_pps=5)) == (1, 1)
     assert counts(Limits(1, 5, 5, 5, 5)) == (2, 2)
+
+
+def at_gateway(limited: Limits | None) -> list[Flow]:
+    """What a host has for an EIP that it has to be the active one for."""
+    outside = n.outside(7, "203.0.113.0/24")
+    here = n.watching(n.reaching(n.host(1), (outside, 9)), (n.host(2), 8))
+    there = n.reaching(n.host(2), (outside, 9))
+    vpc = n.vpc(1)
+    subnet = n.subnet(0x11, vpc, "10.0.1.0/24")
+    port = n.port(0x101, subnet, "0e:00:00:00:00:01", "10.0.1.11")
+    eip = n.eip(0x71, outside, "203.0.113.10", port)
+    net = n.network(
+        *(outside, here, there, n.host(3), vpc, subnet, port),
+        n.igw(1, vpc, outside, there, here),
+        dataclasses.replace(eip, limits=limited),
+        n.at(port, n.host(3), 11),
+    )
+    flows = [flow for some in compile_host(net, here.id) for flow in some]
+    for flow in flows:
+        check(flow)
+    return [flow for flow in flows if flow.meter is not None and flow.table is not GUEST_SERVICES]
+
+
+def test_an_eips_limits_are_where_it_is_translated() -> None:
+    assert not at_gateway(None)
+    one = at_gateway(Limits(5, ingress_kbps=1000))
+    assert [(flow.table, flow.meter and flow.meter.id) for flow in one] == [(OUTSIDE_IN, 20)]
+    both = at_gateway(Limits(5, 1000, 2000, 30, 40))
+    found = sorted((str(flow.table), flow.meter.id) for flow in both if flow.meter)
+    assert found == [("Gateway", 21), ("Gateway", 23), ("OutsideIn", 20), ("OutsideIn", 22)]

@@ -255,7 +255,7 @@ class _Planner:
         before: dict[str, set[int]] = {}
         after: dict[str, set[int]] = {}
         for piece, was in self._journal.pieces.items():
-            if isinstance(piece, EdgePiece):
+            if isinstance(piece, EdgePiece | EipPiece):
                 before.setdefault(piece.host_id, set()).update(_numbers(was.flows))
                 after.setdefault(piece.host_id, set()).update(_numbers(self._flows(piece)))
         found = {h: numbers - after[h] for h, numbers in before.items() if self._is(h)}

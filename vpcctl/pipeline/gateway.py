@@ -17,6 +17,7 @@ from vpcctl.model.addresses import IPAddress
 from vpcctl.model.gateway import NatGateway
 from vpcctl.model.host import GUEST_SERVICE_OFPORT, Host, Question
 from vpcctl.model.network import Network
+from vpcctl.pipeline import limits
 from vpcctl.pipeline.outside_in import ERRORS, to_agent
 from vpcctl.pipeline.residence import (
     EipFacts,
@@ -128,7 +129,8 @@ def eip(facts: EipFacts) -> Iterator[Flow]:
         yield drop(GATEWAY, 105, later, Reason.UNTRANSLATABLE, owner)
     translate = (SetField(f.IPV4_SRC, int(facts.eip.address)), name)
     leave = (*translate, SetField(f.OUTSIDE, facts.via.network.key))
-    yield Flow(GATEWAY, 100, scope, leave, OUTSIDE, owner)
+    flow = Flow(GATEWAY, 100, scope, leave, OUTSIDE, owner)
+    yield from limits.metered(flow, limits.egress(facts.eip.limits))
 
 
 def global_ips(facts: GlobalFacts) -> Iterator[Flow]:

@@ -15,6 +15,7 @@ from vpcctl.flows.tables import NAT_OUT, OUTSIDE
 from vpcctl.model.eip import Eip
 from vpcctl.model.gateway import NatGateway, nat_zone
 from vpcctl.model.network import Network
+from vpcctl.pipeline import limits
 from vpcctl.pipeline.residence import EipFacts, GatewayFacts, live_eips
 from vpcctl.pipeline.terms import IS_IPV4, TRACKED, drop, flag, mark
 
@@ -63,4 +64,5 @@ def eip(facts: EipFacts) -> Iterator[Flow]:
             SetField(f.OUTSIDE, facts.via.network.key),
             ClearTracking(),
         )
-        yield Flow(NAT_OUT, 100, terms, leave, OUTSIDE, facts.cookie)
+        flow = Flow(NAT_OUT, 100, terms, leave, OUTSIDE, facts.cookie)
+        yield from limits.metered(flow, limits.egress(facts.eip.limits))

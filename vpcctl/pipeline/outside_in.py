@@ -30,6 +30,7 @@ from vpcctl.model.addresses import GATEWAY_MAC
 from vpcctl.model.external_network import ExternalNetwork
 from vpcctl.model.gateway import Forward, NatGateway, nat_zone
 from vpcctl.model.host import GUEST_SERVICE_OFPORT, Question, outside_question
+from vpcctl.pipeline import limits
 from vpcctl.pipeline.cells import port_masks
 from vpcctl.pipeline.facts import PortFacts
 from vpcctl.pipeline.residence import EipFacts, GlobalFacts, if_active
@@ -183,22 +184,27 @@ def _to_port(facts: EipFacts, port: PortFacts) -> Iterator[Flow]:
         *(SetField(f.IPV4_DST, fixed), SetField(f.LOOKUP_IPV4, fixed)),
         *(DecTtl(), *into(port)),
     )
-    yield from if_active(Flow(OUTSIDE_IN, 200, terms, enter, SUBNET_IN, owner), facts.members)
+    yield from _limited(facts, Flow(OUTSIDE_IN, 200, terms, enter, SUBNET_IN, owner))
+
+
+def _limited(facts: EipFacts, flow: Flow) -> Iterator[Flow]:
+    """Yield the flows that let in what an EIP's limits allow, on the active host."""
+    for one in limits.metered(flow, limits.ingress(facts.eip.limits)):
+        yield from if_active(one, facts.members)
 
 
 def _to_nat(facts: EipFacts, gateway: NatGateway) -> Iterator[Flow]:
     """Yield the way in to a NAT gateway: what is forwarded, and answers to what went out."""
     zone, terms, owner = nat_zone(gateway), _addressed(facts), facts.cookie
     track = (SetField(f.JUDGED, zone), Track(f.JUDGED_ZONE, NAT_IN, translate=True))
-    yield from if_active(Flow(OUTSIDE_IN, 200, terms, track, None, owner), facts.members)
+    yield from _limited(facts, Flow(OUTSIDE_IN, 200, terms, track, None, owner))
     begin, done = SetField(f.JUDGED, zone | f.HELD.mask), set[Match]()
     for forward in gateway.forwards:
         for whole, nat in _forwarded(facts, forward):
             if whole not in done:
                 done.add(whole)
                 commit = (begin, Commit(f.JUDGED_ZONE, NAT_IN, nat=nat))
-                flow = Flow(OUTSIDE_IN, 210, whole, commit, None, owner)
-                yield from if_active(flow, facts.members)
+                yield from _limited(facts, Flow(OUTSIDE_IN, 210, whole, commit, None, owner))
 
 
 def _forwarded(facts: EipFacts, forward: Forward) -> Iterator[tuple[Match, Nat]]:

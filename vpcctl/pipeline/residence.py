@@ -25,7 +25,7 @@ from vpcctl.model.route_table import RouteTable
 from vpcctl.model.subnet import Subnet
 from vpcctl.model.vpc import Vpc
 from vpcctl.pipeline.facts import PortFacts, is_gateway, port_facts
-from vpcctl.pipeline.terms import flag, mark
+from vpcctl.pipeline.terms import mark, with_flag
 
 
 class GatewayFacts(NamedTuple):
@@ -281,8 +281,8 @@ def if_active(flow: Flow, members: tuple[int, ...]) -> Iterator[Flow]:
         yield flow
         return
     ask = (BundleLoad(members, f.CHOICE), mark(f.PICKED), Resubmit(flow.table))
-    asked = match(*flow.match, flag(f.PICKED, 0))
-    yield flow._replace(match=asked, actions=ask, goto=None)
+    asked = with_flag(flow.match, f.PICKED, 0)
+    yield flow._replace(match=asked, actions=ask, goto=None, meter=None)
     itself = (f.CHOICE.field, GUEST_SERVICE_OFPORT, f.CHOICE.mask)
-    active = match(*flow.match, flag(f.PICKED), itself)
+    active = match(*with_flag(flow.match, f.PICKED), itself)
     yield flow._replace(match=active, actions=(mark(f.PICKED, 0), *flow.actions))
