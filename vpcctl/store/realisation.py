@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, case, delete, func, insert, select
 
 from vpcctl.store.database import Database
 from vpcctl.store.gateway_hosts import SERVING
-from vpcctl.store.rows import chunks
+from vpcctl.store.rows import Among, chunks
 from vpcctl.store.tables import (
     AddressGroupRow,
     EipRow,
@@ -109,6 +109,7 @@ def _standing(concerned: Any) -> Any:
             func.sum(case((_STATE == "disconnected", 1), else_=0)),
             func.min(case((_STATE == "degraded", fault))),
             func.min(case((_STATE == "disconnected", pairs.c.host_id))),
+            func.max(ProgressRow.processed),
         )
         .select_from(pairs)
         .join(ProgressRow, ProgressRow.id == 1)
@@ -121,6 +122,8 @@ _STANDING_OF_VPCS = _standing(_HOSTS_OF_VPCS)
 _STANDING_OF_ADDRESS_GROUPS = _standing(_HOSTS_OF_ADDRESS_GROUPS)
 _PROCESSED = select(ProgressRow.processed)
 _HOSTS = select(RealisationRow.__table__)
+_KNOWN = Among(select(HostRow.id), HostRow.id)
+_ADD = insert(RealisationRow)
 _ADVANCE = update(ProgressRow).values(processed=bindparam("processed_"))
 _DROP = delete(RealisationRow).where(RealisationRow.host_id == bindparam("host_id_"))
 
@@ -174,13 +177,15 @@ def reached(realised: HostRealised | None, done: int) -> int:
 
 def _standings(connection: Connection, statement: Any, ids: Iterable[str]) -> dict[str, Standing]:
     wanted = sorted(set(ids))
-    done = processed(connection)
-    found = {id: Standing(done, 0, done) for id in wanted}
+    found: dict[str, Standing] = {}
     for part in chunks(wanted):
         rows: Iterable[Any] = connection.execute(statement, {"ids": part})
-        for id, hosts, lowest, degraded, disconnected, fault, away in rows:
+        for id, hosts, lowest, degraded, disconnected, fault, away, done in rows:
             counts = int(degraded), int(disconnected)
             found[id] = Standing(done, hosts, lowest, *counts, fault, away)
+    if len(found) < len(wanted):  # those that concern no host
+        done = processed(connection)
+        found |= {id: Standing(done, 0, done) for id in wanted if id not in found}
     return found
 
 
@@ -232,9 +237,7 @@ class RealisationStore:
 
 def _record(connection: Connection, revision: int, hosts: Sequence[HostRealised]) -> None:
     connection.execute(_ADVANCE, {"processed_": revision})
-    known: set[str] = set()
-    for part in chunks(host.host_id for host in hosts):
-        known.update(connection.execute(select(HostRow.id).where(HostRow.id.in_(part))).scalars())
+    known = {row.id for row in _KNOWN.rows(connection, (host.host_id for host in hosts))}
     rows = {
         host.host_id: {
             "host_id": host.host_id,
@@ -248,7 +251,7 @@ def _record(connection: Connection, revision: int, hosts: Sequence[HostRealised]
     }
     if rows:
         connection.execute(_DROP, [{"host_id_": id} for id in rows])
-        connection.execute(insert(RealisationRow), list(rows.values()))
+        connection.execute(_ADD, list(rows.values()))
 
 
 def _tenant(connection: Connection, kind: str, id: str) -> str:
