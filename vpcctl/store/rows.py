@@ -54,6 +54,14 @@ def chunks(values: Iterable[str]) -> Iterable[list[str]]:
         yield items[start : start + CHUNK]
 
 
+def _is_only(column: Any) -> Any:
+    return column == bindparam("only_")
+
+
+def _is_one_of(column: Any) -> Any:
+    return column.in_(bindparam("several_", expanding=True))
+
+
 class Among:
     """A statement about the rows whose *column* is one of some values.
 
@@ -61,8 +69,15 @@ class Among:
     """
 
     def __init__(self, statement: Any, column: Any) -> None:
-        self._one = statement.where(column == bindparam("only_"))
-        self._some = statement.where(column.in_(bindparam("several_", expanding=True)))
+        self._one = statement.where(_is_only(column))
+        self._some = statement.where(_is_one_of(column))
+
+    @classmethod
+    def built(cls, build: Callable[[Callable[[Any], Any]], Any]) -> "Among":
+        """Return one of a statement that *build* makes, told what to demand of columns."""
+        made = cls.__new__(cls)
+        made._one, made._some = build(_is_only), build(_is_one_of)
+        return made
 
     def rows(self, connection: Connection, values: Iterable[str], **more: Any) -> Iterator[Any]:
         """Yield the rows; *more* are the statement's other parameters."""
