@@ -95,6 +95,7 @@ def test_a_claim_that_comes_before_the_old_one_goes_moves_a_port_in_one_step(
     world: World, agents, ports
 ) -> None:
     agents[0].report(link(ports[0], 5))
+    agents[1].report()
     before = revision(world)
     agents[1].report(link(ports[0], 9))
     agents[0].report()
