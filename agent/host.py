@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from agent import VERSION
 from agent.decide import links as decide
@@ -18,14 +18,14 @@ from vpcctl.wire.state import Attachment
 _MAX_ERRORS = 32
 _IN_FACTS = (marks.NETWORK_KEY, marks.WATCH_KEY)
 
-Urgency = Literal["none", "soon", "now"]
+Urgency = Literal["none", "soon", "shortly", "now"]
+"""How soon a change is worth a report; *shortly*: nobody loses by some milliseconds."""
+_URGENCIES: tuple[Urgency, ...] = get_args(Urgency)
 
 
 def most_urgent(*each: Urgency) -> Urgency:
     """Return the most urgent of several."""
-    if "now" in each:
-        return "now"
-    return "soon" if "soon" in each else "none"
+    return _URGENCIES[max(map(_URGENCIES.index, each), default=0)]
 
 
 @dataclass(slots=True)

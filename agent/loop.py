@@ -234,12 +234,14 @@ class Agent:
     def _forget(self, uuids: Sequence[str] | set[str]) -> list[Urgency]:
         urgencies: list[Urgency] = []
         for uuid in uuids:
+            is_fact = uuid in self._host.marked
             row = self._host.forget_row(uuid)
             self._shut.discard(uuid)
             if row is not None:
                 self._reconciler.device_gone(row.name)
                 if is_told(row):
-                    urgencies.append("now")
+                    # A link may have moved to another host: its claim is to come first.
+                    urgencies.append("now" if is_fact else "shortly")
                     self._watches.row_gone(row)
         return urgencies
 

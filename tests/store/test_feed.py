@@ -194,6 +194,24 @@ def test_the_whole_network_takes_few_statements(world: World) -> None:
     assert count[0] <= 23
 
 
+def test_a_port_that_came_somewhere_takes_two_statements(world: World) -> None:
+    subnet = world.subnet()
+    port, agent = world.port(subnet), Agent(world, world.host())
+    agent.report()
+    before = world.feed.load().revision
+    agent.report(link(port))
+    count = [0]
+
+    def note(*_: object) -> None:
+        count[0] += 1
+
+    event.listen(world.database.engine, "before_cursor_execute", note)
+    batch = world.feed.changes(before)
+    assert batch is not None
+    assert [change.kind for change in batch.changes] == ["location"]
+    assert count[0] == 2
+
+
 def test_a_page_of_ports_takes_few_statements(world: World) -> None:
     subnet = world.subnet("10.0.0.0/20")
     for _ in range(30):

@@ -6,7 +6,7 @@ from typing import Any
 from vpcctl.model.addresses import format_mac
 from vpcctl.services import outside_state
 from vpcctl.services.guests import guest_subnets, guests
-from vpcctl.services.port_views import mtu
+from vpcctl.services.port_views import DEFAULT_MTU
 from vpcctl.services.settings import ServiceSettings
 from vpcctl.store import hosts, locations, models, ports
 from vpcctl.store.ports import Attached
@@ -19,7 +19,8 @@ def compose(connection: Any, row: HostRow, settings: ServiceSettings) -> HostSta
     wanted = [one for one in ports.attached(connection, row.id) if one.interface is not None]
     found = ports.guests(connection, row.id)
     addresses = ports.addresses_of(connection, [one.id for one in found])
-    size = mtu(connection)
+    underlays = hosts.underlays(connection)
+    size = min((one.inner_mtu for one in underlays if one.inner_mtu), default=DEFAULT_MTU)
     return HostState(
         revision=row.state_revision,
         host_id=row.id,
@@ -31,9 +32,9 @@ def compose(connection: Any, row: HostRow, settings: ServiceSettings) -> HostSta
         ),
         attachments=tuple(_attachment(one, addresses.get(one.id, []), size) for one in wanted),
         peers=tuple(
-            Peer(host_id=id, vtep_address=vtep)
-            for id, vtep in hosts.vteps(connection)
-            if id != row.id
+            Peer(host_id=one.host_id, vtep_address=one.vtep)
+            for one in underlays
+            if one.vtep is not None and one.host_id != row.id
         ),
         guests=guests(connection, found, addresses),
         guest_subnets=guest_subnets(connection, {one.subnet_id for one in found}, size),

@@ -103,9 +103,7 @@ def _of_port(one: RoutedAddress, order: Sequence[str] = ()) -> OutsideAddress:
 
 def watched(connection: Any, row: HostRow) -> tuple[Watched, ...]:
     """Return the hosts that a host watches: its VPCs' gateway hosts, and for whom it is one."""
-    carried = gateways.ids_on_host(connection, row.id)
-    here = gateways.of_vpcs(connection, locations.vpcs_of_host(connection, row.id))
-    found = {one.id: one for one in (*here, *gateways.with_ids(connection, carried))}
+    found = {one.id: one for one in gateways.around(connection, row.id)}
     if not found:
         return ()
     standing = gateways.hosts_of(connection, found)

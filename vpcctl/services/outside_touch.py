@@ -15,7 +15,7 @@ from vpcctl.store.units import Unit
 def moved(
     unit: Unit,
     ports_by_id: Mapping[str, Any],
-    before: Mapping[str, LocationRow],
+    before: Mapping[str, Place | LocationRow],
     after: Mapping[str, Place | None],
     toggled: Collection[tuple[str, str]],
 ) -> None:
@@ -42,7 +42,7 @@ def moved(
         concerned |= _hosts(internet, standing, vpc_id)
         concerned |= {one.host_id for one in (before.get(id), after[id]) if one is not None}
     _remember(unit, before, after)
-    touch_hosts(unit, *sorted(concerned))
+    touch_hosts(unit, *sorted(concerned), soon=True)
 
 
 def _hosts(
@@ -62,7 +62,7 @@ def _exposed(unit: Unit, port_ids: Collection[str]) -> set[str]:
 
 
 def _remember(
-    unit: Unit, before: Mapping[str, LocationRow], after: Mapping[str, Place | None]
+    unit: Unit, before: Mapping[str, Place | LocationRow], after: Mapping[str, Place | None]
 ) -> None:
     """Remember where EIPs were answered for."""
     for row in eips.of_ports(unit.connection, after):

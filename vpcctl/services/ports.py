@@ -22,7 +22,7 @@ from vpcctl.services import (
 )
 from vpcctl.services.addressing import Addressing, choose_mac, makes_own, parse_ips
 from vpcctl.services.context import Context, born, changed, listed, query, refuse_blocked, spend
-from vpcctl.services.locating import disputes, settle
+from vpcctl.services.locating import Contest, all_claims, disputes, settle
 from vpcctl.services.port_views import fresh_view, views
 from vpcctl.services.subnets import find_subnet
 from vpcctl.services.views import UNSET, Actor, Listing, Page, PortChange, PortCreate, PortView
@@ -151,12 +151,11 @@ class PortService:
                 attachments.require_nameable(actor, asked.attachment, self._context.settings)
                 attachments.require_pluggable(unit, asked.attachment, id, row.tenant_id)
                 columns |= asked.attachment
-            before = disputes(unit, {id: row}) if asked.attachment is not None else {}
             PORTS.update(unit.connection, id, columns)
             unit.tell("port", id, row.tenant_id, "changed")
             now = PORTS.get_many(unit.connection, [id])[id]
             if asked.attachment is not None:
-                settle(unit, {id: now}, before)
+                _resettle(unit, row, now)
             here = locations.locations_of(unit.connection, [id]).get(id)
             located = here.host_id if here is not None else None
             attachments.touch_hosts(unit, row.attach_host_id, now.attach_host_id, located)
@@ -279,6 +278,14 @@ def _readdress(unit: Unit, row: PortRow, wanted: tuple[IPAddress, ...] | None, m
     addressing.give_back(a for a in present if a not in wanted)
     ordered = sorted(wanted, key=lambda address: address.version)
     ports.set_addresses(unit.connection, row.id, row.subnet_id, ordered)
+
+
+def _resettle(unit: Unit, row: PortRow, now: PortRow) -> None:
+    """Put a port where it belongs whose attachment was that of *row* and is that of *now*."""
+    claims = all_claims(unit.connection, [now.id])
+    _, places = locations.claimed_ports(unit.connection, [now.id])
+    said = disputes({now.id: row}, claims)
+    settle(unit, Contest({now.id: now}, places, claims, said))
 
 
 def _dhcp(values: DhcpOptions | None) -> dict[str, Any] | None:

@@ -1,12 +1,12 @@
 """Which hosts could stand for gateways, and which do, in the database."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, select, union, union_all
+from sqlalchemy import Connection, bindparam, or_, select, union, union_all
 
 from vpcctl.store.hosts import accepted
-from vpcctl.store.rows import chunks
+from vpcctl.store.rows import Among, chunks
 from vpcctl.store.tables import (
     GatewayHostRow,
     HostRow,
@@ -95,26 +95,30 @@ _STANDING = select(
 _STANDING_OF = _STANDING.where(GatewayHostRow.gateway_id.in_(bindparam("ids", expanding=True)))
 
 
-def _serving(row: Any) -> Any:
-    """Return VPC and host of each host that stands for one of a kind of gateways, and reports."""
-    silent = select(LivenessRow.host_id).where(LivenessRow.announced.in_(SILENT))
+_IS_SILENT = or_(*(LivenessRow.announced == one for one in SILENT))
+
+
+def _serving(row: Any, among: Callable[[Any], Any]) -> Any:
+    silent = select(LivenessRow.host_id).where(_IS_SILENT)
     return (
         select(row.vpc_id.label("id"), GatewayHostRow.host_id)
         .join(row, row.id == GatewayHostRow.gateway_id)
-        .where(
-            row.vpc_id.in_(bindparam("ids", expanding=True)), GatewayHostRow.host_id.not_in(silent)
-        )
+        .where(among(row.vpc_id), GatewayHostRow.host_id.not_in(silent))
     )
 
 
-SERVING = (_serving(InternetGatewayRow), _serving(NatGatewayRow))
-"""Statements for the VPCs ``ids``: each (VPC, host) of a host that stands for a gateway of theirs.
+def serving_of(among: Callable[[Any], Any]) -> tuple[Any, Any]:
+    """Return statements for (VPC, host) of each host that stands for a gateway of some VPCs.
 
-One whose reports are late is passed over: what is to be on it need not be waited for.
-"""
+    One whose reports are late is passed over: what is to be on it need not be waited for.
+
+    Args:
+        among: gives the condition that a column is the id of one of the VPCs.
+    """
+    return _serving(InternetGatewayRow, among), _serving(NatGatewayRow, among)
 
 
-_SERVING_VPC = union(*SERVING)
+_SERVING_VPC = Among.built(lambda among: union(*serving_of(among)))
 
 
 def facts(connection: Connection) -> list[HostFact]:
@@ -150,5 +154,5 @@ def _lists(rows: Iterable[Any]) -> dict[str, list[Standing]]:
 
 def serving(connection: Connection, vpc_id: str) -> frozenset[str]:
     """Return the ids of hosts that stand for a VPC's gateways, but those whose reports are late."""
-    rows = connection.execute(_SERVING_VPC, {"ids": [vpc_id]})
+    rows = _SERVING_VPC.rows(connection, [vpc_id])
     return frozenset(row.host_id for row in rows)

@@ -3,15 +3,16 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, literal_column, select, union_all
 
-from vpcctl.store.rows import Repository, chunks
+from vpcctl.store.rows import Among, Repository, chunks
 from vpcctl.store.tables import (
     EipRow,
     ForwardRow,
     GatewayHostRow,
     InternetGatewayRow,
     NatGatewayRow,
+    PresenceRow,
 )
 
 INTERNET_GATEWAYS = Repository(
@@ -67,14 +68,24 @@ _BETWEEN = select(InternetGatewayRow.__table__).where(
     InternetGatewayRow.external_network_id == bindparam("network_id_"),
 )
 _KINDS: dict[str, Any] = {"igw": InternetGatewayRow, "nat": NatGatewayRow}
-_OF_VPCS = {
-    kind: select(row.__table__).where(row.vpc_id.in_(bindparam("ids", expanding=True)))
-    for kind, row in _KINDS.items()
-}
-_WITH_IDS = {
-    kind: select(row.__table__).where(row.id.in_(bindparam("ids", expanding=True)))
-    for kind, row in _KINDS.items()
-}
+_GATEWAYS = union_all(
+    *(
+        select(
+            row.id.label("id"),
+            literal_column(f"'{kind}'").label("kind"),
+            row.vpc_id.label("vpc_id"),
+            row.external_network_id.label("network_id"),
+            row.revision.label("revision"),
+        )
+        for kind, row in _KINDS.items()
+    )
+).subquery()
+_OF_VPCS = Among(select(_GATEWAYS), _GATEWAYS.c.vpc_id)
+_WITH_IDS = Among(select(_GATEWAYS), _GATEWAYS.c.id)
+_VPCS_ON_HOST = select(PresenceRow.vpc_id).where(PresenceRow.host_id == bindparam("host_id_"))
+_AROUND = select(_GATEWAYS).where(
+    _GATEWAYS.c.vpc_id.in_(_VPCS_ON_HOST) | _GATEWAYS.c.id.in_(_ON_HOST)
+)
 
 
 class ForwardOfEip(NamedTuple):
@@ -109,22 +120,17 @@ def internet_between(
 
 def of_vpcs(connection: Connection, vpc_ids: Iterable[str]) -> list[GatewayOf]:
     """Return the gateways of these VPCs."""
-    return _gateways(connection, _OF_VPCS, vpc_ids)
+    return [GatewayOf(*row) for row in _OF_VPCS.rows(connection, vpc_ids)]
 
 
 def with_ids(connection: Connection, gateway_ids: Iterable[str]) -> list[GatewayOf]:
     """Return these gateways."""
-    return _gateways(connection, _WITH_IDS, gateway_ids)
+    return [GatewayOf(*row) for row in _WITH_IDS.rows(connection, gateway_ids)]
 
 
-def _gateways(connection: Connection, statements: Any, ids: Iterable[str]) -> list[GatewayOf]:
-    found: list[GatewayOf] = []
-    for part in chunks(ids):
-        for kind, statement in statements.items():
-            for row in connection.execute(statement, {"ids": part}):
-                columns = row.vpc_id, row.external_network_id, row.revision
-                found.append(GatewayOf(row.id, kind, *columns))
-    return found
+def around(connection: Connection, host_id: str) -> list[GatewayOf]:
+    """Return the gateways of the VPCs that are on a host, and those that name it."""
+    return [GatewayOf(*row) for row in connection.execute(_AROUND, {"host_id_": host_id})]
 
 
 def ids_in_vpc(connection: Connection, vpc_id: str, limit: int) -> Sequence[str]:
