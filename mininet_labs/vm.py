@@ -244,11 +244,16 @@ class VirtualMachines:
     def _ask(self, name: str, asked: Iterable[Question], checks: Checks) -> None:
         """Ask a machine until its answers are what they are to be."""
         for one in asked:
-            good = within(
-                lambda one=one: one.wanted in self._run_in(name, one.command)[1],
-                seconds=PATIENCE_S,
-            )
+            heard = [""]
+
+            def is_right(one: Question = one, heard: list[str] = heard) -> bool:
+                heard[0] = self._run_in(name, one.command)[1]
+                return one.wanted in heard[0]
+
+            good = within(is_right, seconds=PATIENCE_S)
             self._tell(checks, good, f"{name} {one.what}")
+            if not good:
+                say(heard[0])
 
     def _expect_ping(self, one: str, other: str, checks: Checks) -> None:
         asked = [questions.ping(self._ports[other], family) for family in FAMILIES]

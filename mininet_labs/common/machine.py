@@ -124,7 +124,7 @@ class Machine:
         qemu = [
             *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none"),
             *("-machine", "pc,accel=tcg,usb=off", "-m", str(_MEMORY_MIB), "-no-reboot"),
-            *("-kernel", str(IMAGE / "vmlinuz"), "-initrd", str(IMAGE / "initramfs")),
+            *("-kernel", str(IMAGE / "kernel"), "-initrd", str(IMAGE / "initramfs")),
             *("-append", _KERNEL),
             *("-chardev", line, "-serial", "chardev:line", "-netdev", net),
             *("-device", f"virtio-net-pci,netdev=net,mac={self._mac},romfile=,{_CARD}"),
