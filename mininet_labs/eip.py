@@ -107,7 +107,7 @@ class EipLab:
         for name, (owner, label) in PLACES.items():
             if owner == tenant:
                 site.create_port(tenant, name, subnet, label, security_groups=[group["id"]])
-        internet.create_eip(site, tenant)
+        internet.create_eip(api, tenant)
 
     def _start_visitors(self) -> None:
         site = self._site
@@ -122,7 +122,8 @@ class EipLab:
 
     def _own_host(self, checks: Checks) -> None:
         say("\n1. An EIP for red-1, whose host reaches the network itself")
-        internet.lead_out(self._site, RED, "red-1")
+        port = next(w.port_id for w in self._site.workloads if w.name == "red-1")
+        internet.lead_out(self._tenants[RED], port)
         self._expect_placed(RED, "distributed", checks)
         self._converse("red-1", self._address(RED), checks)
 
@@ -214,9 +215,8 @@ class EipLab:
     def _take_down(self, checks: Checks) -> None:
         say("\nEverything is taken down")
         site = self._site
-        site.vpcctl(RED, "eip", "disassociate", eip_of(RED))
-        for tenant in (RED, BLUE):
-            internet.take_back(site, tenant)
+        for api in self._tenants.values():
+            internet.take_back(api)
         kinds = ("nat-gateways", "internet-gateways", "eips", "ports", "subnets")
         site.take_down((*kinds, "security-groups", "vpcs", "external-networks"), checks)
 

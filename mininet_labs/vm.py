@@ -119,8 +119,7 @@ class VirtualMachines:
         self._site.close()
 
     def _take_down(self, checks: Checks) -> None:
-        self._site.vpcctl(TENANT, "eip", "disassociate", internet.eip_of(TENANT))
-        internet.take_back(self._site, TENANT)
+        internet.take_back(self._api)
         kinds = ("internet-gateways", "eips", "ports", "subnets", "security-groups", "vpcs")
         self._site.take_down((*kinds, "external-networks"), checks)
 
@@ -133,9 +132,8 @@ class VirtualMachines:
 
     def _lead_out(self) -> None:
         """Give vm-2 an EIP."""
-        internet.create_eip(self._site, TENANT)
-        internet.lead_out(self._site, TENANT, "vm-2")
-        self._eip = self._api.get("/v1/eips")["items"][0]["address"]
+        internet.create_eip(self._api, TENANT)
+        self._eip = internet.lead_out(self._api, self._ports["vm-2"]["id"])
 
     def _create_group(self, vpc_id: str) -> None:
         """Make a port for each machine; it may be pinged, and called from outside."""

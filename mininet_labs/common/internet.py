@@ -1,27 +1,30 @@
 """Ways out to the provider's network and back in, as tenants make them; and who answers there."""
 
+from typing import Any
+
 from mininet_labs.common.outside import BLOCK, POOL, ROUTER, Visitor
 from mininet_labs.common.report import Checks, say
+from mininet_labs.common.rest import Api
 from mininet_labs.common.runs import PROVIDER
 from mininet_labs.common.site import PATIENCE_S, Site
 
 NETWORK = "internet"
+_ALL = "0.0.0.0/0"
 PORT = 7770
 """Where everybody who is called answers."""
 
 
 def create(site: Site) -> None:
     """Let tenants use the provider's network."""
-    site.vpcctl(
-        None,
-        *("external-network", "create", NETWORK, "--provider", PROVIDER),
-        *("--cidr", BLOCK, "--gateway", ROUTER, "--pool", POOL),
-    )
+    block = {"cidr": BLOCK, "gateway": ROUTER, "pools": [POOL]}
+    site.admin.post("/v1/external-networks", {"name": NETWORK, "provider": PROVIDER, **block})
+    say(f"lab: external network {NETWORK}: {BLOCK}, EIPs from {POOL}")
 
 
-def create_eip(site: Site, tenant: str) -> None:
+def create_eip(api: Api, tenant: str) -> None:
     """Give a tenant an EIP, named after it."""
-    site.vpcctl(tenant, "eip", "create", eip_of(tenant), "--network", NETWORK)
+    network = _only(api, "external-networks")["id"]
+    api.post("/v1/eips", {"name": eip_of(tenant), "external_network_id": network})
 
 
 def eip_of(tenant: str) -> str:
@@ -29,16 +32,35 @@ def eip_of(tenant: str) -> str:
     return f"{tenant}-ip"
 
 
-def lead_out(site: Site, tenant: str, port: str) -> None:
-    """Lead a tenant's VPC, which has its name, to the network, and give *port* its EIP."""
-    site.vpcctl(tenant, "internet-gateway", "create", "out", "--vpc", tenant, "--network", NETWORK)
-    site.vpcctl(tenant, "route", "add", "main", "0.0.0.0/0", "--to", "igw:out", "--vpc", tenant)
-    site.vpcctl(tenant, "eip", "associate", eip_of(tenant), "--port", port, "--wait")
+def lead_out(api: Api, port: str) -> str:
+    """Lead a tenant's only VPC to the network, and give the port of this id the only EIP.
+
+    Returns the EIP's address, once every host has it.
+    """
+    eip, vpc = _only(api, "eips"), _only(api, "vpcs")["id"]
+    ends = {"vpc_id": vpc, "external_network_id": eip["external_network_id"]}
+    gateway = api.post("/v1/internet-gateways", {"name": "out", **ends})["id"]
+    api.post(f"/v1/route-tables/{_main(api)}/routes", {"destination": _ALL, "targets": [gateway]})
+    api.put(f"/v1/eips/{eip['id']}/association?wait=realized", {"port_id": port})
+    say(f"  {_ALL} leads out by an internet gateway; {eip['address']} is {port}'s")
+    return eip["address"]
 
 
-def take_back(site: Site, tenant: str) -> None:
-    """Take the default route away that led a tenant's VPC out."""
-    site.vpcctl(tenant, "route", "delete", "main", "0.0.0.0/0", "--vpc", tenant)
+def _only(api: Api, kind: str) -> dict[str, Any]:
+    return api.get(f"/v1/{kind}")["items"][0]
+
+
+def _main(api: Api) -> str:
+    """Return the id of the route table of a tenant's only VPC."""
+    return next(table["id"] for table in api.get("/v1/route-tables")["items"] if table["main"])
+
+
+def take_back(api: Api) -> None:
+    """Take a tenant's EIP from its port, and the route away that leads out."""
+    eip = _only(api, "eips")
+    if eip["port_id"]:
+        api.delete(f"/v1/eips/{eip['id']}/association")
+    api.delete(f"/v1/route-tables/{_main(api)}/routes?destination={_ALL}")
 
 
 def expect_answer(outside: Visitor, address: str, name: str, checks: Checks) -> None:
