@@ -13,13 +13,14 @@ import sys
 import time
 from typing import Any
 
-from mininet_labs.common import lifecycle
+from mininet_labs.common import internet, lifecycle
 from mininet_labs.common.hypervisor import PYTHON
-from mininet_labs.common.outside import BLOCK, POOL, ROUTER, Visitor
+from mininet_labs.common.internet import PORT, eip_of
+from mininet_labs.common.outside import BLOCK, ROUTER, Visitor
 from mininet_labs.common.processes import Daemons, LabError, within
 from mininet_labs.common.report import Checks, print_topology, say
 from mininet_labs.common.rest import Api
-from mininet_labs.common.runs import PROVIDER, Run
+from mininet_labs.common.runs import Run
 from mininet_labs.common.site import PATIENCE_S, Site
 
 NAME = "eip"
@@ -34,7 +35,7 @@ BLOCKS = {
 VPC_CIDRS = {RED: ["10.0.0.0/16", "fd00:10::/48"], BLUE: ["10.0.0.0/16", "fd00:20::/48"]}
 PLACES = {"red-1": (RED, "host1"), "red-2": (RED, "host3"), "blue-1": (BLUE, "host3")}
 """Workload → its tenant and host."""
-PORT, FORWARDED = 7770, 8080
+FORWARDED = 8080
 _LATE_S, _BACK_S = 60.0, 10.0
 SILENCE_MS = 1_000
 """So long a conversation may stand still when the active gateway host dies."""
@@ -54,11 +55,7 @@ class EipLab:
         site = self._site
         site.start(reach=REACH)
         say(f"lab: two tenants with the same addresses; {' and '.join(REACH)} reach {BLOCK}")
-        site.vpcctl(
-            None,
-            *("external-network", "create", "internet", "--provider", PROVIDER),
-            *("--cidr", BLOCK, "--gateway", ROUTER, "--pool", POOL),
-        )
+        internet.create(site)
         for label in REACH:
             site.vpcctl(None, "host", "set", label, "--gateway")
         for tenant in (RED, BLUE):
@@ -110,7 +107,7 @@ class EipLab:
         for name, (owner, label) in PLACES.items():
             if owner == tenant:
                 site.create_port(tenant, name, subnet, label, security_groups=[group["id"]])
-        site.vpcctl(tenant, "eip", "create", f"{tenant}-ip", "--network", "internet")
+        internet.create_eip(api, tenant)
 
     def _start_visitors(self) -> None:
         site = self._site
@@ -125,17 +122,15 @@ class EipLab:
 
     def _own_host(self, checks: Checks) -> None:
         say("\n1. An EIP for red-1, whose host reaches the network itself")
-        site, address = self._site, self._address(RED)
-        site.vpcctl(RED, "internet-gateway", "create", "out", "--vpc", RED, "--network", "internet")
-        site.vpcctl(RED, "route", "add", "main", "0.0.0.0/0", "--to", "igw:out", "--vpc", RED)
-        site.vpcctl(RED, "eip", "associate", "red-ip", "--port", "red-1", "--wait")
+        port = next(w.port_id for w in self._site.workloads if w.name == "red-1")
+        internet.lead_out(self._tenants[RED], port)
         self._expect_placed(RED, "distributed", checks)
-        self._converse("red-1", address, checks)
+        self._converse("red-1", self._address(RED), checks)
 
     def _moved(self, checks: Checks) -> None:
         say("\n2. The same EIP moves to red-2, on a host without a way out: through a gateway host")
         address = self._address(RED)
-        words = ("eip", "associate", "red-ip", "--port", "red-2", "--move", "--wait")
+        words = ("eip", "associate", eip_of(RED), "--port", "red-2", "--move", "--wait")
         self._site.vpcctl(RED, *words)
         self._expect_placed(RED, "gateway", checks)
         self._converse("red-2", address, checks)
@@ -149,8 +144,8 @@ class EipLab:
         inside = next(w for w in site.workloads if w.name == "blue-1").addresses[4]
         site.vpcctl(
             BLUE,
-            *("nat-gateway", "create", "out", "--vpc", BLUE, "--network", "internet"),
-            *("--eip", "blue-ip", "--wait"),
+            *("nat-gateway", "create", "out", "--vpc", BLUE, "--network", internet.NETWORK),
+            *("--eip", eip_of(BLUE), "--wait"),
         )
         site.vpcctl(
             BLUE,
@@ -208,12 +203,9 @@ class EipLab:
 
     def _converse(self, name: str, address: str, checks: Checks) -> None:
         """Let outside call *name* at its EIP, and *name* call outside."""
-        who, _ = self._visitors["outside"].call(address, PORT, PATIENCE_S)
-        say(f"  outside calls {address}: {who} answers")
-        checks.expect(who == name, f"{name} answers at {address}")
+        internet.expect_answer(self._visitors["outside"], address, name, checks)
         who, seen_as = self._visitors[name].call(ROUTER, PORT, PATIENCE_S)
-        say(f"  {name} calls {ROUTER}: {who} answers, and sees {seen_as}")
-        checks.expect((who, seen_as) == ("outside", address), f"{name} is seen as {address}")
+        internet.expect_seen(name, who, seen_as, address, checks)
 
     def _expect_placed(self, tenant: str, mode: str, checks: Checks) -> None:
         placement: dict[str, Any] = self._tenants[tenant].get("/v1/eips")["items"][0]["placement"]
@@ -223,9 +215,8 @@ class EipLab:
     def _take_down(self, checks: Checks) -> None:
         say("\nEverything is taken down")
         site = self._site
-        site.vpcctl(RED, "eip", "disassociate", "red-ip")
-        for tenant in (RED, BLUE):
-            site.vpcctl(tenant, "route", "delete", "main", "0.0.0.0/0", "--vpc", tenant)
+        for api in self._tenants.values():
+            internet.take_back(api)
         kinds = ("nat-gateways", "internet-gateways", "eips", "ports", "subnets")
         site.take_down((*kinds, "security-groups", "vpcs", "external-networks"), checks)
 

@@ -1,25 +1,31 @@
 """Two real virtual machines on two hosts, with no network settings inside.
 
-They learn address, route, MTU and name by DHCP and router advertisements, reach each other, move
-data past a security group, and one is started again on another host, where it is what it was.
+They learn address, route, MTU and name by DHCP and router advertisements, reach each other by name,
+are told who they are, move data past a security group, and one is called from outside by its EIP.
+It is started again on another host then, where it is what it was.
 
 Run as root by Debian's Python: ``python3 -m mininet_labs.vm run``.
 """
 
+import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from mininet_labs.common import lifecycle, machine, runs
+from mininet_labs import vm_questions as questions
+from mininet_labs.common import internet, lifecycle, machine, runs
 from mininet_labs.common.hypervisor import PYTHON
+from mininet_labs.common.internet import PORT
 from mininet_labs.common.machine import Console, LeftOut, Machine
+from mininet_labs.common.outside import BLOCK, ROUTER, Visitor
 from mininet_labs.common.processes import Daemons, LabError, within
 from mininet_labs.common.report import Checks, print_topology, say
 from mininet_labs.common.rest import Api
 from mininet_labs.common.runs import Run
 from mininet_labs.common.site import PATIENCE_S, Site
 from mininet_labs.common.workloads import FAMILIES, Workload
+from mininet_labs.vm_questions import Question
 
 NAME, TENANT = "vm", "acme"
 CIDRS = ["10.9.0.0/16", "fd00:9::/48"]
@@ -27,9 +33,12 @@ SUBNET = {"cidr": "10.9.1.0/24", "ipv6_cidr": "fd00:9:0:1::/64", "ipv6_mode": "s
 PLACES = {"vm-1": "host1", "vm-2": "host2"}
 ELSEWHERE = "host3"
 """Where vm-2 is started again."""
+REACH = (PLACES["vm-2"], ELSEWHERE)
+"""Hosts with a cable to the provider's network."""
+PAIRS = (("vm-1", "vm-2"), ("vm-2", "vm-1"))
+USER_DATA = "#cloud-config\nmanage_etc_hosts: true\n"
 DATA = 5000
 BULK_KIB = 8 * 1024
-_LEARN_S = 30.0
 _IP_ICMP = 28
 """Bytes of the headers of IPv4 and ICMP."""
 
@@ -44,10 +53,14 @@ class VirtualMachines:
         self._machines: dict[str, Machine] = {}
         self._ports: dict[str, dict[str, Any]] = {}
         self._subnet: dict[str, Any] = {}
+        self._eip = ""
+        self._visitor: Visitor
         self._steps: tuple[tuple[str, Callable[[Checks], None]], ...] = (
             ("What they have learnt", self._learnt),
-            ("Who they reach", self._reached),
-            (f"A rule comes: tcp/{DATA} to vm-2", self._guarded),
+            ("Whom they find and reach", self._reached),
+            ("What the metadata service tells them", self._told),
+            (f"A rule comes and goes: tcp/{DATA} to vm-2", self._guarded),
+            ("Somebody outside calls vm-2 by its EIP", self._called),
             (f"vm-2 loses its power, and is started on {ELSEWHERE}", self._moved),
         )
 
@@ -60,15 +73,19 @@ class VirtualMachines:
     def bring_up(self) -> None:
         """Build everything and return when both machines have booted and have their addresses."""
         started = time.monotonic()
-        self._site.start()
+        self._site.start(reach=REACH)
+        internet.create(self._site)
         say("lab: two virtual machines that know nothing of their network")
         self._tenant = self._site.tenant(TENANT)
         vpc = self._api.post("/v1/vpcs", {"name": TENANT, "cidrs": CIDRS})
         self._subnet = self._api.post("/v1/subnets", {"name": "web", "vpc_id": vpc["id"], **SUBNET})
         self._create_group(vpc["id"])
+        self._give_data()
         self._site.await_hosts()
         for name, host in PLACES.items():
             self._machines[name].start(self._site.hosts[host])
+        # While they boot.
+        self._lead_out()
         self._site.await_ports()
         for one in self._machines.values():
             one.console.await_up()
@@ -78,12 +95,17 @@ class VirtualMachines:
 
     def check(self, checks: Checks) -> None:
         """Go through the steps, then delete everything through the API."""
+        site = self._site
+        self._visitor = Visitor(site.outside.as_workload(), site.daemons)
+        self._visitor.wait()
+        self._visitor.listen(PORT)
         for title, step in self._steps:
             say(f"\n{title}")
             step(checks)
         for one in self._machines.values():
             one.stop()
-        self._site.take_down(("ports", "subnets", "security-groups", "vpcs"), checks)
+        self._visitor.end()
+        self._take_down(checks)
 
     def describe(self) -> str:
         """Return how to use the lab from a shell, and leave the serial lines to who does."""
@@ -96,11 +118,30 @@ class VirtualMachines:
         """End the machines and the hosts."""
         self._site.close()
 
+    def _take_down(self, checks: Checks) -> None:
+        internet.take_back(self._api)
+        kinds = ("internet-gateways", "eips", "ports", "subnets", "security-groups", "vpcs")
+        self._site.take_down((*kinds, "external-networks"), checks)
+
+    def _give_data(self) -> None:
+        """Give vm-1 user data, which it gets with a session token only."""
+        data = self._run.path("user-data")
+        data.write_text(USER_DATA)
+        words = ("--user-data", str(data), "--tokens", "required")
+        self._site.vpcctl(TENANT, "port", "set", "vm-1", *words)
+
+    def _lead_out(self) -> None:
+        """Give vm-2 an EIP."""
+        internet.create_eip(self._api, TENANT)
+        self._eip = internet.lead_out(self._api, self._ports["vm-2"]["id"])
+
     def _create_group(self, vpc_id: str) -> None:
-        """Make a port for each machine; it may be pinged, and nothing else for now."""
+        """Make a port for each machine; it may be pinged, and called from outside."""
         group = self._api.post("/v1/security-groups", {"vpc_id": vpc_id, "name": "guarded"})
         rules = [{"direction": "ingress", "protocol": one} for one in ("icmp", "icmpv6")]
         rules.append({"direction": "egress", "protocol": "any"})
+        called = {"protocol": "tcp", "ports": str(PORT), "remote": {"cidr": BLOCK}}
+        rules.append({"direction": "ingress", **called})
         self._api.post(f"/v1/security-groups/{group['id']}/rules", rules)
         for name in PLACES:
             self._create_port(name, [group["id"]])
@@ -108,7 +149,7 @@ class VirtualMachines:
     def _create_port(self, name: str, groups: list[str]) -> None:
         body = {"name": name, "subnet_id": self._subnet["id"], "security_groups": groups}
         port = self._ports[name] = self._api.post("/v1/ports", body)
-        addresses = {6 if ":" in text else 4: text for text in port["fixed_ips"]}
+        addresses = questions.addresses_of(port)
         gateways = {4: self._subnet["gateway"], 6: self._subnet["ipv6_gateway"]}
         self._site.workloads.append(
             Workload(
@@ -121,59 +162,60 @@ class VirtualMachines:
             name, port["id"], port["mac_address"], self._run, self._daemons
         )
 
-    def _address(self, name: str, family: int) -> str:
-        return next(w.addresses[family] for w in self._site.workloads if w.name == name)
-
     # --- steps ----------------------------------------------------------------------------------
 
     def _learnt(self, checks: Checks) -> None:
-        for name in self._machines:
-            self._expect_learnt(name, checks)
-
-    def _expect_learnt(self, name: str, checks: Checks) -> None:
-        """Check that a machine has all that its port says, with nothing but what it was told."""
-        mtu = str(self._ports[name]["mtu"])
-        link_local = "fe80::c76:70ff:fe63:1"
-        for what, command, wanted in (
-            ("IPv4 address", "ip -4 -o addr show dev eth0", f"{self._address(name, 4)}/24 "),
-            ("IPv6 address", "ip -6 -o addr show dev eth0", f"{self._address(name, 6)}/64 "),
-            ("IPv4 route", "ip -4 route", f"default via {self._subnet['gateway']} "),
-            ("IPv6 route", "ip -6 route", f"default via {link_local} "),
-            ("MTU", "cat /sys/class/net/eth0/mtu", f"{mtu}\n"),
-            ("MTU of IPv6", "cat /proc/sys/net/ipv6/conf/eth0/mtu", f"{mtu}\n"),
-            ("name", "hostname", f"{name}\n"),
-        ):
-            seen = within(
-                lambda command=command, wanted=wanted: wanted in self._run_in(name, command)[1],
-                seconds=_LEARN_S,
-            )
-            self._tell(checks, seen, f"{name} has the {what} {wanted.strip()}")
+        for name, port in self._ports.items():
+            self._ask(name, questions.learnt(port, self._subnet), checks)
 
     def _reached(self, checks: Checks) -> None:
-        for one, other in (("vm-1", "vm-2"), ("vm-2", "vm-1")):
-            for family in FAMILIES:
-                self._expect_ping(one, other, family, checks)
+        for one, other in PAIRS:
+            self._ask(one, questions.names(self._ports[other]), checks)
+            self._expect_ping(one, other, checks)
         size = self._ports["vm-1"]["mtu"] - _IP_ICMP
-        ping = f"ping -c 1 -W 5 -s {size} {self._address('vm-2', 4)}"
+        ping = f"ping -4 -c 1 -W 5 -s {size} vm-2"
         self._tell(checks, self._succeeds("vm-1", ping), "a ping as long as the MTU comes back")
 
+    def _told(self, checks: Checks) -> None:
+        for name, port in self._ports.items():
+            self._ask(name, questions.identity(port), checks)
+        self._ask("vm-1", questions.guarded_data(USER_DATA), checks)
+        self._ask("vm-2", [questions.no_data()], checks)
+
     def _guarded(self, checks: Checks) -> None:
-        listen = f"sleep 100 | nc -l -p {DATA} 2>&1 | wc -c >/tmp/got &"
-        self._run_in("vm-2", listen)
-        there = f"{self._address('vm-2', 4)} {DATA}"
-        refused = not self._succeeds("vm-1", f"nc -w 2 {there} </dev/null")
-        self._tell(checks, refused, "no connection while no rule allows it")
-        words = ("--ingress", f"tcp/{DATA}", "--from", CIDRS[0])
-        self._site.vpcctl(TENANT, "sg", "rule", "add", "guarded", *words)
+        self._listen("got")
+        there = f"{questions.addresses_of(self._ports['vm-2'])[4]} {DATA}"
+        refused = Question("is not let in", f"nc -w 1 {there} </dev/null", "timed out\n")
+        self._ask("vm-1", [refused], checks)
+        words = ("sg", "rule", "add", "guarded", "--ingress", f"tcp/{DATA}", "--from", CIDRS[0])
+        rule = json.loads(self._site.vpcctl(TENANT, *words, "--wait", "--output", "json"))
+        self._expect_bulk(there, checks)
+        self._listen("nothing")
+        gone = ("sg", "rule", "delete", "guarded", rule[0]["id"], "--wait")
+        self._site.vpcctl(TENANT, *gone)
+        self._ask("vm-1", [refused], checks)
+
+    def _listen(self, into: str) -> None:
+        """Let vm-2 take one connection and write into a file how many bytes came."""
+        # Its standard input never ends: else it would end with that.
+        take = f"nc -l -p {DATA} <>/tmp/idle | wc -c >/tmp/{into} &"
+        self._run_in("vm-2", f"[ -p /tmp/idle ] || mkfifo /tmp/idle; {take}")
+
+    def _expect_bulk(self, there: str, checks: Checks) -> None:
         started = time.monotonic()
         send = f"dd if=/dev/zero bs=1k count={BULK_KIB} 2>/dev/null | nc {there}"
         self._tell(checks, self._succeeds("vm-1", send, 60), f"{BULK_KIB} KiB are sent")
         seconds = time.monotonic() - started
-        whole = f"{BULK_KIB * 1024}\n"
-        arrived = within(
-            lambda: whole in self._run_in("vm-2", "cat /tmp/got")[1], seconds=PATIENCE_S
-        )
-        self._tell(checks, arrived, f"all of them arrive, at {BULK_KIB / 128 / seconds:.0f} Mbit/s")
+        rate = f"all of them arrive, at {BULK_KIB / 128 / seconds:.0f} Mbit/s"
+        self._ask("vm-2", [Question(rate, "cat /tmp/got", f"{BULK_KIB * 1024}\n")], checks)
+
+    def _called(self, checks: Checks) -> None:
+        """Let outside call vm-2 by its EIP, and vm-2 call outside."""
+        self._run_in("vm-2", f"nc -ll -p {PORT} -e echo vm-2 nobody >/dev/null 2>&1 &")
+        internet.expect_answer(self._visitor, self._eip, "vm-2", checks)
+        heard = self._run_in("vm-2", f"nc -w 5 {ROUTER} {PORT} </dev/null")[1].split()
+        who, seen_as = heard if len(heard) == len(("who", "seen as")) else (None, None)
+        internet.expect_seen("vm-2", who, seen_as, self._eip, checks)
 
     def _moved(self, checks: Checks) -> None:
         """Start vm-2 elsewhere: whoever plugs the tap says which port it is, and that is all."""
@@ -183,9 +225,11 @@ class VirtualMachines:
         moving.start(self._site.hosts[ELSEWHERE])
         moving.console.await_up()
         say(f"  vm-2 has booted after {time.monotonic() - started:.1f} s")
-        self._expect_learnt("vm-2", checks)
-        for family in FAMILIES:
-            self._expect_ping("vm-1", "vm-2", family, checks)
+        port = self._ports["vm-2"]
+        self._called(checks)
+        self._ask("vm-2", questions.identity(port), checks)
+        self._ask("vm-2", questions.learnt(port, self._subnet), checks)
+        self._expect_ping("vm-1", "vm-2", checks)
 
     # --- how ------------------------------------------------------------------------------------
 
@@ -195,10 +239,23 @@ class VirtualMachines:
     def _succeeds(self, name: str, command: str, seconds: float = 20.0) -> bool:
         return self._run_in(name, command, seconds)[0] == 0
 
-    def _expect_ping(self, one: str, other: str, family: int, checks: Checks) -> None:
-        ping = f"ping -c 1 -W 1 {self._address(other, family)}"
-        reached = within(lambda: self._succeeds(one, ping), seconds=PATIENCE_S)
-        self._tell(checks, reached, f"{one} reaches {other} by IPv{family}")
+    def _ask(self, name: str, asked: Iterable[Question], checks: Checks) -> None:
+        """Ask a machine until its answers are what they are to be."""
+        for one in asked:
+            heard = [""]
+
+            def is_right(one: Question = one, heard: list[str] = heard) -> bool:
+                heard[0] = self._run_in(name, one.command)[1]
+                return one.wanted in heard[0]
+
+            good = within(is_right, seconds=PATIENCE_S)
+            self._tell(checks, good, f"{name} {one.what}")
+            if not good:
+                say(heard[0])
+
+    def _expect_ping(self, one: str, other: str, checks: Checks) -> None:
+        asked = [questions.ping(self._ports[other], family) for family in FAMILIES]
+        self._ask(one, asked, checks)
 
     @staticmethod
     def _tell(checks: Checks, good: bool, what: str) -> None:

@@ -20,6 +20,6 @@ def test_two_virtual_machines_configure_themselves_and_one_moves() -> None:
     assert code == 0, lab.output
     counted = re.fullmatch(r"lab: (\d+)/(\d+) checks passed\n", lab.lines[-1])
     assert counted, lab.output
-    assert int(counted[1]) == int(counted[2]) > 30
+    assert int(counted[1]) == int(counted[2]) > 70
     assert ": NO\n" not in lab.output
     wait_until(lambda: not leftovers(lab.run_id), 10, what=str(leftovers(lab.run_id)))
