@@ -94,8 +94,9 @@ def _retire_hosts(cloud: Cloud) -> None:
     """Take the hosts out of service: nothing of ours stays on them, nor in the database."""
     for at, host in enumerate(cloud.hosts):
         devices = host.run("ip", "-br", "link").stdout
-        found = {line.split()[0] for line in devices.splitlines() if line.startswith("vp")}
-        assert found == {"vpcctl-guests"}, devices
+        lines = [line for line in devices.splitlines() if line.startswith("vp")]
+        found = {line.split()[0].partition("@")[0] for line in lines}
+        assert found == {"vpcctl-guests", "vpcctl-services"}, devices
         cloud.stop(f"agent-{at}")
         done = cloud.agent_command(at, "clean")
         assert done.returncode == 0, done.stdout + done.stderr
