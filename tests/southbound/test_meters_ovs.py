@@ -34,8 +34,12 @@ def network() -> list:
 
 def guests(*ofports: int) -> dict[int, str]:
     """The meters of what guests ask."""
-    numbers = [GUEST + 4 * ofport + kind for ofport in ofports for kind in (0, 1)]
-    return dict.fromkeys(numbers, "pktps burst rate=20 burst_size=40")
+    kinds = ((20, 40), (20, 40), (1024, 2048), (500, 1000))
+    return {
+        GUEST + 4 * ofport + kind: f"pktps burst rate={rate} burst_size={burst}"
+        for ofport in ofports
+        for kind, (rate, burst) in enumerate(kinds)
+    }
 
 
 LIMITED = {
