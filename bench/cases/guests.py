@@ -12,6 +12,7 @@ from bench.guest_crowd import Answered, Crowd, local_port
 from bench.session import Session, Value
 from bench.systems import make_system
 from bench.systems.base import System
+from bench.systems.ours import Ours
 from bench.world import World
 
 KEY = "guests"
@@ -106,6 +107,8 @@ def _set_up(name: str, ovn_prefix: Path | None, cache: Path) -> Iterator[Setup]:
         system.setup()
         system.grow(_NAMES)
         host = world.host("a")
+        if isinstance(system, Ours):
+            system.keep_agent(host)
         crowd, flooder = Crowd(world, host, "m"), Crowd(world, host, "f", calm=True)
         stack.callback(crowd.close)
         stack.callback(flooder.close)
