@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import math
 import sys
 import time
 from collections.abc import Sequence
@@ -19,6 +18,8 @@ from bench.systems.base import System
 from bench.waiting import wait_for
 from bench.world import World
 
+LOST_MS = 1_000.0
+"""After which clients ask again, at the earliest."""
 _FIRST_OCTET = 240
 """Third octet of their addresses: what mass ports never come to."""
 
@@ -44,11 +45,8 @@ class Answered:
     times_ms: tuple[float, ...]
 
     def at(self, share: float) -> float:
-        """Return a quantile of all questions, ms: one without an answer took for ever."""
-        lost = self.sent - len(self.times_ms)
-        if lost >= (1 - share) * self.sent:
-            return math.inf
-        return quantile(self.times_ms, share * self.sent / len(self.times_ms))
+        """Return a quantile of all questions, ms: lost ones take until they are asked again."""
+        return quantile([*self.times_ms, *[LOST_MS] * self.lost], share)
 
     @property
     def lost(self) -> int:
