@@ -36,6 +36,14 @@ def children(pid: int) -> tuple[int, ...]:
     return tuple(found) + tuple(grand for child in found for grand in children(child))
 
 
+def command(pid: int) -> str:
+    """Return *pid*'s command line; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip()
+    except OSError:
+        return ""
+
+
 def rss_bytes(pid: int) -> int:
     """Return the resident memory of *pid*, shared pages and all; 0 when it is gone."""
     try:

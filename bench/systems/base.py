@@ -25,6 +25,10 @@ class System(Protocol):
         """Start the control plane, connect the three hosts, make the VPC and its subnets."""
         ...
 
+    def interface_id(self, spec: PortSpec) -> str:
+        """Return the id by which the system knows a port, for the interface that is plugged."""
+        ...
+
     def create_port(self, spec: PortSpec) -> None:
         """Create a port; returns when the API has said so."""
         ...
