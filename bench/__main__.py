@@ -49,7 +49,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
     """Return the plan that the options ask for."""
     plan = QUICK if options.quick else FULL
     if options.samples:
-        plan = replace(plan, samples=options.samples)
+        plan = replace(plan, samples=options.samples, guest_rounds=options.samples)
     if options.budget:
         plan = replace(plan, budget_s=options.budget)
     if options.sizes:
