@@ -79,4 +79,4 @@ def test_a_flood_is_judged_by_the_calm_rounds() -> None:
             )
         )
     }
-    assert sorted(goals.values()) == [False, True]
+    assert list(goals.values()) == [True, False]
