@@ -2,6 +2,8 @@
 
 import argparse
 import asyncio
+import contextlib
+import ctypes
 import gc
 import logging
 import sys
@@ -35,6 +37,8 @@ _FLAGS = {
     "log_level": "debug, info, warning or error",
 }
 
+_M_ARENA_MAX = -8
+"""Of mallopt(3). Every thread has a heap of its own otherwise, which it seldom gives back."""
 SWITCH_INTERVAL_S = 0.0005
 """A thread that has to run waits so long for one that computes: 5 ms, Python's own value, is a
 third of what plugging an interface takes altogether."""
@@ -104,6 +108,8 @@ def _run(settings: Settings) -> None:
         host = Host(datapath, problems=dict, nd_extensions=flows_answer, owner=owner)
         await Agent(settings, host, worker).run()
 
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)  # one thread runs at a time: one heap will do
     gc.collect()
     gc.freeze()  # the program itself stays: looking through it again would stop the loop
     sys.setswitchinterval(SWITCH_INTERVAL_S)

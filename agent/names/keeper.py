@@ -64,9 +64,11 @@ class Keeper:
         self._publish()
         failures = 0
         while True:
+            # A state that came while this loop paused is told, too: nothing else would say so.
+            news = self._wanted.is_set()
             self._wanted.clear()
             try:
-                changed = await self._fetch()
+                changed = await self._fetch(0.0 if news else POLL_S)
             except (ClientError, OSError) as error:
                 failures += 1
                 log.log(logging.WARNING if failures == 1 else logging.DEBUG, "names: %s", error)
@@ -74,7 +76,7 @@ class Keeper:
                 changed = True
             else:
                 failures = 0
-            if changed or self._wanted.is_set():
+            if changed or news or self._wanted.is_set():
                 self._publish()
             await asyncio.sleep(_PAUSE_S)
 
@@ -89,8 +91,11 @@ class Keeper:
         guests = self._state.guests if self._state is not None else ()
         return {one.port_id: one.metadata_revision for one in guests if one.metadata_revision}
 
-    async def _fetch(self) -> bool:
+    async def _fetch(self, wait_s: float) -> bool:
         """Fetch what is newer than what is held, waiting for it; tell whether anything was.
+
+        Args:
+            wait_s: seconds to wait at most.
 
         Raises:
             ClientError: the controller does not answer.
@@ -103,18 +108,20 @@ class Keeper:
         if changed:
             return True
         known = {id: held for id, held in self._zones().items() if id not in self._absent}
-        for vpc_id in await self._ask(known):
+        for vpc_id in await self._ask(known, wait_s):
             changed |= await self._keep(vpc_id, await self._client.zone(vpc_id))
         await self._forget()
         return changed
 
-    async def _ask(self, known: dict[str, int]) -> dict[str, int]:
+    async def _ask(self, known: dict[str, int], wait_s: float) -> dict[str, int]:
         """Wait until a zone is newer than known; nothing when a new state comes in between."""
-        if not known:
+        if not known and wait_s:
             await self._wanted.wait()
+        if not known:
+            return {}
         if self._wanted.is_set():
             return {}  # a new state has come: what it needs is fetched first
-        self._asking = asyncio.create_task(self._client.zones(known, POLL_S))
+        self._asking = asyncio.create_task(self._client.zones(known, wait_s))
         try:
             await asyncio.wait([self._asking])
             return {} if self._asking.cancelled() else self._asking.result()

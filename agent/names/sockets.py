@@ -1,5 +1,6 @@
 """The sockets that guests' questions arrive at, and who asks."""
 
+import contextlib
 import socket
 import struct
 from dataclasses import dataclass
@@ -10,6 +11,10 @@ from vpcctl.model.names import PORTS, SERVERS6, Service, key_of4, key_of6
 _ANY4 = "0.0.0.0"  # noqa: S104 - in a namespace that has nothing but guests' questions
 _BACKLOG = 128
 _IP_PKTINFO = 8  # Python has no name for it yet
+_SO_RCVBUFFORCE = 33  # nor for this
+_WAITING = 1 << 20
+"""Bytes of datagrams that wait while the processor is busy: one that is lost costs a guest seconds,
+one that waits milliseconds."""
 _PKTINFO = struct.Struct("=I4s4s")
 _CONTROL = socket.CMSG_SPACE(_PKTINFO.size)
 MAX_DATAGRAM = 4_096
@@ -38,6 +43,8 @@ def datagrams(version: int) -> socket.socket:
     opened = socket.socket(family, socket.SOCK_DGRAM)
     if version == 4:
         opened.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)  # half of the key is in there
+    with contextlib.suppress(OSError):
+        opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _WAITING)
     opened.setblocking(False)
     opened.bind(_own("dns", version))
     return opened
