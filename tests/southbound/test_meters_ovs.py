@@ -216,10 +216,10 @@ def test_a_datapath_without_meters_gets_the_same_flows_without_and_says_so() -> 
             assert switch.metered == []
             assert named(switch.adds) == set()
             assert len(switch.adds) == store.realised(HOST.id).flows
-            assert store.told("8 flows are not metered: the datapath takes meters up to number 0")
+            assert store.told("12 flows are not metered: the datapath takes meters up to number 0")
         async with faked(most=130_000) as (store, switch):
             assert named(switch.adds) == LIMITED.keys()
-            assert store.told("4 flows are not metered")
+            assert store.told("8 flows are not metered")
 
     asyncio.run(scenario())
 
@@ -227,10 +227,10 @@ def test_a_datapath_without_meters_gets_the_same_flows_without_and_says_so() -> 
 def test_flows_whose_meter_is_refused_go_without() -> None:
     async def scenario() -> None:
         async with faked("refuse-meters", most=262_144) as (store, switch):
-            assert len(switch.metered) == 16
+            assert len(switch.metered) == 24
             last = switch.adds[-store.realised(HOST.id).flows :]
             assert named(last) == set()
-            assert store.told("the switch refuses 8 meters, such as ", HOST.id)
+            assert store.told("the switch refuses 12 meters, such as ", HOST.id)
             assert store.realised(HOST.id).state == "in_sync"
 
     asyncio.run(scenario())
