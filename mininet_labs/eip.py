@@ -208,9 +208,16 @@ class EipLab:
         internet.expect_seen(name, who, seen_as, address, checks)
 
     def _expect_placed(self, tenant: str, mode: str, checks: Checks) -> None:
-        placement: dict[str, Any] = self._tenants[tenant].get("/v1/eips")["items"][0]["placement"]
+        placement = self._placement(tenant)
+        deadline = time.monotonic() + PATIENCE_S
+        while placement["mode"] != mode and time.monotonic() < deadline:
+            time.sleep(0.1)
+            placement = self._placement(tenant)
         say(f"  placement: {placement['mode']}, since revision {placement['since_revision']}")
         checks.expect(placement["mode"] == mode, f"the EIP is realised as {mode}")
+
+    def _placement(self, tenant: str) -> dict[str, Any]:
+        return self._tenants[tenant].get("/v1/eips")["items"][0]["placement"]
 
     def _take_down(self, checks: Checks) -> None:
         say("\nEverything is taken down")
