@@ -110,10 +110,10 @@ class Tap:
 
     async def open(self) -> None:
         """Begin to listen, if there is a port."""
-        device = await self._worker.run(lambda: self._worker.underlay.device(marks.GUESTS))
-        if device is None:
-            return
         try:
+            device = await self._worker.run(lambda: self._worker.underlay.device(marks.GUESTS))
+            if device is None:
+                return
             await self._worker.run(lambda: self._worker.underlay.serve_on(marks.GUESTS))
             self._sockets = [_opened(each, self._kind.prefix) for each in self._kind.ethernet_types]
         except Exception as error:  # netlink's own errors are plain Exceptions

@@ -121,7 +121,8 @@ class World:
         if len(self._book):
             times = (self._announcements.next(), self._neighbours.next())
             due = min((each for each in times if each is not None), default=float("inf"))
-            delay = max(_SHORTEST_S, min(_PERIOD_S, due - time.monotonic()))
+            shortest = _SHORTEST_S if self._tap.is_open else _PERIOD_S
+            delay = max(shortest, min(_PERIOD_S, due - time.monotonic()))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(delay):
                 await self._wake.wait()

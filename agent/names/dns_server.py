@@ -6,6 +6,8 @@ import socket
 import struct
 import time
 
+from dns.exception import DNSException
+
 from agent.decide.names import dns
 from agent.decide.names.limits import Limits
 from agent.names import sockets
@@ -16,6 +18,7 @@ from agent.names.library import Library
 log = logging.getLogger(__name__)
 
 _BATCH = 64
+_BREAKS = (OSError, TimeoutError, asyncio.IncompleteReadError, DNSException, ValueError)
 _IDLE_S = 10.0
 _LENGTH = struct.Struct("!H")
 _MOST_ON_ONE = 200
@@ -62,6 +65,9 @@ class DnsServer:
         except dns.Ignored as reason:
             counts[str(reason)] += 1
             return
+        except (DNSException, ValueError):  # what a tenant wrote must not fill the log
+            counts["dns-failed"] += 1
+            return
         if isinstance(reply, dns.Onward):
             task = asyncio.create_task(self._answer_later(opened, question, reply))
             self._tasks.add(task)
@@ -97,7 +103,12 @@ class DnsServer:
     async def _answer_later(
         self, opened: socket.socket, question: sockets.Question, onward: dns.Onward
     ) -> None:
-        sockets.send(opened, question, await self._forwarded(question.key, onward, tcp=False))
+        try:
+            reply = await self._forwarded(question.key, onward, tcp=False)
+        except (DNSException, ValueError):
+            self._library.counts["dns-failed"] += 1
+            return
+        sockets.send(opened, question, reply)
 
     async def _forwarded(self, key: int, onward: dns.Onward, *, tcp: bool) -> bytes:
         servers = self._library.forwarders
@@ -116,7 +127,7 @@ class DnsServer:
             return
         try:
             await self._talk(key, reader, writer)
-        except (OSError, TimeoutError, asyncio.IncompleteReadError, dns.Ignored):
+        except (*_BREAKS, dns.Ignored):
             self._library.counts["dns-broken-off"] += 1
         finally:
             self._gate.leave(key)

@@ -24,6 +24,7 @@ _MOST_A_SECOND = 200
 """Requests of one port."""
 _PHRASES = {200: b"OK", 400: b"Bad Request", 401: b"Unauthorized", 403: b"Forbidden"}
 _PHRASES |= {404: b"Not Found", 405: b"Method Not Allowed", 429: b"Too Many Requests"}
+_PHRASES |= {503: b"Service Unavailable"}
 
 
 class HttpServer:
@@ -87,7 +88,11 @@ class HttpServer:
         present = library.guest(guest.key)
         if present is None:
             return Response(404)
-        response = answer(request, present, library.data(present), self._tokens, time.time())
+        data = library.data(present)
+        if data is None:  # a guest that is told "nothing" now would not ask again
+            library.counts["metadata-503"] += 1
+            return Response(503)
+        response = answer(request, present, data, self._tokens, time.time())
         outcome = "answered" if response.status == 200 else str(response.status)
         library.counts[f"metadata-{outcome}"] += 1
         return response

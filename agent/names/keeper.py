@@ -157,7 +157,9 @@ class Keeper:
                 "forwarders": list(self._state.settings.dns_forwarders),
                 "directory": str(self._directory),
                 "zones": {id: revision for id, revision in self._zones().items() if revision},
-                "ports": {id: self._held[id] for id in self._ports() if id in self._held},
+                "ports": {
+                    id: self._held.get(id, 0) for id in self._ports() if id not in self._absent
+                },
             }
         )
 

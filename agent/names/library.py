@@ -30,7 +30,7 @@ class Library:
         self.counts: Counter[str] = Counter()
         self._guests: dict[int, Guest] = {}
         self._zones: dict[str, Zone] = {}
-        self._data: dict[str, tuple[int, Data]] = {}
+        self._data: dict[str, tuple[int, Data | None]] = {}
 
     def guest(self, key: int) -> Guest | None:
         """Return the guest whose port has a key."""
@@ -40,8 +40,8 @@ class Library:
         """Return the zone of the guest's VPC; None when it has none."""
         return self._zones.get(guest.vpc_id)
 
-    def data(self, guest: Guest) -> Data:
-        """Return what the guest's owner has said of it."""
+    def data(self, guest: Guest) -> Data | None:
+        """Return what the guest's owner has said of it; None: something, that is not here yet."""
         return self._data.get(guest.port_id, (0, Data()))[1]
 
     def load(self, said: Mapping[str, Any]) -> None:
@@ -73,7 +73,8 @@ class Library:
             del self._data[port_id]
         for port_id, revision in wanted.items():
             if port_id not in self._data or self._data[port_id][0] != revision:
-                self._data[port_id] = (revision, data_of(_read(directory / f"{port_id}.json")))
+                document = _read(directory / f"{port_id}.json") if revision else None
+                self._data[port_id] = (revision, data_of(document) if revision else None)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ import ctypes
 import json
 import logging
 import os
+import resource
 import signal
 import sys
 from typing import Any
@@ -35,6 +36,9 @@ def main() -> None:
     """Run the process."""
     logging.basicConfig(level="WARNING", format="names: %(message)s")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the agent decides
+    with contextlib.suppress(OSError, ValueError):
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, _NICE)
     try:

@@ -11,6 +11,11 @@ from vpcctl.wire.zones import RecordType, ZoneRecord
 TYPES: tuple[RecordType, ...] = ("A", "AAAA", "CNAME", "MX", "PTR", "SRV", "TXT")
 TTL_S = (1, 604_800)
 MAX_VALUES, MAX_TEXT = 50, 1_024
+MAX_CHARACTERS = 4_096
+"""Of all values of a record: each question for it is answered from all of them."""
+_MAX_DOMAIN, _LONGEST, _LONGEST_WITHIN = 100, 200, 150
+"""Characters of a zone's domain, of a whole name, and of one within the domain: a name has at most
+253 with the domain behind it (RFC 1035, section 2.3.4)."""
 APEX = "@"
 _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
@@ -27,8 +32,8 @@ def domain(field: str, text: str) -> str:
         Invalid: naming the field.
     """
     name = text.removesuffix(".").lower()
-    if len(name) > 200 or not _NAME.fullmatch(name) or name.endswith(".arpa"):
-        raise _refused(field, text, f"{_ACCEPTED}, 200 characters in all, not under arpa")
+    if len(name) > _MAX_DOMAIN or not _NAME.fullmatch(name) or name.endswith(".arpa"):
+        raise _refused(field, text, f"{_ACCEPTED}, {_MAX_DOMAIN} characters in all, not under arpa")
     return name
 
 
@@ -79,6 +84,9 @@ def content(kind: str, values: Sequence[str]) -> list[str]:
         accepted = "one value" if most == 1 else f"1 to {most} values"
         raise Invalid(f"There are {len(values)} values.", field="values", accepted=accepted)
     found = [_CHECKS[kind](f"values.{at}", text) for at, text in enumerate(values)]
+    if sum(map(len, found)) > MAX_CHARACTERS:
+        accepted = f"{MAX_CHARACTERS} characters in all values"
+        raise Invalid("The values are too long together.", field="values", accepted=accepted)
     return list(dict.fromkeys(found))
 
 
@@ -113,7 +121,8 @@ def _target(field: str, text: str) -> str:
     """Return a name that a value leads to: relative to the domain, or whole with a final dot."""
     name = text.lower()
     plain = name.removesuffix(".")
-    if name == APEX or (len(plain) <= 200 and _NAME.fullmatch(plain)):
+    most = _LONGEST if name.endswith(".") else _LONGEST_WITHIN
+    if name == APEX or (len(plain) <= most and _NAME.fullmatch(plain)):
         return name
     raise _refused(field, text, f"{_ACCEPTED}; a whole name ends with a dot, @ is the domain")
 

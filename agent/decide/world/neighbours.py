@@ -17,6 +17,8 @@ PAUSE_S = 1.0
 """A neighbour is asked for so often, so many seconds apart; then what waits is dropped."""
 MOST_WAITING = 256
 """Neighbours that are asked for at the same time: one packet waits for each."""
+MOST_OF_ONE = 32
+"""The same of one address: who scans a network leaves places for others."""
 REMEMBER_S = 3.0
 """An answer is remembered for packets that were under way to us when flows learned from it."""
 MOST_REMEMBERED = 1024
@@ -79,7 +81,8 @@ class Neighbours:
         if waiting is not None:
             waiting.frame = frame  # the newest is the one that is still wanted
             return []
-        if len(self._waiting) >= MOST_WAITING:
+        mine = sum(each.address.mac == address.mac for each in self._waiting.values())
+        if mine >= MOST_OF_ONE or len(self._waiting) >= MOST_WAITING:
             raise Refused("too-many-waiting")
         self._waiting[key] = _Wait(frame, address, now + PAUSE_S)
         return [question_about(hop, address)]
