@@ -2,17 +2,16 @@
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent import pki
+from agent.convergence import Convergence, Trouble
 from agent.decide import bridge as decide
 from agent.decide import marks, underlay
-from agent.decide.backoff import Backoff
 from agent.decide.rows import BridgeRow, SslWish, Wish
 from agent.host import Host
-from agent.ovsdb import OvsdbError
+from agent.ofctl import OfctlError, Switch
 from agent.settings import Settings
 from agent.targets import reachable
 from agent.towards import source_address
@@ -21,7 +20,7 @@ from vpcctl.wire.state import HostState
 
 log = logging.getLogger(__name__)
 
-_DEBOUNCE_S = 0.005
+_METERS_RETRY_S = 0.5
 _NO_ADDRESS = (
     "the tunnels' address cannot be told from the way to the controller: "
     "give --vtep-address or --underlay-device"
@@ -39,10 +38,6 @@ class Ovs:
 
     apply: Callable[[Sequence[Wish]], Awaitable[None]]
     bridges: Callable[[], Mapping[str, BridgeRow]]
-
-
-class Trouble(Exception):
-    """The bridges cannot be as they should; the text says why. Tried again later."""
 
 
 class Bridges:
@@ -65,7 +60,8 @@ class Bridges:
         self._host = host
         self._changed = changed
         self._state: HostState | None = None
-        self._wake = asyncio.Event()
+        self._convergence = Convergence(self._converge, self._tell)
+        self._switch = Switch(settings.ovs_rundir / f"{settings.bridge}.mgmt")
         self._taken = False
         self._devices: frozenset[str] = frozenset()
 
@@ -77,45 +73,20 @@ class Bridges:
             state.dpid,
             state.openflow_targets,
         ):
-            self._wake.set()
+            self.wake()
 
     def wake(self) -> None:
         """Look at everything again."""
-        self._wake.set()
+        self._convergence.wake()
 
     def device_changed(self, name: str) -> None:
         """A device came, changed or went."""
         if name in self._devices:
-            self._wake.set()
+            self.wake()
 
     async def run(self) -> None:
         """Work for ever; nothing is touched before the first host state."""
-        failures = 0
-        while True:
-            await self._wait(failures)
-            try:
-                await self._converge()
-            except (Trouble, OvsdbError, OSError) as error:
-                failures += 1
-                log.log(logging.WARNING if failures == 1 else logging.DEBUG, "%s", error)
-                self._tell(str(error))
-            except Exception as error:  # netlink's own errors are plain Exceptions
-                failures += 1
-                log.warning("bridges cannot be set up: %r", error)
-                self._tell(str(error) or type(error).__name__)
-            else:
-                failures = 0
-                self._tell(None)
-
-    async def _wait(self, failures: int) -> None:
-        delay = Backoff().delay(failures, random.random()) if failures else None  # noqa: S311
-        try:
-            async with asyncio.timeout(delay):
-                await self._wake.wait()
-        except TimeoutError:
-            return
-        await asyncio.sleep(_DEBOUNCE_S)
-        self._wake.clear()
+        await self._convergence.run()
 
     def _tell(self, error: str | None) -> None:
         if self._host.error("bridges", error):
@@ -134,6 +105,18 @@ class Bridges:
             self._changed()
         if self._host.datapath_type == "netdev":
             await self._underlay(self._state.host_id)
+        if dpid is not None and self._host.meters is None:
+            await self._count_meters()
+
+    async def _count_meters(self) -> None:
+        """Ask the datapath, once for each ovs-vswitchd, how many meters it has."""
+        try:
+            self._host.meters = await self._switch.meter_count()
+        except OfctlError as error:
+            log.debug("meters cannot be counted now: %s", error)
+            asyncio.get_running_loop().call_later(_METERS_RETRY_S, self.wake)
+            return
+        self._changed()
 
     def _integration_bridge(self, state: HostState) -> Wish:
         settings = decide.BridgeSettings(

@@ -108,6 +108,7 @@ def _clean_ovs(settings: Settings, ovsdb: Ovsdb, worker: Worker) -> None:
         ovsdb.apply([ReleaseWish(settings.underlay_bridge, owner)])
         if record is not None:
             worker.call(lambda: _give_back(worker, settings.underlay_bridge, record))
+    _clean_providers(settings, ovsdb, worker)
     named = [
         IfaceIdWish(name, None, None, by)
         for name, have in ovsdb.interfaces().items()
@@ -116,6 +117,26 @@ def _clean_ovs(settings: Settings, ovsdb: Ovsdb, worker: Worker) -> None:
     ports = ovsdb.owned_ports(settings.bridge, owner)
     unplug = [UnplugWish(settings.bridge, name, owner) for name in ports if name != settings.bridge]
     ovsdb.apply([*unplug, *named, ReleaseWish(settings.bridge, owner)])
+
+
+def _clean_providers(settings: Settings, ovsdb: Ovsdb, worker: Worker) -> None:
+    """Take the ports to external networks off the providers' bridges, and our own bridges away."""
+    owner, bridges, interfaces = settings.host_id, ovsdb.bridges(), ovsdb.interfaces()
+    patches = [
+        UnplugWish(bridge.name, name, owner)
+        for bridge in bridges.values()
+        for name in bridge.ports
+        if marks.NETWORK_KEY in interfaces.get(name, {})
+    ]
+    made = {
+        bridge.name: bridge.external_ids[marks.PROVIDER_KEY]
+        for bridge in bridges.values()
+        if bridge.external_ids.get(marks.OWNER_KEY) == owner
+        and marks.PROVIDER_KEY in bridge.external_ids
+    }
+    ovsdb.apply([*patches, *(ReleaseWish(name, owner) for name in made)])
+    for device in made.values():
+        worker.call(lambda device=device: worker.underlay.shut_out_kernel(device, shut=False))
 
 
 def _give_back(worker: Worker, bridge_name: str, record: underlay.Record) -> None:

@@ -1,7 +1,7 @@
 """The controller's API as the agent uses it: reports out, host states in."""
 
 import ssl
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from pydantic import ValidationError
@@ -14,6 +14,13 @@ from vpcctl.pki.files import Credentials
 from vpcctl.wire.enrollment import CertificateAnswer, CertificateRequest
 from vpcctl.wire.report import LinkReport, ReportAnswer
 from vpcctl.wire.state import HostState
+from vpcctl.wire.zones import (
+    ChangedZones,
+    KnownZones,
+    PortMetadata,
+    ZoneDocument,
+    digest_of,
+)
 
 REPORT_TIMEOUT_S = 10.0
 POLL_S = 30.0
@@ -22,6 +29,13 @@ _POLL_GRACE_S = 10.0
 
 class ClientError(Exception):
     """The controller did not answer, or not as it should; worth trying again later."""
+
+
+class NotThere(ClientError):
+    """The controller knows of no such thing."""
+
+
+D = TypeVar("D", ZoneDocument, PortMetadata)
 
 
 def _endpoint(settings: Settings, context: ssl.SSLContext | None) -> dict[str, Any]:
@@ -116,6 +130,55 @@ class Client:
         except ValidationError as error:
             raise ClientError(f"unreadable answer to a report: {_brief(error)}") from error
 
+    async def zones(self, known: dict[str, int], wait_s: float) -> dict[str, int]:
+        """Wait until a zone has another revision than *known*, for up to *wait_s* seconds.
+
+        Returns:
+            The revisions of those that have, by VPC.
+
+        Raises:
+            ClientError: no usable answer.
+        """
+        path, body = f"{self._base}/zones", KnownZones(known=known).model_dump_json()
+        timeout = httpx.Timeout(wait_s + _POLL_GRACE_S, connect=CONNECT_TIMEOUT_S)
+        query = {"timeout": wait_s}
+        response = await self._send("POST", path, content=body, params=query, timeout=timeout)
+        if response.status_code == httpx.codes.NO_CONTENT:
+            return {}
+        try:
+            return ChangedZones.model_validate_json(response.content).changed
+        except ValidationError as error:
+            raise ClientError(f"unreadable zones: {_brief(error)}") from error
+
+    async def zone(self, vpc_id: str) -> ZoneDocument | None:
+        """Return a VPC's zone; None: no guest of it is here any more.
+
+        Raises:
+            ClientError: no usable answer.
+        """
+        return await self._document(f"{self._base}/zones/{vpc_id}", ZoneDocument)
+
+    async def metadata(self, port_id: str) -> PortMetadata | None:
+        """Return what a port's owner has said for it; None: it is not here any more.
+
+        Raises:
+            ClientError: no usable answer.
+        """
+        return await self._document(f"{self._base}/guests/{port_id}", PortMetadata)
+
+    async def _document(self, path: str, model: type[D]) -> D | None:
+        try:
+            response = await self._send("GET", path)
+        except NotThere:
+            return None
+        try:
+            document = model.model_validate_json(response.content)
+        except ValidationError as error:
+            raise ClientError(f"unreadable document {path}: {_brief(error)}") from error
+        if document.digest != digest_of(document):
+            raise ClientError(f"document {path} is damaged")
+        return document
+
     async def state(self, after: int, wait_s: float) -> HostState | None:
         """Wait until the host state is newer than revision *after*, for up to *wait_s* seconds.
 
@@ -143,7 +206,9 @@ class Client:
             raise ClientError(f"{method} {path}: {error or type(error).__name__}") from error
         if response.is_success:
             return response
-        raise ClientError(f"{method} {path}: {response.status_code} {response.text[:200]}")
+        missing = response.status_code == httpx.codes.NOT_FOUND
+        kind = NotThere if missing else ClientError
+        raise kind(f"{method} {path}: {response.status_code} {response.text[:200]}")
 
 
 def _brief(error: ValidationError) -> str:

@@ -3,11 +3,11 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from agent import VERSION
 from agent.decide import links as decide
-from agent.decide import marks, work
+from agent.decide import marks, outside, watch, work
 from agent.decide.inventory import Inventory
 from agent.decide.rows import InterfaceRow
 from agent.decide.zones import Zones
@@ -16,15 +16,16 @@ from vpcctl.wire.report import HostFacts, Link
 from vpcctl.wire.state import Attachment
 
 _MAX_ERRORS = 32
+_IN_FACTS = (marks.NETWORK_KEY, marks.WATCH_KEY)
 
-Urgency = Literal["none", "soon", "now"]
+Urgency = Literal["none", "soon", "shortly", "now"]
+"""How soon a change is worth a report; *shortly*: nobody loses by some milliseconds."""
+_URGENCIES: tuple[Urgency, ...] = get_args(Urgency)
 
 
 def most_urgent(*each: Urgency) -> Urgency:
     """Return the most urgent of several."""
-    if "now" in each:
-        return "now"
-    return "soon" if "soon" in each else "none"
+    return _URGENCIES[max(map(_URGENCIES.index, each), default=0)]
 
 
 @dataclass(slots=True)
@@ -35,6 +36,7 @@ class Host:
         datapath_type: ``system`` or ``netdev``.
         rows: interfaces of OVS by UUID.
         shown: the same as they are reported: without an ofport that is not to be told yet.
+        marked: those that lead to external networks or watch other hosts, by our marks.
         wanted: attachments of the host state by port id; replaced as a whole.
         problems: gives port id → what the agent failed to do.
         nd_extensions: flows answer solicitations for gateways here; else the agent does.
@@ -43,6 +45,9 @@ class Host:
         underlay_mtu: MTU of the underlay device, bytes.
         dpid: datapath id of br-int.
         ovs_version: of ovs-vswitchd.
+        meters: how many meters the datapath has; None: not asked yet.
+        providers: names of the provider networks, sorted.
+        reached: external network → bridge of its provider.
         owner: the host id, which marks what is ours.
         is_known: whether OVSDB's rows have been read once. What is not known yet must not be
             reported as absent: flows would go for ports that are there.
@@ -55,12 +60,16 @@ class Host:
     nd_extensions: bool = True
     rows: dict[str, InterfaceRow] = field(default_factory=dict[str, InterfaceRow])
     shown: dict[str, InterfaceRow] = field(default_factory=dict[str, InterfaceRow])
+    marked: dict[str, InterfaceRow] = field(default_factory=dict[str, InterfaceRow])
     wanted: dict[str, Attachment] = field(default_factory=dict[str, Attachment])
     errors: dict[str, str] = field(default_factory=dict[str, str])
     vtep_address: str = ""
     underlay_mtu: int = 1500
     dpid: int | None = None
     ovs_version: str = ""
+    meters: int | None = None
+    providers: tuple[str, ...] = ()
+    reached: Mapping[str, str] = field(default_factory=dict[str, str])
     owner: str = ""
     is_known: bool = False
     zones: Zones = field(default_factory=Zones)
@@ -77,7 +86,15 @@ class Host:
         if row.name == marks.TUNNEL:
             self._tunnel = row
             return "none" if before is not None and before.ofport == row.ofport else "now"
-        return urgency
+        return most_urgent(urgency, self._mark(row))
+
+    def _mark(self, row: InterfaceRow) -> Urgency:
+        """Note an interface of ours that facts speak of; tell how soon that is worth a report."""
+        ours = row.external_ids.get(marks.OWNER_KEY) == self.owner
+        if not ours or row.external_ids.keys().isdisjoint(_IN_FACTS):
+            return "none" if self.marked.pop(row.uuid, None) is None else "now"
+        before, self.marked[row.uuid] = self.marked.get(row.uuid), row
+        return "none" if before == row else "now"
 
     def _show(self, row: InterfaceRow) -> Urgency:
         """Put an interface among the links, without its ofport while that is not to be told."""
@@ -100,6 +117,7 @@ class Host:
     def forget_row(self, uuid: str) -> InterfaceRow | None:
         """Forget an interface that is gone; return it when it was known."""
         row = self.rows.pop(uuid, None)
+        self.marked.pop(uuid, None)
         self.zones.forget_row(uuid, self.clock())
         self._inventory.take_row(self.shown.pop(uuid, None), None)
         if self._tunnel is not None and self._tunnel.uuid == uuid:
@@ -140,6 +158,10 @@ class Host:
             agent_version=VERSION,
             ovs_version=self.ovs_version,
             errors=tuple(errors[source] for source in sorted(errors))[:_MAX_ERRORS],
+            providers=self.providers,
+            outside=outside.facts(self.marked.values(), self.reached),
+            watches=watch.facts(self.marked.values()),
+            meters=self.meters or 0,
         )
 
     def look(self) -> Inventory:
@@ -151,6 +173,11 @@ class Host:
     def links(self) -> tuple[Link, ...]:
         """Return the host's links as they are now, sorted by port and interface."""
         return self.look().links()
+
+
+def is_told(row: InterfaceRow) -> bool:
+    """Tell whether reports speak of an interface: as a link, or in the facts."""
+    return is_link(row) or not row.external_ids.keys().isdisjoint(_IN_FACTS)
 
 
 def is_link(row: InterfaceRow) -> bool:

@@ -5,7 +5,7 @@ import functools
 import logging
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from agent import certificates, ovs_process
@@ -14,10 +14,14 @@ from agent.client import Client
 from agent.decide import work
 from agent.decide.rows import InterfaceRow, Wish
 from agent.guests import GuestAnswers
-from agent.host import Host, Urgency, is_link, most_urgent
+from agent.host import Host, Urgency, is_link, is_told, most_urgent
 from agent.jsonrpc import RpcError
+from agent.names.child import Child
+from agent.names.keeper import Keeper
+from agent.names.plug import Plug
 from agent.neighbours import Neighbours
 from agent.netlink import monitor
+from agent.outside import Outside
 from agent.ovsdb import Change, Ovsdb, OvsdbError
 from agent.poll import Poller
 from agent.program import Program
@@ -25,7 +29,9 @@ from agent.reconciler import Reconciler, ports_of
 from agent.report import Callbacks, Reporter
 from agent.settings import Settings
 from agent.statedir import StateDir
+from agent.watches import Watches
 from agent.worker import Worker
+from agent.world import World
 from agent.zones import ZoneKeeper
 from vpcctl.wire.report import LinkCounters, ReportAnswer
 from vpcctl.wire.state import HostState
@@ -66,11 +72,21 @@ class Agent:
         )
         host.problems = self._reconciler.ledger.problems
         ovs = Ovs(self._apply, self._ovsdb.bridges)
-        self._bridges = Bridges(settings, worker, ovs, host, self._report_now)
-        self._guests = GuestAnswers(worker, self._guests_error, self._keep_counts)
+        self._bridges = Bridges(settings, worker, ovs, host, self._bridges_changed)
+        self._outside = Outside(settings, worker, ovs, host, self._report_now)
+        self._watches = Watches(settings, ovs, host, self._report_now, self._look_outside)
+        guests = functools.partial(self._tap_error, "guests")
+        self._guests = GuestAnswers(worker, guests, self._keeper("guests"))
+        world = functools.partial(self._tap_error, "outside")
+        keep = self._keeper("outside")
+        self._world = World(worker, settings.host_id, self._watches, world, keep)
+        plug = Plug(self._apply, self._vswitchd, settings.bridge, settings.host_id)
+        self._names = Child(worker, plug, self._guests.counts.update, self._names_error)
+        names = settings.state_dir / "names"
+        self._documents = Keeper(self._client, names, self._names.tell)
         self._neighbours = Neighbours(worker, self._vswitchd, self._ovsdb.bridges)
         self._poller = Poller(self._client, self._revision, self._take)
-        self._program = Program(settings, host)
+        self._program = Program(settings, host, self._watches.flows_are_back)
         self._zones = ZoneKeeper(settings, host, self._vswitchd, self._report_now)
         callbacks = Callbacks(
             self._revision,
@@ -95,6 +111,8 @@ class Agent:
             tasks.create_task(monitor.watch(self._kernel_event))
             tasks.create_task(self._watch_vswitchd())
             tasks.create_task(self._bridges.run())
+            tasks.create_task(self._outside.run())
+            tasks.create_task(self._watches.run())
             tasks.create_task(self._reconciler.run())
             tasks.create_task(self._reporter.run())
             tasks.create_task(self._poller.run())
@@ -102,6 +120,9 @@ class Agent:
             tasks.create_task(self._zones.run())
             tasks.create_task(certificates.keep(self._settings, self._client, self._bridges.wake))
             tasks.create_task(self._guests.run())
+            tasks.create_task(self._world.run())
+            tasks.create_task(self._names.run())
+            tasks.create_task(self._documents.run())
             if self._host.datapath_type == "netdev":
                 tasks.create_task(self._neighbours.run())
 
@@ -110,6 +131,13 @@ class Agent:
 
     def _report_now(self) -> None:
         self._reporter.trigger("now")
+
+    def _look_outside(self) -> None:
+        self._world.look()
+
+    def _bridges_changed(self) -> None:
+        self._report_now()
+        self._watches.wake()  # they need the tunnels' address
 
     async def _counters(self) -> Mapping[str, LinkCounters]:
         try:
@@ -128,6 +156,7 @@ class Agent:
     def _answered(self, answer: ReportAnswer) -> None:
         self._program.realised(answer.realised_revision)
         self._zones.answered(answer)
+        self._loop.create_task(self._watches.answered(answer))
 
     def _take_newer(self, state: HostState) -> None:
         """Take a state that came beside the long poll, when it is newer."""
@@ -146,8 +175,12 @@ class Agent:
         self._reporter.interval_s = state.settings.report_interval_s
         self._reconciler.want(state.attachments)
         self._bridges.want(state)
+        self._outside.want(state)
+        self._watches.want(state)
         self._neighbours.want(state.peers)
         self._guests.want(state)
+        self._world.want(state)
+        self._documents.want(state)
         self._zones.want(state)
         self._name_interfaces(tuple(self._host.rows.values()))
         if save:
@@ -184,10 +217,14 @@ class Agent:
         for row in change.interfaces:
             urgency = most_urgent(urgency, self._host.take_row(row))
             self._reconciler.row_changed(row)
+            if row.uuid in self._host.marked:
+                self._watches.row_changed(row)
         self._zones.changed(everything=change.everything and change.connected)
         self._reporter.trigger(urgency)
         if change.structure and change.connected:
             self._bridges.wake()
+            self._outside.wake()
+            self._watches.wake()
         self._name_interfaces(change.interfaces)
         self._shut_out_kernel(change.interfaces)
         if change.connected and not self._scanned:
@@ -197,12 +234,15 @@ class Agent:
     def _forget(self, uuids: Sequence[str] | set[str]) -> list[Urgency]:
         urgencies: list[Urgency] = []
         for uuid in uuids:
+            is_fact = uuid in self._host.marked
             row = self._host.forget_row(uuid)
             self._shut.discard(uuid)
             if row is not None:
                 self._reconciler.device_gone(row.name)
-                if is_link(row):
-                    urgencies.append("now")
+                if is_told(row):
+                    # A link may have moved to another host: its claim is to come first.
+                    urgencies.append("now" if is_fact else "shortly")
+                    self._watches.row_gone(row)
         return urgencies
 
     def _name_interfaces(self, rows: Sequence[InterfaceRow]) -> None:
@@ -265,10 +305,13 @@ class Agent:
                 self._neighbours.heard(event)
             case monitor.LinkEvent(name="*"):
                 self._bridges.wake()
+                self._outside.wake()
                 self._reconciler.suspect_all()
             case monitor.LinkEvent():
                 self._bridges.device_changed(event.name)
+                self._outside.device_changed(event.name)
                 self._guests.device_changed(event.name, gone=event.gone)
+                self._world.device_changed(event.name, gone=event.gone)
                 if event.gone:
                     self._reconciler.device_gone(event.name)
 
@@ -285,14 +328,17 @@ class Agent:
             try:
                 self._vswitchd_error(None)
                 self._host.ovs_version = await self._vswitchd.version()
+                self._host.meters = None
                 self._bridges.wake()
                 self._neighbours.wake()
                 self._report_now()
                 self._program.vswitchd_started()
                 self._zones.vswitchd_started()
+                self._loop.create_task(self._watches.vswitchd_started())
                 await self._readable(fd)
             finally:
                 self._program.vswitchd_ended()
+                self._watches.vswitchd_ended()
                 os.close(fd)
 
     async def _readable(self, fd: int) -> None:
@@ -303,11 +349,18 @@ class Agent:
         finally:
             self._loop.remove_reader(fd)
 
-    def _keep_counts(self, counts: Mapping[str, int]) -> None:
-        self._loop.run_in_executor(None, self._directory.save_counts, counts)
+    def _keeper(self, kind: str) -> Callable[[Mapping[str, int]], None]:
+        def keep(counts: Mapping[str, int]) -> None:
+            self._loop.run_in_executor(None, self._directory.save_counts, kind, counts)
 
-    def _guests_error(self, text: str | None) -> None:
-        if self._host.error("guests", text):
+        return keep
+
+    def _tap_error(self, source: str, text: str | None) -> None:
+        if self._host.error(source, text):
+            self._report_now()
+
+    def _names_error(self, text: str | None) -> None:
+        if self._host.error("names", text):
             self._report_now()
 
     def _vswitchd_error(self, text: str | None) -> None:

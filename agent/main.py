@@ -2,6 +2,8 @@
 
 import argparse
 import asyncio
+import contextlib
+import ctypes
 import gc
 import logging
 import sys
@@ -28,12 +30,15 @@ _FLAGS = {
     "vtep_address": "local tunnel address; default: the one that reaches the controller",
     "underlay_device": "device that carries the tunnels; default: the one with that address",
     "vxlan_port": "UDP port of VXLAN",
+    "providers": "provider networks and how they are reached, such as public=br-ex,lab=eth2",
     "openflow_key": "private key for ssl: controller targets",
     "openflow_certificate": "certificate for ssl: controller targets",
     "openflow_ca": "CA of the controller's certificate",
     "log_level": "debug, info, warning or error",
 }
 
+_M_ARENA_MAX = -8
+"""Of mallopt(3). Every thread has a heap of its own otherwise, which it seldom gives back."""
 SWITCH_INTERVAL_S = 0.0005
 """A thread that has to run waits so long for one that computes: 5 ms, Python's own value, is a
 third of what plugging an interface takes altogether."""
@@ -103,6 +108,8 @@ def _run(settings: Settings) -> None:
         host = Host(datapath, problems=dict, nd_extensions=flows_answer, owner=owner)
         await Agent(settings, host, worker).run()
 
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)  # one thread runs at a time: one heap will do
     gc.collect()
     gc.freeze()  # the program itself stays: looking through it again would stop the loop
     sys.setswitchinterval(SWITCH_INTERVAL_S)

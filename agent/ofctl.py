@@ -10,13 +10,15 @@ import os
 import re
 import resource
 from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from agent.decide import marks, program
+from agent.decide import marks, meters, program
 
 _OURS = f"cookie={marks.COOKIE_OWNER << 48:#x}/{0xFFFF << 48:#x}"
 _FLOW_COUNT = re.compile(r"flow_count=(\d+)")
+_METERS = re.compile(r"max_meter:(\d+)")
 _TIMEOUT_S = 30
 _NICENESS = 10
 
@@ -37,6 +39,7 @@ class Switch:
     """
 
     def __init__(self, socket: Path) -> None:
+        self._socket = socket
         self._target = f"unix:{socket}"
 
     async def count(self) -> int:
@@ -59,6 +62,15 @@ class Switch:
         """
         return program.listed(await self._ask("dump-ports-desc"))
 
+    async def meter_count(self) -> int:
+        """Return how many meters the datapath has; 0: none.
+
+        Raises:
+            OfctlError: the switch does not answer.
+        """
+        found = _METERS.search(await self._ask("meter-features"))
+        return int(found.group(1)) if found is not None else 0
+
     async def dump(self, stream: IO[bytes], limit: int) -> None:
         """Write our flows to a file, which gets no larger than *limit* bytes.
 
@@ -71,6 +83,36 @@ class Switch:
             os.setpriority(os.PRIO_PROCESS, process.pid, _NICENESS)
             resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (limit, limit))
         await self._finish(process)
+
+    async def list_meters(self) -> tuple[meters.SavedMeter, ...]:
+        """Return the meters that there are.
+
+        Raises:
+            OfctlError: the switch does not answer.
+        """
+        return meters.listed(await self._ask("dump-meters"))
+
+    async def put_meters(self, wanted: Sequence[meters.SavedMeter]) -> set[int]:
+        """Make meters that are not there, and return the numbers of those that are refused.
+
+        Over the socket itself: ovs-ofctl takes one meter a process, and there may be thousands.
+
+        Raises:
+            OfctlError: the switch does not answer.
+        """
+        refused: set[int] = set()
+        try:
+            async with asyncio.timeout(_TIMEOUT_S):
+                reader, writer = await asyncio.open_unix_connection(self._socket)
+                with contextlib.closing(writer):
+                    writer.write(meters.request(wanted))
+                    while not meters.is_end((head := await reader.readexactly(8))[1]):
+                        body = await reader.readexactly(int.from_bytes(head[2:4], "big") - 8)
+                        number = meters.refused(head[1], int.from_bytes(head[4:8], "big"), body)
+                        refused.update(() if number is None else (number,))
+        except (OSError, EOFError, TimeoutError) as error:
+            raise OfctlError(f"the switch takes no meters: {error!r}") from error
+        return refused
 
     async def put(self, text: bytes) -> None:
         """Carry out flow changes as one atomic bundle.

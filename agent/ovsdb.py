@@ -35,7 +35,7 @@ _COLUMNS = {
         "ports",
         "controller",
     ),
-    "Port": ("name", "interfaces", "external_ids"),
+    "Port": ("name", "interfaces", "tag", "external_ids"),
     "Interface": (
         "name",
         "type",
@@ -47,6 +47,8 @@ _COLUMNS = {
         "link_state",
         "admin_state",
         "mac_in_use",
+        "bfd",
+        "bfd_status",
     ),
     "Controller": (
         "target",

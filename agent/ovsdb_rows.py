@@ -53,6 +53,7 @@ def interface_row(row: Any, *, foreign: bool) -> InterfaceRow:
         mac_in_use=_first(row.mac_in_use),
         external_ids=dict(row.external_ids),
         foreign=foreign,
+        alive=row.bfd_status.get("forwarding") == "true",
     )
 
 
@@ -208,10 +209,14 @@ def _new_port(txn: Any, tables: Tables, wish: PortWish) -> Any:
     interface.external_ids = {**wish.external_ids, marks.OWNER_KEY: wish.owner}
     if wish.ofport_request is not None:
         interface.ofport_request = wish.ofport_request
+    if wish.bfd:
+        interface.bfd = dict(wish.bfd)
     port = txn.insert(tables["Port"])
     port.name = wish.name
     port.interfaces = [interface]
     port.external_ids = {marks.OWNER_KEY: wish.owner}
+    if wish.tag is not None:
+        port.tag = [wish.tag]
     return port
 
 
@@ -225,9 +230,11 @@ def _plug(txn: Any, tables: Tables, bridge: Any, wish: PortWish) -> None:
     if not port.external_ids.get(marks.OWNER_KEY) and bridge.name != wish.name:
         raise Refused(f"port {wish.name} on {bridge.name} is not ours")
     _check_owner(port, wish.owner, f"port {wish.name}")
+    _set(port, "tag", [] if wish.tag is None else [wish.tag])
     interface = port.interfaces[0]
     _set(interface, "type", wish.type)
     _set(interface, "options", wish.options)
+    _set(interface, "bfd", wish.bfd)
     _merge(interface, "external_ids", {**wish.external_ids, marks.OWNER_KEY: wish.owner})
 
 

@@ -7,11 +7,12 @@ controller connects within a second, the last program that was known to be right
 import asyncio
 import logging
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
+from agent.decide import meters
 from agent.decide import program as decide
 from agent.host import Host
 from agent.jsonrpc import RpcError
@@ -52,10 +53,14 @@ class Program:
     Args:
         settings: with the state directory, the bridge and the paths of Open vSwitch.
         host: knows the interfaces.
+        restored: told when a program was put back.
     """
 
-    def __init__(self, settings: Settings, host: Host) -> None:
+    def __init__(
+        self, settings: Settings, host: Host, restored: Callable[[], Awaitable[None]]
+    ) -> None:
         self._settings = settings
+        self._restored = restored
         self._host = host
         self._path = settings.state_dir / "program"
         self._switch = Switch(settings.ovs_rundir / f"{settings.bridge}.mgmt")
@@ -124,7 +129,8 @@ class Program:
         loop = asyncio.get_running_loop()
         ports = await self._switch.ports()
         wiring = decide.wiring(ports, self._iface_ids())
-        header = decide.Header(self._settings.host_id, revision, wiring)
+        saved = await self._switch.list_meters()
+        header = decide.Header(self._settings.host_id, revision, wiring, saved)
         fresh = self._path.with_name("program.new")
         stream = await loop.run_in_executor(None, _open_new, fresh, decide.write_header(header))
         with stream:
@@ -188,12 +194,15 @@ class Program:
         now = decide.wiring(await self._switch.ports(), self._iface_ids())
         loop = asyncio.get_running_loop()
         host_id = self._settings.host_id
-        found = await loop.run_in_executor(None, _to_put_back, self._path, host_id, now)
-        if found is None:
+        back = await loop.run_in_executor(None, _to_put_back, self._path, host_id, now)
+        if back is None:
             log.warning("the flow program in %s is not whole, or another host's", self._path)
             return
-        text, back = found
-        await self._switch.put(text)
+        missing = meters.named(back.lines) - {meter.id for meter in back.meters}
+        missing |= await self._switch.put_meters(back.meters)
+        lines = meters.without(back.lines, missing)
+        await self._switch.put((decide.GUARD + "".join(lines)).encode())
+        await self._restored()
         log.warning(
             "ovs-vswitchd has lost its flows and no controller is connected:"
             " %d flows put back, %d left out because of ofports that changed: %s",
@@ -230,13 +239,14 @@ def _header_of(path: Path) -> decide.Header | None:
 
 def _to_put_back(
     path: Path, host_id: str, now: Mapping[int, tuple[str, str]]
-) -> tuple[bytes, decide.PutBack] | None:
-    """Return the bundle and what is in it; None when the file is of no use."""
+) -> decide.PutBack | None:
+    """Return what is to be put back; None when the file is of no use."""
     with path.open(errors="replace") as stream:
         header = decide.read_header(stream.readline())
         if header is None or header.host_id != host_id:
             return None
         back = decide.put_back(stream, header.wiring, now)
+    saved = {meter.id: meter for meter in header.meters}
     if not decide.is_complete(back.lines):
         return None
-    return (decide.GUARD + "".join(back.lines)).encode(), back
+    return replace(back, meters=tuple(meters.restored(saved, back.lines)))

@@ -18,6 +18,9 @@ from vpcctl.wire.state import HostState
 log = logging.getLogger(__name__)
 
 SETTLE_S = 0.1
+GONE_S = 0.02
+"""Seconds that the report waits which says that an interface is gone. If it is plugged into another
+host meanwhile, the port moves in one step: its peers' flows change once, not twice in a row."""
 _AT_ONCE = 8
 """So many refused reports in a row are repeated at once, further ones at the interval."""
 COUNTERS_EVERY = 12
@@ -75,12 +78,20 @@ class Reporter:
         self.interval_s = 5.0
 
     def trigger(self, urgency: Urgency) -> None:
-        """Ask for a report: now, or soon unless another one comes before."""
+        """Ask for a report: now, or in a moment unless another one comes before."""
         if urgency == "now":
             self._changed.set()
-        elif urgency == "soon" and self._soon is None:
-            loop = asyncio.get_running_loop()
-            self._soon = loop.call_later(SETTLE_S, self._changed.set)
+        elif urgency != "none":
+            self._within(GONE_S if urgency == "shortly" else SETTLE_S)
+
+    def _within(self, seconds: float) -> None:
+        """Report within some seconds, sooner if that is planned or something else comes."""
+        loop = asyncio.get_running_loop()
+        if self._soon is not None:
+            if self._soon.when() <= loop.time() + seconds:
+                return
+            self._soon.cancel()
+        self._soon = loop.call_later(seconds, self._changed.set)
 
     async def run(self) -> None:
         """Report for ever."""

@@ -2,13 +2,15 @@
 
 import ipaddress
 import os
+import re
 import stat
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -17,6 +19,13 @@ from pydantic_settings import (
 from agent import pki
 from vpcctl.model import ids
 from vpcctl.pki.errors import PkiError
+
+_PROVIDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_DEVICE = re.compile(r"[^/\s=,]{1,15}")
+_PROVIDERS = (
+    "expected provider networks with a bridge or device each, such as public=br-ex,lab=eth2:"
+    " names of letters, digits, '.', '_', '-', and of at most 15 characters for devices"
+)
 
 CONFIG_VARIABLE = "VPC_AGENT_CONFIG"
 
@@ -48,6 +57,8 @@ class Settings(BaseSettings):
             without that it is the address that the controller is reached from.
         underlay_device: device that carries the tunnels; found by the address when empty.
         vxlan_port: UDP port of VXLAN.
+        providers: provider network → bridge that leads to it, or device, which is put into a
+            bridge of its own; as a text ``public=br-ex,lab=eth2``.
         openflow_key: private key for ``ssl:`` controller targets, with the two files below.
         openflow_certificate: certificate for them.
         openflow_ca: CA that signed the controller's certificate.
@@ -72,6 +83,7 @@ class Settings(BaseSettings):
     vtep_address: str | None = None
     underlay_device: str | None = None
     vxlan_port: int = Field(default=4789, ge=1, le=65535)
+    providers: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict[str, str])
     openflow_key: Path | None = None
     openflow_certificate: Path | None = None
     openflow_ca: Path | None = None
@@ -93,6 +105,29 @@ class Settings(BaseSettings):
             return str(ipaddress.ip_address(value))
         except ValueError:
             raise ValueError("expected an IPv4 or IPv6 address of this host") from None
+
+    @field_validator("providers", mode="before")
+    @classmethod
+    def _pairs(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        parts = [part.strip().partition("=") for part in value.split(",") if part.strip()]
+        names = [name.strip() for name, _, _ in parts]
+        if not all(separator for _, separator, _ in parts) or len(set(names)) < len(names):
+            raise ValueError(_PROVIDERS)
+        return {name.strip(): target.strip() for name, _, target in parts}
+
+    @field_validator("providers")
+    @classmethod
+    def _are_providers(cls, value: dict[str, str]) -> dict[str, str]:
+        targets = list(value.values())
+        if not all(_PROVIDER.fullmatch(name) for name in value) or not all(
+            _DEVICE.fullmatch(target) for target in targets
+        ):
+            raise ValueError(_PROVIDERS)
+        if len(set(targets)) < len(targets):
+            raise ValueError("expected another bridge or device for each provider")
+        return value
 
     @field_validator("underlay_device")
     @classmethod

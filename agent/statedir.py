@@ -101,17 +101,17 @@ class StateDir:
             return None
         return state if state.host_id == host_id else None
 
-    def load_counts(self) -> dict[str, int]:
-        """Return what the agent counted of guests' questions, as it wrote it down last."""
+    def load_counts(self, kind: str) -> dict[str, int]:
+        """Return what the agent counted of a kind of questions, as it wrote it down last."""
         try:
-            found = json.loads(self._read("guests.json") or "{}")
+            found = json.loads(self._read(f"{kind}.json") or "{}")
         except ValueError:
             return {}
         return {str(name): count for name, count in found.items() if isinstance(count, int)}
 
-    def save_counts(self, counts: Mapping[str, int]) -> None:
-        """Write down what was counted of guests' questions."""
-        self._write("guests.json", json.dumps(counts, sort_keys=True))
+    def save_counts(self, kind: str, counts: Mapping[str, int]) -> None:
+        """Write down what was counted of a kind of questions: ``guests`` or ``outside``."""
+        self._write(f"{kind}.json", json.dumps(counts, sort_keys=True))
 
     def save_state(self, state: HostState) -> None:
         """Remember the host state."""

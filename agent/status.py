@@ -14,6 +14,8 @@ def status(settings: Settings) -> int:
     print(f"{state.host_id} ({state.name}) holds its state at revision {state.revision}")
     print(f"attachments {len(state.attachments)}")
     print(f"guests {len(state.guests)}")
-    for name, count in sorted(directory.load_counts().items()):
-        print(f"guests: {name} {count}")
+    print(f"outside addresses {len(state.outside_addresses)}")
+    for kind in ("guests", "outside"):
+        for name, count in sorted(directory.load_counts(kind).items()):
+            print(f"{kind}: {name} {count}")
     return 0

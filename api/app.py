@@ -20,28 +20,41 @@ from api.routers import (
     attachments,
     counters,
     dhcp_options,
+    dns_records,
+    eips,
     enrollment,
     events,
+    external_networks,
     group_rules,
     hosts,
+    internet_gateways,
+    nat_gateways,
     network_acls,
     ports,
     reports,
+    route_tables,
     security_groups,
     status,
     subnets,
     tokens,
     vpcs,
+    zones,
 )
 from api.schemas import address_groups as address_group_schemas
 from api.schemas import counters as counter_schemas
 from api.schemas import dhcp_options as dhcp_schemas
+from api.schemas import dns_records as dns_schemas
+from api.schemas import eips as eip_schemas
 from api.schemas import events as event_schemas
+from api.schemas import external_networks as network_schemas
 from api.schemas import group_rules as rule_schemas
 from api.schemas import hosts as host_schemas
+from api.schemas import internet_gateways as internet_schemas
+from api.schemas import nat_gateways as nat_schemas
 from api.schemas import network_acls as acl_schemas
 from api.schemas import ports as port_schemas
 from api.schemas import problems as problem_schemas
+from api.schemas import route_tables as table_schemas
 from api.schemas import security_groups as group_schemas
 from api.schemas import status as status_schemas
 from api.schemas import subnets as subnet_schemas
@@ -49,10 +62,12 @@ from api.schemas import tokens as token_schemas
 from api.schemas import vpcs as vpc_schemas
 from api.upkeep import running
 from api.wakeups import Wakeups
+from api.zone_polls import ZoneHub
 from vpcctl.services.facade import Services
 from vpcctl.store.wake import WakeListener, has_listener
 from vpcctl.wire.report import LinkReport, ReportAnswer
 from vpcctl.wire.state import HostState
+from vpcctl.wire.zones import ChangedZones, KnownZones, PortMetadata, ZoneDocument
 
 _MODELS = (
     vpc_schemas.VpcIn,
@@ -68,6 +83,9 @@ _MODELS = (
     dhcp_schemas.DhcpOptionsIn,
     dhcp_schemas.DhcpOptionsPatch,
     dhcp_schemas.DhcpOptionsPage,
+    dns_schemas.DnsRecordIn,
+    dns_schemas.DnsRecordPatch,
+    dns_schemas.DnsRecordPage,
     group_schemas.SecurityGroupIn,
     group_schemas.SecurityGroupPatch,
     group_schemas.SecurityGroupOut,
@@ -87,6 +105,27 @@ _MODELS = (
     acl_schemas.ReplacementIn,
     acl_schemas.NetworkAclOut,
     acl_schemas.NetworkAclPage,
+    table_schemas.RouteTableIn,
+    table_schemas.RouteTablePatch,
+    table_schemas.TableRouteOrRoutesIn,
+    table_schemas.RouteTableOut,
+    table_schemas.RouteTablePage,
+    nat_schemas.NatGatewayIn,
+    nat_schemas.NatGatewayPatch,
+    nat_schemas.NatGatewayOut,
+    nat_schemas.NatGatewayPage,
+    nat_schemas.ForwardIn,
+    nat_schemas.ForwardOut,
+    network_schemas.ExternalNetworkIn,
+    network_schemas.ExternalNetworkPatch,
+    network_schemas.ExternalNetworkPage,
+    internet_schemas.InternetGatewayIn,
+    internet_schemas.InternetGatewayPatch,
+    internet_schemas.InternetGatewayPage,
+    eip_schemas.EipIn,
+    eip_schemas.EipPatch,
+    eip_schemas.AssociationIn,
+    eip_schemas.EipPage,
     counter_schemas.CountersOut,
     host_schemas.HostIn,
     host_schemas.HostPatch,
@@ -102,7 +141,37 @@ _MODELS = (
     LinkReport,
     ReportAnswer,
     HostState,
+    KnownZones,
+    ChangedZones,
+    ZoneDocument,
+    PortMetadata,
     *enrollment.MODELS,
+)
+# Routes are tried one after the other: the busiest come first.
+_ROUTERS = (
+    reports,
+    ports,
+    vpcs,
+    subnets,
+    attachments,
+    dhcp_options,
+    dns_records,
+    security_groups,
+    group_rules,
+    address_groups,
+    network_acls,
+    route_tables,
+    nat_gateways,
+    eips,
+    internet_gateways,
+    external_networks,
+    hosts,
+    tokens,
+    events,
+    status,
+    counters,
+    enrollment,
+    zones,
 )
 _DESCRIPTION = """VPCs, subnets, ports and hosts over Open vSwitch.
 
@@ -122,6 +191,7 @@ def create_app(services: Services, *, run_dir: Path, config: ApiConfig | None = 
     context.auth = Authenticator(context)
     context.events = EventHub(context)
     context.polls = HostStateHub(context)
+    context.zones = ZoneHub(context)
     context.southbound = SouthboundWatch(
         services,
         lambda: has_listener(run_dir, "network"),
@@ -143,26 +213,7 @@ def create_app(services: Services, *, run_dir: Path, config: ApiConfig | None = 
         redirect_slashes=False,
     )
     app.state.context = context
-    # Routes are tried one after the other: the busiest come first.
-    modules = (
-        reports,
-        ports,
-        vpcs,
-        subnets,
-        attachments,
-        dhcp_options,
-        security_groups,
-        group_rules,
-        address_groups,
-        network_acls,
-        hosts,
-        tokens,
-        events,
-        status,
-        counters,
-        enrollment,
-    )
-    for module in modules:
+    for module in _ROUTERS:
         app.include_router(module.router)
     errors.install(app)
     openapi.install(app, _MODELS)

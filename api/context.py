@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from api.events import EventHub
     from api.longpoll import HostStateHub
     from api.readiness import SouthboundWatch
+    from api.zone_polls import ZoneHub
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -39,6 +40,7 @@ class Context:
     events: "EventHub"
     polls: "HostStateHub"
     southbound: "SouthboundWatch"
+    zones: "ZoneHub"
 
     def __init__(self, services: Services, config: ApiConfig, wakeups: Wakeups) -> None:
         self.services = services

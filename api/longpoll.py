@@ -10,6 +10,8 @@ from api.wakeups import Pulse
 from vpcctl.services.views import Actor
 
 _GONE = -1
+_SOON_S = 0.01
+"""Seconds by which states wait that follow from where ports are: both cores have flows to make."""
 
 
 class HostStateHub:
@@ -29,19 +31,24 @@ class HostStateHub:
 
     async def run(self) -> None:
         """Look for new states on every wake-up until cancelled."""
+        poll_s = self._context.config.poll_s
         log = structlog.get_logger("api.polls")
         pulse = self._context.wakeups.pulse("hoststate")
+        soon = self._context.wakeups.pulse("hoststate-soon")
         while True:
             if not self._waiting:
                 await self._wanted.wait(3600.0)
                 continue
             # Held before the look, so that a wake-up during it leads to another look.
-            with pulse.held() as woken:
+            with pulse.held() as woken, soon.held() as soon_woken:
                 try:
                     await self._look()
                 except Exception as error:  # the database may be away for a while: try again
                     log.warning("host states cannot be read", error=str(error))
-                await asyncio.wait({woken}, timeout=self._context.config.poll_s)
+                wanted = {woken, soon_woken}
+                await asyncio.wait(wanted, timeout=poll_s, return_when=asyncio.FIRST_COMPLETED)
+                if soon_woken.done():
+                    await asyncio.wait({woken}, timeout=_SOON_S)
 
     async def _look(self) -> None:
         hosts = tuple(self._waiting)

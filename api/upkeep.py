@@ -24,7 +24,7 @@ async def _maintain(context: Context) -> None:
 @contextlib.asynccontextmanager
 async def running(context: Context) -> AsyncIterator[None]:
     """Run everything that runs in the background, for the time of a block."""
-    context.wakeups.start(("realised", "hoststate"))
+    context.wakeups.start(("realised", "hoststate", "hoststate-soon", "zones"))
     tasks = [
         asyncio.create_task(_maintain(context), name="upkeep"),
         asyncio.create_task(context.events.run(), name="events"),

@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from bench import machine, plots, report
-from bench.cases import simulated
+from bench.cases import guests, simulated
 from bench.plan import FULL, QUICK, Plan
 from bench.rig import Rig
 from bench.run import DATAPLANE, NAMES, build_rigs, run, start_session
@@ -34,7 +34,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="few samples, up to 1,000 ports")
     parser.add_argument("--out", type=Path, default=Path("build/bench"), help="results folder")
     parser.add_argument("--systems", default="ovn,ours", help="which systems, by comma")
-    parser.add_argument("--cases", default=",".join((*NAMES, "simulated")), help="by comma")
+    parser.add_argument(
+        "--cases", default=",".join((*NAMES, "guests", "simulated")), help="by comma"
+    )
     parser.add_argument("--sizes", help="numbers of ports, by comma, instead of the plan's")
     parser.add_argument("--samples", type=int, help="samples of a case instead of the plan's")
     parser.add_argument("--budget", type=float, help="seconds for a case instead of the plan's")
@@ -47,7 +49,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
     """Return the plan that the options ask for."""
     plan = QUICK if options.quick else FULL
     if options.samples:
-        plan = replace(plan, samples=options.samples)
+        plan = replace(plan, samples=options.samples, guest_rounds=options.samples)
     if options.budget:
         plan = replace(plan, budget_s=options.budget)
     if options.sizes:
@@ -100,6 +102,9 @@ def _measure(
         if set(wanted) & set(NAMES):
             with session.part("the systems side by side"):
                 _side_by_side(session, options, wanted)
+        if "guests" in wanted:
+            with session.part("guests"):
+                guests.run(session, options.systems.split(","), options.ovn_prefix, options.out)
         # Only now, when the other systems are gone: they need the whole machine.
         if "simulated" in wanted:
             with session.part("simulated hosts"):

@@ -1,5 +1,6 @@
 """CPU time and memory of processes, without their help."""
 
+import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -33,6 +34,23 @@ def children(pid: int) -> tuple[int, ...]:
         except OSError:
             continue
     return tuple(found) + tuple(grand for child in found for grand in children(child))
+
+
+def command(pid: int) -> str:
+    """Return *pid*'s command line; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip()
+    except OSError:
+        return ""
+
+
+def rss_bytes(pid: int) -> int:
+    """Return the resident memory of *pid*, shared pages and all; 0 when it is gone."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def resident_bytes(pid: int) -> int:

@@ -27,6 +27,9 @@ class Plan:
         group_members: members of the large security group, from this size on.
         group_scale_samples: how often that group gets its rules.
         group_scale_sizes: sizes at which it does.
+        guest_sizes: numbers of ports on the host whose guests ask, ascending.
+        guest_rounds: rounds of questions at each.
+        guest_seconds: how long is asked at a time.
         simulated_hosts: number of simulated hosts.
         simulated_ports: number of ports on them.
         simulated_changes: one-port changes measured on them.
@@ -50,6 +53,9 @@ class Plan:
     group_members: int = 1_000
     group_scale_samples: int = 3
     group_scale_sizes: tuple[int, ...] = (1_000, 10_000)
+    guest_sizes: tuple[int, ...] = (50, 500)
+    guest_rounds: int = 5
+    guest_seconds: float = 2.0
     simulated_hosts: int = 1_000
     simulated_ports: int = 100_000
     simulated_changes: int = 100
@@ -74,6 +80,8 @@ QUICK = Plan(
     group_members=100,
     group_scale_samples=1,
     group_scale_sizes=(100,),
+    guest_rounds=2,
+    guest_seconds=1.0,
     simulated_hosts=50,
     simulated_ports=2_000,
     simulated_changes=10,

@@ -46,7 +46,7 @@ class Session:
         self.samples: list[Sample] = []
         self.failures: list[str] = []
         self.console = console
-        self.load = "{:.1f} {:.1f} {:.1f}".format(*os.getloadavg())
+        self.load = self.load_now()
         self._watchdog = watchdog
 
     def interleave(
@@ -114,6 +114,10 @@ class Session:
             value.key, value.variant, size, system, value.value, value.unit, stalled, value.detail
         )
         self.samples.append(sample)
+
+    def load_now(self) -> str:
+        """Return the machine's load averages."""
+        return "{:.1f} {:.1f} {:.1f}".format(*os.getloadavg())
 
     def stalls(self) -> tuple[Stall, ...]:
         """Return the machine's stalls so far."""

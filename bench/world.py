@@ -77,7 +77,7 @@ class World:
         self.close()
 
     def _build(self) -> None:
-        underlay = self._add_netns("u")
+        underlay = self.add_netns("u")
         netns.ip_batch(
             underlay,
             "link add underlay type bridge",
@@ -87,7 +87,7 @@ class World:
             f"addr add {MANAGEMENT}/24 dev management",
         )
         for host in self.hosts:
-            self._add_netns(host.name)
+            self.add_netns(host.name)
             for bridge, device in (("underlay", "phy"), ("management", "mgmt")):
                 near = f"{device}-{host.name}"
                 netns.add_veth((underlay, near), (host.netns, device), UNDERLAY_MTU)
@@ -101,7 +101,8 @@ class World:
         """The namespace that has the address MANAGEMENT."""
         return f"{self.prefix}u"
 
-    def _add_netns(self, suffix: str) -> str:
+    def add_netns(self, suffix: str) -> str:
+        """Make a namespace that goes with the world; return its whole name."""
         name = f"{self.prefix}{suffix}"
         self._netns.append(name)
         netns.add_netns(name)
@@ -119,7 +120,7 @@ class World:
         home = self.host(host)
         number = len(self.guests)
         device = f"{self.prefix}g{number}"
-        space = self._add_netns(f"g{number}")
+        space = self.add_netns(f"g{number}")
         netns.add_veth((home.netns, device), (space, "eth0"), GUEST_MTU)
         netns.ip_batch(
             space,

@@ -23,6 +23,7 @@ CONFIG_VARIABLE = "VPCCTL_CONFIG"
 
 Scheme = Literal["plain", "tls", "unix"]
 TextList = Annotated[tuple[str, ...], NoDecode]
+MAX_FORWARDERS = 4
 Quota = Annotated[int, Field(ge=0, le=1_000_000_000)]
 
 
@@ -116,6 +117,9 @@ class Settings(BaseSettings):
     report_interval_s: Annotated[float, Field(gt=0, le=3600)] = 5.0
     """Seconds between two link reports of an agent."""
 
+    dns_forwarders: TextList = ()
+    """Resolvers that hosts ask for names that are in no VPC's zone; none: such are refused."""
+
     audit_interval_s: Annotated[float, Field(gt=0, le=86400)] = 60.0
     """Seconds between two comparisons of a switch's flows with what they should be."""
 
@@ -158,7 +162,33 @@ class Settings(BaseSettings):
     quota_entries: Annotated[int, Field(ge=0, le=1_000)] = 40
     """Entries of a network ACL, both directions together."""
 
-    @field_validator("api_listen", "openflow_listen", "openflow_targets", mode="before")
+    quota_dhcp_options: Quota = 1_000
+    """Sets of DHCP options of a tenant."""
+
+    quota_dns_records: Annotated[int, Field(ge=0, le=10_000)] = 1_000
+    """DNS records of a VPC, each with the values of one name and type."""
+
+    quota_route_tables: Quota = 2_000
+    """Route tables of a tenant, beside the main one of each VPC."""
+
+    quota_routes: Annotated[int, Field(ge=0, le=1_000)] = 100
+    """Routes of a route table."""
+
+    quota_internet_gateways: Quota = 1_000
+    """Internet gateways of a tenant."""
+
+    quota_nat_gateways: Quota = 200
+    """NAT gateways of a tenant."""
+
+    quota_eips: Quota = 1_000
+    """EIPs of a tenant."""
+
+    quota_forwards: Annotated[int, Field(ge=0, le=1_000)] = 100
+    """Port forwards of a NAT gateway."""
+
+    @field_validator(
+        "api_listen", "openflow_listen", "openflow_targets", "dns_forwarders", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         return _split_list(value) if isinstance(value, str) else value
@@ -180,6 +210,18 @@ class Settings(BaseSettings):
             listener = parse_api_listener(text)
             if listener.scheme == "plain" and not listener.is_loopback:
                 raise _refused(f"{text} is not on the loopback", "https://host:port or unix:/path")
+        return value
+
+    @field_validator("dns_forwarders")
+    @classmethod
+    def _check_forwarders(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(value) > MAX_FORWARDERS:
+            raise _refused(f"there are {len(value)}", f"at most {MAX_FORWARDERS} addresses")
+        for text in value:
+            try:
+                ipaddress.ip_address(text)
+            except ValueError:
+                raise _refused(f"{text!r} is no IP address", "such as 192.0.2.53") from None
         return value
 
     @field_validator("openflow_listen")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from agent.decide import marks
 from agent.decide.rows import BridgeWish, ControllerWish, PortWish
 from vpcctl.model.host import GUEST_SERVICE_OFPORT
+from vpcctl.model.names import NAMES_OFPORT
 from vpcctl.wire.state import HostState
 
 PROTOCOLS = ("OpenFlow13", "OpenFlow14", "OpenFlow15")
@@ -45,6 +46,11 @@ def guests_port(owner: str) -> PortWish:
     return PortWish(marks.GUESTS, owner, type="internal", ofport_request=GUEST_SERVICE_OFPORT)
 
 
+def services_port(owner: str) -> PortWish:
+    """Return br-int's end of the pair to the sockets for names; Open vSwitch waits for it."""
+    return PortWish(marks.SERVICES, owner, ofport_request=NAMES_OFPORT)
+
+
 def integration_bridge(state: HostState, settings: BridgeSettings) -> BridgeWish:
     """Return br-int: secure (no flow, no traffic), out of band, with an explicit datapath id."""
     return BridgeWish(
@@ -55,5 +61,8 @@ def integration_bridge(state: HostState, settings: BridgeSettings) -> BridgeWish
         protocols=PROTOCOLS,
         other_config={"disable-in-band": "true", "datapath-id": f"{state.dpid:016x}"},
         controllers=tuple(ControllerWish(target) for target in state.openflow_targets),
-        ports=(tunnel_port(settings, state.host_id), guests_port(state.host_id)),
+        ports=(
+            tunnel_port(settings, state.host_id),
+            guests_port(state.host_id),
+        ),
     )

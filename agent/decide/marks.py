@@ -26,6 +26,15 @@ COOKIE_OWNER = 0x7663
 PROTOCOL = 0x76
 """Protocol number of the addresses and routes that we set in namespaces."""
 
+NETWORK_KEY = "vpcctl-network"
+"""Key on both interfaces of a patch-port pair to an external network: the network's id."""
+
+PROVIDER_KEY = "vpcctl-provider"
+"""Key on a bridge that we made for a device of a provider network: the device's name."""
+
+WATCH_KEY = "vpcctl-watch"
+"""Key on an interface on which BFD watches another host: that host's id."""
+
 PAIR_PREFIX = "vp"
 """How the names of host ends begin. A name alone proves nothing: see the group and the alias."""
 
@@ -34,6 +43,13 @@ TUNNEL = "vpcctl-vxlan"
 
 GUESTS = "vpcctl-guests"
 """Name of the internal port of br-int through which the agent answers guests."""
+
+_HASH_LENGTH = 13  # names of devices have at most 15 characters
+SERVICES = "vpcctl-services"
+"""Name of br-int's end of the pair that leads to the sockets for names and metadata."""
+
+SERVICES_ALIAS = "vpcctl:services"
+"""Alias of that end: with the group it says that the pair is ours."""
 
 _ALIAS = "vpcctl:"
 _NETNS_ALIAS = "vpcctl:netns:"
@@ -46,7 +62,31 @@ def by_hand(owner: str) -> str:
 
 def host_end(port_id: str) -> str:
     """Return the name of the host end of the veth pair of a port (15 characters)."""
-    return PAIR_PREFIX + hashlib.sha256(port_id.encode()).hexdigest()[:13]
+    return PAIR_PREFIX + _hash(port_id)
+
+
+def patch_inside(network_id: str) -> str:
+    """Return the name of br-int's port to an external network (15 characters)."""
+    return "vo" + _hash(network_id)
+
+
+def patch_outside(network_id: str) -> str:
+    """Return the name of its peer on the provider's bridge (15 characters)."""
+    return "vx" + _hash(network_id)
+
+
+def provider_bridge(device: str) -> str:
+    """Return the name of the bridge that a device of a provider network is put into."""
+    return "br-" + _hash(device)[:9]
+
+
+def watch_port(host_id: str) -> str:
+    """Return the name of the port on which BFD watches another host (15 characters)."""
+    return "vw" + _hash(host_id)
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
 
 
 def link_alias(port_id: str) -> str:

@@ -6,13 +6,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from agent.decide import marks
+from agent.decide.meters import SavedMeter
 
 Wiring = Mapping[int, tuple[str, str]]
 """ofport → (interface, iface-id; empty for the tunnel)."""
 
 _VERSION = 1
 _FLOW = re.compile(rf" *cookie=0x{marks.COOKIE_OWNER:x}[0-9a-f]{{12}}, ")
-_PORT = re.compile(r"in_port=(\w+)|output:(\w+)")
+_PORT = re.compile(r"in_port=(\w+)|output:(\w++)(?!\[)|(?:members|slaves):([\d,]+)")
+"""Where a flow names ofports; an output to a field (``output:NXM_OF_IN_PORT[]``) names none."""
 _CATCH_ALL = re.compile(r" *cookie=0x[0-9a-f]+, (?:table=0, )?priority=0 actions=")
 _LISTED = re.compile(r"^ (\d+)\(([^)]+)\): addr:", re.MULTILINE)
 
@@ -35,27 +37,31 @@ class Header:
         host_id: the host.
         revision: at which its flows had changed last.
         wiring: its interfaces when it was saved.
+        meters: its meters then.
     """
 
     host_id: str
     revision: int
     wiring: Wiring
+    meters: tuple[SavedMeter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class PutBack:
-    """The lines to put back, and how many flows of which ofports were left out."""
+    """What to put back: lines and their meters; how many flows of which ofports are left out."""
 
     lines: list[str]
     left_out: int
     changed: frozenset[int]
+    meters: tuple[SavedMeter, ...] = ()
 
 
 def write_header(header: Header) -> str:
     """Return the first line of the file: a comment to ovs-ofctl."""
     ports = {str(ofport): list(names) for ofport, names in sorted(header.wiring.items())}
     fields = {"version": _VERSION, "host_id": header.host_id, "revision": header.revision}
-    return f"# {json.dumps({**fields, 'ports': ports})}\n"
+    whole = {**fields, "ports": ports, "meters": header.meters}
+    return f"# {json.dumps(whole)}\n"
 
 
 def read_header(line: str) -> Header | None:
@@ -65,7 +71,11 @@ def read_header(line: str) -> Header | None:
         if found["version"] != _VERSION:
             return None
         wiring = {int(at): (str(names[0]), str(names[1])) for at, names in found["ports"].items()}
-        return Header(str(found["host_id"]), int(found["revision"]), wiring)
+        meters = tuple(
+            SavedMeter(int(one), str(unit), int(rate), int(burst))
+            for one, unit, rate, burst in found.get("meters", ())
+        )
+        return Header(str(found["host_id"]), int(found["revision"]), wiring, meters)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError):
         return None
 
@@ -109,5 +119,5 @@ def put_back(lines: Iterable[str], saved: Wiring, now: Wiring) -> PutBack:
 
 def _ports(line: str) -> list[int]:
     """Return the ofports that a flow names; -1 for one that is not a number."""
-    names = (first or second for first, second in _PORT.findall(line))
-    return [int(name) if name.isdecimal() else -1 for name in names]
+    names = [name for found in _PORT.findall(line) for part in found for name in part.split(",")]
+    return [int(name) if name.isdecimal() else -1 for name in names if name]

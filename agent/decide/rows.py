@@ -19,6 +19,7 @@ class InterfaceRow:
         mac_in_use: MAC of the device, or None.
         external_ids: all of them.
         foreign: it sits on another bridge than br-int.
+        alive: BFD on it says that the other side lives, and forwards.
     """
 
     uuid: str
@@ -31,6 +32,7 @@ class InterfaceRow:
     mac_in_use: str | None = None
     external_ids: dict[str, str] = field(default_factory=dict[str, str])
     foreign: bool = False
+    alive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class PortWish:
         options: all of them (others are removed).
         external_ids: what must be there on the interface (others are left alone).
         ofport_request: OpenFlow port number to ask for; None leaves it to ovs-vswitchd.
+        tag: VLAN of an access port, 0 is what has no tag; None: a trunk of everything.
+        bfd: settings of BFD, all of them (others are removed); empty: no BFD.
         owner: host id, written to both rows.
     """
 
@@ -72,6 +76,8 @@ class PortWish:
     options: dict[str, str] = field(default_factory=dict[str, str])
     external_ids: dict[str, str] = field(default_factory=dict[str, str])
     ofport_request: int | None = None
+    tag: int | None = None
+    bfd: dict[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)

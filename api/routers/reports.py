@@ -1,8 +1,5 @@
 """What agents use: link reports, and the host's state by long poll."""
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -10,6 +7,7 @@ from pydantic import Field
 
 from api import bodies, resources
 from api.context import actor, context
+from api.departure import departure
 from api.openapi import describe
 from api.queries import NoQuery
 from api.queries import Query as QueryModel
@@ -87,7 +85,7 @@ async def get_host_state(
     ctx, who = context(request), actor(request)
     if ctx.polls.polls >= ctx.config.max_polls:
         raise Unavailable("too many long polls are open")
-    async with _departure(request) as gone:
+    async with departure(request) as gone:
         if not await ctx.polls.newer(
             who, host_id, after=query.after, timeout=query.timeout, gone=gone
         ):
@@ -97,18 +95,3 @@ async def get_host_state(
         return ctx.services.hosts.state(who, host_id).model_dump_json()
 
     return Response(await ctx.aside(work), media_type=resources.JSON)
-
-
-@contextlib.asynccontextmanager
-async def _departure(request: Request) -> "AsyncIterator[asyncio.Task[None]]":
-    """Give a task that ends when the client goes away."""
-
-    async def watch() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-
-    task = asyncio.create_task(watch())
-    try:
-        yield task
-    finally:
-        task.cancel()

@@ -24,6 +24,7 @@ class Filters(ListQuery):
     vpc_id: Text | None = equal("VPC", "vpc-0a1b2c3d4e5f60718")
     availability_zone: Text | None = equal("availability zone", "zone-a")
     network_acl_id: Text | None = equal("network ACL", "nacl-0a1b2c3d4e5f60718")
+    route_table_id: Text | None = equal("route table", "rtb-0a1b2c3d4e5f60718")
 
 
 @router.post(

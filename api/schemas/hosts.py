@@ -9,6 +9,7 @@ from api.schemas.common import (
     Address,
     Description,
     Input,
+    Output,
     PageOut,
     ResourceOut,
     Tags,
@@ -38,19 +39,31 @@ def _zone() -> Any:
     return Field(default=None, description="Availability zone, or null.", examples=["zone-a"])
 
 
+_Gateway = Annotated[
+    bool,
+    Field(description="Gateways may be placed on it: it is a gateway host.", examples=[True]),
+]
+
+
 class HostIn(Input):
     """A new host."""
 
     name: _HostName
     vtep_address: Address | None = _vtep()
     availability_zone: Zone | None = _zone()
+    gateway: _Gateway = False
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
 
     def to_create(self) -> HostCreate:
         """Return the service's value."""
         return HostCreate(
-            self.name, self.vtep_address, self.availability_zone, self.description, self.tags
+            self.name,
+            self.vtep_address,
+            self.availability_zone,
+            self.gateway,
+            self.description,
+            self.tags,
         )
 
 
@@ -59,6 +72,12 @@ class HostPatch(Input):
 
     vtep_address: Address | None = _vtep()
     availability_zone: Zone | None = _zone()
+    gateway: _Gateway = False
+    drained: bool = Field(
+        default=False,
+        description="Gateways are moved off it, and it gets no new ones.",
+        examples=[True],
+    )
     name: _HostName = "-"
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
@@ -66,6 +85,13 @@ class HostPatch(Input):
     def to_change(self) -> HostChange:
         """Return the service's value."""
         return HostChange(**changes(self))
+
+
+class WatchOut(Output):
+    """A host that another one watches."""
+
+    host_id: str = id_field("host", "The host.")
+    up: bool = Field(description="Whether it lives, as the other one sees it.", examples=[True])
 
 
 class HostOut(ResourceOut):
@@ -109,6 +135,22 @@ class HostOut(ResourceOut):
         description="What is wrong with the connection, or null.", examples=[None]
     )
 
+    gateway: bool = Field(description="Whether gateways may be placed on it.", examples=[True])
+    drained: bool = Field(description="Whether they are moved off it.", examples=[False])
+    providers: list[str] = Field(
+        description="Provider networks that its agent's settings name.", examples=[["isp"]]
+    )
+    external_network_ids: list[str] = Field(
+        description="External networks that it reaches.", examples=[["ext-0a1b2c3d4e5f60718"]]
+    )
+    watches: list[WatchOut] = Field(
+        description="Hosts that it watches, and whether they live.", examples=[[]]
+    )
+    meters: int = Field(
+        description="OpenFlow meters that its datapath has; 0: no limit is enforced there.",
+        examples=[200_000],
+    )
+
 
 class HostPage(PageOut[HostOut]):
     """One page of hosts."""
@@ -130,4 +172,10 @@ def render(view: HostView) -> dict[str, Any]:
     body["realized_revision"] = view.realized_revision
     body["connection"] = view.connection
     body["connection_error"] = view.connection_error
+    body["gateway"] = view.gateway
+    body["drained"] = view.drained
+    body["providers"] = list(view.providers)
+    body["external_network_ids"] = list(view.external_network_ids)
+    body["watches"] = [{"host_id": host_id, "up": up} for host_id, up in view.watches]
+    body["meters"] = view.meters
     return body

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from api.schemas import port_metadata as metadata
 from api.schemas.common import (
     Address,
     Cidr,
@@ -20,6 +21,7 @@ from api.schemas.common import (
     render_meta,
 )
 from api.schemas.dhcp_options import OptionsIn, OptionsOut, render_options
+from api.schemas.limits import LimitsIn, LimitsOut, limits_field, render_limits, to_values
 from vpcctl.model.addresses import format_mac
 from vpcctl.services.views import AttachmentView, ClaimView, PortChange, PortCreate, PortView
 
@@ -38,6 +40,14 @@ _FixedIps = Annotated[
     ),
 ]
 _AdminUp = Annotated[bool, Field(description="False cuts the port off.", examples=[True])]
+_SourceDestCheck = Annotated[
+    bool,
+    Field(
+        description="Whether it may only send and get what is from or for its own addresses; false "
+        "for a workload that forwards what is others'.",
+        examples=[True],
+    ),
+]
 _PortSecurity = Annotated[
     bool,
     Field(
@@ -162,6 +172,11 @@ class PortIn(Input):
     admin_up: _AdminUp = True
     attachment: AttachmentIn | None = _attachment_field()
     dhcp_options: OptionsIn | None = _dhcp_field()
+    user_data: metadata.UserData | None = metadata.user_data_field()
+    public_keys: metadata.PublicKeys = Field(default_factory=list)
+    metadata_tokens: metadata.Tokens = "optional"
+    source_dest_check: _SourceDestCheck = True
+    limits: LimitsIn | None = limits_field("through the port")
     name: Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
@@ -178,6 +193,9 @@ class PortIn(Input):
             admin_up=self.admin_up,
             attachment=None if self.attachment is None else self.attachment.to_view(),
             dhcp_options=None if self.dhcp_options is None else self.dhcp_options.to_options(),
+            metadata=metadata.change_of(changes(self)),
+            source_dest_check=self.source_dest_check,
+            limits=to_values(self.limits),
             name=self.name,
             description=self.description,
             tags=self.tags,
@@ -200,6 +218,11 @@ class PortPatch(Input):
     admin_up: _AdminUp = True
     attachment: AttachmentIn | None = _attachment_field()
     dhcp_options: OptionsIn | None = _dhcp_field()
+    user_data: metadata.UserData | None = metadata.user_data_field()
+    public_keys: metadata.PublicKeys = Field(default_factory=list)
+    metadata_tokens: metadata.Tokens = "optional"
+    source_dest_check: _SourceDestCheck = True
+    limits: LimitsIn | None = limits_field("through the port")
     name: Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
@@ -215,6 +238,9 @@ class PortPatch(Input):
             given["attachment"] = self.attachment.to_view()
         if self.dhcp_options is not None:
             given["dhcp_options"] = self.dhcp_options.to_options()
+        given["metadata"] = metadata.change_of(given)
+        if self.limits is not None:
+            given["limits"] = self.limits.to_values()
         return PortChange(**given)
 
 
@@ -301,6 +327,23 @@ class PortOut(ResourceOut):
     dhcp_options: OptionsOut | None = Field(
         description="DHCP options of this port alone; null: its VPC's.", examples=[None]
     )
+    user_data: str | None = Field(
+        description="User data of its guest, in base64; null: none.", examples=[None]
+    )
+    public_keys: list[str] = Field(description="SSH keys that its guest is told.", examples=[[]])
+    metadata_tokens: metadata.Tokens
+
+    source_dest_check: bool = Field(
+        description="Whether it sends and gets only what is from or for its own addresses.",
+        examples=[True],
+    )
+    limits: LimitsOut | None = Field(
+        description="Limits of what passes through it; null: none.", examples=[None]
+    )
+    limits_enforced: bool | None = Field(
+        description="Whether its host can enforce them; null: there are none, or no host.",
+        examples=[None],
+    )
 
 
 class PortPage(PageOut[PortOut]):
@@ -348,4 +391,8 @@ def render(view: PortView) -> dict[str, Any]:
     body["mtu"] = view.mtu
     options = view.dhcp_options
     body["dhcp_options"] = None if options is None else render_options(options)
+    body |= metadata.render(view.metadata)
+    body["source_dest_check"] = view.source_dest_check
+    body["limits"] = render_limits(view.limits)
+    body["limits_enforced"] = view.limits_enforced
     return body

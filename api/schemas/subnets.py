@@ -67,6 +67,16 @@ def _acl() -> Any:
     )
 
 
+def _table() -> Any:
+    return Field(
+        default=None,
+        max_length=64,
+        description="Route table of its VPC that says where packets go that leave the VPC; null: "
+        "the VPC's main one.",
+        examples=["rtb-0a1b2c3d4e5f60718"],
+    )
+
+
 class SubnetIn(Input):
     """A new subnet."""
 
@@ -82,6 +92,7 @@ class SubnetIn(Input):
     )
     availability_zone: Zone | None = _zone()
     network_acl_id: str | None = _acl()
+    route_table_id: str | None = _table()
     name: Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
@@ -97,6 +108,7 @@ class SubnetIn(Input):
             ipv6_mode=self.ipv6_mode,
             availability_zone=self.availability_zone,
             network_acl_id=self.network_acl_id,
+            route_table_id=self.route_table_id,
             name=self.name,
             description=self.description,
             tags=self.tags,
@@ -115,6 +127,7 @@ class SubnetPatch(Input):
     )
     availability_zone: Zone | None = _zone()
     network_acl_id: str | None = _acl()
+    route_table_id: str | None = _table()
     name: Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
@@ -145,6 +158,10 @@ class SubnetOut(ResourceOut):
     network_acl_id: str | None = Field(
         description="Its network ACL; null for none.", examples=["nacl-0a1b2c3d4e5f60718"]
     )
+    route_table_id: str | None = Field(
+        description="Its route table; null for the VPC's main one.",
+        examples=["rtb-0a1b2c3d4e5f60718"],
+    )
     free_addresses: int = Field(description="IPv4 addresses left to allocate.", examples=[250])
 
 
@@ -164,5 +181,6 @@ def render(view: SubnetView) -> dict[str, Any]:
     body["ipv6_mode"] = view.ipv6_mode
     body["availability_zone"] = view.availability_zone
     body["network_acl_id"] = view.network_acl_id
+    body["route_table_id"] = view.route_table_id
     body["free_addresses"] = view.free_addresses
     return body

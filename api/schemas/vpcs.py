@@ -32,6 +32,14 @@ Cidrs = Annotated[
 
 
 DhcpOptionsId = Annotated[str, Field(max_length=64)]
+DnsEnabled = Annotated[
+    bool,
+    Field(
+        description="Whether its guests have a resolver, which knows the names of its ports.",
+        examples=[True],
+    ),
+]
+DnsDomain = Annotated[str, Field(max_length=254)]
 
 
 def _dhcp_options() -> Any:
@@ -55,6 +63,12 @@ class VpcIn(Input):
         examples=["acme"],
     )
     dhcp_options_id: DhcpOptionsId | None = _dhcp_options()
+    dns_enabled: DnsEnabled = True
+    dns_domain: DnsDomain | None = Field(
+        default=None,
+        description="Domain of its private zone; null: vpc.internal.",
+        examples=["shop.internal"],
+    )
 
     def to_create(self) -> VpcCreate:
         """Return the service's value."""
@@ -65,6 +79,8 @@ class VpcIn(Input):
             self.tags,
             self.tenant_id,
             self.dhcp_options_id,
+            self.dns_enabled,
+            self.dns_domain,
         )
 
 
@@ -73,6 +89,10 @@ class VpcPatch(Input):
 
     cidrs: Cidrs = Field(default_factory=list)
     dhcp_options_id: DhcpOptionsId | None = _dhcp_options()
+    dns_enabled: DnsEnabled = True
+    dns_domain: DnsDomain = Field(
+        default="", description="Domain of its private zone.", examples=["shop.internal"]
+    )
     name: Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
@@ -91,6 +111,8 @@ class VpcOut(ResourceOut):
         description="The set of DHCP options that its guests are told; null: the defaults.",
         examples=["dopt-0a1b2c3d4e5f60718"],
     )
+    dns_enabled: bool = Field(description="Whether its guests have a resolver.", examples=[True])
+    dns_domain: str = Field(description="Domain of its private zone.", examples=["vpc.internal"])
 
 
 class VpcPage(PageOut[VpcOut]):
@@ -102,4 +124,6 @@ def render(view: VpcView) -> dict[str, Any]:
     body = render_meta(view.meta, view.status)
     body["cidrs"] = [str(cidr) for cidr in view.cidrs]
     body["dhcp_options_id"] = view.dhcp_options_id
+    body["dns_enabled"] = view.dns_enabled
+    body["dns_domain"] = view.dns_domain
     return body

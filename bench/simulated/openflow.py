@@ -16,6 +16,7 @@ _CONFIG_REQUEST, _CONFIG_REPLY = 7, 8
 _FLOW_MOD = 14
 _MULTIPART_REQUEST, _MULTIPART_REPLY = 18, 19
 _BARRIER_REQUEST, _BARRIER_REPLY = 20, 21
+_METER_FEATURES = 11
 _ROLE_REQUEST, _ROLE_REPLY = 24, 25
 _BUNDLE_CONTROL, _BUNDLE_ADD = 33, 34
 _COMMIT, _COMMITTED = 4, 5
@@ -120,6 +121,8 @@ class Switch(asyncio.Protocol):
         body = b"\0" * _DESCRIPTION if kind == 0 else b""
         if kind == 2:  # aggregate
             body = struct.pack("!QQI4x", 0, 0, max(0, self.flows))
+        if kind == _METER_FEATURES:  # none
+            body = bytes(16)
         self._send(_message(_MULTIPART_REPLY, xid, struct.pack("!HH4x", kind, 0) + body))
 
     def _send(self, data: bytes) -> None:

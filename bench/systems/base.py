@@ -1,5 +1,6 @@
 """What a case may ask of any system."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from bench.addressing import PortSpec
@@ -24,6 +25,10 @@ class System(Protocol):
         """Start the control plane, connect the three hosts, make the VPC and its subnets."""
         ...
 
+    def interface_id(self, spec: PortSpec) -> str:
+        """Return the id by which the system knows a port, for the interface that is plugged."""
+        ...
+
     def create_port(self, spec: PortSpec) -> None:
         """Create a port; returns when the API has said so."""
         ...
@@ -42,6 +47,10 @@ class System(Protocol):
 
     def is_plugged(self, guest: Guest) -> bool:
         """Tell whether a guest's interface is plugged."""
+        ...
+
+    def serve_guests(self, specs: Sequence[PortSpec], domain: str) -> None:
+        """Have hosts answer guests' DHCP, and their questions for these ports' names."""
         ...
 
     def grow(self, ports: int) -> None:
@@ -93,6 +102,9 @@ class Plugging:
     def interface_id(self, spec: PortSpec) -> str:
         """Return the id by which the system knows *spec*."""
         raise NotImplementedError
+
+    def serve_guests(self, specs: Sequence[PortSpec], domain: str) -> None:
+        """Do nothing: unless a system says otherwise, hosts answer without being asked to."""
 
     def plug(self, guest: Guest) -> None:
         """Plug a guest's interface into br-int as its port; returns once OVSDB has it."""

@@ -164,6 +164,11 @@ class Ours(Plugging):
             env=host.env,
         )
 
+    def keep_agent(self, host: Host) -> None:
+        """Stop the agents of all other hosts: what they share of memory is then *host*'s alone."""
+        for name in self._agents.keys() - {host.name}:
+            self._agents.pop(name).kill()
+
     def interface_id(self, spec: PortSpec) -> str:
         """Return the port's id."""
         return self._ports[spec.name]

@@ -1,6 +1,7 @@
 """OVN at its best: persistent connections, no probes on them, no process per change."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,12 @@ class Ovn(Plugging):
         """Create a logical switch port in one transaction."""
         self.nb.transact(*_port(spec, 0))
 
+    def serve_guests(self, specs: Sequence[PortSpec], domain: str) -> None:
+        """Set DHCP options on the ports, and records of all their names on every switch."""
+        self.nb.transact({"op": "delete", "table": "DNS", "where": []})
+        self.nb.transact(*_dhcp(specs))
+        self.nb.transact(*_records(specs, domain))
+
     def delete_port(self, spec: PortSpec) -> None:
         """Delete a logical switch port."""
         rows = self.nb.select("Logical_Switch_Port", where("name", spec.name), ["_uuid"])
@@ -263,6 +270,39 @@ def _port(spec: PortSpec, number: int) -> list[dict[str, Any]]:
         insert("Logical_Switch_Port", row, name),
         _mutate(spec.subnet, "insert", ["named-uuid", name]),
     ]
+
+
+def _dhcp(specs: Sequence[PortSpec]) -> list[dict[str, Any]]:
+    operations: list[dict[str, Any]] = []
+    for subnet in sorted({spec.subnet for spec in specs}):
+        said = {
+            "server_id": gateway(subnet),
+            "server_mac": GATEWAY_MAC,
+            "lease_time": "86400",
+            "router": gateway(subnet),
+            "mtu": "1400",
+            "dns_server": "169.254.169.253",
+        }
+        row = {"cidr": f"10.{subnet}.0.0/16", "options": ovs_map(said)}
+        operations.append(insert("DHCP_Options", row, f"dhcp{subnet}"))
+    for spec in specs:
+        options = ["named-uuid", f"dhcp{spec.subnet}"]
+        operations.append(_update("Logical_Switch_Port", spec.name, {"dhcpv4_options": options}))
+    return operations
+
+
+def _records(specs: Sequence[PortSpec], domain: str) -> list[dict[str, Any]]:
+    records = ovs_map({f"{spec.name}.{domain}": spec.address for spec in specs})
+    row = {"dns_records": ["named-uuid", "names"]}
+    switches = (f"subnet-{subnet}" for subnet in range(SUBNETS))
+    return [
+        insert("DNS", {"records": records}, "names"),
+        *(_update("Logical_Switch", name, row) for name in switches),
+    ]
+
+
+def _update(table: str, name: str, row: dict[str, Any]) -> dict[str, Any]:
+    return {"op": "update", "table": table, "where": where("name", name), "row": row}
 
 
 def _mutate(subnet: int, how: str, ports: list[Any]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Raw VXLAN with a handful of flows written by hand: the limit of what this datapath can do."""
 
+from collections.abc import Sequence
+
 from bench.addressing import GATEWAY_MAC, PortSpec
 from bench.host import Host
 from bench.ovsdb import insert, ovs_map, where
@@ -95,6 +97,13 @@ class Static:
         rewrite = f"dec_ttl,set_field:{GATEWAY_MAC}->eth_src,set_field:{target.spec.mac}->eth_dst"
         match += f",ip,dl_dst={GATEWAY_MAC},nw_dst={target.spec.address}"
         return f"{match},actions={rewrite},{out}"
+
+    def interface_id(self, spec: PortSpec) -> str:
+        """Return the port's name; nothing looks at it."""
+        return spec.name
+
+    def serve_guests(self, specs: Sequence[PortSpec], domain: str) -> None:
+        """Do nothing: nobody answers guests here."""
 
     def grow(self, ports: int) -> None:
         """Do nothing: the limit has no other ports."""

@@ -7,7 +7,7 @@ from typing import Any
 from mininet.node import Host
 
 from mininet_labs.common.processes import Daemons, LabError, wait_until
-from mininet_labs.common.runs import NETNS, Run
+from mininet_labs.common.runs import NETNS, PROVIDER, Run
 
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -26,6 +26,7 @@ class Hypervisor(Host):
         self.label = label
         self._run = run
         self._daemons = daemons
+        self._agent: dict[str, str] = {}
         super().__init__(name, privateDirs=[str(NETNS)], **params)
         run.remember(self.pid)
 
@@ -69,6 +70,10 @@ class Hypervisor(Host):
         wait_until(answers, f"{self.label}'s ovsdb-server", seconds=10)
         init = ["ovs-vsctl", f"--db={self.database}", "--no-wait", "init"]
         subprocess.run(init, check=True)
+        self._start_vswitchd()
+
+    def _start_vswitchd(self) -> None:
+        rundir = self.rundir
         self._start(
             "ovs-vswitchd",
             "ovs-vswitchd",
@@ -91,8 +96,44 @@ class Hypervisor(Host):
             "OVS_RUNDIR": str(self.rundir),
             "STATE_DIR": str(self._run.path(self.label, "agent", "x").parent),
         }
-        environment = {f"VPC_AGENT_{name}": value for name, value in settings.items()}
-        self._start("vpc-agent", *product("agent.main"), environment=environment)
+        if device := self.params.get("provider"):
+            settings["PROVIDERS"] = f"{PROVIDER}={device}"
+        self._agent = {f"VPC_AGENT_{name}": value for name, value in settings.items()}
+        self._start("vpc-agent", *product("agent.main"), environment=self._agent)
+
+    def plug(self, port_id: str, interface: str, mac: str) -> None:
+        """Plug a device of this host by hand, as the interface of a port.
+
+        Raises:
+            LabError: the agent's command refuses.
+        """
+        variables = [f"{name}={value}" for name, value in self._agent.items()]
+        words = ("plug", "--port", port_id, "--interface", interface, "--mac", mac)
+        self.run("env", *variables, *product("agent.main"), *words)
+
+    def vsctl(self, *words: str) -> None:
+        """Run ovs-vsctl on this host's database.
+
+        Raises:
+            LabError: it refuses.
+        """
+        self.run("ovs-vsctl", f"--db={self.database}", "--timeout=10", *words)
+
+    def run(self, *command: str) -> str:
+        """Run a command on this host; return what it printed.
+
+        Raises:
+            LabError: it fails; with its own words.
+        """
+        done = subprocess.run(self.inside(*command), capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise LabError(f"{self.label}: {command[0]}: {done.stderr.strip()}")
+        return done.stdout
+
+    def start_again(self) -> None:
+        """Start ovs-vswitchd and vpc-agent after both were killed."""
+        self._start_vswitchd()
+        self._start("vpc-agent", *product("agent.main"), environment=self._agent)
 
     def namespaces(self) -> list[str]:
         """Return the names of the network namespaces that exist on this host now."""

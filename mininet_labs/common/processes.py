@@ -69,6 +69,20 @@ class Daemons:
             if process.poll() is not None:
                 raise LabError(f"{name} ended by itself\n{tail(self._run, name)}")
 
+    def end(self, process: subprocess.Popen[bytes]) -> None:
+        """Kill one process, which may end before the others."""
+        process.kill()
+        process.wait()
+        self._running = [(name, one) for name, one in self._running if one is not process]
+
+    def kill(self, name: str) -> None:
+        """End the process *name* at once; it is none of those that must run any more."""
+        for known, process in self._running:
+            if known == name:
+                process.kill()
+                process.wait()
+        self._running = [each for each in self._running if each[0] != name]
+
     def stop(self, grace_s: float = 5.0) -> None:
         """End every process: asked first, made to after *grace_s* seconds."""
         for _, process in reversed(self._running):

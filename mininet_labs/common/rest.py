@@ -37,6 +37,10 @@ class Api:
         """Create something, or several, and return it."""
         return self._call("POST", path, body)
 
+    def put(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Set something and return what it is part of."""
+        return self._call("PUT", path, body)
+
     def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Change something and return it."""
         return self._call("PATCH", path, body)

@@ -19,6 +19,8 @@ from typing import Any
 
 BASE = Path("/run/vpcctl-labs")
 NETNS = Path("/run/netns")
+PROVIDER = "internet"
+"""Name of the provider network in agents' settings, where a lab has one."""
 _RECORD = "record.json"
 
 

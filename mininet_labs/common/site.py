@@ -12,6 +12,7 @@ from mininet.net import Mininet
 from mininet_labs.common import lifecycle
 from mininet_labs.common.controller import Controller
 from mininet_labs.common.hypervisor import Hypervisor, product
+from mininet_labs.common.outside import Outside
 from mininet_labs.common.processes import Daemons, LabError, wait_until, within
 from mininet_labs.common.report import Checks, say
 from mininet_labs.common.rest import Api, ApiError
@@ -44,6 +45,7 @@ class Site:
         self._controller = Controller(run, daemons)
         self._network: Mininet | None = None
         self._admin: Api | None = None
+        self._outside: Outside | None = None
 
     @property
     def admin(self) -> Api:
@@ -56,11 +58,26 @@ class Site:
             raise LabError("the lab is not up")
         return self._admin
 
-    def start(self) -> None:
-        """Start everything and register the hosts."""
+    @property
+    def outside(self) -> Outside:
+        """Who is on the provider's network.
+
+        Raises:
+            LabError: there is no such network.
+        """
+        if self._outside is None:
+            raise LabError("nobody reaches a provider's network here")
+        return self._outside
+
+    def start(self, *, reach: Sequence[str] = ()) -> None:
+        """Start everything and register the hosts.
+
+        Args:
+            reach: labels of the hosts that reach a provider's network; none: there is none.
+        """
         say(f"lab: run {self._run.id}: controller, {len(HOSTS)} hypervisors, an underlay")
         self._controller.start()
-        self._build_network()
+        self._build_network(reach)
         self._admin = self._controller.wait()
         self._register_hosts()
 
@@ -70,17 +87,20 @@ class Site:
         _write_token(self._token_file(tenant_id), made["secret"])
         return Api(self._controller.api_socket, made["secret"])
 
-    def vpcctl(self, tenant_id: str, *words: str) -> str:
+    def vpcctl(self, tenant_id: str | None, *words: str) -> str:
         """Run the command line as a tenant that has a token; return what it printed.
+
+        Args:
+            tenant_id: the tenant; None is the admin.
+            words: the command.
 
         Raises:
             LabError: it refused; with its own words.
         """
         say(f"  $ vpcctl {' '.join(words)}")
-        variables = {
-            "VPCCTL_API": self._controller.url,
-            "VPCCTL_TOKEN_FILE": str(self._token_file(tenant_id)),
-        }
+        admin = tenant_id is None
+        token = self._controller.token_file if admin else self._token_file(tenant_id)
+        variables = {"VPCCTL_API": self._controller.url, "VPCCTL_TOKEN_FILE": str(token)}
         done = subprocess.run(
             [*product("vpcctl.cli"), *words],
             env={**os.environ, **variables},
@@ -120,6 +140,16 @@ class Site:
         )
         self.workloads.append(workload)
         return workload
+
+    def await_hosts(self) -> None:
+        """Return when every host has its bridge and its flows, so that something can be plugged."""
+
+        def in_sync() -> bool:
+            self.daemons.check()
+            hosts = self.admin.get("/v1/hosts?limit=500")["items"]
+            return all(host["connection"] == "in_sync" for host in hosts)
+
+        wait_until(in_sync, "every host to be in sync", seconds=READY_S)
 
     def await_ports(self) -> None:
         """Return when every port is realised, and note where the workloads are."""
@@ -203,7 +233,16 @@ Inside a workload (as root):
         if self._network is not None:
             self._network.stop()
 
-    def _build_network(self) -> None:
+    def kill(self, label: str) -> None:
+        """End a host's agent and its switch at once, as a power cut would."""
+        self.daemons.kill(f"{label}-vpc-agent")
+        self.daemons.kill(f"{label}-ovs-vswitchd")
+
+    def revive(self, label: str) -> None:
+        """Start what :meth:`kill` has ended."""
+        self.hosts[label].start_again()
+
+    def _build_network(self, reach: Sequence[str]) -> None:
         # Mininet would raise system-wide limits that a lab of this size does not need.
         Mininet.inited = True
         network = Mininet(
@@ -221,10 +260,25 @@ Inside a workload (as root):
                 label=label,
             )
             network.addLink(self.hosts[label], underlay)
+        if reach:
+            self._add_provider(network, reach)
         network.start()
+        if self._outside is not None:
+            self._outside.begin()
         # In this thread: a child ends with the thread that started it (prctl(2), PDEATHSIG).
         for host in self.hosts.values():
             host.start_switch()
+
+    def _add_provider(self, network: Mininet, reach: Sequence[str]) -> None:
+        """Add a provider's network, its router, and a second cable for hosts that reach it."""
+        wire = network.addSwitch(f"x-{self._run.id}")
+        self._run.remember(wire.pid)
+        outside = network.addHost(f"o-{self._run.id}", cls=Outside, run=self._run)
+        self._outside = outside
+        network.addLink(outside, wire)
+        for label in reach:
+            link = network.addLink(self.hosts[label], wire)
+            self.hosts[label].params["provider"] = link.intf1.name
 
     def _register_hosts(self) -> None:
         for label, host in self.hosts.items():

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,11 +19,13 @@ from tests.api.support import (
     assert_problem,
     frames,
     network,
+    report,
     running_api,
     wait_until,
 )
 from vpcctl.services.views import VpcChange
 from vpcctl.store import events
+from vpcctl.wire.report import Link
 
 
 def _context(api: Api):
@@ -156,6 +159,26 @@ def test_host_state_answers_at_once_then_waits(own_api: Api) -> None:
     assert answers[0].status_code == 200
     assert [item["port_id"] for item in answers[0].json()["attachments"]] == [port["id"]]
     assert answers[0].json()["revision"] > state["revision"]
+
+
+def test_a_report_that_brings_a_guest_ends_the_poll_of_its_host(tmp_path: Path) -> None:
+    """By its wake-up: nobody looks by itself here."""
+    with running_api(tmp_path, None, ApiConfig(poll_s=3600.0)) as api:
+        host_id, agent = api.host("guests")
+        tenant = api.tenant("guests")
+        _, subnet = network(tenant)
+        port = tenant.post("/v1/ports", json={"subnet_id": subnet["id"]}).json()
+        agent.post(f"/v1/hosts/{host_id}/reports", json=report(1)).raise_for_status()
+        path = f"/v1/hosts/{host_id}/state"
+        query = {"after": str(agent.get(path).json()["revision"]), "timeout": "20"}
+        with ThreadPoolExecutor(1) as pool:
+            polled = pool.submit(lambda: agent.get(path, params=query, timeout=30))
+            wait_until(lambda: _context(api).polls.polls == 1, "the poll waits")
+            link = Link(port_id=port["id"], interface="tap0", interface_uuid="u1", ofport=7)
+            said = report(2, (link,)) | {"state_revision": int(query["after"])}
+            agent.post(f"/v1/hosts/{host_id}/reports", json=said).raise_for_status()
+            guests = polled.result(20).json()["guests"]
+        assert [guest["port_id"] for guest in guests] == [port["id"]]
 
 
 def test_many_polls_hold_no_thread_and_wake_together(own_api: Api) -> None:

@@ -1,4 +1,4 @@
-"""The README's commands about security groups, typed as they stand there."""
+"""The README's commands about security groups and the outside, typed as they stand there."""
 
 import shlex
 
@@ -26,14 +26,27 @@ AFTER = (
 )
 
 
-def test_the_security_groups_work_as_they_are_typed(controller: Served) -> None:
-    typed = [shlex.split(line) for line in commands(section("Security groups"))]
-    assert len(typed) > 20
-    assert {line[0] for line in typed} == {"vpcctl"}
+def typed(controller: Served, title: str) -> dict[str, str]:
+    """Type a section's commands; return what each showed."""
+    lines = [shlex.split(line) for line in commands(section(title))]
+    assert {line[0] for line in lines} == {"vpcctl"}
     shown = {}
-    for line in (*map(shlex.split, BEFORE), *(one[1:] for one in typed), *map(shlex.split, AFTER)):
+    for line in (*map(shlex.split, BEFORE), *(one[1:] for one in lines), *map(shlex.split, AFTER)):
         outcome = controller.run(*line)
         assert outcome.code == 0, (line, outcome.err)
         shown[" ".join(line)] = outcome.out
+    return shown
+
+
+def test_the_world_outside_works_as_it_is_typed(controller: Served) -> None:
+    shown = typed(controller, "Out to the world")
+    assert len(shown) > 25
+    assert "203.0.113.16" in shown["eip show web"]
+    assert "100000" in shown["eip show web"]
+
+
+def test_the_security_groups_work_as_they_are_typed(controller: Served) -> None:
+    shown = typed(controller, "Security groups")
+    assert len(shown) > 30
     assert shown["sg show db"].count("tcp/5432") == 2
     assert "tcp/443" in shown["sg rule add web --ingress tcp/443 --from 0.0.0.0/0"]

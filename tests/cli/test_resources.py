@@ -1,5 +1,6 @@
 """What the resource commands do, against a running controller."""
 
+import base64
 import json
 import stat
 from pathlib import Path
@@ -251,3 +252,35 @@ def test_counters_of_a_port_that_is_nowhere_are_refused(controller: Served, tena
     refused = controller.run("port", "counters", port["id"])
     assert refused.code != 0
     assert "on no host" in refused.err
+
+
+def test_dns_records_and_user_data_by_command(
+    controller: Served, tenant: str, tmp_path: Path
+) -> None:
+    vpc = make_vpc(controller, tenant, "--domain", "shop.internal")
+    assert vpc["dns_domain"] == "shop.internal"
+    made = controller.document(
+        *("dns", "create", "db", "a", "--vpc", vpc["id"], "--value", "10.0.1.9", "--ttl", "30")
+    )
+    assert (made["full_name"], made["values"]) == ("db.shop.internal", ["10.0.1.9"])
+    assert made["id"] in controller.run("dns", "list", "--vpc", vpc["name"]).out
+    changed = controller.document(
+        "dns", "set", made["id"], "--value", "10.0.1.7", "--value", "10.0.1.8"
+    )
+    assert (changed["values"], changed["ttl"]) == (["10.0.1.7", "10.0.1.8"], 30)
+    assert controller.run("dns", "delete", made["id"]).code == 0
+    off = controller.document("vpc", "set", vpc["id"], "--no-dns")
+    assert off["dns_enabled"] is False
+
+    data, key = tmp_path / "user-data", tmp_path / "key.pub"
+    data.write_text("#cloud-config\n")
+    key.write_text("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBRsDO me@here\n")
+    subnet = make_subnet(controller, vpc, f"front-{tenant}")
+    port = controller.document("port", "create", f"p-{tenant}", "--subnet", subnet["id"])
+    arguments = ("--user-data", str(data), "--key-file", str(key), "--tokens", "required")
+    said = controller.document("port", "set", port["id"], *arguments)
+    assert base64.b64decode(said["user_data"]) == b"#cloud-config\n"
+    assert said["public_keys"] == [key.read_text().strip()]
+    assert said["metadata_tokens"] == "required"
+    missing = controller.run("port", "set", port["id"], "--user-data", str(tmp_path / "none"))
+    assert missing.code == 2

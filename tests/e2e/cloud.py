@@ -449,6 +449,7 @@ def make_cloud(
     mtu: int = 1500,
     agent_options: tuple[str, ...] = (),
     tls: bool = False,
+    environment: dict[str, str] | None = None,
 ) -> Iterator[Cloud]:
     """Make a cloud of *count* hosts; nothing of it is left at the end.
 
@@ -458,6 +459,7 @@ def make_cloud(
         mtu: of the underlay, bytes.
         agent_options: further flags of every agent.
         tls: hosts reach the controller over the underlay, with certificates of their own.
+        environment: further variables of the controller.
     """
     with ExitStack() as stack:
         hosts = stack.enter_context(HostSet.make(count, mtu=mtu))
@@ -468,6 +470,7 @@ def make_cloud(
         else:
             cloud = Cloud(tag, directory, hosts.hosts)
         cloud.database_url, cloud.agent_options = database_url, agent_options
+        cloud.environment |= environment or {}
         stack.callback(cloud.close)
         cloud.start_controller()
         cloud.add_hosts()

@@ -260,3 +260,55 @@ def test_the_agent_answers_after_its_restart_while_the_controller_is_down(
     cloud.start_controller()
     cloud.in_sync(0)
     cloud.unplug(0, guest)
+
+
+# Sends discoveries for some seconds as fast as it can, and prints how many.
+_FLOOD = """
+import socket, struct, sys, time
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+wire.bind(("eth0", 0))
+mac = wire.getsockname()[4]
+udp = struct.pack("!HHHH", 68, 67, 8 + 240, 0) + b"\\x01\\x01\\x06\\0" + bytes(236)
+head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0, bytes(4), b"\\xff" * 4)
+total = sum(struct.unpack("!10H", head))
+total = (total & 0xFFFF) + (total >> 16)
+head = head[:10] + struct.pack("!H", 0xFFFF ^ total) + head[12:]
+frame = b"\\xff" * 6 + mac + b"\\x08\\0" + head + udp
+sent, end = 0, time.monotonic() + float(sys.argv[1])
+while time.monotonic() < end:
+    wire.send(frame)
+    sent += 1
+    time.sleep(0.0005)
+print(sent)
+"""
+
+
+def heard(cloud: Cloud) -> int:
+    """How many frames br-int has given to the agent."""
+    shown = cloud.hosts[0].ofctl("dump-ports", "br-int", "65000")
+    found = re.search(r"tx pkts=(\d+)", shown)
+    assert found, shown
+    return int(found[1])
+
+
+def test_a_guest_that_floods_gets_its_share_and_others_notice_nothing(
+    cloud: Cloud, vpc: dict[str, Any], tmp_path: Path
+) -> None:
+    subnet = cloud.subnet(vpc, cloud.admin, cidr="10.50.6.0/24")
+    flooding, calm = (bare(cloud, cloud.post("ports", subnet_id=subnet["id"])) for _ in range(2))
+    before, seconds = heard(cloud), 4.0
+    began = time.monotonic()
+    flood = flooding.spawn(sys.executable, "-c", _FLOOD, str(seconds), stdout=subprocess.PIPE)
+    with udhcpc(calm, tmp_path / "calm") as client:
+        assert client.learnt("bound")["ip"] == calm.ipv4
+        for times in range(1, 6):
+            assert client.renews(within_s=1.0), f"renewal {times} is answered"
+        at_once = time.monotonic() - began
+        sent = int(flood.communicate(timeout=30)[0])
+        took = time.monotonic() - began
+    reached = heard(cloud) - before
+    assert at_once < seconds, "all that was while the other one flooded"
+    assert sent > 10 * (reached + 1), f"{sent} sent, {reached} heard"
+    assert 40 <= reached <= 40 + 20 * took + 30, f"{sent} sent, {reached} heard"
+    cloud.unplug(0, flooding)
+    cloud.unplug(0, calm)

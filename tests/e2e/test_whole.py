@@ -63,10 +63,17 @@ def _delete_everything(cloud: Cloud) -> None:
             cloud.delete(f"{kind}/{item['id']}?wait=realized&timeout=60")
 
 
+def _flows_without_ports(cloud: Cloud, at: int) -> list[str]:
+    """Return what a host has before it has a port, once it has told all about itself."""
+    wait_until(lambda: any("in_port=65001" in one for one in cloud.flows(at)), what="all is told")
+    cloud.in_sync(at)
+    return cloud.flows(at)
+
+
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def test_from_the_first_vpc_to_the_last_delete(kind: str) -> None:
     with _database(kind) as url, make_cloud(2, database_url=url) as cloud:
-        base = [cloud.flows(at) for at in (0, 1)]
+        base = [_flows_without_ports(cloud, at) for at in (0, 1)]
         guests = {tenant: _network(cloud, tenant) for tenant in ("red", "blue")}
         for one, two in guests.values():
             one.reaches(two.ipv4)
@@ -94,8 +101,9 @@ def _retire_hosts(cloud: Cloud) -> None:
     """Take the hosts out of service: nothing of ours stays on them, nor in the database."""
     for at, host in enumerate(cloud.hosts):
         devices = host.run("ip", "-br", "link").stdout
-        found = {line.split()[0] for line in devices.splitlines() if line.startswith("vp")}
-        assert found == {"vpcctl-guests"}, devices
+        lines = [line for line in devices.splitlines() if line.startswith("vp")]
+        found = {line.split()[0].partition("@")[0] for line in lines}
+        assert found == {"vpcctl-guests", "vpcctl-services"}, devices
         cloud.stop(f"agent-{at}")
         done = cloud.agent_command(at, "clean")
         assert done.returncode == 0, done.stdout + done.stderr

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.decide import marks
 from tests.support.controller import Controller, serve
 from tests.support.hosts import Host, HostSet, command
 from tests.support.waiting import wait_until
@@ -110,7 +111,8 @@ class AgentHost:
         """Host ends of pairs on the host."""
         lines = self.host.run("ip", "-br", "link").stdout.splitlines()
         names = [line.split()[0].split("@")[0] for line in lines]
-        return [name for name in names if name.startswith("vp") and len(name) == 15]
+        ends = [name for name in names if name.startswith("vp") and len(name) == 15]
+        return [name for name in ends if name != marks.SERVICES]
 
     def clean_up(self) -> None:
         if self.process is not None:

@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from tests.oracle import sockets
 from tests.oracle.judge import ND_AND_MLD, Judge, Stage
 from vpcctl.model.address_group import AddressGroup
 from vpcctl.model.host import Host
@@ -21,6 +22,7 @@ Packet = dict[str, str]
 ROUTER_MAC = "0e:76:70:63:00:01"
 ROUTER_LINK_LOCAL = "fe80::c76:70ff:fe63:1"
 ALL_DHCP6 = "ff02::1:2"
+_ABOUT_ITSELF = ("131", "132", "133", "135", "136", "143")
 AGENT = 65000
 """Where on a host its agent hears what guests ask."""
 
@@ -98,6 +100,8 @@ class Oracle:
             return self._arp(port, packet)
         if packet.get("icmpv6_type") == "135":
             return self._solicitation(port, packet)
+        if sockets.is_asked(packet):
+            return self._to_sockets(port, packet)
         if self._is_question(packet):
             able = self._hosts[self._locations[port.id].host_id].guest_services
             return self._to_agent(port, packet) if able else []
@@ -147,9 +151,19 @@ class Oracle:
                 return False
             said = packet["arp_spa"]
             return bool(four) if said == "0.0.0.0" else any(inside(said, one) for one in four)
+        if not port.checks_addresses and packet["eth_src"] == text(port.mac):
+            four, six = self._forwarded(packet, four, six)
         if "nw_src" in packet:
             return self._is_honest4(packet, four)
         return self._is_honest6(packet, six)
+
+    @staticmethod
+    def _forwarded(packet: Packet, four: list, six: list) -> tuple[list, list]:
+        """The sources of a port that forwards: all, but for what neighbours say of themselves."""
+        if packet.get("icmpv6_type") in (*ND_AND_MLD, "135", "136"):
+            own = packet["ipv6_src"] != "::" and packet["icmpv6_type"] not in _ABOUT_ITSELF
+            return four, [ipaddress.ip_network("::/0")] if own else six
+        return [ipaddress.ip_network("0.0.0.0/0")], [ipaddress.ip_network("::/0")]
 
     @staticmethod
     def _is_honest4(packet: Packet, blocks: list[object]) -> bool:
@@ -200,7 +214,8 @@ class Oracle:
     def _owners(self, subnet: Subnet, address: str) -> set[str]:
         """MACs that an address of a subnet leads to: none, one, or all who share it."""
         ip = ipaddress.ip_address(address)
-        if ip in (subnet.gateway, subnet.ipv6_gateway) or address == ROUTER_LINK_LOCAL:
+        everywhere = {ROUTER_LINK_LOCAL, *sockets.SERVICES}
+        if ip in (subnet.gateway, subnet.ipv6_gateway) or address in everywhere:
             return {ROUTER_MAC}
         members = self._members(subnet)
         fixed = [port for port in members if ip in port.ips]
@@ -258,6 +273,13 @@ class Oracle:
         asked = packet | {"eth_dst": "0e:76:" + port.key.to_bytes(4, "big").hex(":")}
         place = self._locations[port.id]
         return [Arrival(place.host_id, AGENT, None, frozenset(asked.items()))]
+
+    def _to_sockets(self, port: Port, packet: Packet) -> list[Arrival]:
+        """What reaches the sockets of the port's host, under a name that only the port has."""
+        place, asked = self._locations[port.id], sockets.seen(port, packet)
+        if asked is None or not self._hosts[place.host_id].guest_services:
+            return []
+        return [Arrival(place.host_id, sockets.SOCKETS, None, frozenset(asked.items()))]
 
     def _switched(self, source: Port, subnet: Subnet, packet: Packet) -> list[Arrival]:
         to = packet["eth_dst"]
@@ -332,6 +354,11 @@ class Oracle:
                     for mac in self._owners(subnet, to)
                     for one in self._switched(port, subnet, sent | {"eth_dst": mac})
                 ]
+        return self._beyond(port, packet)
+
+    def _beyond(self, port: Port, packet: Packet) -> list[Arrival]:
+        """What becomes of a packet that no subnet of the VPC is for: here the world ends."""
+        del port, packet
         return []
 
 

@@ -18,6 +18,8 @@ from vpcctl.flows import tables as t
 from vpcctl.flows.actions import OFPP_IN_PORT, DecTtl, Output, SetField
 from vpcctl.flows.flow import Flow
 from vpcctl.model.host import GUEST_SERVICE_OFPORT
+from vpcctl.model.names import NAMES_OFPORT
+from vpcctl.pipeline.guest_services import Question as GuestQuestion
 
 pytestmark = [pytest.mark.ovs, pytest.mark.timeout(180)]
 Question = tuple[str, int, Packet, Counter[Arrival]]
@@ -65,7 +67,9 @@ def matters(flow: Flow) -> bool:
         return False
     if f.RELAYED in _flags(flow) or _asked_by_nobody(flow):
         return False
-    if (f.IN_PORT, GUEST_SERVICE_OFPORT, None) in flow.match:  # no guest sends from there
+    if any((f.IN_PORT, one, None) in flow.match for one in (GUEST_SERVICE_OFPORT, NAMES_OFPORT)):
+        return False  # no guest sends from there
+    if flow.table is t.GUEST_ADDRESS and flow.goto is t.OUTPUT:  # nor gets answers
         return False
     if flow.table is t.NEIGHBOUR and set(_ALONE) <= set(flow.match):
         return False
@@ -84,7 +88,13 @@ def _flags(flow: Flow) -> set[f.Bits]:
 
 
 def _asked_by_nobody(flow: Flow) -> bool:
-    """Whether a flow knows an address of a port that is alone in its VPC: only it could ask."""
+    """Whether a flow is about what no guest of the world asks.
+
+    That is an address of a port that is alone in its VPC, as only it could ask, and what a port
+    solicits in a subnet without IPv6.
+    """
+    if flow.table is t.GUEST_SERVICES:
+        return _solicits_in_vain(flow)
     if flow.table is not t.NEIGHBOUR:
         return False
     vni = next((value for field, value, _ in flow.match if field is f.VNI), None)
@@ -95,6 +105,14 @@ def _asked_by_nobody(flow: Flow) -> bool:
     return sum(port.subnet_id in vpc for port in WORLD.ports) < 2
 
 
+def _solicits_in_vain(flow: Flow) -> bool:
+    values = {field: value for field, value, _ in flow.match}
+    if values.get(f.QUESTION) != GuestQuestion.NEIGHBOUR:
+        return False
+    homes = {port.subnet_id for port in WORLD.ports if port.key == values.get(f.SOURCE_PORT)}
+    return all(one.ipv6_cidr is None for one in WORLD.subnets if one.id in homes)
+
+
 def deletions(flows: list[Flow]) -> Iterator[tuple[str, list[Flow]]]:
     for at, flow in enumerate(flows):
         if not matters(flow) or at % 3:
@@ -102,6 +120,7 @@ def deletions(flows: list[Flow]) -> Iterator[tuple[str, list[Flow]]]:
         if flow.table in (
             t.CLASSIFY,
             t.GUEST_SERVICES,
+            t.GUEST_ADDRESS,
             t.NEIGHBOUR,
             t.SWITCH,
             t.OUTPUT,

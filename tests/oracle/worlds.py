@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from hypothesis import strategies as st
 
 from tests.oracle.oracle import ROUTER_LINK_LOCAL, ROUTER_MAC, Packet, World, eui64, text
+from tests.oracle.sockets import DNS, METADATA
 from tests.support import packets
 from tests.support.networks import at, host, ip, pair, port, subnet, vpc
 from vpcctl.model.host import Host
@@ -145,6 +146,7 @@ def _to_all(source: Port, home: Subnet) -> Iterator[Packet]:
     dhcp = ("0.0.0.0", "255.255.255.255")
     yield packets.udp((mac, packets.BROADCAST), dhcp, (68, 67))
     yield packets.icmp6(133, (mac, packets.multicast_mac("ff02::2")), ("::", "ff02::2"))
+    yield from _to_sockets(source)
     if four is not None:
         yield packets.udp((mac, packets.BROADCAST), (four, dhcp[1]), (68, 67))
         yield packets.udp((mac, ROUTER_MAC), (four, str(home.gateway)), (68, 67))
@@ -217,3 +219,20 @@ def _lies(source: Port, home: Subnet, ports: tuple[Port, ...]) -> Iterator[Packe
             yield packets.icmp6(137, (mac, theirs), (eui64(source.mac), their6))
             yield packets.icmp6(143, (mac, theirs), ("::", "ff02::16"))
     yield packets.udp(("01:00:5e:00:00:01", packets.BROADCAST), (four or "10.0.1.9", "10.0.1.255"))
+
+
+def _to_sockets(source: Port) -> Iterator[Packet]:
+    """Yield questions for the resolver and for metadata."""
+    mac, four, six = text(source.mac), _own(source, 4), _own(source, 6)
+    for own, which in ((four, 0), (six, 1)):
+        if own is None:
+            continue
+        for asked in (DNS[which], METADATA[which]):
+            ends = ((mac, ROUTER_MAC), (own, asked))
+            yield packets.udp(*ends)
+            yield packets.tcp(*ends, (5000, 53))
+            yield packets.tcp(*ends, (5000, 80))
+            if which == 0:
+                yield packets.who_has(mac, own, asked)
+            else:
+                yield packets.solicit(mac, own, asked)

@@ -5,7 +5,7 @@ import pytest
 from tests.support.dummy_ovs import DummyOvs
 from tests.support.networks import allow, at, group, group_id, host, network, port, subnet, vpc
 from vpcctl.compile import compile_host
-from vpcctl.flows.text import format_flow
+from vpcctl.flows.text import format_unmetered
 
 pytestmark = [pytest.mark.ovs, pytest.mark.slow]
 HOST, VPC = host(1), vpc(1)
@@ -42,7 +42,7 @@ def test_a_broadcast_reaches_all_members(
     flows = [flow for some in compile_host(net, HOST.id) for flow in some]
     ovs.add_bridge("br-flood", 1, [100])
     try:
-        ovs.replace_flows("br-flood", [format_flow(flow, names=False) for flow in flows])
+        ovs.replace_flows("br-flood", [format_unmetered(flow) for flow in flows])
         packet = (
             f"{protocol},in_port=100,dl_src=0e:00:00:00:01:00,dl_dst=ff:ff:ff:ff:ff:ff,"
             "nw_src=10.0.1.0,nw_dst=10.0.255.255,nw_ttl=64"

@@ -4,13 +4,41 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.property.universe import changes, full_start
-from vpcctl.compile import Relaying, Transition, compile_host, ended, plan_changes
+from vpcctl.compile import HostChange, Relaying, Transition, compile_host, ended, plan_changes
 from vpcctl.flows.contract import check
-from vpcctl.flows.flow import Flow, FlowKey
+from vpcctl.flows.flow import Flow, FlowKey, meters_of
+from vpcctl.flows.meter import by_number
 from vpcctl.model.changes import Change, ChangeBatch
 from vpcctl.model.network import Network
 
 Program = dict[FlowKey, Flow]
+
+
+class Switch:
+    """What a switch has: flows, and meters, which must be there before flows that name them."""
+
+    def __init__(self) -> None:
+        self.flows: Program = {}
+        self.meters: set[int] = set()
+
+    def take(self, change: HostChange) -> None:
+        """Do what the southbound does."""
+        for key in [key for key, flow in self.flows.items() if flow.cookie in change.departed]:
+            del self.flows[key]
+        for flows in change.removed:
+            for flow in flows:
+                self.flows.pop(flow.key, None)
+        for flows in (*change.written, *change.program()):
+            self.meters.update(meter.id for meter in meters_of(flows))
+            self.flows.update((flow.key, flow) for flow in flows)
+        self.meters.difference_update(change.unmetered)
+
+    def in_use(self) -> None:
+        """Check that there is each meter that a flow names, and no other."""
+        named = by_number(flow.meter for flow in self.flows.values() if flow.meter is not None)
+        assert self.meters == named.keys()
+
+
 ALWAYS = Relaying(lambda _: True, lambda _: True, least_ports=0)
 SETTINGS = settings(
     max_examples=150,
@@ -30,23 +58,18 @@ def whole(net: Network, host_id: str) -> Program:
     return program
 
 
-def send(programs: dict[str, Program], transition: Transition) -> None:
-    """Do to *programs* what the southbound does to switches."""
+def send(switches: dict[str, Switch], transition: Transition) -> None:
+    """Do to *switches* what the southbound does."""
     for host_id in transition.gone:
-        programs.pop(host_id, None)
+        switches.pop(host_id, None)
     for host_id, change in transition.hosts.items():
-        program = programs.setdefault(host_id, {})
-        for key in [key for key, flow in program.items() if flow.cookie in set(change.departed)]:
-            del program[key]
-        for flows in change.removed:
-            for flow in flows:
-                program.pop(flow.key, None)
-        for flows in (*change.written, *change.program()):
-            program.update((flow.key, flow) for flow in flows)
+        switches.setdefault(host_id, Switch()).take(change)
 
 
-def shown(programs: dict[str, Program]) -> dict[str, set[Flow]]:
-    return {host_id: set(program.values()) for host_id, program in programs.items()}
+def shown(switches: dict[str, Switch]) -> dict[str, set[Flow]]:
+    for switch in switches.values():
+        switch.in_use()
+    return {host_id: set(switch.flows.values()) for host_id, switch in switches.items()}
 
 
 def recomputed(net: Network) -> dict[str, set[Flow]]:
@@ -71,10 +94,10 @@ def test_only_the_last_state_counts_and_not_the_order(start, later, random) -> N
     last = list({(change.kind, change.id): change for change in history}.values())
     random.shuffle(last)
     one_by_one, squashed, silent = Network(), Network(), Network()
-    programs: dict[str, Program] = {}
+    programs: dict[str, Switch] = {}
     for number, change in enumerate(history, 1):
         send(programs, plan_changes(one_by_one, ChangeBatch(number, (change,))))
-    at_once: dict[str, Program] = {}
+    at_once: dict[str, Switch] = {}
     send(at_once, plan_changes(squashed, ChangeBatch(1, tuple(last))))
     silent.apply(history)
     assert shown(programs) == shown(at_once) == recomputed(silent) == recomputed(squashed)
@@ -99,6 +122,8 @@ def test_nothing_is_left_after_the_last_delete(start: list[Change], later: list[
     assert net.membership.is_empty()
     assert not net.acl_subnets
     assert not net.acls_of
+    assert net.outside.is_empty()
+    assert not net.table_subnets
 
 
 @SETTINGS

@@ -12,8 +12,11 @@ from tests.support.networks import (
     gone,
     group,
     host,
+    igw,
     ip,
     line,
+    nat,
+    outside,
     pair,
     port,
     put,
@@ -21,7 +24,12 @@ from tests.support.networks import (
     vpc,
 )
 from vpcctl.model.changes import Change
+from vpcctl.model.eip import Eip
+from vpcctl.model.gateway import Forward, NatGateway
+from vpcctl.model.host import OutsidePort, Watch
+from vpcctl.model.limits import Limits
 from vpcctl.model.location import Location
+from vpcctl.model.route_table import Route, RouteTable, Target
 from vpcctl.model.subnet import Subnet
 from vpcctl.model.vpc import Vpc
 
@@ -48,6 +56,13 @@ BLOCKS = {
     4: ("10.0.1.0/24", "10.0.1.11/32", "10.0.0.0/8", "0.0.0.0/0"),
     6: ("fd00:1::/64", "fd00:1::10/128", "::/0"),
 }
+TABLE_IDS = [f"rtb-{n:017x}" for n in (1, 2)]
+NETWORKS = [
+    outside(1, "203.0.113.0/24", "2001:db8:77::/64"),
+    outside(2, "198.51.100.0/24"),
+]
+INTERNET = [igw(n, VPCS[0], NETWORKS[0]) for n in (1, 2)]
+NATS = [nat(n, VPCS[0], NETWORKS[0]) for n in (1, 2)]
 PORT_IDS = [f"port-{n:017x}" for n in (1, 2, 3, 4, 5)]
 
 
@@ -63,6 +78,7 @@ def _subnet(draw: st.DrawFn) -> Subnet:
         vni=draw(st.sampled_from((number, number, 9))),
         gateway=ipaddress.IPv4Address(draw(st.sampled_from(("10.0.1.1", "10.0.1.10")))),
         acl_id=draw(st.sampled_from((None, *ACL_IDS))),
+        route_table_id=draw(st.sampled_from((None, None, *TABLE_IDS))),
     )
 
 
@@ -131,6 +147,12 @@ def _acl(draw: st.DrawFn) -> object:
     return dataclasses.replace(made, key=draw(st.sampled_from((number, number, 9))))
 
 
+def _limits(number: int, which: int) -> Limits:
+    """One or two limits in each direction, of two rates."""
+    rate = 1000 * which
+    return Limits(number, rate, None if which == 2 else rate, rate if which == 3 else None, rate)
+
+
 @st.composite
 def _port(draw: st.DrawFn) -> object:
     number = draw(st.integers(1, 5))
@@ -147,8 +169,100 @@ def _port(draw: st.DrawFn) -> object:
         allowed_pairs=tuple(draw(st.lists(st.sampled_from(PAIRS), max_size=2, unique=True))),
         admin_up=draw(st.sampled_from((True, True, True, False))),
         groups=draw(_groups),
+        checks_addresses=draw(st.booleans()),
+        limits=draw(st.sampled_from((None, None, *(_limits(number, one) for one in (1, 2, 3))))),
     )
     return dataclasses.replace(made, key=draw(st.sampled_from((number, number, number, 9, 17))))
+
+
+_reached = st.lists(
+    st.builds(OutsidePort, st.sampled_from([one.id for one in NETWORKS]), st.sampled_from((8, 9))),
+    max_size=2,
+    unique_by=lambda one: one.external_network_id,
+).map(tuple)
+_watched = st.lists(
+    st.builds(Watch, st.sampled_from([one.id for one in HOSTS]), st.sampled_from((6, 7))),
+    max_size=2,
+    unique_by=lambda one: one.host_id,
+).map(tuple)
+_serving = st.lists(st.sampled_from([one.id for one in HOSTS]), max_size=3, unique=True).map(tuple)
+_network_ids = st.sampled_from([NETWORKS[0].id, *(one.id for one in NETWORKS)])
+_addresses = st.sampled_from([ip(f"203.0.113.{n}") for n in (10, 11, 12)])
+_targets = st.sampled_from(
+    [
+        *(Target("internet", one.id) for one in INTERNET),
+        *(Target("nat", one.id) for one in NATS),
+        *(Target("port", one) for one in PORT_IDS[:3]),
+    ]
+)
+
+
+@st.composite
+def _network(draw: st.DrawFn) -> object:
+    one = draw(st.sampled_from(NETWORKS))
+    router = draw(st.sampled_from((one.gateway, None)))
+    return dataclasses.replace(one, key=draw(st.sampled_from((one.key, 1))), gateway=router)
+
+
+@st.composite
+def _gateway(draw: st.DrawFn) -> object:
+    one = draw(st.sampled_from([*INTERNET, *NATS]))
+    facts: dict[str, object] = {
+        "vpc_id": draw(st.sampled_from([VPCS[0].id, *(vpc.id for vpc in VPCS)])),
+        "external_network_id": draw(_network_ids),
+        "vni": draw(st.sampled_from((one.vni, one.vni, one.vni, 9, 0x901))),
+        "hosts": draw(_serving),
+    }
+    if isinstance(one, NatGateway):
+        facts["key"] = draw(st.sampled_from((one.key, one.key, 1)))
+        facts["forwards"] = tuple(draw(st.lists(_forwards, max_size=2)))
+    return dataclasses.replace(one, **facts)  # type: ignore[arg-type]
+
+
+_forwards = st.builds(
+    Forward,
+    st.sampled_from(("fwd-1", "fwd-2")),
+    _addresses,
+    st.sampled_from((6, 17)),
+    st.sampled_from(((80, 80), (80, 82))),
+    st.sampled_from([ip(one) for one in IPV4]),
+    st.sampled_from((80, 8080)),
+)
+
+
+@st.composite
+def _eip(draw: st.DrawFn) -> object:
+    number = draw(st.integers(1, 3))
+    made = Eip(
+        f"eip-{number:017x}",
+        draw(_network_ids),
+        draw(st.sampled_from((number, number, 1))),
+        draw(_addresses),
+    )
+    user = draw(st.sampled_from(("port", "port", "nat", "nobody")))
+    if user == "nat":
+        return dataclasses.replace(made, nat_gateway_id=draw(st.sampled_from(NATS)).id)
+    if user == "nobody":
+        return made
+    fixed = ip(draw(st.sampled_from((*IPV4, "10.0.1.13", "10.0.1.14"))))
+    return dataclasses.replace(made, port_id=draw(st.sampled_from(PORT_IDS)), fixed_ip=fixed)
+
+
+@st.composite
+def _table(draw: st.DrawFn) -> object:
+    number = draw(st.integers(1, 2))
+    blocks = st.sampled_from(("0.0.0.0/0", "192.0.2.0/24", "::/0", "2001:db8:9::/48"))
+    routes = [
+        Route(ipaddress.ip_network(block), tuple(draw(st.lists(_targets, max_size=3, unique=True))))
+        for block in draw(st.lists(blocks, max_size=3, unique=True))
+    ]
+    return RouteTable(
+        f"rtb-{number:017x}",
+        draw(st.sampled_from([VPCS[0].id, *(vpc.id for vpc in VPCS)])),
+        draw(st.sampled_from((number, number, 1))),
+        draw(st.booleans()),
+        tuple(routes),
+    )
 
 
 @st.composite
@@ -162,13 +276,17 @@ def _host(draw: st.DrawFn) -> object:
         nd_extensions=draw(st.booleans()),
         guest_services=draw(st.booleans()),
         key=draw(st.sampled_from((one.key, one.key, 17))),
+        outside=draw(_reached),
+        watches=draw(_watched),
     )
 
 
 def _vpc() -> st.SearchStrategy[Vpc]:
     keys = st.sampled_from((1, 2, 2))
+    blocks = st.sampled_from(((), (ipaddress.ip_network("10.0.0.0/8"),)))
     return st.builds(
-        lambda one, key: dataclasses.replace(one, key=key), st.sampled_from(VPCS), keys
+        lambda one, key, cidrs: dataclasses.replace(one, key=key, cidrs=cidrs),
+        *(st.sampled_from(VPCS), keys, blocks),
     )
 
 
@@ -176,7 +294,7 @@ _locations = st.builds(
     Location,
     st.sampled_from(PORT_IDS),
     st.sampled_from([one.id for one in HOSTS]),
-    st.sampled_from((10, 11, 12)),
+    st.sampled_from((10, 11, 12, 12 | 0x8000)),
 )
 
 changes: st.SearchStrategy[Change] = st.builds(
@@ -184,6 +302,7 @@ changes: st.SearchStrategy[Change] = st.builds(
     st.one_of(
         *(_port(), _locations, _port(), _locations, _host(), _subnet(), _vpc()),
         *(_group(), _group(), _address_group(), _acl()),
+        *(_network(), _gateway(), _gateway(), _eip(), _eip(), _table()),
     ),
     st.sampled_from((True, True, True, True, False)),
 )
@@ -193,6 +312,8 @@ changes: st.SearchStrategy[Change] = st.builds(
 def full_start(draw: st.DrawFn) -> list[Change]:
     """Changes that make a network in which most ports work, as a first batch."""
     first = [put(one) for one in (*HOSTS, *VPCS)]
+    first += [put(draw(_host())), *(put(one) for one in NETWORKS)]
+    first += [put(draw(made)) for made in (_gateway(), _gateway(), _eip(), _eip(), _table())]
     first += [put(draw(made)) for made in (_group(), _group(), _address_group(), _acl())]
     first += [
         put(subnet(n, VPCS[n // 3], "10.0.1.0/24", "fd00:1::/64" if n != 2 else None))

@@ -8,6 +8,7 @@ import struct
 from vpcctl.southbound.codec import messages as m
 
 FEATURES_REQUEST = 5
+METER_MOD = 29
 
 
 def message(kind: int, body: bytes = b"", xid: int = 0, version: int = 5) -> bytes:
@@ -35,7 +36,7 @@ class FakeSwitch:
     """One connection. ``faults`` says what it does wrong:
 
     ``no-barrier``, ``wrong-barrier``, ``refuse-at-commit``, ``refuse-add``, ``deaf`` (reads nothing
-    once it is up), ``no-echo``, ``no-features``.
+    once it is up), ``no-echo``, ``no-features``, ``refuse-meters``.
     """
 
     def __init__(self, dpid: int, *faults: str) -> None:
@@ -49,6 +50,9 @@ class FakeSwitch:
         self.writer: asyncio.StreamWriter
         self._task: asyncio.Task[None] | None = None
         self._last_add = b""
+        self.adds: list[bytes] = []
+        self.most_meters = 0
+        self.metered: list[bytes] = []
         self.listed: tuple[bytes, ...] = ()
 
     async def connect(
@@ -95,8 +99,13 @@ class FakeSwitch:
         elif kind == m.BUNDLE_ADD:
             self.added += 1
             self._last_add = got
+            self.adds.append(got)
             if "refuse-add" in self.faults:
                 self._send(error(2, 10, got))
+        elif kind == METER_MOD:
+            self.metered.append(got)
+            if "refuse-meters" in self.faults:
+                self._send(error(12, 5, got))
         elif kind == m.BUNDLE_CONTROL:
             self._bundle(got, xid)
         elif kind == m.BARRIER_REQUEST and "no-barrier" not in self.faults:
@@ -105,6 +114,11 @@ class FakeSwitch:
     def _multipart(self, got: bytes, xid: int) -> None:
         if got[9] == m.MP_PORT_DESC:
             self._send(message(m.MULTIPART_REPLY, struct.pack("!HH4x", m.MP_PORT_DESC, 0), xid))
+        elif got[9] == m.MP_METER_FEATURES:
+            body = struct.pack("!HH4xI12x", m.MP_METER_FEATURES, 0, self.most_meters)
+            self._send(message(m.MULTIPART_REPLY, body, xid))
+        elif got[9] == m.MP_METER_CONFIG:
+            self._send(message(m.MULTIPART_REPLY, struct.pack("!HH4x", m.MP_METER_CONFIG, 0), xid))
         else:
             self.stats_requests += 1
             if "deaf" not in self.faults:

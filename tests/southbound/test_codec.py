@@ -14,12 +14,16 @@ from tests.southbound.ovs import Ovs
 from vpcctl.flows import fields as f
 from vpcctl.flows.actions import (
     OFPP_IN_PORT,
+    BundleLoad,
     ClearTracking,
     Commit,
     Conjunction,
     DecTtl,
+    Learn,
     Load,
     Move,
+    Multipath,
+    Nat,
     Output,
     Resubmit,
     SetField,
@@ -28,8 +32,10 @@ from vpcctl.flows.actions import (
 from vpcctl.flows.cookie import OWNER_COOKIE
 from vpcctl.flows.fields import Bits, Field
 from vpcctl.flows.flow import Flow, match
+from vpcctl.flows.meter import Meter
 from vpcctl.flows.tables import FLOOD, OUTPUT, TABLES
 from vpcctl.southbound.codec import messages as m
+from vpcctl.southbound.codec import meters as codec
 from vpcctl.southbound.transport import validate
 from vpcctl.southbound.transport.hub import ofproto_parser, ofproto_protocol
 
@@ -49,6 +55,7 @@ FREE = [
     f.CT_MARK,
 ]
 VALID = (f.CT_STATE, f.CT_TRK, f.CT_TRK | f.CT_INV)
+METERS = (Meter(5, "kbps", 1000, 1024), Meter(262_143, "pktps", 20, 40))
 KINDS: dict[str, tuple[list[tuple], list[Field]]] = {
     "any": ([], []),
     "ipv4": ([(f.ETH_TYPE, 0x800)], [f.IPV4_SRC, f.IPV4_DST, f.IP_TTL]),
@@ -114,10 +121,12 @@ def flows(draw: st.DrawFn) -> Flow:
             terms.append((field, number))
     goto = draw(st.sampled_from((None, *TABLES[1:])))
     tables = [t for t in TABLES if goto is None or t.number < goto.number]
+    meter = draw(st.sampled_from((None, None, *METERS)))
     done = tuple(draw(st.lists(actions(), max_size=5))) + ip_actions(fixed, draw)
     if draw(st.integers(0, 9)) == 0:
         ids = draw(st.lists(st.integers(1, 2**32 - 1), min_size=1, max_size=5, unique=True))
         done, goto = tuple(Conjunction(one, draw(st.integers(1, 2))) for one in ids), None
+        meter = None
     return Flow(
         draw(st.sampled_from(tables)),
         draw(st.integers(0, 0xFFFF)),
@@ -125,6 +134,7 @@ def flows(draw: st.DrawFn) -> Flow:
         done,
         goto,
         OWNER_COOKIE | draw(st.integers(0, 2**48 - 1)),
+        meter,
     )
 
 
@@ -139,7 +149,7 @@ def _overlaps(field: Field, chosen: list[Field]) -> bool:
 @st.composite
 def actions(draw: st.DrawFn):
     writable = [f.TUN_ID, f.TUN_DST, f.ETH_SRC, f.ETH_DST, *f.REGS[:8], *f.XXREGS[2:]]
-    kind = draw(st.sampled_from(("set", "load", "move", "output", "resubmit")))
+    kind = draw(st.sampled_from(("set", "load", "move", "output", "resubmit", "choose", "learn")))
     field = draw(st.sampled_from(writable))
     if kind == "set":
         return SetField(field, draw(st.integers(0, field.ones)))
@@ -153,7 +163,37 @@ def actions(draw: st.DrawFn):
         return Move(source, field, n, 0, field.bits - n)
     if kind == "output":
         return Output(draw(st.sampled_from((1, 7, 0xFEFF, OFPP_IN_PORT))))
+    if kind == "choose":
+        bits = draw(st.sampled_from((f.JUDGED_ZONE, Bits("", f.REGS[7], 16, 16))))
+        if draw(st.booleans()):
+            fields = draw(st.sampled_from(("symmetric_l3l4+udp", "nw_src")))
+            return Multipath(fields, draw(st.integers(1, 65_536)), bits)
+        some = draw(st.lists(st.integers(1, 0xFEFF), min_size=1, max_size=5))
+        return BundleLoad(tuple(some), bits)
+    if kind == "learn":
+        return learning(draw)
     return Resubmit(draw(st.sampled_from((FLOOD, OUTPUT))))
+
+
+def learning(draw: st.DrawFn) -> Learn:
+    families = (
+        ((f.ETH_TYPE, 0x800), (f.REGS[4], f.REGS[6])),
+        ((f.ETH_TYPE, 0x86DD), (f.XXREGS[2], f.XXREGS[3])),
+    )
+    terms = ((f.REGS[7], f.REGS[7]), *draw(st.sampled_from(families)))
+    loads = draw(st.sampled_from(((), ((f.ETH_DST, f.ETH_SRC),))))
+    numbers = [draw(st.integers(0, 0xFFFF)) for _ in range(3)]
+    table, cookie = draw(st.sampled_from(TABLES)), draw(st.integers(0, 2**48 - 1))
+    return Learn(table, *numbers, cookie, terms, loads, not loads or draw(st.booleans()))
+
+
+@st.composite
+def nats(draw: st.DrawFn, version: int) -> Nat:
+    strategy = st.ip_addresses(v=version).filter(int)
+    ends = sorted(draw(st.lists(strategy, min_size=1, max_size=2, unique=True)))
+    ports = draw(st.none() | st.tuples(st.integers(1, 65_535), st.integers(1, 65_535)))
+    found = None if ports is None else (min(ports), max(ports))
+    return Nat(draw(st.booleans()), ends[0], ends[1] if ends[1:] else None, found)
 
 
 def ip_actions(fixed: list, draw: st.DrawFn) -> tuple:
@@ -164,7 +204,10 @@ def ip_actions(fixed: list, draw: st.DrawFn) -> tuple:
             copy = Move(f.CT_IPV6_DST, f.XXREGS[2], 128)
         table = draw(st.sampled_from(TABLES))
         commit = Commit(zone, table, draw(st.sampled_from((None, 0, 1, 2, 3))))
-        track = Track(zone, draw(st.sampled_from(TABLES)))
+        if draw(st.booleans()):
+            version = 6 if (f.ETH_TYPE, 0x86DD) in fixed else 4
+            commit = Commit(zone, table, nat=draw(nats(version)))
+        track = Track(zone, draw(st.sampled_from(TABLES)), draw(st.booleans()))
         return (copy, ClearTracking(), commit, track)
     if (f.ETH_TYPE, 0x800) in fixed and draw(st.booleans()):
         return (DecTtl(), Move(f.IPV4_DST, f.REGS[4], 32), SetField(f.IPV4_SRC, 5))
@@ -185,13 +228,14 @@ def same(one: Flow, other: Flow) -> bool:
     def plain(flow: Flow) -> tuple:
         shown = [
             dataclasses.replace(a, bits=nameless(a.bits))
-            if isinstance(a, Load)
+            if isinstance(a, Load | BundleLoad | Multipath)
             else dataclasses.replace(a, zone=nameless(a.zone))
             if isinstance(a, Commit | Track)
             else a
             for a in flow.actions
         ]
-        return (flow.key, shown, flow.goto, flow.cookie)
+        number = None if flow.meter is None else flow.meter.id
+        return (flow.key, shown, flow.goto, flow.cookie, number)
 
     return plain(one) == plain(other)
 
@@ -212,6 +256,8 @@ def test_what_we_write_is_what_os_ken_reads_and_what_we_read_back(flow: Flow) ->
     expected = dict(_os_ken_fields(flow))
     assert dict(mod.match.items()).keys() == expected.keys()
     assert len(mod.match.items()) == len(expected)
+    metered = [i.meter_id for i in mod.instructions if i.type == 6]
+    assert metered == ([] if flow.meter is None else [flow.meter.id])
     applied = [i for i in mod.instructions if i.type == 4]
     assert sum(len(i.actions) for i in applied) == len(flow.actions)
     again = bytearray()
@@ -277,6 +323,15 @@ class Direct:
                 errors.append(got)
         return errors
 
+    def meters(self, *wanted: Meter) -> dict[int, Meter]:
+        """Make meters, each twice over, and return what there is then."""
+        for meter in wanted:
+            self._socket.sendall(codec.add_meter(meter, 4) + codec.modify_meter(meter, 5))
+        self._socket.sendall(codec.config_request(6))
+        got = self.receive()
+        validate.check(got)
+        return {meter.id: meter for meter in codec.meters(got)}
+
     def flows(self) -> dict[bytes, bytes]:
         self._socket.sendall(m.flow_stats_request(9))
         found: dict[bytes, bytes] = {}
@@ -295,6 +350,7 @@ def test_open_vswitch_lists_exactly_the_bytes_that_we_sent(tmp_path: Path) -> No
     with Ovs(tmp_path) as ovs:
         ovs.add_bridge("br", 1, "unix:/nonexistent")
         direct = Direct(tmp_path / "br.mgmt")
+        assert direct.meters(*METERS) == dict(zip((5, 262_143), METERS, strict=True))
 
         @settings(
             max_examples=60,

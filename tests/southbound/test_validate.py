@@ -29,6 +29,7 @@ APPLY = struct.pack("!HHI", 4, 24, 0) + struct.pack("!HHIH6x", 0, 16, 7, 0)
 PORT = struct.pack("!IH2x6s2x16sII", 1, 72, b"\0" * 6, b"p", 0, 4) + struct.pack(
     "!HH4xIIIIII", 0, 32, 0, 0, 0, 0, 0, 0
 )
+METER = struct.pack("!HHIHHII4x", 24, 5, 7, 1, 16, 1000, 1024)
 WELL_FORMED = {
     "hello": hello(),
     "error": error(1, 2, hello() + bytes(60)),
@@ -37,6 +38,8 @@ WELL_FORMED = {
     "features": message(m.FEATURES_REPLY, struct.pack("!QIBB2xII", 1, 0, 254, 0, 0, 0)),
     "port status": message(m.PORT_STATUS, struct.pack("!B7x", 0) + PORT),
     "ports": message(m.MULTIPART_REPLY, struct.pack("!HH4x", m.MP_PORT_DESC, 0) + PORT + PORT),
+    "meters": message(m.MULTIPART_REPLY, struct.pack("!HH4x", 10, 0) + METER + METER),
+    "meter features": message(m.MULTIPART_REPLY, struct.pack("!HH4xIIIBB2x", 11, 0, 9, 2, 7, 8, 0)),
     "flows": flow_reply(flow_entry(APPLY), flow_entry(APPLY + APPLY), xid=3),
     "barrier": message(m.BARRIER_REPLY),
     "bundle": control(m.COMMITTED, 4),
@@ -65,6 +68,9 @@ def test_well_formed_messages_pass_and_are_parsed(name: str) -> None:
         (flow_reply(bytes(56), xid=1), "flow statistics of length 0"),
         (flow_reply(flow_entry(b"", b"\x80\x00\x0a\xff"), xid=1), "match field longer"),
         (message(m.MULTIPART_REPLY, struct.pack("!HH4x", 2, 0)), "nobody asked for"),
+        (message(m.MULTIPART_REPLY, struct.pack("!HH4x8x", 10, 0)), "meter of length 0"),
+        (message(m.MULTIPART_REPLY, struct.pack("!HH4xHHIHH12x", 10, 0, 24, 5, 1, 1, 0)), "band"),
+        (message(m.MULTIPART_REPLY, struct.pack("!HH4xI", 11, 0, 9)), "not 32"),
         (message(m.BARRIER_REPLY, b"x"), "not 8"),
         (message(m.EXPERIMENTER, bytes(8)), "unexpected type 4"),
         (message(200), "unexpected type 200"),

@@ -28,6 +28,8 @@ from vpcctl.store.realisation import RealisationStore
 from vpcctl.store.tables import metadata
 
 ADMIN = Actor("admin")
+ON_SQLITE = pytest.mark.parametrize("kind", ["sqlite"])
+"""For tests of what no database makes different."""
 
 
 @pytest.fixture(scope="session")

@@ -120,7 +120,8 @@ def test_guests_hear_of_every_change_of_their_options(world: World) -> None:
     vpc = world.vpc()
     port = world.port(world.subnet(vpc=vpc))
     agent.report(link(port))
-    assert guest_options(world, agent) == GuestOptions()
+    told = GuestOptions(dns_servers=("169.254.169.253",), domain="vpc.internal")
+    assert guest_options(world, agent) == told
     chosen = make(world)
 
     def after(act) -> GuestOptions:

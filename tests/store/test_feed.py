@@ -177,7 +177,7 @@ def test_old_events_go_by_age(world: World, clock) -> None:
     world.vpc()
     world.services.maintain()
     kept = world.services.events.since(ADMIN, (0, 0))
-    assert [event.kind for event in kept] == ["vpc", "sg"]  # with its default group
+    assert [event.kind for event in kept] == ["vpc", "sg", "rtb"]  # with what comes with it
 
 
 def test_the_whole_network_takes_few_statements(world: World) -> None:
@@ -191,7 +191,25 @@ def test_the_whole_network_takes_few_statements(world: World) -> None:
 
     event.listen(world.database.engine, "before_cursor_execute", note)
     world.feed.load()
-    assert count[0] <= 16
+    assert count[0] <= 23
+
+
+def test_a_port_that_came_somewhere_takes_two_statements(world: World) -> None:
+    subnet = world.subnet()
+    port, agent = world.port(subnet), Agent(world, world.host())
+    agent.report()
+    before = world.feed.load().revision
+    agent.report(link(port))
+    count = [0]
+
+    def note(*_: object) -> None:
+        count[0] += 1
+
+    event.listen(world.database.engine, "before_cursor_execute", note)
+    batch = world.feed.changes(before)
+    assert batch is not None
+    assert [change.kind for change in batch.changes] == ["location"]
+    assert count[0] == 2
 
 
 def test_a_page_of_ports_takes_few_statements(world: World) -> None:
@@ -265,11 +283,11 @@ def test_events_page_and_belong_to_tenants(world: World) -> None:
     vpcs = [e.resource_id for e in everything if e.kind == "vpc"]
     assert vpcs == [red.meta.id, blue.meta.id]
     ours = since(Actor("tenant", "blue"), (0, 0))
-    assert [e.kind for e in ours] == ["vpc", "sg"]
+    assert [e.kind for e in ours] == ["vpc", "sg", "rtb"]
     assert ours[0].resource_id == blue.meta.id
     assert since(ADMIN, (everything[0].revision, everything[0].sequence)) == everything[1:]
     assert since(ADMIN, (0, 0), limit=1) == everything[:1]
-    assert world.services.events.latest() == (blue.meta.revision, 1)
+    assert world.services.events.latest() == (blue.meta.revision, 2)
     world.realisation.event("vpc", red.meta.id, "look at this")
     told = since(Actor("tenant", "red"), (0, 0))[-1]
     assert dataclasses.astuple(told)[3:] == ("vpc", "warning", red.meta.id, "red", "look at this")

@@ -145,7 +145,7 @@ def test_a_change_costs_the_same_however_many_links_there_are(world: World) -> N
         costs.append(_statements(world, agent, agent.change(links, new)))
         links = new
     assert costs[0] == costs[1]
-    assert sum(costs[1].values()) <= 20
+    assert sum(costs[1].values()) <= 14  # two of them PostgreSQL's NOTIFY
 
 
 def _statements(world: World, agent: Agent, report) -> dict[str, int]:

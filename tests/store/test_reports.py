@@ -91,6 +91,28 @@ def test_a_port_moves_by_reports_alone(world: World, agents, ports) -> None:
     assert world.look(ports[0]).meta.revision == ports[0].meta.revision
 
 
+def test_a_claim_that_comes_before_the_old_one_goes_moves_a_port_in_one_step(
+    world: World, agents, ports
+) -> None:
+    agents[0].report(link(ports[0], 5))
+    agents[1].report()
+    before = revision(world)
+    agents[1].report(link(ports[0], 9))
+    agents[0].report()
+    batch = world.feed.changes(before)
+    assert batch is not None
+    id = ports[0].meta.id
+    assert [(c.kind, c.resource) for c in batch.changes] == [
+        ("location", Location(id, agents[1].host.meta.id, 9))
+    ]
+    moves = [
+        event.detail
+        for event in world.services.events.since(ADMIN, (before, 1000), 5000)
+        if event.kind == "location"
+    ]
+    assert len(moves) == 1
+
+
 def test_the_newest_claim_wins_and_stays(world: World, agents, ports) -> None:
     one, two = link(ports[0], 5, "a"), link(ports[0], 6, "b")
     agents[0].report(one)

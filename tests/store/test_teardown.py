@@ -1,10 +1,14 @@
+from typing import Any
+
 import pytest
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from tests.store.conftest import ADMIN, World
+from tests.store.outside import outside
 from tests.store.reporting import Agent, link
 from vpcctl.model.problems import Conflict
+from vpcctl.services.routing_views import ForwardWanted, RouteTableCreate, RouteWanted
 from vpcctl.services.security_views import (
     AclEntry,
     AddressGroupCreate,
@@ -12,7 +16,14 @@ from vpcctl.services.security_views import (
     RuleCreate,
     SecurityGroupCreate,
 )
-from vpcctl.services.views import Actor, AttachmentView, Listing, SubnetChange
+from vpcctl.services.views import (
+    Actor,
+    AttachmentView,
+    Listing,
+    PortView,
+    SubnetChange,
+    VpcView,
+)
 from vpcctl.store.realisation import HostRealised
 from vpcctl.store.tables import HostRow, SubnetRow, VpcRow, metadata
 
@@ -28,6 +39,23 @@ def counts(world: World) -> dict[str, int]:
         }
 
     return world.database.read(work)
+
+
+def lead_outside(world: World, vpc: VpcView, port: PortView) -> list[tuple[Any, str]]:
+    """Make all there is of the world outside; return services and ids to delete it in order."""
+    services, site = world.services, outside(world)
+    nat, internet = site.nat(vpc), site.internet(vpc)
+    forward = ForwardWanted("tcp", "443", str(port.fixed_ips[0]))
+    services.nat_gateways.add_forward(ADMIN, nat.meta.id, forward)
+    out = RouteWanted("0.0.0.0/0", (nat.meta.id, internet.meta.id, port.meta.id))
+    table = services.route_tables.create(ADMIN, RouteTableCreate(vpc.meta.id, (out,)))
+    return [
+        (services.route_tables, table.meta.id),
+        (services.internet_gateways, internet.meta.id),
+        (services.nat_gateways, nat.meta.id),
+        (services.eips, nat.eips[0].id),
+        (services.external_networks, site.network.meta.id),
+    ]
 
 
 def test_after_deleting_everything_no_row_is_left(world: World) -> None:
@@ -48,6 +76,7 @@ def test_after_deleting_everything_no_row_is_left(world: World) -> None:
         world.port(subnet, attachment=attachment, security_groups=(web.meta.id,)),
         world.port(subnet),
     ]
+    ways_out = lead_outside(world, vpc, ports[1])
     agents = [Agent(world, host, f"192.0.2.{n}") for n, host in enumerate(hosts, 1)]
     agents[0].report(link(ports[0], 1), link(ports[1], 2))
     agents[1].report(link(ports[1], 2))
@@ -61,6 +90,7 @@ def test_after_deleting_everything_no_row_is_left(world: World) -> None:
         ("subnet", subnet.meta.id),
         ("sg", web.meta.id),
         ("nacl", acl.meta.id),
+        *((id.partition("-")[0], id) for _, id in ways_out[:3]),
     ]
     with pytest.raises(Conflict) as caught:
         services.address_groups.delete(ADMIN, office.meta.id)
@@ -72,6 +102,8 @@ def test_after_deleting_everything_no_row_is_left(world: World) -> None:
         services.hosts.delete(ADMIN, hosts[0].meta.id)
     assert {b.id for b in caught.value.blockers} == {ports[0].meta.id}
 
+    for service, id in ways_out:
+        service.delete(ADMIN, id)
     for port in ports:
         services.ports.delete(ADMIN, port.meta.id)
     services.subnets.delete(ADMIN, subnet.meta.id)

@@ -24,6 +24,7 @@ class Controller:
         delay_s: wait before every answer.
         revision: grows with every report that changes something.
         reached: revision that the host's switch has confirmed; None: answers do not say.
+        realised: revision at which the host's flows changed last, while they are all there.
     """
 
     def __init__(self, host_id: str, dpid: int = 0x7663_0000_0000_0001) -> None:
@@ -40,6 +41,7 @@ class Controller:
         self.delay_s = 0.0
         self.revision = 0
         self.reached: int | None = None
+        self.realised: int | None = None
         self.facts: Any = None
         self.links: dict[tuple[str, str], Link] = {}
         self._digest = ""
@@ -86,6 +88,8 @@ class Controller:
         """Take a report as the real controller does."""
         before, answer = self._digest, self._accept(report)
         self.revision += before != self._digest
+        if answer.accepted:
+            answer = answer.model_copy(update={"realised_revision": self.realised})
         if self.reached is None or not answer.accepted:
             return answer
         news = {"revision": self.revision, "reached_revision": self.reached}

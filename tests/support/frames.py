@@ -68,8 +68,17 @@ def icmp(ends: Ends, kind: int, code: int = 0, rest: bytes = b"\0\7\0\1data") ->
     """An ICMP message of the ends' family."""
     body = struct.pack("!BBH", kind, code, 0) + rest
     if ends.version == 6:
-        return ip(ends, ICMP6, _summed(ends, ICMP6, body, 2))
+        hops = 255 if kind in (133, 134, 135, 136, 137) else 64  # as neighbour discovery demands
+        return ip(ends, ICMP6, _summed(ends, ICMP6, body, 2), hops=hops)
     return ip(ends, ICMP, body[:2] + struct.pack("!H", checksum(body)) + body[4:])
+
+
+def arp(op: int, eth: tuple[str, str], sender: tuple[str, str], target: tuple[str, str]) -> bytes:
+    """An ARP packet; *sender* and *target* are (MAC, address)."""
+    ends = ((mac, ipaddress.IPv4Address(address).packed) for mac, address in (sender, target))
+    body = b"".join(bytes.fromhex(mac.replace(":", "")) + address for mac, address in ends)
+    head = struct.pack("!HHBBH", 1, 0x0800, 6, 4, op)
+    return _framed(Ends(eth, ("0.0.0.0", "0.0.0.0")), 0x0806, head + body)
 
 
 def unreachable(ends: Ends, about: bytes) -> bytes:
@@ -79,12 +88,14 @@ def unreachable(ends: Ends, about: bytes) -> bytes:
     return icmp(ends, kind, code, bytes(4) + quoted)
 
 
-def ip(ends: Ends, protocol: int, payload: bytes, fragment: int = 0, ident: int = 7) -> bytes:
+def ip(
+    ends: Ends, protocol: int, payload: bytes, fragment: int = 0, ident: int = 7, hops: int = 64
+) -> bytes:
     """A packet in its frame; *fragment* are IPv4's flags and offset as in its header."""
     if ends.version == 6:
-        head = struct.pack("!IHBB", 6 << 28, len(payload), protocol, 64) + ends.packed
+        head = struct.pack("!IHBB", 6 << 28, len(payload), protocol, hops) + ends.packed
         return _framed(ends, 0x86DD, head + payload)
-    fixed = (0x45, 0, 20 + len(payload), ident, fragment, 64, protocol)
+    fixed = (0x45, 0, 20 + len(payload), ident, fragment, hops, protocol)
     head = struct.pack("!BBHHHBBH", *fixed, 0) + ends.packed
     head = struct.pack("!BBHHHBBH", *fixed, checksum(head)) + ends.packed
     return _framed(ends, 0x0800, head + payload)

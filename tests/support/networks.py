@@ -6,11 +6,15 @@ import ipaddress
 from vpcctl.model.address_group import AddressGroup
 from vpcctl.model.addresses import IPAddress, IPNetwork, parse_mac
 from vpcctl.model.changes import Change, ChangeBatch, Resource, ResourceKind
-from vpcctl.model.host import Host
+from vpcctl.model.eip import Eip
+from vpcctl.model.external_network import ExternalNetwork
+from vpcctl.model.gateway import Forward, InternetGateway, NatGateway
+from vpcctl.model.host import Host, OutsidePort, Watch
 from vpcctl.model.location import Location
 from vpcctl.model.network import Network
 from vpcctl.model.network_acl import AclRule, NetworkAcl
 from vpcctl.model.port import AddressPair, Port
+from vpcctl.model.route_table import Route, RouteTable, Target
 from vpcctl.model.security_group import (
     AddressGroupRemote,
     AnyRemote,
@@ -33,6 +37,11 @@ _KINDS: dict[type, ResourceKind] = {
     SecurityGroup: "sg",
     AddressGroup: "ag",
     NetworkAcl: "nacl",
+    ExternalNetwork: "ext",
+    InternetGateway: "igw",
+    NatGateway: "nat",
+    Eip: "eip",
+    RouteTable: "rtb",
 }
 
 
@@ -153,3 +162,64 @@ def line(number: int, direction: Direction, verdict: str, cidr: str, **other: ob
     """A line of an ACL; *verdict* is ``allow`` or ``deny``."""
     block = ipaddress.ip_network(cidr)
     return AclRule(number, direction, verdict == "allow", block, **other)  # type: ignore[arg-type]
+
+
+def outside(number: int, cidr: str, ipv6: str | None = None) -> ExternalNetwork:
+    """An external network whose routers have the first addresses of its blocks."""
+    block = ipaddress.IPv4Network(cidr)
+    block6 = None if ipv6 is None else ipaddress.IPv6Network(ipv6)
+    router6 = None if block6 is None else block6[1]
+    return ExternalNetwork(f"ext-{number:017x}", number, block, block[1], block6, router6)
+
+
+def reaching(where: Host, *ways: tuple[ExternalNetwork, int]) -> Host:
+    """A host that reaches external networks, each by an ofport."""
+    ports = tuple(OutsidePort(network.id, ofport) for network, ofport in ways)
+    return dataclasses.replace(where, outside=ports)
+
+
+def watching(where: Host, *others: tuple[Host, int]) -> Host:
+    """A host that watches others, each by an ofport."""
+    watches = tuple(Watch(other.id, ofport) for other, ofport in others)
+    return dataclasses.replace(where, watches=watches)
+
+
+def igw(number: int, owner: Vpc, network: ExternalNetwork, *hosts: Host) -> InternetGateway:
+    """An internet gateway; its VNI is 0x800 and its number."""
+    ids = tuple(one.id for one in hosts)
+    return InternetGateway(f"igw-{number:017x}", owner.id, network.id, 0x800 + number, ids)
+
+
+def nat(
+    number: int, owner: Vpc, network: ExternalNetwork, *hosts: Host, forwards: tuple = ()
+) -> NatGateway:
+    """A NAT gateway; its VNI is 0x900 and its number."""
+    ids = tuple(one.id for one in hosts)
+    identity = (f"nat-{number:017x}", owner.id, network.id, 0x900 + number, number)
+    return NatGateway(*identity, ids, forwards)
+
+
+def forward(to: str, protocol: int, ports: tuple[int, int], target: str, first: int) -> Forward:
+    return Forward(f"fwd-{protocol}-{ports[0]}", ip(to), protocol, ports, ip(target), first)  # type: ignore[arg-type]
+
+
+def eip(number: int, network: ExternalNetwork, address: str, user: object = None) -> Eip:
+    """An EIP of a port's first IPv4 address, of a NAT gateway, or of nobody."""
+    facts: dict[str, object] = {}
+    if isinstance(user, Port):
+        fixed = next(one for one in user.ips if one.version == 4)
+        facts = {"port_id": user.id, "fixed_ip": fixed}
+    elif isinstance(user, NatGateway):
+        facts = {"nat_gateway_id": user.id}
+    return Eip(f"eip-{number:017x}", network.id, number, ip(address), **facts)  # type: ignore[arg-type]
+
+
+def route(destination: str, *targets: Port | InternetGateway | NatGateway) -> Route:
+    kinds = {Port: "port", InternetGateway: "internet", NatGateway: "nat"}
+    found = tuple(Target(kinds[type(one)], one.id) for one in targets)  # type: ignore[arg-type]
+    return Route(ipaddress.ip_network(destination), found)
+
+
+def table(number: int, owner: Vpc, *routes: Route, main: bool = True) -> RouteTable:
+    ordered = tuple(sorted(routes, key=lambda one: str(one.destination)))
+    return RouteTable(f"rtb-{number:017x}", owner.id, number, main, ordered)

@@ -12,8 +12,9 @@ from tests.support.dummy_ovs import DummyOvs
 from vpcctl.compile import compile_host
 from vpcctl.flows.flow import Flow
 from vpcctl.flows.tables import DROP
-from vpcctl.flows.text import format_flow
+from vpcctl.flows.text import format_unmetered
 from vpcctl.model.host import GUEST_SERVICE_OFPORT
+from vpcctl.model.names import NAMES_OFPORT
 from vpcctl.model.network import Network
 
 Packet = dict[str, str]
@@ -168,8 +169,9 @@ class Fabric:
             host = net.hosts[host_id]
             used = {one.ofport for one in net.locations.values() if one.host_id == host_id}
             used.update(ofports)
-            if host.has_guest_port:
-                used.add(GUEST_SERVICE_OFPORT)
+            used.update(one.ofport for one in (*host.outside, *host.watches))
+            if host.has_guest_port or host.outside:
+                used.update((GUEST_SERVICE_OFPORT, NAMES_OFPORT))
             ovs.add_bridge(bridge, host.tunnel_ofport or 1, sorted(used))
             if host.vtep is not None:
                 ovs.add_vtep(str(host.vtep))
@@ -195,7 +197,7 @@ class Fabric:
         """Give every host its flows, or those given *instead*."""
         for host_id in instead or self._bridges:
             flows = instead[host_id] if instead else self.flows(host_id)
-            lines = [format_flow(flow, names=False) for flow in flows]
+            lines = [format_unmetered(flow) for flow in flows]
             self._ovs.replace_flows(self._bridges[host_id], lines)
 
     def inject(

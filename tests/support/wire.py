@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.support.dummy_ovs import DummyOvs
+from tests.support.dummy_ovs import DummyOvs, wait_until
 from vpcctl.compile import compile_host
-from vpcctl.flows.cookie import Feature, cookie
+from vpcctl.flows.cookie import LEARNED_COOKIE, OWNER_MASK, Feature, cookie
 from vpcctl.flows.flow import Flow
 from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import BY_NUMBER, DROP, EGRESS_ACL, INGRESS_ACL
-from vpcctl.flows.text import format_flow
-from vpcctl.model.host import Host
+from vpcctl.flows.text import format_unmetered
+from vpcctl.model.host import GUEST_SERVICE_OFPORT, Host
 from vpcctl.model.network import Network
 
 _PCAP_HEADER, _RECORD_HEADER = 24, 16
@@ -28,6 +28,9 @@ class Wire:
     def __init__(self, ovs: DummyOvs, net: Network, host: Host, bridge: str) -> None:
         self._ovs, self.net, self._host, self._bridge = ovs, net, host, bridge
         used = {one.ofport for one in net.locations.values() if one.host_id == host.id}
+        used.update(one.ofport for one in (*host.outside, *host.watches))
+        if host.outside:
+            used.add(GUEST_SERVICE_OFPORT)
         ovs.add_bridge(bridge, host.tunnel_ofport or 1, sorted(used))
         self._seen: dict[int, int] = {}
         for ofport in used:
@@ -56,7 +59,7 @@ class Wire:
     def program(self, flows: Iterable[Flow] | None = None) -> None:
         """Give the bridge its flows as the network says now, or those given."""
         some = self.flows() if flows is None else flows
-        lines = [format_flow(flow, names=False) for flow in some]
+        lines = [format_unmetered(flow) for flow in some]
         self._ovs.replace_flows(self._bridge, lines)
         self._ovs.control.call("revalidator/wait")
 
@@ -77,6 +80,42 @@ class Wire:
             position += _RECORD_HEADER + length
         self._seen[ofport] = position
         return found
+
+    def lose(self, ofport: int) -> None:
+        """Take a port down, as BFD does when whom it watches is dead; wait until that is seen."""
+        self._set(ofport, "down")
+
+    def find(self, ofport: int) -> None:
+        """Bring a port up again."""
+        self._set(ofport, "up")
+
+    def _set(self, ofport: int, state: str) -> None:
+        name = f"{self._bridge}-{ofport}"
+        self._ovs.control.call("netdev-dummy/set-admin-state", name, state)
+        is_down = state == "down"
+        wait_until(lambda: self._is_down(ofport) == is_down, f"port {ofport} is not {state}")
+        self._ovs.control.call("revalidator/wait")
+
+    def _is_down(self, ofport: int) -> bool:
+        shown = self._ovs.ofctl("dump-ports-desc", self._bridge, str(ofport))
+        return "LINK_DOWN" in shown
+
+    def dropped(self, reason: Reason) -> int:
+        """Packets that have been dropped for *reason*, all told."""
+        self.settle()
+        shown = self._ovs.ofctl("dump-flows", self._bridge, f"table={DROP.number}", "--no-names")
+        found = re.findall(rf"n_packets=(\d+),.*reg6={int(reason):#x}[ ,]", shown)
+        return sum(map(int, found))
+
+    def learned(self) -> str:
+        """The flows that flows have learned."""
+        cookies = f"cookie={LEARNED_COOKIE:#x}/{OWNER_MASK:#x}"
+        shown = self._ovs.ofctl("dump-flows", self._bridge, cookies)
+        return "\n".join(line for line in shown.splitlines() if "actions=" in line)
+
+    def explain(self, packet: str) -> str:
+        """What the bridge would do with a packet, as Open vSwitch tells it."""
+        return self._ovs.control.call("ofproto/trace", self._bridge, packet)
 
     def connections(self) -> str:
         return self._ovs.control.call("dpctl/dump-conntrack")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from agent.decide.advertisement import advertisement
 from agent.decide.guest.frames import port_key
-from agent.guests import Budget
+from agent.tap import Budget
 
 GUEST, KEY = bytes.fromhex("0e0000000001"), bytes.fromhex("0e7600000103")
 SOURCE, TARGET = bytes.fromhex("fd" + "00" * 14 + "10"), bytes.fromhex("fd" + "00" * 14 + "01")

@@ -45,6 +45,22 @@ def test_a_flow_that_names_an_unknown_ofport_is_left_out() -> None:
     assert program.put_back([line, *_edge(9)], SAVED, SAVED).lines == []
 
 
+def test_ports_to_choose_from_are_named_and_fields_are_not() -> None:
+    choose = (
+        " cookie=0x7663060000000002, table=8, priority=100,arp actions=bundle_load(eth_src,0,"
+        "active_backup,ofport,NXM_NX_REG13[0..15],members:3,65000),resubmit(,8)\n"
+    )
+    learn = (
+        " cookie=0x7663060000000002, table=8, priority=90,arp actions=learn(table=9,"
+        "cookie=0x766c000000000007,load:NXM_NX_ARP_SHA[]->NXM_OF_ETH_DST[],"
+        "output:NXM_OF_IN_PORT[]),IN_PORT\n"
+    )
+    saved = {**SAVED, 65000: ("vpcctl-guests", "")}
+    assert program.put_back([choose, learn], saved, saved).lines == [choose, learn]
+    back = program.put_back([choose, learn], saved, {**saved, 3: ("vp03", "")})
+    assert back == program.PutBack([learn], 1, frozenset({3}))
+
+
 def test_nothing_without_our_mark_is_put_back() -> None:
     others = [
         " cookie=0x0, priority=0 actions=NORMAL\n",

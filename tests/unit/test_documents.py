@@ -34,6 +34,7 @@ def test_the_architecture_says_what_each_register_holds() -> None:
         fields.LOOKUP_IPV4,
         fields.FLAGS,
         fields.REASON,
+        fields.OUTSIDE,
         fields.LOOKUP_IPV6,
         fields.FOUND_MAC,
         fields.GROUP,

@@ -1,17 +1,32 @@
 """Flows are canonical and comparable, their text is what ovs-ofctl reads, contracts are kept."""
 
 import itertools
+from ipaddress import ip_address
 
 import pytest
 
 from vpcctl.flows import fields as f
 from vpcctl.flows import tables as t
-from vpcctl.flows.actions import Load, Move, Output, Resubmit, SetField
+from vpcctl.flows.actions import (
+    BundleLoad,
+    Commit,
+    Conjunction,
+    Learn,
+    Load,
+    Move,
+    Multipath,
+    Nat,
+    Output,
+    Resubmit,
+    SetField,
+    Track,
+)
 from vpcctl.flows.contract import BrokenContract, check, encoded_length
 from vpcctl.flows.cookie import Feature, cookie, is_ours, split
 from vpcctl.flows.flow import Flow, match
+from vpcctl.flows.meter import Meter, by_number
 from vpcctl.flows.reasons import Reason
-from vpcctl.flows.text import format_flow
+from vpcctl.flows.text import format_action, format_flow
 
 OURS = cookie(Feature.PORT, 0x101)
 GOOD = Flow(
@@ -83,10 +98,55 @@ def test_text_of_actions() -> None:
     )
 
 
+def test_text_of_the_longer_actions() -> None:
+    terms = ((f.ETH_TYPE, 0x0800), (f.OUTSIDE, f.OUTSIDE), (f.LOOKUP_IPV4, f.ARP_SPA))
+    learn = Learn(t.OUTSIDE_NEIGHBOUR, 9, 30, 60, 5, terms, ((f.ETH_DST, f.ARP_SHA),), back=True)
+    ranged = Nat(True, ip_address("203.0.113.7"), ip_address("203.0.113.9"), (1024, 65535))
+    six = Nat(False, ip_address("2001:db8::1"), None, (80, 80))
+    assert [format_action(one) for one in (learn, BundleLoad((3, 65000), f.CHOICE))] == [
+        "learn(table=OutsideNeighbour,idle_timeout=30,hard_timeout=60,priority=9,cookie=0x5,"
+        "eth_type=0x800,reg7[0..31]=reg7[0..31],reg4[0..31]=arp_spa[0..31],"
+        "load:arp_sha[0..47]->eth_dst[0..47],output:in_port[0..15])",
+        "bundle_load(eth_src,0,active_backup,ofport,reg13[0..15],members:3,65000)",
+    ]
+    assert [
+        format_action(one)
+        for one in (
+            Multipath("nw_src", 3, f.CHOICE),
+            Track(f.JUDGED_ZONE, t.NAT_IN, translate=True),
+            Commit(f.JUDGED_ZONE, t.NAT_OUT, nat=ranged),
+            Commit(f.JUDGED_ZONE, t.NAT_IN, nat=six),
+        )
+    ] == [
+        "multipath(nw_src,0,hrw,3,0,reg13[0..15])",
+        "ct(table=NatIn,zone=reg14[0..15],nat)",
+        "ct(commit,table=NatOut,zone=reg14[0..15],nat(src=203.0.113.7-203.0.113.9:1024-65535))",
+        "ct(commit,table=NatIn,zone=reg14[0..15],nat(dst=[2001:db8::1]:80))",
+    ]
+
+
+def test_a_meter_comes_first() -> None:
+    meter = Meter(30, "pktps", 20, 40)
+    assert format_flow(GOOD._replace(meter=meter)).partition("actions=")[2] == (
+        "meter:30,set_field:0x7->reg1,goto_table:Output"
+    )
+    assert str(meter) == "meter=30 pktps burst bands=type=drop rate=20 burst_size=40"
+    check(GOOD._replace(meter=meter))
+
+
+def test_two_meters_of_one_number_are_one() -> None:
+    meter = Meter(30, "pktps", 20, 40)
+    assert by_number((meter, meter._replace())) == {30: meter}
+    with pytest.raises(ValueError, match="two meters of one number"):
+        by_number((meter, meter._replace(rate=21)))
+
+
 def test_tables_are_in_order_and_leave_room() -> None:
     numbers = [table.number for table in t.TABLES]
     assert numbers == sorted(numbers)
-    assert all(after - before > 1 for before, after in itertools.pairwise(numbers))
+    gaps = [after - before for before, after in itertools.pairwise(numbers)]
+    assert 0 not in gaps
+    assert gaps.count(1) <= 2, "tables need room between them"
     assert t.CLASSIFY.number == 0
     assert numbers[-1] < 0xFE
     for table in t.TABLES:
@@ -128,6 +188,13 @@ def test_a_good_flow_keeps_its_contract() -> None:
         ({"goto": t.ROUTE}, "lead to Route"),
         ({"actions": (SetField(f.DEST_PORT, 5),) * 5000}, "too long"),
         ({"priority": 1 << 16}, "priority"),
+        ({"actions": (Learn(t.SWITCH, 1, 0, 9, 5, (), ()),)}, "no learned flows"),
+        ({"actions": (Learn(t.OUTSIDE_NEIGHBOUR, 1, 9, 0, 5, (), ()),)}, "has an end"),
+        ({"actions": (Learn(t.OUTSIDE_NEIGHBOUR, 1, 9, 9, OURS, (), ()),)}, "is not ours"),
+        ({"meter": Meter(3, "kbps", 9, 9)}, "not one of ours"),
+        ({"meter": Meter(4, "kbps", 0, 9)}, "rate 0"),
+        ({"meter": Meter(4, "kbps", 9, 1 << 32)}, "burst"),
+        ({"actions": (Conjunction(1, 1),), "goto": None, "meter": Meter(4, "kbps", 9, 9)}, "else"),
         (
             {"table": t.OUTPUT, "match": (), "actions": (Output(0xFFFFFFFD),), "goto": None},
             "real ports",

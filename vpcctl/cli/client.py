@@ -18,15 +18,27 @@ _TRIES = 3
 _NAMES: dict[ids.Kind, str] = {
     "vpc": "VPC",
     "dopt": "set of DHCP options",
+    "rec": "DNS record",
     "sg": "security group",
     "ag": "address group",
     "nacl": "network ACL",
+    "rtb": "route table",
+    "igw": "internet gateway",
+    "nat": "NAT gateway",
+    "ext": "external network",
+    "eip": "EIP",
 }
 _PLURALS: dict[ids.Kind, str] = {
     "dopt": "dhcp-options",
+    "rec": "dns-records",
     "sg": "security-groups",
     "ag": "address-groups",
     "nacl": "network-acls",
+    "rtb": "route-tables",
+    "igw": "internet-gateways",
+    "nat": "nat-gateways",
+    "ext": "external-networks",
+    "eip": "eips",
 }
 
 

@@ -1,4 +1,4 @@
-"""Secrets on disk."""
+"""Files of whoever runs a command."""
 
 import os
 from pathlib import Path
@@ -22,3 +22,15 @@ def write_secret(path: Path, secret: str) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise CliError(f"{path}: {error.strerror}", Exit.FAILED) from None
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return what is in a file.
+
+    Raises:
+        CliError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CliError(f"{path}: {error.strerror}", Exit.USAGE) from None

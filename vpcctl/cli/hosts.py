@@ -25,6 +25,14 @@ from vpcctl.cli.target import Target
 
 app = typer.Typer(no_args_is_help=True, help="Hosts: machines that run Open vSwitch.")
 
+
+def _gateway_of(item: Json) -> str:
+    """Return what a host is for gateways."""
+    if not item["gateway"]:
+        return "no"
+    return "drained" if item["drained"] else "yes"
+
+
 COLUMNS = (
     Column("ID", "id"),
     Column("NAME", "name", whole=False),
@@ -32,7 +40,18 @@ COLUMNS = (
     Column("PORTS", "ports"),
     Column("AGENT", "state"),
     Column("FLOWS", "connection"),
+    Column("GATEWAY", _gateway_of),
 )
+
+
+Zone = Annotated[
+    str | None,
+    typer.Option("--availability-zone", "--zone", help="Its availability zone; '' for none."),
+]
+Gateway = Annotated[
+    bool | None,
+    typer.Option("--gateway/--no-gateway", help="Whether gateways may be placed on it."),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +61,8 @@ class Values(Description):
     vtep: Annotated[
         str | None, typer.Option(help="Its VXLAN endpoint; default: what its agent reports.")
     ] = None
-    availability_zone: Annotated[str | None, typer.Option(help="Its availability zone.")] = None
+    availability_zone: Zone = None
+    gateway: Gateway = None
     agent_token: Annotated[
         Path | None,
         typer.Option("--token-file", help="Make the agent's token and write it here, 0600."),
@@ -50,7 +70,11 @@ class Values(Description):
 
     def fields(self) -> Json:
         """Return the fields that only hosts have."""
-        return given(vtep_address=self.vtep, availability_zone=self.availability_zone)
+        return given(
+            vtep_address=self.vtep,
+            availability_zone=self.availability_zone,
+            gateway=self.gateway,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +84,14 @@ class NewValues(Changes):
     vtep: Annotated[
         str | None, typer.Option(help="Its VXLAN endpoint; '' lets its agent say it.")
     ] = None
-    availability_zone: Annotated[
-        str | None, typer.Option(help="Availability zone; '' for none.")
-    ] = None
+    availability_zone: Zone = None
+    gateway: Gateway = None
 
     def fields(self) -> Json:
         """Return the fields that only hosts have, null for those to be cleared."""
         values = given(vtep_address=self.vtep, availability_zone=self.availability_zone)
-        return {name: value or None for name, value in values.items()}
+        cleared = {name: value or None for name, value in values.items()}
+        return cleared | given(gateway=self.gateway)
 
 
 @app.command("list")
@@ -107,6 +131,28 @@ def set_(
     path = f"/v1/hosts/{client.resolve('host', reference)}"
     body = changes.body() | changes.fields()
     print_item(client.change(path, body, waiting.query), waiting.output)
+
+
+@app.command()
+@command
+def drain(context: typer.Context, reference: Reference, waiting: Waiting) -> None:
+    """Let a host stand for no gateway: others take over, and it gets no new ones."""
+    _set_drained(context, reference, waiting, drained=True)
+
+
+@app.command()
+@command
+def undrain(context: typer.Context, reference: Reference, waiting: Waiting) -> None:
+    """Let a host stand for gateways again; none moves back by itself."""
+    _set_drained(context, reference, waiting, drained=False)
+
+
+def _set_drained(
+    context: typer.Context, reference: str, waiting: Waiting, *, drained: bool
+) -> None:
+    client = client_of(context, patience_s=waiting.timeout)
+    path = f"/v1/hosts/{client.resolve('host', reference)}"
+    print_item(client.change(path, {"drained": drained}, waiting.query), waiting.output)
 
 
 add_delete(app, "host")

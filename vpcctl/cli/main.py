@@ -11,10 +11,17 @@ from vpcctl.cli import (
     address_groups,
     database,
     dhcp_options,
+    dns_records,
+    eips,
+    external_networks,
     hosts,
+    internet_gateways,
+    nat_gateways,
     network_acls,
     pki,
     ports,
+    route_tables,
+    routes,
     security_groups,
     subnets,
     tokens,
@@ -44,9 +51,16 @@ app.add_typer(vpcs.app, name="vpc")
 app.add_typer(subnets.app, name="subnet")
 app.add_typer(ports.app, name="port")
 app.add_typer(dhcp_options.app, name="dhcp-options")
+app.add_typer(dns_records.app, name="dns")
 app.add_typer(security_groups.app, name="sg")
 app.add_typer(address_groups.app, name="address-group")
 app.add_typer(network_acls.app, name="nacl")
+app.add_typer(route_tables.app, name="route-table")
+app.add_typer(routes.app, name="route")
+app.add_typer(external_networks.app, name="external-network")
+app.add_typer(internet_gateways.app, name="internet-gateway")
+app.add_typer(eips.app, name="eip")
+app.add_typer(nat_gateways.app, name="nat-gateway")
 app.add_typer(hosts.app, name="host")
 pki.add_host_commands(hosts.app)
 app.command()(status)

@@ -1,6 +1,8 @@
 """``vpcctl port``."""
 
+import base64
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -9,6 +11,8 @@ from vpcctl.cli.client import Client, path_of
 from vpcctl.cli.counters import counters
 from vpcctl.cli.dhcp_options import Options
 from vpcctl.cli.errors import CliError
+from vpcctl.cli.files import read_bytes
+from vpcctl.cli.limits import LimitOptions, NewLimits
 from vpcctl.cli.options import (
     Changes,
     Description,
@@ -97,6 +101,13 @@ class Traffic:
     admin_up: Annotated[bool | None, typer.Option("--up/--down", help="Connected or cut off.")] = (
         None
     )
+    source_dest_check: Annotated[
+        bool | None,
+        typer.Option(
+            "--source-dest-check/--no-source-dest-check",
+            help="Whether it is kept from forwarding what is others'.",
+        ),
+    ] = None
 
     def groups(self, client: Client, resource: str) -> Json:
         """Return the field that ``--sg`` sets, for a port in what is at the path *resource*."""
@@ -116,6 +127,7 @@ class Traffic:
             allowed_address_pairs=pairs,
             port_security=self.port_security,
             admin_up=self.admin_up,
+            source_dest_check=self.source_dest_check,
         )
 
 
@@ -143,6 +155,36 @@ class Dhcp(Options):
         """Return the field that the options set, if any."""
         options = Options.fields(self)
         return {"dhcp_options": options or None} if options or self.no_dhcp_options else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What the metadata service tells the port's guest."""
+
+    user_data: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="User data of its guest; an empty file takes them away."),
+    ] = None
+    key_file: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="SSH public keys of its guest; repeatable."),
+    ] = None
+    tokens: Annotated[
+        Literal["optional", "required"] | None,
+        typer.Option(help="Whether its guest needs session tokens for metadata."),
+    ] = None
+
+    def fields(self) -> Json:
+        """Return the fields that the options set."""
+        found = given(metadata_tokens=self.tokens)
+        if self.user_data is not None:
+            raw = read_bytes(self.user_data)
+            found["user_data"] = base64.b64encode(raw).decode() if raw else None
+        if self.key_file is not None:
+            texts = [read_bytes(one).decode("utf-8", "replace") for one in self.key_file]
+            lines = [line.strip() for text in texts for line in text.splitlines()]
+            found["public_keys"] = [line for line in lines if line]
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,11 +237,15 @@ def create(
     traffic: Traffic,
     place: Place,
     dhcp: Dhcp,
+    metadata: Metadata,
+    limits: LimitOptions,
     waiting: Waiting,
 ) -> None:
     """Create a port, and attach it when a host is given."""
     client = client_of(context, patience_s=waiting.timeout)
     body = values.body(name) | address.fields() | traffic.fields() | dhcp.whole()
+    body |= metadata.fields()
+    body |= limits.limits()
     body["subnet_id"] = client.resolve("subnet", subnet)
     body |= traffic.groups(client, path_of("subnet", body["subnet_id"]))
     if (attachment := place.attachment(client)) is not None:
@@ -216,13 +262,16 @@ def set_(
     address: Address,
     traffic: Traffic,
     dhcp: Dhcp,
+    metadata: Metadata,
+    limits: NewLimits,
     waiting: Waiting,
 ) -> None:
     """Change a port."""
     client = client_of(context, patience_s=waiting.timeout)
     path = path_of("port", client.resolve("port", reference))
     body = changes.body() | address.fields() | traffic.fields() | dhcp.whole()
-    body |= traffic.groups(client, path)
+    body |= metadata.fields()
+    body |= limits.changed() | traffic.groups(client, path)
     print_item(client.change(path, body, waiting.query), waiting.output)
 
 

@@ -56,7 +56,7 @@ def add_delete(app: typer.Typer, kind: ids.Kind) -> None:
 
 
 def _one(kind: ids.Kind) -> str:
-    return f"{'an' if kind == 'ag' else 'a'} {named_kind(kind)}"
+    return f"{'an' if named_kind(kind)[0] in 'aeiouE' else 'a'} {named_kind(kind)}"
 
 
 def _register(app: typer.Typer, name: str, text: str, function: Callable[..., None]) -> None:

@@ -60,6 +60,10 @@ class Values(Description):
     nacl: Annotated[str | None, typer.Option(metavar="ID|NAME", help="Network ACL of the VPC.")] = (
         None
     )
+    route_table: Annotated[
+        str | None,
+        typer.Option(metavar="ID|NAME", help="Route table of the VPC; default: the main one."),
+    ] = None
 
     def fields(self) -> Json:
         """Return the fields that only subnets have."""
@@ -86,6 +90,10 @@ class NewValues(Changes):
     ] = None
     nacl: Annotated[
         str | None, typer.Option(metavar="ID|NAME", help="Network ACL of the VPC; '' for none.")
+    ] = None
+    route_table: Annotated[
+        str | None,
+        typer.Option(metavar="ID|NAME", help="Route table of the VPC; '' for the main one."),
     ] = None
 
     def fields(self) -> Json:
@@ -132,6 +140,8 @@ def create(
     body |= {"vpc_id": vpc_id, "cidr": cidr}
     if values.nacl is not None:
         body["network_acl_id"] = client.resolve("nacl", values.nacl, vpc_id=vpc_id)
+    if values.route_table is not None:
+        body["route_table_id"] = client.resolve("rtb", values.route_table, vpc_id=vpc_id)
     print_item(client.create("/v1/subnets", body, waiting.query), waiting.output)
 
 
@@ -140,20 +150,22 @@ def create(
 def set_(
     context: typer.Context, reference: Reference, changes: NewValues, waiting: Waiting
 ) -> None:
-    """Change a subnet: its name, description, tags, IPv6 block, zone or network ACL."""
+    """Change a subnet: its name, description, tags, IPv6 block, zone, network ACL or routes."""
     client = client_of(context, patience_s=waiting.timeout)
     path = path_of("subnet", client.resolve("subnet", reference))
     body = changes.body() | changes.fields()
     if changes.nacl is not None:
-        body["network_acl_id"] = _find_acl(client, path, changes.nacl)
+        body["network_acl_id"] = _find(client, path, "nacl", changes.nacl)
+    if changes.route_table is not None:
+        body["route_table_id"] = _find(client, path, "rtb", changes.route_table)
     print_item(client.change(path, body, waiting.query), waiting.output)
 
 
 add_delete(app, "subnet")
 
 
-def _find_acl(client: Client, path: str, reference: str) -> str | None:
-    """Return the id of an ACL of the VPC of the subnet at *path*, None for none."""
-    if not reference or ids.is_id("nacl", reference):
+def _find(client: Client, path: str, kind: ids.Kind, reference: str) -> str | None:
+    """Return the id of a *kind* of the VPC of the subnet at *path*, None for none."""
+    if not reference or ids.is_id(kind, reference):
         return reference or None
-    return client.resolve("nacl", reference, vpc_id=client.get(path)["vpc_id"])
+    return client.resolve(kind, reference, vpc_id=client.get(path)["vpc_id"])

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from vpcctl.cli.options import Changes, Description, Filters, Name, Reference, Waiting, command
+from vpcctl.cli.options import (
+    Changes,
+    Description,
+    Filters,
+    Name,
+    Reference,
+    Waiting,
+    command,
+    given,
+)
 from vpcctl.cli.render import Column, lines, print_item, print_items
 from vpcctl.cli.resources import add_delete, add_show, client_of, state_of
 
@@ -14,6 +23,10 @@ app = typer.Typer(no_args_is_help=True, help="VPCs: isolated networks of a tenan
 Cidrs = Annotated[
     list[str], typer.Option("--cidr", metavar="CIDR", help="IPv4 or IPv6 block; repeatable.")
 ]
+Dns = Annotated[
+    bool | None, typer.Option("--dns/--no-dns", help="Whether its guests have a resolver.")
+]
+Domain = Annotated[str | None, typer.Option(help="Domain of its ports' names.")]
 COLUMNS = (
     Column("ID", "id"),
     Column("NAME", "name", whole=False),
@@ -33,6 +46,8 @@ class Values(Description):
     dhcp_options: Annotated[
         str | None, typer.Option(metavar="ID|NAME", help="Its set of DHCP options.")
     ] = None
+    dns: Dns = None
+    domain: Domain = None
 
 
 @app.command("list")
@@ -60,6 +75,7 @@ def create(
     if values.tenant is not None:
         body["tenant_id"] = values.tenant
     client = client_of(context, patience_s=waiting.timeout)
+    body |= given(dns_enabled=values.dns, dns_domain=values.domain)
     if values.dhcp_options is not None:
         body["dhcp_options_id"] = client.resolve("dopt", values.dhcp_options)
     print_item(client.create("/v1/vpcs", body, waiting.query), waiting.output)
@@ -79,10 +95,13 @@ def set_(
     dhcp_options: Annotated[
         str | None, typer.Option(metavar="ID|NAME", help="Its set of DHCP options; '' for none.")
     ] = None,
+    dns: Dns = None,
+    domain: Domain = None,
 ) -> None:
-    """Change a VPC: its name, description, tags, blocks or DHCP options."""
+    """Change a VPC: its name, description, tags, blocks, names or DHCP options."""
     client = client_of(context, patience_s=waiting.timeout)
     body = changes.body() | ({"cidrs": cidr} if cidr else {})
+    body |= given(dns_enabled=dns, dns_domain=domain)
     if dhcp_options is not None:
         body["dhcp_options_id"] = client.resolve("dopt", dhcp_options) if dhcp_options else None
     path = f"/v1/vpcs/{client.resolve('vpc', reference)}"

@@ -1,32 +1,43 @@
 """From a batch of changes to what each host has to do, at the cost of what changed."""
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from vpcctl.compile import outward
 from vpcctl.compile.relaying import Presence, Relaying, steering
 from vpcctl.compile.touched import touched
 from vpcctl.compile.transition import FlowTuple, HostChange, Transition
 from vpcctl.compile.view import common_pieces, early_pieces, vpc_pieces
 from vpcctl.flows.cookie import Feature, cookie
+from vpcctl.flows.flow import meters_of
 from vpcctl.model.changes import Change, ChangeBatch
+from vpcctl.model.gateway import InternetGateway, NatGateway
 from vpcctl.model.location import Location
 from vpcctl.model.network import Network
 from vpcctl.model.port import Port
 from vpcctl.model.relay import Relay
 from vpcctl.model.subnet import Subnet
+from vpcctl.pipeline.guest_services import metered_ports
 from vpcctl.pipeline.pieces import (
     AclPiece,
     AdmitPiece,
     BasePiece,
     EdgePiece,
+    EipPiece,
+    GatewayPiece,
+    GlobalPiece,
     GroupPiece,
     LocalFloodPiece,
     MemberPiece,
+    OutsidePiece,
     PeerPiece,
     Piece,
     PortPiece,
     RelayPiece,
+    RouteTablePiece,
     StaticPiece,
+    VpcPiece,
 )
 from vpcctl.pipeline.program import compile_piece
 from vpcctl.reconcile.delta import difference
@@ -122,12 +133,16 @@ class _Planner:
             self._share(piece, self._journal.pieces[piece])
         departed = self._departed()
         arriving = self._arrivals()
-        relays = self._relays()
-        host_ids = {*self._removed, *self._written, *departed, *arriving, *relays}
+        relays, unmetered = self._relays(), self._unmetered()
+        host_ids = {*self._removed, *self._written, *departed, *arriving, *relays, *unmetered}
         return Transition(
             revision=self._net.revision,
             hosts={
-                h: self._change(h, departed.get(h, ()), arriving.get(h, ()), relays.get(h, ()))
+                h: dataclasses.replace(
+                    self._change(h, departed.get(h, ()), arriving.get(h, ())),
+                    relays=relays.get(h, ()),
+                    unmetered=unmetered.get(h, ()),
+                )
                 for h in sorted(host_ids)
             },
             gone=tuple(h for h, was in self._journal.hosts.items() if was and not self._is(h)),
@@ -169,6 +184,10 @@ class _Planner:
         match piece:
             case BasePiece(host_id) | EdgePiece(host_id, _) | LocalFloodPiece(host_id, _, _, _):
                 return hosts & {host_id}
+            case OutsidePiece(host_id, _) | GatewayPiece(host_id, _):
+                return hosts & {host_id}
+            case EipPiece(host_id, _) | GlobalPiece(host_id, _):
+                return hosts & {host_id}
             case RelayPiece(host_id, _) | AdmitPiece(host_id, _, _):
                 return hosts & {host_id}
             case PeerPiece(host_id):
@@ -204,11 +223,13 @@ class _Planner:
             key = self._net.vpcs[vpc_id].key
             cookies.update((cookie(Feature.VPC, key), cookie(Feature.MEMBER, key)))
         cookies.update(_filters(self._net, vpc_id))
+        cookies.update(outward.cookies(self._net, vpc_id))
         for subnet_id in self._net.subnets_of.get(vpc_id, ()):
             vni = self._net.subnets[subnet_id].vni
             cookies.update(cookie(f, vni) for f in (Feature.SUBNET, Feature.FLOOD, Feature.PAIR))
             ports = (self._net.ports[p] for p in self._net.segment(subnet_id).ports)
-            cookies.update(cookie(Feature.PORT, port.key) for port in ports)
+            for port in ports:
+                cookies.update(cookie(one, port.key) for one in (Feature.PORT, Feature.GLOBAL))
         return tuple(sorted(cookies))
 
     def _arrivals(self) -> dict[str, list[str]]:
@@ -229,12 +250,28 @@ class _Planner:
                 found[relay.host_id] = (*found.get(relay.host_id, ()), relay)
         return found
 
+    def _unmetered(self) -> dict[str, tuple[int, ...]]:
+        """Return, by host, the meters that its own pieces have named and nobody names any more."""
+        before: dict[str, set[int]] = {}
+        after: dict[str, set[int]] = {}
+        for piece, was in self._journal.pieces.items():
+            if isinstance(piece, EdgePiece | EipPiece):
+                before.setdefault(piece.host_id, set()).update(_numbers(was.flows))
+                after.setdefault(piece.host_id, set()).update(_numbers(self._flows(piece)))
+        found = {h: numbers - after[h] for h, numbers in before.items() if self._is(h)}
+        return {
+            h: tuple(sorted(n for n in numbers if not self._is_shared(h, n)))
+            for h, numbers in found.items()
+            if numbers
+        }
+
+    def _is_shared(self, host_id: str, number: int) -> bool:
+        """Tell whether another port of the host names this meter."""
+        others = metered_ports(self._net, host_id, number)
+        return any(number in _numbers(self._flows(EdgePiece(host_id, one))) for one in others)
+
     def _change(
-        self,
-        host_id: str,
-        departed: tuple[int, ...],
-        vpc_ids: Sequence[str],
-        relays: tuple[Relay, ...],
+        self, host_id: str, departed: tuple[int, ...], vpc_ids: Sequence[str]
     ) -> HostChange:
         net, new = self._net, host_id in self._new
         first = [p for p in self._journal.arrived if _is_at(net, p, host_id, vpc_ids)]
@@ -256,7 +293,6 @@ class _Planner:
             removed=tuple(self._removed.get(host_id, ())),
             written=(*self._written.get(host_id, ()), *opening),
             program=program,
-            relays=relays,
         )
 
     def _flows(self, piece: Piece) -> FlowTuple:
@@ -265,6 +301,10 @@ class _Planner:
         if found is None:
             found = self._compiled[piece] = compile_piece(self._net, piece)
         return found
+
+
+def _numbers(flows: FlowTuple) -> set[int]:
+    return {meter.id for meter in meters_of(flows)}
 
 
 def _is_at(net: Network, port_id: str, host_id: str, vpc_ids: Sequence[str]) -> bool:
@@ -288,13 +328,17 @@ def _urgency(piece: Piece) -> int:
 def _vpc_of(net: Network, piece: Piece) -> str | None:
     """Return the VPC that brings a piece to a host, or None when there is none now."""
     match piece:
-        case StaticPiece() | BasePiece() | PeerPiece():
+        case StaticPiece() | BasePiece() | PeerPiece() | OutsidePiece():
             return EVERYWHERE
-        case PortPiece(port_id) | EdgePiece(_, port_id):
+        case PortPiece(port_id) | EdgePiece(_, port_id) | GlobalPiece(_, port_id):
             port = net.ports.get(port_id)
             return None if port is None else net.vpc_of(port.subnet_id)
         case RelayPiece(_, vpc_id) | AdmitPiece(_, _, vpc_id) | MemberPiece(vpc_id, _):
             return vpc_id
+        case VpcPiece(vpc_id):
+            return vpc_id
+        case RouteTablePiece() | GatewayPiece() | EipPiece():
+            return outward.vpc_of(net, piece)
         case GroupPiece(group_id):
             group = net.groups.get(group_id)
             return None if group is None else group.vpc_id
@@ -321,6 +365,10 @@ def _presence(net: Network, change: Change) -> Iterator[Presence]:
     if change.kind == "host":
         for subnet_id in net.subnets_at.get(change.id, ()):
             yield from _pairs((change.id,), (net.vpc_of(subnet_id),))
+        for gateway_id in net.outside.gateways_on.get(change.id, ()):
+            gateway = net.outside.gateway(gateway_id)
+            if gateway is not None:
+                yield from _pairs((change.id,), (gateway.vpc_id,))
     for state in states:
         match state:
             case Location(host_id=host_id):
@@ -333,6 +381,10 @@ def _presence(net: Network, change: Change) -> Iterator[Presence]:
                     yield from _pairs((location.host_id,), (net.vpc_of(subnet_id),))
             case Subnet(vpc_id=vpc_id):
                 yield from _pairs(tuple(net.segment(change.id).placed), (vpc_id,))
+            case InternetGateway(vpc_id=vpc_id, hosts=hosts):
+                yield from _pairs(hosts, (vpc_id,))
+            case NatGateway(vpc_id=vpc_id, hosts=hosts):
+                yield from _pairs(hosts, (vpc_id,))
             case _:
                 pass
 

@@ -7,7 +7,7 @@ against by comparing with a full compile.
 
 from collections.abc import Iterable, Iterator
 
-from vpcctl.compile import filters
+from vpcctl.compile import filters, outward
 from vpcctl.model.addresses import link_local
 from vpcctl.model.changes import Change
 from vpcctl.model.claims import Claims
@@ -32,6 +32,7 @@ from vpcctl.pipeline.pieces import (
     RelayPiece,
     RemoteFloodPiece,
     SubnetPiece,
+    VpcPiece,
 )
 
 
@@ -57,6 +58,14 @@ def touched(net: Network, change: Change) -> Iterator[Piece]:
             yield from filters.by_address_group(net, change.id, (old, new))
         case "nacl":
             yield from filters.by_acl(net, change.id, (old, new))
+        case "ext":
+            yield from outward.by_network(net, change.id, (old, new))
+        case "igw" | "nat":
+            yield from outward.by_gateway(net, change.id, (old, new))
+        case "eip":
+            yield from outward.by_eip(net, change.id, (old, new))
+        case "rtb":
+            yield from outward.by_route_table(net, change.id, (old, new))
         case "relay":
             for state in (old, new):
                 if isinstance(state, Relay):
@@ -69,11 +78,13 @@ def _claimants(claims: Claims[int], numbers: Iterable[int], me: str) -> set[str]
 
 
 def _by_vpc(net: Network, vpc_id: str, states: tuple[object, object]) -> Iterator[Piece]:
+    yield VpcPiece(vpc_id)
     keys = {state.key for state in states if isinstance(state, Vpc)}
     if len(keys) == 1 and None not in states:
-        return  # only its key is in flows
+        return  # beside its blocks only its key is in flows
     for one in (vpc_id, *sorted(_claimants(net.vpc_keys, keys, vpc_id))):
         yield from _relays(net, one)
+        yield from outward.of_vpc(net, one)
         for subnet_id in sorted(net.subnets_of.get(one, ())):
             yield from _whole_subnet(net, subnet_id)
         yield from filters.all_members(net, one)
@@ -89,6 +100,11 @@ def _by_subnet(net: Network, subnet_id: str, states: tuple[object, object]) -> I
         yield from filters.of_subnet(net, subnet_id, {s.vpc_id for s in subnets})
         for one in rivals:
             yield from filters.of_subnet(net, one, ())
+    if len({outward.as_routes_see(subnet) for subnet in subnets}) > 1 or len(subnets) == 1:
+        vpc_ids = {subnet.vpc_id for subnet in subnets}
+        vpc_ids.update(net.subnets[one].vpc_id for one in rivals)
+        yield from outward.of_subnet(net, subnet_id, sorted(vpc_ids))
+        yield from outward.of_vni(net, {subnet.vni for subnet in subnets})
     for subnet in subnets:
         yield from _relays(net, subnet.vpc_id)
         for block in blocks_of(subnet):
@@ -131,6 +147,8 @@ def _by_port(net: Network, port_id: str, states: tuple[object, object]) -> Itera
     for other in sorted(keys):
         yield from _one_port(net, other)
     for port in ports:
+        for other in outward.global_rivals(net, port):
+            yield from outward.of_port(net, other, (net.ports[other],))
         segment = net.segments.get(port.subnet_id)
         if segment is None:
             continue
@@ -140,7 +158,9 @@ def _by_port(net: Network, port_id: str, states: tuple[object, object]) -> Itera
         for ip in port.ips:
             rivals |= _claimants(segment.fixed(ip), (int(ip),), port_id)
             yield PairPiece(port.subnet_id, ip)
-        yield from (PortPiece(other) for other in sorted(rivals))
+        for other in sorted(rivals):
+            yield PortPiece(other)
+            yield from outward.of_port(net, other, (net.ports[other],))
 
 
 def _by_location(net: Network, port_id: str, states: tuple[object, object]) -> Iterator[Piece]:
@@ -164,6 +184,9 @@ def _one_port(net: Network, port_id: str) -> Iterator[Piece]:
 def _placements(net: Network, ports: Iterable[Port], places: Iterable[Location]) -> Iterator[Piece]:
     """Yield what depends on any of *ports*' states being at any of *places*."""
     places = tuple(places)
+    ports = tuple(ports)
+    for port_id in dict.fromkeys(port.id for port in ports):
+        yield from outward.of_port(net, port_id, ports, places)
     for port in ports:
         yield PortPiece(port.id)
         yield from (PairPiece(port.subnet_id, ip) for ip, _ in single_pairs(port))
@@ -191,7 +214,10 @@ def _by_host(net: Network, host_id: str, old: object, new: object) -> Iterator[P
     yield BasePiece(host_id)
     yield PeerPiece(host_id)
     hosts = [state for state in (old, new) if isinstance(state, Host)]
+    yield from outward.by_host(net, host_id, hosts)
     rivals = {one for host in hosts if host.vtep is not None for one in net.vteps.of(host.vtep)}
+    for one in sorted(rivals - {host_id}):
+        yield from outward.by_host(net, one, (net.hosts[one],))
     for relay in net.relays.values():
         if not {host_id, *rivals}.isdisjoint((relay.host_id, relay.via_id)):
             yield from _relay(relay)

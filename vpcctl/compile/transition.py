@@ -1,9 +1,10 @@
 """What a batch of changes does to the flow programs of the hosts.
 
 How to send a ``HostChange``: first delete what ``departed`` and ``removed`` name, then write
-``written``, then ``program()`` piece by piece (lazily, in as many bundles as wanted). A host's
-transitions must be sent in the order in which they were planned, each to its end; then it does not
-matter that a later batch was applied to the network while ``program()`` was still being read.
+``written``, then ``program()`` piece by piece (lazily, in as many bundles as wanted), always after
+the meters that the flows name. A host's transitions must be sent in the order in which they were
+planned, each to its end; then it does not matter that a later batch was applied to the network
+while ``program()`` was still being read.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,6 +29,8 @@ class HostChange:
         written: flows to add or overwrite, the most urgent first; of VPCs that are new on this
             host what the arriving ports need at once.
         program: yields the other flows of VPCs that are new on this host; call it once.
+        unmetered: numbers of meters that no flow of the host names any more; delete them last,
+            because a switch deletes the flows that name them too.
         relays: tell whoever keeps the relays when this host has confirmed everything here.
     """
 
@@ -36,6 +39,7 @@ class HostChange:
     removed: tuple[FlowTuple, ...]
     written: tuple[FlowTuple, ...]
     program: Callable[[], Iterator[FlowTuple]]
+    unmetered: tuple[int, ...] = ()
     relays: tuple[Relay, ...] = ()
 
 

@@ -1,8 +1,9 @@
-"""Which pieces a host has: everything of every VPC that has a port there, and no other."""
+"""Which pieces a host has: all of every VPC that has a port or a gateway there, and no other."""
 
 from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
 
+from vpcctl.compile import outward
 from vpcctl.compile.filters import all_members, named_by
 from vpcctl.flows.flow import Flow
 from vpcctl.model.network import Network
@@ -14,6 +15,7 @@ from vpcctl.pipeline.pieces import (
     EdgePiece,
     GroupPiece,
     LocalFloodPiece,
+    OutsidePiece,
     PairMacPiece,
     PairPiece,
     PeerPiece,
@@ -48,6 +50,10 @@ def common_pieces(net: Network, host_id: str) -> Iterator[Piece]:
     """Yield the pieces that a host has without any port."""
     yield StaticPiece()
     yield BasePiece(host_id)
+    host = net.hosts.get(host_id)
+    reached = () if host is None else host.outside
+    for network_id in dict.fromkeys(one.external_network_id for one in reached):
+        yield OutsidePiece(host_id, network_id)
     yield from (PeerPiece(other) for other in tuple(net.hosts) if other != host_id)
 
 
@@ -104,6 +110,8 @@ def vpc_pieces(
     for vpc_id in vpc_ids:
         head += map(AclPiece, sorted(net.acls_of.get(vpc_id, ())))
         head += map(GroupPiece, sorted(net.membership.groups_of.get(vpc_id, ())))
+        head += outward.head(net, host_id, vpc_id)
+        head += outward.resident(net, host_id, vpc_id)
     subnet_ids = [one for vpc_id in vpc_ids for one in sorted(net.subnets_of.get(vpc_id, ()))]
     ports = {one: tuple(net.segment(one).ports) for one in subnet_ids}
     urgent = dict.fromkeys(named_by(net, early))

@@ -7,12 +7,15 @@ from vpcctl.flows.actions import (
     OFPP_IN_PORT,
     OFPP_MAX,
     Action,
+    BundleLoad,
     ClearTracking,
     Commit,
     Conjunction,
     DecTtl,
+    Learn,
     Load,
     Move,
+    Multipath,
     Output,
     Resubmit,
     SetField,
@@ -21,11 +24,13 @@ from vpcctl.flows.actions import (
 from vpcctl.flows.cookie import is_ours
 from vpcctl.flows.fields import CONNECTION, CT_STATE, ETH_TYPE, IP_TTL, Field
 from vpcctl.flows.flow import Flow, match
+from vpcctl.flows.meter import Meter
 from vpcctl.flows.tables import Table
 
+MAX_RATE = 0xFFFF_FFFF
 MAX_FLOW_MOD = 65_535
 """Longest OpenFlow message in bytes; a longer flow-mod cannot be sent."""
-_FLOW_MOD, _PADDING, _INSTRUCTION, _GOTO = 48, 8, 8, 8
+_FLOW_MOD, _PADDING, _INSTRUCTION, _GOTO, _METER = 48, 8, 8, 8, 8
 _ACTION_LENGTHS: dict[type, int] = {
     Move: 24,
     Load: 24,
@@ -33,9 +38,10 @@ _ACTION_LENGTHS: dict[type, int] = {
     Resubmit: 16,
     DecTtl: 8,
     Conjunction: 16,
-    Track: 24,
-    Commit: 48,
+    Track: 40,
+    Commit: 104,
     ClearTracking: 16,
+    Multipath: 32,
 }
 _IP = (0x0800, 0x86DD)
 
@@ -64,8 +70,11 @@ def check(flow: Flow) -> None:
         _require(flow, flow.goto.name in table.successors, f"it may not lead to {flow.goto.name}")
         _require(flow, flow.goto.number > table.number, "a goto leads forward only")
     kinds = {type(action) for action in flow.actions}
-    alone = Conjunction not in kinds or (len(kinds) == 1 and flow.goto is None)
+    nothing_else = flow.goto is None and flow.meter is None
+    alone = Conjunction not in kinds or (len(kinds) == 1 and nothing_else)
     _require(flow, alone, "a conjunction's flow does nothing else")
+    if flow.meter is not None:
+        _check_meter(flow, flow.meter)
     _require(flow, encoded_length(flow) <= MAX_FLOW_MOD, "the flow-mod is too long")
 
 
@@ -75,10 +84,27 @@ def encoded_length(flow: Flow) -> int:
     actions = sum(
         _padded(8 + action.field.n_bytes)
         if isinstance(action, SetField)
-        else _ACTION_LENGTHS[type(action)]
+        else _ACTION_LENGTHS.get(type(action)) or _long(action)
         for action in flow.actions
     )
-    return _FLOW_MOD + _padded(terms + _PADDING) + _INSTRUCTION + actions + _GOTO
+    return _FLOW_MOD + _padded(terms + _PADDING) + _METER + _INSTRUCTION + actions + _GOTO
+
+
+def _check_meter(flow: Flow, meter: Meter) -> None:
+    _require(flow, meter.is_ours, f"meter {meter.id} is not one of ours")
+    for name, value in (("rate", meter.rate), ("burst", meter.burst)):
+        _require(flow, 0 < value <= MAX_RATE, f"meter {meter.id}: {name} {value}")
+
+
+def _long(action: Action) -> int:
+    """Return an upper bound of the length of an action that has lists."""
+    match action:
+        case BundleLoad(members):
+            return 40 + 2 * len(members)
+        case Learn():
+            return 40 + 24 * len(action.match) + 16 * len(action.loads) + 8
+        case _:
+            raise TypeError(action)
 
 
 def _padded(length: int) -> int:
@@ -124,10 +150,22 @@ def _check_action(flow: Flow, table: Table, action: Action) -> None:
             _require(flow, ordinary, "no such dimension or id")
         case Track(zone, successor):
             _tracks(flow, zone.n_bits, successor)
-        case Commit(zone, successor, mark):
+        case Commit(zone, successor, mark, nat):
             _tracks(flow, zone.n_bits, successor)
             fits = mark is None or 0 <= mark < 1 << CONNECTION.n_bits
             _require(flow, fits, "the mark is too wide")
+            kind = None if nat is None else _IP[nat.first.version == 6]
+            fits = kind is None or (mark is None and _holds(flow, ETH_TYPE, kind))
+            _require(flow, fits, "only the family that is matched is translated, and not marked")
+        case Learn():
+            _check_learn(flow, action)
+        case BundleLoad(members, bits):
+            _writes(flow, table, bits.field)
+            ordinary = all(0 < port < OFPP_MAX for port in members)
+            _require(flow, ordinary and bits.n_bits == 16, "16 bits for one of real ports")
+        case Multipath(_, n, bits):
+            _writes(flow, table, bits.field)
+            _require(flow, 0 < n <= 1 << 16 and bits.n_bits == 16, "16 bits for one of n numbers")
         case ClearTracking():
             _require(flow, CT_STATE in table.reads, f"{table.name} knows of no connections")
         case Output(port):
@@ -139,6 +177,25 @@ def _check_action(flow: Flow, table: Table, action: Action) -> None:
 def _writes(flow: Flow, table: Table, field: Field) -> None:
     _require(flow, field in table.writes, f"{table.name} does not write {field.name}")
     _require(flow, _is_met(field, flow), f"{field.name} lacks what it requires")
+
+
+def _check_learn(flow: Flow, learn: Learn) -> None:
+    """Check what is learned: a flow of a table that learns, with a cookie that is not ours."""
+    _require(flow, learn.table.learns, f"{learn.table.name} has no learned flows")
+    _require(flow, not is_ours(learn.cookie), "a learned flow is not ours")
+    _require(flow, 0 < learn.hard_s <= 0xFFFF, "a learned flow has an end")
+    _require(flow, learn.back <= learn.table.outputs, f"{learn.table.name} sends nothing out")
+    for field, source in learn.match:
+        _require(flow, field in learn.table.reads, f"{learn.table.name} does not read {field.name}")
+        _require(flow, isinstance(source, int) or _is_known(source, flow), "an unknown source")
+    for field, source in learn.loads:
+        writes = field in learn.table.writes
+        _require(flow, writes, f"{learn.table.name} does not write {field.name}")
+        _require(flow, _is_known(source, flow), "an unknown source")
+
+
+def _is_known(source: Field, flow: Flow) -> bool:
+    return source in flow.table.reads and _is_met(source, flow)
 
 
 def _tracks(flow: Flow, zone_bits: int, successor: Table) -> None:

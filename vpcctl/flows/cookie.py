@@ -12,6 +12,9 @@ OWNER_COOKIE = OWNER << 48
 OWNER_MASK = 0xFFFF << 48
 """Match a cookie against ``OWNER_COOKIE`` under this mask to find our flows."""
 
+LEARNED_COOKIE = 0x766C << 48
+"""Of flows that flows learn: not ours to compare with the program, or to delete."""
+
 
 class Feature(enum.IntEnum):
     """Which part of the program a flow belongs to; says what the object key is."""
@@ -21,7 +24,7 @@ class Feature(enum.IntEnum):
     PEER = 2
     """Another host's VTEP; key of the host."""
     VPC = 3
-    """What a VPC needs while a host is loading it; key of the VPC."""
+    """A VPC's own blocks, and what it needs while a host is loading it; key of the VPC."""
     SUBNET = 4
     """A subnet's domain; its VNI."""
     PORT = 5
@@ -40,6 +43,16 @@ class Feature(enum.IntEnum):
     """An address that remote sides of rules hold; key of the VPC."""
     ACL = 12
     """A network ACL's rules; key of the ACL."""
+    ROUTES = 13
+    """A route table's routes; key of the table."""
+    GATEWAY = 14
+    """An internet or NAT gateway; its VNI."""
+    EIP = 15
+    """An EIP, where it is resident; its key."""
+    OUTSIDE = 16
+    """An external network, on a host that reaches it; key of the network."""
+    GLOBAL = 17
+    """A port's global IPv6 addresses, where they are resident; key of the port."""
 
 
 class CookieParts(NamedTuple):

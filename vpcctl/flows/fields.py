@@ -232,6 +232,10 @@ REASON = REGS[6]
 """Why the packet is dropped (``vpcctl.flows.reasons.Reason``)."""
 FLOOD_NODE = REGS[7]
 """Which part of a subnet's local members Flood is at."""
+ROUTE_TABLE = REGS[7]
+"""Key of the route table that is asked, in Routes."""
+OUTSIDE = REGS[7]
+"""Key of the external network that the packet comes from or is to leave by."""
 LOOKUP_IPV6 = XXREGS[2]
 """The same of IPv6 (reg8 … reg11)."""
 FOUND_MAC = XXREGS[3]
@@ -254,11 +258,20 @@ IS_ND = Bits("nd", FLAGS, 2, 1)
 ROUTED = Bits("routed", FLAGS, 3, 1)
 RELAYED = Bits("relayed", FLAGS, 4, 1)
 """Comes from a host that is still loading its VPC, and may go on into the tunnel."""
+PICKED = Bits("picked", FLAGS, 5, 1)
+"""``CHOICE`` has been made, by the table that the packet is in."""
+METERED = Bits("metered", FLAGS, 7, 1)
+"""The first of two meters of the port that is to get the packet has let it pass."""
 FLOOD_STAGE = Bits("flood_stage", FLAGS, 8, 8)
 """Flood's position: 0 at entry, then levels of local members, then shards of hosts."""
 FLOOD_CHUNK = Bits("flood_chunk", FLAGS, 16, 8)
 """Which part of a list that is too long for one flow."""
 FOUND_MAC_BITS = Bits("found_mac", FOUND_MAC, 0, 48)
+
+CHOICE = Bits("choice", REGS[13], 0, 16)
+"""What has been chosen by hash or by who lives: a number, or the ofport of who does."""
+QUESTION = REGS[13]
+"""In GuestServices, and on the way there: which kind of question a guest asks, from 1 on."""
 
 JUDGED_ZONE = Bits("zone", JUDGED, 0, 16)
 """The port that is judged: its ofport, which is also its conntrack zone."""

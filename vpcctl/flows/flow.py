@@ -1,10 +1,11 @@
 """A flow: canonical, frozen, comparable. The one form that everything but the codec speaks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from vpcctl.flows.actions import Action
 from vpcctl.flows.fields import REGS, XXREGS, Field
+from vpcctl.flows.meter import Meter
 from vpcctl.flows.tables import Table
 
 Term = tuple[Field, int, int | None]
@@ -25,6 +26,7 @@ class Flow(NamedTuple):
         actions: what to apply, in order; none and no ``goto`` drops the packet.
         goto: the table to go on with after the actions, or None.
         cookie: see ``vpcctl.flows.cookie``.
+        meter: what drops packets before the actions; None lets all pass.
     """
 
     table: Table
@@ -33,6 +35,7 @@ class Flow(NamedTuple):
     actions: tuple[Action, ...]
     goto: Table | None
     cookie: int
+    meter: Meter | None = None
 
     @property
     def key(self) -> FlowKey:
@@ -90,3 +93,8 @@ def _split(field: Field, value: int, mask: int | None) -> Iterator[Term]:
         bits = mask >> shift & part.ones
         if bits:
             yield part, value >> shift & part.ones, None if bits == part.ones else bits
+
+
+def meters_of(flows: Iterable[Flow]) -> tuple[Meter, ...]:
+    """Return the meters that *flows* name, each once."""
+    return tuple({flow.meter: None for flow in flows if flow.meter is not None})

@@ -42,6 +42,16 @@ class Reason(enum.IntEnum):
     INGRESS_INVALID = 34
     ACL_OUT_DENIED = 35
     ACL_IN_DENIED = 36
+    BLACKHOLE = 37
+    NO_EIP = 38
+    NO_GATEWAY = 39
+    OUTSIDE_UNKNOWN = 40
+    OUTSIDE_SOURCE = 41
+    NAT_UNMATCHED = 42
+    NAT_EXHAUSTED = 43
+    UNTRANSLATABLE = 45
+    GUEST_UNANSWERED = 60
+    GUEST_ADDRESS = 61
 
     @property
     def text(self) -> str:

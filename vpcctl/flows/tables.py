@@ -17,6 +17,7 @@ Stage = Literal[
     "resolution",
     "filtering",
     "routing",
+    "translation",
     "switching",
     "output",
 ]
@@ -24,28 +25,36 @@ Stage = Literal[
 _NUMBERS = {
     "Classify": 0,
     "TunnelIn": 5,
-    "SpoofGuard": 10,
+    "OutsideIn": 7,
+    "NatIn": 9,
+    "SpoofGuard": 11,
     "NdGuard": 15,
     "ArpNd": 20,
     "GuestServices": 25,
+    "GuestAddress": 26,
     "SubnetOut": 27,
     "EgressAcl": 29,
     "EgressState": 31,
     "EgressVerdict": 33,
     "Route": 35,
-    "SubnetIn": 37,
-    "Neighbour": 40,
+    "Routes": 37,
+    "SubnetIn": 39,
+    "Neighbour": 42,
     "Respond": 45,
-    "Switch": 50,
-    "Flood": 55,
-    "IngressAcl": 57,
-    "IngressState": 59,
-    "IngressVerdict": 61,
-    "Output": 65,
-    "Drop": 70,
-    "Groups": 75,
-    "Service": 80,
-    "Remote": 85,
+    "Gateway": 48,
+    "NatOut": 51,
+    "Outside": 54,
+    "OutsideNeighbour": 56,
+    "Switch": 59,
+    "Flood": 62,
+    "IngressAcl": 65,
+    "IngressState": 68,
+    "IngressVerdict": 71,
+    "Output": 75,
+    "Drop": 80,
+    "Groups": 85,
+    "Service": 90,
+    "Remote": 95,
 }
 """OpenFlow's numbers, those of tables included that are not there yet. What filters ask comes after
 all who ask, because a look at an earlier table or the same counts against Open vSwitch's limit of
@@ -65,6 +74,7 @@ class Table:
         writes: fields that its actions may change.
         successors: tables that its flows may lead to, by ``goto`` or ``Resubmit``.
         outputs: whether its flows may send a packet out.
+        learns: whether flows may add flows to it, which are no part of the program.
     """
 
     name: str
@@ -75,6 +85,7 @@ class Table:
     writes: frozenset[Field]
     successors: tuple[str, ...]
     outputs: bool = False
+    learns: bool = False
 
     def __repr__(self) -> str:
         return self.name
@@ -85,6 +96,7 @@ _ARP = (f.ARP_OP, f.ARP_SPA, f.ARP_TPA, f.ARP_SHA, f.ARP_THA)
 _IP = (f.IP_PROTO, f.IP_TTL, f.IPV4_SRC, f.IPV4_DST, f.IPV6_SRC, f.IPV6_DST)
 _ICMP = (f.ICMP_TYPE, f.ICMP_CODE, f.ICMP6_TYPE, f.ICMP6_CODE)
 _L4 = (f.UDP_SRC, f.UDP_DST, *_ICMP)
+_CHOICE = f.CHOICE.field
 _PORTS = (f.TCP_DST, f.UDP_DST, f.SCTP_DST, *_ICMP)
 _CT_IP = (f.CT_IPV4_SRC, f.CT_IPV4_DST, f.CT_IPV6_SRC, f.CT_IPV6_DST)
 _FILTERED = (f.ETH_TYPE, f.IP_PROTO, f.IP_FRAG, f.JUDGED)
@@ -100,9 +112,15 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "Classify",
         "classification",
         "Tells where a packet comes from: a known port's interface, a known VTEP, or nowhere.",
-        (f.IN_PORT, f.TUN_SRC, f.TUN_IPV6_SRC, f.FLAGS, f.ETH_SRC),
-        (f.SOURCE_PORT, f.DEST_PORT, f.VNI, f.VPC, f.FLAGS, f.ETH_SRC, f.REASON),
-        "Classify TunnelIn SpoofGuard Output Drop",
+        (
+            *(f.IN_PORT, f.TUN_SRC, f.TUN_IPV6_SRC, f.FLAGS, f.ETH_SRC, f.ETH_TYPE, *_ENDS),
+            f.SOURCE_PORT,
+        ),
+        (
+            *(f.SOURCE_PORT, f.DEST_PORT, f.VNI, f.VPC, f.FLAGS, f.ETH_SRC, f.REASON),
+            *(f.OUTSIDE, f.LOOKUP_IPV4, f.IN_PORT, f.IPV4_SRC, f.IPV6_SRC),
+        ),
+        "Classify TunnelIn OutsideIn SpoofGuard GuestAddress SubnetIn Outside Output Drop",
     ),
     (
         "TunnelIn",
@@ -110,7 +128,29 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "Turns the VNI of a packet from another host into its subnet and VPC.",
         (f.TUN_ID, f.TUN_SRC, f.TUN_IPV6_SRC, f.ETH_DST),
         (f.VNI, f.VPC, f.FLAGS, f.TUN_DST, f.TUN_IPV6_DST, f.REASON),
-        "ArpNd Switch Drop",
+        "ArpNd Gateway Switch Drop",
+    ),
+    (
+        "OutsideIn",
+        "classification",
+        "Answers for our addresses on an external network, and lets in what is for them.",
+        (
+            *(f.OUTSIDE, f.FLAGS, _CHOICE, *_L2, f.VLAN_VID, *_ARP, *_IP, f.IP_FRAG),
+            *(*_ICMP, *_ND, f.TCP_DST, f.UDP_DST, f.CT_STATE),
+        ),
+        (
+            *(f.VNI, f.VPC, f.FLAGS, _CHOICE, f.LOOKUP_IPV4, f.LOOKUP_IPV6, f.JUDGED, f.REASON),
+            *(f.ETH_SRC, f.ETH_DST, *_ARP, f.IPV4_DST, f.IP_TTL),
+        ),
+        "OutsideIn NatIn SubnetIn Drop",
+    ),
+    (
+        "NatIn",
+        "translation",
+        "Turns what a NAT gateway has translated back over to its VPC.",
+        (f.JUDGED, f.ETH_TYPE, f.CT_STATE, f.CT_ZONE),
+        (f.VNI, f.VPC, f.ETH_DST, f.REASON),
+        "Route Drop",
     ),
     (
         "SpoofGuard",
@@ -140,9 +180,17 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "GuestServices",
         "resolution",
         "Hands what a guest asks of its network to the agent of its host.",
-        (f.SOURCE_PORT, f.FLAGS, *_L2, *_IP, *_L4),
-        (*_L2, *_IP, *_L4, f.REASON),
-        "SubnetOut Drop",
+        (f.SOURCE_PORT, f.FLAGS, f.QUESTION, *_L2, *_IP, f.IP_FRAG, f.TCP_DST, *_L4),
+        (*_L2, *_IP, *_L4, f.QUESTION, f.REASON),
+        "GuestServices GuestAddress SubnetOut Drop",
+    ),
+    (
+        "GuestAddress",
+        "resolution",
+        "Names the port, whose address may be others' too, to the agent's sockets, and back.",
+        (f.SOURCE_PORT, f.DEST_PORT, f.ETH_TYPE, *_ENDS),
+        (f.ETH_DST, *_ENDS, f.REASON),
+        "Output Drop",
     ),
     (
         "SubnetOut",
@@ -183,9 +231,20 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         (f.VNI, f.VPC, f.FLAGS, *_L2, *_IP, *_L4),
         (
             *(f.VNI, f.FLAGS, f.REASON, f.LOOKUP_IPV4, f.LOOKUP_IPV6, f.ETH_SRC, f.ETH_DST),
-            *(*_IP, *_L4, f.TUN_DST, f.TUN_IPV6_DST),
+            *(*_IP, *_L4, f.TUN_DST, f.TUN_IPV6_DST, f.ROUTE_TABLE),
         ),
-        "SubnetIn Switch Output Drop",
+        "Routes SubnetIn Switch Output Drop",
+    ),
+    (
+        "Routes",
+        "routing",
+        "Finds the target of what leaves its VPC's own blocks, in its subnet's route table.",
+        (f.ROUTE_TABLE, f.FLAGS, _CHOICE, f.ETH_TYPE, f.IPV4_DST, f.IPV6_DST),
+        (
+            *(f.VNI, f.FLAGS, _CHOICE, f.LOOKUP_IPV4, f.LOOKUP_IPV6, f.ETH_SRC, f.IP_TTL),
+            f.REASON,
+        ),
+        "Routes SubnetIn Gateway Drop",
     ),
     (
         "SubnetIn",
@@ -211,8 +270,49 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
             *(f.FLAGS, f.SOURCE_PORT, f.FOUND_MAC, f.LOOKUP_IPV4, f.LOOKUP_IPV6),
             *(*_L2, *_ARP, *_IP, *_L4, *_ND),
         ),
-        (f.FLAGS, f.ETH_DST, f.ETH_SRC, f.REASON, *_ARP, *_IP, *_L4, *_ND),
-        "Respond Switch Drop",
+        (f.FLAGS, f.ETH_DST, f.ETH_SRC, f.REASON, f.QUESTION, *_ARP, *_IP, *_L4, *_ND),
+        "Respond GuestServices Switch Drop",
+    ),
+    (
+        "Gateway",
+        "translation",
+        "Hands a packet to the gateway host that lives, or translates it to its port's EIP here.",
+        (
+            *(f.VNI, f.FLAGS, _CHOICE, f.ETH_TYPE, f.IP_PROTO, f.IP_FRAG, *_ICMP),
+            *(f.IPV4_SRC, f.IPV6_SRC),
+        ),
+        (
+            *(f.FLAGS, _CHOICE, f.TUN_DST, f.TUN_IPV6_DST, f.ETH_SRC, f.ETH_DST, f.IPV4_SRC),
+            *(f.OUTSIDE, f.REASON),
+        ),
+        "Gateway NatOut Outside Output Drop",
+    ),
+    (
+        "NatOut",
+        "translation",
+        "Translates the sources of many to a NAT gateway's EIPs, by connection.",
+        (f.VNI, f.FLAGS, _CHOICE, f.JUDGED, f.ETH_TYPE, f.IPV4_SRC, f.CT_STATE, f.CT_ZONE),
+        (f.FLAGS, _CHOICE, f.JUDGED, f.ETH_SRC, f.OUTSIDE, f.REASON),
+        "NatOut Outside Drop",
+    ),
+    (
+        "Outside",
+        "routing",
+        "Finds the next hop on an external network, or that the destination is resident here.",
+        (f.OUTSIDE, f.FLAGS, _CHOICE, f.ETH_TYPE, f.IPV4_DST, f.IPV6_DST),
+        (
+            *(f.SOURCE_PORT, f.FLAGS, _CHOICE, f.LOOKUP_IPV4, f.LOOKUP_IPV6, f.IN_PORT),
+            *(f.TUN_DST, f.TUN_IPV6_DST, f.ETH_DST, f.REASON),
+        ),
+        "OutsideIn Outside OutsideNeighbour Drop",
+    ),
+    (
+        "OutsideNeighbour",
+        "output",
+        "Knows the MACs of neighbours on external networks, as flows have learned them.",
+        (f.OUTSIDE, f.LOOKUP_IPV4, f.LOOKUP_IPV6, f.ETH_TYPE),
+        (f.ETH_DST, f.REASON),
+        "Drop",
     ),
     (
         "Switch",
@@ -259,8 +359,8 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "output",
         "Turns a port key into an interface of this host, or sends the packet to another host.",
         (f.DEST_PORT, f.VNI, f.FLAGS, f.TUN_DST, f.TUN_IPV6_DST),
-        (f.TUN_ID, f.REASON),
-        "Drop",
+        (f.TUN_ID, f.FLAGS, f.REASON),
+        "Output Drop",
     ),
     (
         "Drop",
@@ -302,7 +402,13 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
     ),
 )
 
-_OUTPUTS = frozenset({"GuestServices", "Respond", "Output", "Route"})
+_OUTPUTS = frozenset(
+    {
+        *("Classify", "OutsideIn", "GuestServices", "GuestAddress", "Route", "Respond", "Gateway"),
+        *("OutsideNeighbour", "Output"),
+    }
+)
+_LEARNS = frozenset({"OutsideNeighbour"})
 
 TABLES: tuple[Table, ...] = tuple(
     Table(
@@ -314,6 +420,7 @@ TABLES: tuple[Table, ...] = tuple(
         frozenset(writes),
         tuple(successors.split()),
         name in _OUTPUTS,
+        name in _LEARNS,
     )
     for name, stage, purpose, reads, writes, successors in _DECLARED
 )
@@ -322,8 +429,9 @@ TABLES: tuple[Table, ...] = tuple(
 BY_NAME: dict[str, Table] = {table.name: table for table in TABLES}
 BY_NUMBER: dict[int, Table] = {table.number: table for table in TABLES}
 
-CLASSIFY, TUNNEL_IN, SPOOF_GUARD, ND_GUARD, ARP_ND, GUEST_SERVICES = TABLES[:6]
-SUBNET_OUT, EGRESS_ACL, EGRESS_STATE, EGRESS_VERDICT = TABLES[6:10]
-ROUTE, SUBNET_IN, NEIGHBOUR, RESPOND, SWITCH, FLOOD = TABLES[10:16]
-INGRESS_ACL, INGRESS_STATE, INGRESS_VERDICT, OUTPUT, DROP = TABLES[16:21]
-GROUPS, SERVICE, REMOTE = TABLES[21:]
+CLASSIFY, TUNNEL_IN, OUTSIDE_IN, NAT_IN, SPOOF_GUARD, ND_GUARD, ARP_ND, GUEST_SERVICES = TABLES[:8]
+GUEST_ADDRESS, SUBNET_OUT, EGRESS_ACL, EGRESS_STATE, EGRESS_VERDICT = TABLES[8:13]
+ROUTE, ROUTES, SUBNET_IN, NEIGHBOUR, RESPOND = TABLES[13:18]
+GATEWAY, NAT_OUT, OUTSIDE, OUTSIDE_NEIGHBOUR, SWITCH, FLOOD = TABLES[18:24]
+INGRESS_ACL, INGRESS_STATE, INGRESS_VERDICT, OUTPUT, DROP = TABLES[24:29]
+GROUPS, SERVICE, REMOTE = TABLES[29:]

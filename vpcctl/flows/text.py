@@ -5,12 +5,16 @@ import ipaddress
 from vpcctl.flows.actions import (
     OFPP_IN_PORT,
     Action,
+    BundleLoad,
     ClearTracking,
     Commit,
     Conjunction,
     DecTtl,
+    Learn,
     Load,
     Move,
+    Multipath,
+    Nat,
     Output,
     Resubmit,
     SetField,
@@ -84,14 +88,57 @@ def format_action(action: Action, *, names: bool = True) -> str:
             return "dec_ttl"
         case Conjunction(number, dimension, dimensions):
             return f"conjunction({number},{dimension}/{dimensions})"
-        case Track(zone, table):
-            return f"ct(table={_table(table, names=names)},zone={_span(zone)})"
-        case Commit(zone, table, value):
+        case Track(zone, table, translate):
+            nat = ",nat" if translate else ""
+            return f"ct(table={_table(table, names=names)},zone={_span(zone)}{nat})"
+        case Commit(zone, table, value, nat):
             marking = "" if value is None else f",exec({format_action(Load(CONNECTION, value))})"
-            where = _table(table, names=names)
-            return f"ct(commit,table={where},zone={_span(zone)}{marking})"
+            where, how = _table(table, names=names), "" if nat is None else f",{_nat(nat)}"
+            return f"ct(commit,table={where},zone={_span(zone)}{marking}{how})"
         case ClearTracking():
             return "ct_clear"
+        case Learn():
+            return _learn(action, names=names)
+        case BundleLoad(members, bits):
+            ports = ",".join(map(str, members))
+            return f"bundle_load(eth_src,0,active_backup,ofport,{_span(bits)},members:{ports})"
+        case Multipath(fields, n, bits):
+            return f"multipath({fields},0,hrw,{n},0,{_span(bits)})"
+
+
+def _nat(nat: Nat) -> str:
+    ends = [nat.first] if nat.last is None else [nat.first, nat.last]
+    has_ports = nat.ports is not None
+    shown = [f"[{one}]" if one.version == 6 and has_ports else str(one) for one in ends]
+    text = "-".join(shown)
+    if nat.ports is not None:
+        first, last = nat.ports
+        text += f":{first}" if first == last else f":{first}-{last}"
+    return f"nat({'src' if nat.source else 'dst'}={text})"
+
+
+def _learn(learn: Learn, *, names: bool) -> str:
+    parts = [
+        f"table={_table(learn.table, names=names)}",
+        f"idle_timeout={learn.idle_s}",
+        f"hard_timeout={learn.hard_s}",
+        f"priority={learn.priority}",
+        f"cookie={learn.cookie:#x}",
+    ]
+    for field, source in learn.match:
+        value = _whole(source) if isinstance(source, Field) else format_value(field, source)
+        parts.append(f"{_whole(field) if isinstance(source, Field) else field.name}={value}")
+    parts += [f"load:{_whole(source)}->{_whole(field)}" for field, source in learn.loads]
+    return f"learn({','.join([*parts, *(['output:in_port[0..15]'] if learn.back else [])])})"
+
+
+def _whole(field: Field) -> str:
+    return f"{field.name}[0..{field.bits - 1}]"
+
+
+def format_unmetered(flow: Flow) -> str:
+    """Return *flow* for ``ovs-ofctl`` without its meter, which would have to be there already."""
+    return format_flow(flow._replace(meter=None), names=False)
 
 
 def format_flow(flow: Flow, *, names: bool = True, cookie: bool = True) -> str:
@@ -106,7 +153,8 @@ def format_flow(flow: Flow, *, names: bool = True, cookie: bool = True) -> str:
     parts.append(f"table={_table(flow.table, names=names)}")
     parts.append(f"priority={flow.priority}")
     parts += [format_term(term) for term in flow.match]
-    actions = [format_action(action, names=names) for action in flow.actions]
+    actions = [] if flow.meter is None else [f"meter:{flow.meter.id}"]
+    actions += [format_action(action, names=names) for action in flow.actions]
     if flow.goto is not None:
         actions.append(f"goto_table:{_table(flow.goto, names=names)}")
     return f"{','.join(parts)} actions={','.join(actions) or 'drop'}"

@@ -4,17 +4,50 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vpcctl.model.address_group import AddressGroup
+from vpcctl.model.eip import Eip
+from vpcctl.model.external_network import ExternalNetwork
+from vpcctl.model.gateway import InternetGateway, NatGateway
 from vpcctl.model.host import Host
 from vpcctl.model.location import Location
 from vpcctl.model.network_acl import NetworkAcl
 from vpcctl.model.port import Port
 from vpcctl.model.relay import Relay
+from vpcctl.model.route_table import RouteTable
 from vpcctl.model.security_group import SecurityGroup
 from vpcctl.model.subnet import Subnet
 from vpcctl.model.vpc import Vpc
 
-Resource = Vpc | AddressGroup | SecurityGroup | NetworkAcl | Subnet | Port | Host | Location | Relay
-ResourceKind = Literal["vpc", "ag", "sg", "nacl", "subnet", "port", "host", "location"]
+Resource = (
+    Vpc
+    | AddressGroup
+    | SecurityGroup
+    | NetworkAcl
+    | Subnet
+    | Port
+    | Host
+    | Location
+    | ExternalNetwork
+    | InternetGateway
+    | NatGateway
+    | Eip
+    | RouteTable
+    | Relay
+)
+ResourceKind = Literal[
+    "vpc",
+    "ag",
+    "sg",
+    "nacl",
+    "subnet",
+    "port",
+    "host",
+    "location",
+    "ext",
+    "igw",
+    "nat",
+    "eip",
+    "rtb",
+]
 ChangeKind = ResourceKind | Literal["relay"]
 
 

@@ -1,5 +1,6 @@
 """A host: a machine that runs Open vSwitch and the agent."""
 
+import enum
 from dataclasses import dataclass
 
 from vpcctl.model.addresses import IPAddress
@@ -10,6 +11,90 @@ answers guests. A constant, so that flows need not wait for a report of it."""
 
 GUEST_SERVICE_MAC = 0x0E76 << 32
 """Between flows and agent a MAC names the guest: these 16 bits, then its 32-bit port key."""
+
+# --- between flows and the agent: the world outside, through the same port ------------------------
+#
+# br-int to agent: the destination MAC is ``outside_question(network key, question)``, all else is
+# as it was when the flow let go of it.
+# Agent to br-int: the source MAC says what is to become of the frame, and which address it is of:
+#
+# ``Eip.mac``, ``outside_mac(port key)``: onto the wire, unchanged, at the outside port of that
+#     address's network. ARP, neighbour discovery, and packets whose next hop is found by now.
+# ``error_inwards(EIP key)``: an ICMP error that has been translated to the EIP's fixed address.
+#     Goes on in table SubnetIn, routed into the port's subnet, whatever its destination MAC.
+# ``error_outwards(EIP key)``: an ICMP error that has been translated to be from the EIP. Goes on in
+#     table Outside, as if the port had sent it, so it may come back as a question; whatever its
+#     destination MAC.
+#
+# A frame that names an address that is not resident on the host is dropped (unknown-port). On a
+# gateway host an address is resident whether the host is the active one or not.
+
+
+class Question(enum.IntEnum):
+    """What flows want of the agent, in the low 16 bits of ``outside_question``."""
+
+    UNRESOLVED = 1
+    """An IP packet on its way out whose next hop has no known MAC. It is translated already, its
+    TTL too is final, and its source MAC is the one of its address (``Eip.mac`` or
+    ``outside_mac``). To be sent with the next hop's MAC as its destination: of the packet's
+    destination if that is on the network's link, else of the network's gateway."""
+    HEARD = 2
+    """An ARP reply to, or a neighbour advertisement for one of ours; flows have learned from it.
+    A copy: nobody else gets it."""
+    SOLICITED = 3
+    """A neighbour solicitation for a global address of a port, which nobody else answers. On
+    gateway hosts only the active one's agent gets it. The answer's source MAC is the port's
+    ``outside_mac``."""
+    ERROR_IN = 4
+    """An ICMP error (types 3, 11, 12) for an EIP of a port, untranslated. Its outer destination,
+    and the source of the packet inside, are the EIP and are to become the fixed address; the
+    checksum of the inner header too, and that of its TCP, UDP or ICMP header where it is all
+    there. To be sent with ``error_inwards``."""
+    ERROR_OUT = 5
+    """An ICMP error from the fixed address under an EIP, untranslated, with ``Eip.mac`` as its
+    source MAC. Its outer source, and the destination of the packet inside, are the fixed address
+    and are to become the EIP. To be sent with ``error_outwards``."""
+
+
+def outside_question(network_key: int, question: Question) -> int:
+    """Return the destination MAC by which flows ask the agent about an external network."""
+    return 0x0E77 << 32 | network_key << 16 | question
+
+
+def error_inwards(eip_key: int) -> int:
+    """Return the source MAC of an ICMP error that the agent sends on to an EIP's port."""
+    return 0x0E78 << 32 | eip_key
+
+
+def error_outwards(eip_key: int) -> int:
+    """Return the source MAC of an ICMP error that the agent sends on for an EIP's port."""
+    return 0x0E79 << 32 | eip_key
+
+
+@dataclass(frozen=True, slots=True)
+class OutsidePort:
+    """How a host reaches an external network.
+
+    Attributes:
+        external_network_id: the network.
+        ofport: of the port of br-int that leads there, untagged.
+    """
+
+    external_network_id: str
+    ofport: int
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How a host sees whether another one lives: a port of br-int with BFD, and nothing else.
+
+    Attributes:
+        host_id: the other host.
+        ofport: of the port, which Open vSwitch takes to be down while BFD says so.
+    """
+
+    host_id: str
+    ofport: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +110,9 @@ class Host:
         nd_extensions: its datapath can rewrite ND options (userspace datapath), so flows
             answer neighbour solicitations for gateways; without, its agent does.
         guest_services: its agent answers DHCP and router solicitations of the guests here.
+        outside: external networks that it reaches, sorted by network, as last reported.
+        watches: gateway hosts, or those it is one for, that it watches, sorted by host, as last
+            reported.
     """
 
     id: str
@@ -34,6 +122,8 @@ class Host:
     tunnel_ofport: int | None = None
     nd_extensions: bool = True
     guest_services: bool = False
+    outside: tuple[OutsidePort, ...] = ()
+    watches: tuple[Watch, ...] = ()
 
     @property
     def has_guest_port(self) -> bool:

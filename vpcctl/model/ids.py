@@ -2,11 +2,29 @@
 
 import re
 import uuid
-from typing import Literal
+from typing import Literal, get_args
 
-Kind = Literal["vpc", "subnet", "port", "host", "sg", "sgr", "ag", "nacl", "dopt"]
+Kind = Literal[
+    "vpc",
+    "subnet",
+    "port",
+    "host",
+    "sg",
+    "sgr",
+    "ag",
+    "nacl",
+    "dopt",
+    "ext",
+    "igw",
+    "nat",
+    "fwd",
+    "eip",
+    "rtb",
+    "zone",
+    "rec",
+]
 
-KINDS: tuple[Kind, ...] = ("vpc", "subnet", "port", "host", "sg", "sgr", "ag", "nacl", "dopt")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 _SUFFIX = r"[0-9a-f]{17}"
 PATTERNS: dict[Kind, str] = {kind: rf"^{kind}-{_SUFFIX}$" for kind in KINDS}
 _COMPILED = {kind: re.compile(rf"{kind}-{_SUFFIX}") for kind in KINDS}

@@ -6,7 +6,8 @@ network depends on its present contents alone, and an incomplete network forward
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from vpcctl.model.address_group import AddressGroup
 from vpcctl.model.addresses import IPAddress, IPNetwork
@@ -17,6 +18,7 @@ from vpcctl.model.index import discard
 from vpcctl.model.location import Location
 from vpcctl.model.membership import Membership, single_pairs
 from vpcctl.model.network_acl import NetworkAcl
+from vpcctl.model.outside import Outside
 from vpcctl.model.port import Port
 from vpcctl.model.relay import Relay, relay_id
 from vpcctl.model.security_group import SecurityGroup
@@ -110,6 +112,7 @@ class Network:
         *("relays_of", "subnets_of", "subnets_at", "segments", "ofports"),
         *("vpc_keys", "vnis", "blocks", "port_keys", "host_keys", "vteps"),
         *("membership", "acl_subnets", "acls_of", "group_keys", "address_group_keys", "acl_keys"),
+        *("outside", "table_subnets", "_put"),
     )
 
     def __init__(self) -> None:
@@ -140,6 +143,24 @@ class Network:
         self.group_keys: Claims[int] = Claims()
         self.address_group_keys: Claims[int] = Claims()
         self.acl_keys: Claims[int] = Claims()
+        self.outside = Outside()
+        self.table_subnets: dict[str, set[str]] = {}
+        self._put: dict[str, Callable[[str, Any], None]] = {
+            "vpc": self._put_vpc,
+            "subnet": self._put_subnet,
+            "port": self._put_port,
+            "host": self._put_host,
+            "relay": self._put_relay,
+            "location": self._put_location,
+            "sg": self._put_group,
+            "ag": self._put_address_group,
+            "nacl": self._put_acl,
+            "ext": self.outside.put_network,
+            "igw": self.outside.put_internet,
+            "nat": self.outside.put_nat,
+            "eip": self.outside.put_eip,
+            "rtb": self.outside.put_table,
+        }
 
     # --- taking changes ---------------------------------------------------------------------------
 
@@ -153,30 +174,12 @@ class Network:
 
     def apply_one(self, change: Change) -> None:
         """Take one change."""
-        resource = change.resource
-        if isinstance(resource, Vpc) or (resource is None and change.kind == "vpc"):
-            self._put_vpc(change.id, resource)
-        elif isinstance(resource, Subnet) or (resource is None and change.kind == "subnet"):
-            self._put_subnet(change.id, resource)
-        elif isinstance(resource, Port) or (resource is None and change.kind == "port"):
-            self._put_port(change.id, resource)
-        elif isinstance(resource, Host) or (resource is None and change.kind == "host"):
-            self._put_host(change.id, resource)
-        elif isinstance(resource, Relay) or (resource is None and change.kind == "relay"):
-            self._put_relay(change.id, resource)
-        elif isinstance(resource, SecurityGroup) or (resource is None and change.kind == "sg"):
-            self._put_group(change.id, resource)
-        elif isinstance(resource, AddressGroup) or (resource is None and change.kind == "ag"):
-            self._put_address_group(change.id, resource)
-        elif isinstance(resource, NetworkAcl) or (resource is None and change.kind == "nacl"):
-            self._put_acl(change.id, resource)
-        else:
-            self._put_location(change.id, resource)
+        self._put[change.kind](change.id, change.resource)
 
     def present(self, change: Change) -> Resource | None:
         """Return the resource that *change* is about as it is now."""
-        by_kind: dict[str, dict[str, Resource]] = {
-            "vpc": self.vpcs,  # type: ignore[dict-item]
+        by_kind: dict[str, Mapping[str, Resource]] = {
+            "vpc": self.vpcs,
             "subnet": self.subnets,
             "port": self.ports,
             "host": self.hosts,
@@ -185,6 +188,11 @@ class Network:
             "sg": self.groups,
             "ag": self.address_groups,
             "nacl": self.acls,
+            "ext": self.outside.networks,
+            "igw": self.outside.internet,
+            "nat": self.outside.nats,
+            "eip": self.outside.eips,
+            "rtb": self.outside.tables,
         }
         return by_kind[change.kind].get(change.id)
 
@@ -209,11 +217,15 @@ class Network:
             discard(self.subnets_of, old.vpc_id, subnet_id)
             if old.acl_id is not None:
                 discard(self.acl_subnets, old.acl_id, subnet_id)
+            if old.route_table_id is not None:
+                discard(self.table_subnets, old.route_table_id, subnet_id)
         self._move_addresses(subnet_id, old, new)
         if new is not None:
             self.subnets[subnet_id] = new
             if new.acl_id is not None:
                 self.acl_subnets.setdefault(new.acl_id, set()).add(subnet_id)
+            if new.route_table_id is not None:
+                self.table_subnets.setdefault(new.route_table_id, set()).add(subnet_id)
             self.vnis.add(new.vni, subnet_id)
             for block in blocks_of(new):
                 self.blocks.add(block, subnet_id)
@@ -327,6 +339,7 @@ class Network:
 
     def _index(self, port: Port) -> None:
         self.port_keys.add(port.key, port.id)
+        self.outside.add_port(port)
         self.membership.add_port(port)
         self.membership.add_addresses(self.vpc_of(port.subnet_id), port)
         segment = self.segments.get(port.subnet_id)
@@ -343,6 +356,7 @@ class Network:
 
     def _unindex(self, port: Port) -> None:
         self.port_keys.drop(port.key, port.id)
+        self.outside.drop_port(port)
         self.membership.drop_port(port)
         self.membership.drop_addresses(self.vpc_of(port.subnet_id), port)
         segment = self.segments[port.subnet_id]
@@ -445,26 +459,38 @@ class Network:
         return None if subnet is None else subnet.vpc_id
 
     def vpcs_at(self, host_id: str) -> set[str]:
-        """Return the ids of VPCs that have a placed port on a host."""
+        """Return the ids of VPCs that have a placed port or a gateway on a host."""
         if host_id not in self.hosts:
             return set()
         found = {self.vpc_of(subnet_id) for subnet_id in self.subnets_at.get(host_id, ())}
+        found.update(self._routed_at(host_id))
         return {vpc_id for vpc_id in found if vpc_id is not None}
 
+    def _routed_at(self, host_id: str) -> Iterator[str]:
+        """Yield the ids of VPCs with a gateway that names a host."""
+        for gateway_id in self.outside.gateways_on.get(host_id, ()):
+            gateway = self.outside.gateway(gateway_id)
+            if gateway is not None:
+                yield gateway.vpc_id
+
     def has_vpc(self, host_id: str, vpc_id: str) -> bool:
-        """Tell whether a VPC has a placed port on a host that is there."""
+        """Tell whether a VPC has a placed port or a gateway on a host that is there."""
         if host_id not in self.hosts:
             return False
         at = self.subnets_at.get(host_id, ())
-        return any(self.vpc_of(subnet_id) == vpc_id for subnet_id in at)
+        if any(self.vpc_of(subnet_id) == vpc_id for subnet_id in at):
+            return True
+        return vpc_id in self._routed_at(host_id)
 
     def is_loading(self, host_id: str, vpc_id: str) -> bool:
         """Tell whether a host is known not to have the whole of a VPC yet."""
         return relay_id(host_id, vpc_id) in self.relays
 
     def hosts_of(self, vpc_id: str) -> set[str]:
-        """Return the ids of hosts where a VPC has a placed port."""
-        hosts: set[str] = set()
+        """Return the ids of hosts where a VPC has a placed port or a gateway."""
+        gateways = map(self.outside.gateway, self.outside.gateways_of(vpc_id))
+        named = (host_id for one in gateways if one is not None for host_id in one.hosts)
+        hosts = {host_id for host_id in named if host_id in self.hosts}
         for subnet_id in self.subnets_of.get(vpc_id, ()):
             segment = self.segments.get(subnet_id)
             if segment is not None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from vpcctl.model.addresses import IPAddress, IPNetwork, Mac
+from vpcctl.model.limits import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,9 @@ class Port:
         admin_up: False cuts it off.
         groups: ids of its security groups, sorted; one that is not there allows nothing, and an
             empty tuple allows nothing at all. None: no group is asked (port security is off).
+        checks_addresses: whether it sends and gets only what is from or for its own addresses
+            (AWS's source/destination check); False for a workload that forwards others' packets.
+        limits: of what it sends and gets; None: unlimited.
     """
 
     id: str
@@ -44,3 +48,5 @@ class Port:
     allowed_pairs: tuple[AddressPair, ...] = ()
     admin_up: bool = True
     groups: tuple[str, ...] | None = None
+    checks_addresses: bool = True
+    limits: Limits | None = None

@@ -17,6 +17,8 @@ class Subnet:
         ipv6_cidr: IPv6 block, or None.
         ipv6_gateway: IPv6 address of the router, or None exactly when ``ipv6_cidr`` is.
         acl_id: id of its network ACL; one that is not there lets nothing through. None: all passes.
+        route_table_id: id of its route table; one that is not there leads nowhere. None: its VPC's
+            main one.
     """
 
     id: str
@@ -27,3 +29,4 @@ class Subnet:
     ipv6_cidr: ipaddress.IPv6Network | None = None
     ipv6_gateway: ipaddress.IPv6Address | None = None
     acl_id: str | None = None
+    route_table_id: str | None = None

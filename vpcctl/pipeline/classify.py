@@ -4,15 +4,35 @@ A packet of the tunnel port goes through the table twice: once to be marked, onc
 sender looked up among the known VTEPs. Only the first of these flows differs between hosts.
 """
 
+from collections.abc import Iterator
+
 from vpcctl.flows import fields as f
-from vpcctl.flows.actions import Move, Resubmit, SetField
+from vpcctl.flows.actions import Move, Output, Resubmit, SetField
 from vpcctl.flows.cookie import Feature, cookie
-from vpcctl.flows.flow import Flow
+from vpcctl.flows.flow import Flow, Match
 from vpcctl.flows.reasons import Reason
-from vpcctl.flows.tables import CLASSIFY, OUTPUT, SPOOF_GUARD, TUNNEL_IN
+from vpcctl.flows.tables import (
+    CLASSIFY,
+    OUTPUT,
+    OUTSIDE,
+    OUTSIDE_IN,
+    SPOOF_GUARD,
+    SUBNET_IN,
+    TUNNEL_IN,
+)
 from vpcctl.model.addresses import GATEWAY_MAC
-from vpcctl.model.host import GUEST_SERVICE_MAC, GUEST_SERVICE_OFPORT, Host
+from vpcctl.model.external_network import ExternalNetwork
+from vpcctl.model.host import (
+    GUEST_SERVICE_MAC,
+    GUEST_SERVICE_OFPORT,
+    Host,
+    error_inwards,
+    error_outwards,
+)
+from vpcctl.pipeline import limits
 from vpcctl.pipeline.facts import PortFacts
+from vpcctl.pipeline.outside_in import into
+from vpcctl.pipeline.residence import EipFacts, GlobalFacts
 from vpcctl.pipeline.terms import BASE, drop, flag, mark
 
 STATIC: tuple[Flow, ...] = (
@@ -61,18 +81,67 @@ def peer(host: Host) -> tuple[Flow, ...]:
     return (Flow(CLASSIFY, 150, match, (), TUNNEL_IN, cookie(Feature.PEER, host.key)),)
 
 
-def edge(facts: PortFacts) -> Flow:
-    """Return the flow that knows a port by its interface."""
-    match = ((f.IN_PORT, facts.location.ofport, None), flag(f.FROM_TUNNEL, 0))
+def edge(facts: PortFacts) -> Iterator[Flow]:
+    """Yield the flow that knows a port by its interface, and limits what it sends.
+
+    A flow has one meter at most; where there are two limits a packet goes through the table twice.
+    """
+    here, owner = (f.IN_PORT, facts.location.ofport, None), facts.edge_cookie
+    match = (here, flag(f.FROM_TUNNEL, 0))
     actions = (
         SetField(f.SOURCE_PORT, facts.port.key),
         SetField(f.VNI, facts.subnet.vni),
         SetField(f.VPC, facts.vpc.key),
     )
-    return Flow(CLASSIFY, 100, match, actions, SPOOF_GUARD, facts.edge_cookie)
+    first, second = limits.egress(facts.port.limits)
+    if second is None:
+        yield Flow(CLASSIFY, 100, match, actions, SPOOF_GUARD, owner, first)
+        return
+    again = (*actions, Resubmit(CLASSIFY))
+    yield Flow(CLASSIFY, 100, match, again, None, owner, first)
+    known = (here, (f.SOURCE_PORT, facts.port.key, None), flag(f.FROM_TUNNEL, 0))
+    yield Flow(CLASSIFY, 110, known, (), SPOOF_GUARD, owner, second)
 
 
 def cut_off(ofport: int, owner: int) -> Flow:
     """Return the flow of a port that is administratively down."""
     match = ((f.IN_PORT, ofport, None), flag(f.FROM_TUNNEL, 0))
     return drop(CLASSIFY, 100, match, Reason.ADMIN_DOWN, owner)
+
+
+def outside(network: ExternalNetwork, ofport: int) -> Flow:
+    """Return the flow that knows an external network by the port that leads there."""
+    match = ((f.IN_PORT, ofport, None), flag(f.FROM_TUNNEL, 0))
+    owner = cookie(Feature.OUTSIDE, network.key)
+    return Flow(CLASSIFY, 180, match, (SetField(f.OUTSIDE, network.key),), OUTSIDE_IN, owner)
+
+
+def global_ips(facts: GlobalFacts) -> Iterator[Flow]:
+    """Yield the flow of what the agent says for a port's global addresses."""
+    yield _spoken_for(facts.mac, facts.ofport, facts.cookie)
+
+
+def _spoken_for(mac: int, ofport: int, owner: int) -> Flow:
+    """Return the flow that has the agent speak on an external network with a MAC of ours."""
+    return Flow(CLASSIFY, 190, _from_agent(mac), (Output(ofport),), None, owner)
+
+
+def _from_agent(mac: int) -> Match:
+    agent = (f.IN_PORT, GUEST_SERVICE_OFPORT, None)
+    return (agent, flag(f.FROM_TUNNEL, 0), (f.ETH_SRC, mac, None))
+
+
+def eip(facts: EipFacts) -> Iterator[Flow]:
+    """Yield the flows of what the agent says for an EIP."""
+    eip, owner = facts.eip, facts.cookie
+    yield _spoken_for(eip.mac, facts.ofport, owner)
+    if facts.port is None or eip.fixed_ip is None:
+        return
+    inwards = (*into(facts.port), SetField(f.LOOKUP_IPV4, int(eip.fixed_ip)))
+    yield Flow(CLASSIFY, 190, _from_agent(error_inwards(eip.key)), inwards, SUBNET_IN, owner)
+    outwards = (
+        SetField(f.ETH_SRC, eip.mac),
+        SetField(f.OUTSIDE, facts.via.network.key),
+        SetField(f.IN_PORT, 0),
+    )
+    yield Flow(CLASSIFY, 190, _from_agent(error_outwards(eip.key)), outwards, OUTSIDE, owner)

@@ -24,18 +24,24 @@ from vpcctl.pipeline.pieces import (
     AclPiece,
     BasePiece,
     EdgePiece,
+    EipPiece,
+    GatewayPiece,
+    GlobalPiece,
     GroupPiece,
     LocalFloodPiece,
     MemberPiece,
     OnLinkMemberPiece,
+    OutsidePiece,
     PairMacPiece,
     PairPiece,
     PeerPiece,
     Piece,
     PortPiece,
     RemoteFloodPiece,
+    RouteTablePiece,
     StaticPiece,
     SubnetPiece,
+    VpcPiece,
 )
 from vpcctl.pipeline.program import compile_piece
 
@@ -49,15 +55,27 @@ _REGISTERS: tuple[tuple[Field, str, str], ...] = (
     (f.FLAGS, "flags", "see below"),
     (f.REASON, "reason", "why the packet is dropped"),
     (f.FLOOD_NODE, "flood node", "the branch of local members that Flood is at"),
+    (f.ROUTE_TABLE, "route table", "key of the one that is asked: in Routes"),
+    (f.OUTSIDE, "outside", "key of the external network that a packet is from or for"),
     (f.LOOKUP_IPV6, "IPv6 looked up", "reg8 to reg11: the same"),
     (f.FOUND_MAC, "MAC found", "reg12 to reg15, the low 48 bits: from Neighbour to Respond"),
     (f.GROUP, "group, or ACL", "key of the one that is asked: in filters, as are the next two"),
-    (f.CELL, "cell", "which of the group's cells the packet is in"),
+    (f.CELL, "cell", "which of the group's cells the packet is in; kind of a guest's question"),
     (f.JUDGED, "judged", "see below"),
 )
 _FLAGS = (
-    *(f.FROM_TUNNEL, f.IS_ARP, f.IS_ND, f.ROUTED, f.RELAYED, f.FLOOD_STAGE, f.FLOOD_CHUNK),
-    *(f.JUDGED_ZONE, f.EGRESS_RULES, f.PLAIN, f.STATELESS, f.HONOUR_MARK),
+    *(
+        f.FROM_TUNNEL,
+        f.IS_ARP,
+        f.IS_ND,
+        f.ROUTED,
+        f.RELAYED,
+        f.PICKED,
+        f.METERED,
+        f.FLOOD_STAGE,
+        f.FLOOD_CHUNK,
+    ),
+    *(f.CHOICE, f.JUDGED_ZONE, f.EGRESS_RULES, f.PLAIN, f.STATELESS, f.HONOUR_MARK),
     *(f.ALLOWED, f.KEPT, f.HELD, f.ACL_OUT_ASKED, f.ACL_IN_ASKED, f.KEPT_MARK, f.KNOWN_MARK),
 )
 
@@ -95,7 +113,18 @@ def _pieces(net: Network, host_id: str) -> list[Piece]:
         pieces += [PairMacPiece(subnet_id, mac) for mac in segment.pair_macs]
     for port_id in net.ports:
         pieces += [PortPiece(port_id), EdgePiece(host_id, port_id)]
-    return [*pieces, *map(GroupPiece, net.groups), *map(AclPiece, net.acls), *_members(net)]
+    pieces += [*map(GroupPiece, net.groups), *map(AclPiece, net.acls), *_members(net)]
+    return [*pieces, *_outward(net, host_id)]
+
+
+def _outward(net: Network, host_id: str) -> Iterator[Piece]:
+    yield from map(VpcPiece, net.vpcs)
+    yield from map(RouteTablePiece, net.outside.tables)
+    for gateway_id in (*net.outside.internet, *net.outside.nats):
+        yield GatewayPiece(host_id, gateway_id)
+    yield from (EipPiece(host_id, eip_id) for eip_id in net.outside.eips)
+    yield from (GlobalPiece(host_id, port_id) for port_id in net.ports)
+    yield from (OutsidePiece(host_id, network_id) for network_id in net.outside.networks)
 
 
 def _members(net: Network) -> Iterator[Piece]:

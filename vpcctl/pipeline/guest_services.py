@@ -4,15 +4,25 @@ The agent hears it through an internal port of br-int, with the asking port's ke
 destination MAC; Classify gives its answer to that port and no other. Where the host's agent has no
 such port, questions are dropped, each kind with a reason of its own. What comes through a tunnel
 is nobody's question here.
+
+A question goes through the table twice: its kind is found first, the same for all ports, then the
+port that asks, which has a meter for each kind. So a guest that floods drowns out no other, and no
+question of another kind of its own.
 """
 
+import enum
+from collections.abc import Iterator
+
 from vpcctl.flows import fields as f
-from vpcctl.flows.actions import Action, Move, Output, SetField
+from vpcctl.flows.actions import Action, Move, Output, Resubmit, SetField
 from vpcctl.flows.flow import Flow, Match
+from vpcctl.flows.meter import GUESTS, Meter
 from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import GUEST_SERVICES, SUBNET_OUT
 from vpcctl.model.addresses import GATEWAY_MAC
 from vpcctl.model.host import GUEST_SERVICE_MAC, GUEST_SERVICE_OFPORT, Host
+from vpcctl.model.network import Network
+from vpcctl.pipeline.facts import PortFacts
 from vpcctl.pipeline.terms import (
     BASE,
     IS_ICMP6,
@@ -31,6 +41,28 @@ TO_AGENT: tuple[Action, ...] = (
 )
 """The packet goes to the agent with the asking port's key in place of the destination MAC."""
 
+_OFPORT = 0x7FFF
+
+RATE, BURST = 20, 40
+"""Packets a second and at once that the agent hears of one port and kind of question."""
+
+
+class Question(enum.IntEnum):
+    """A kind of question; the register's value, and one more than its meter's place."""
+
+    DHCP = 1
+    """DHCP and DHCPv6."""
+    NEIGHBOUR = 2
+    """Router solicitations, and neighbour solicitations that flows cannot answer."""
+    DNS = 3
+    """Names: metered in GuestAddress, as the next one."""
+    METADATA = 4
+
+
+_UNHEARD = {
+    Question.DHCP: Reason.DHCP_UNANSWERED,
+    Question.NEIGHBOUR: Reason.ND_UNANSWERED,
+}
 _FROM_HERE = flag(f.FROM_TUNNEL, 0)
 _TO_GATEWAY = (f.ETH_DST, GATEWAY_MAC, None)
 _ALL_DHCP_SERVERS = 0xFF02_0000_0000_0000_0000_0000_0001_0002
@@ -49,15 +81,57 @@ STATIC: tuple[Flow, ...] = (
     drop(GUEST_SERVICES, 90, _SOLICIT, Reason.ROUTER_SOLICITATION),
     drop(GUEST_SERVICES, 90, _DHCP, Reason.DHCP_UNANSWERED),
     drop(GUEST_SERVICES, 90, _DHCP6, Reason.DHCP_UNANSWERED),
+    *(
+        drop(GUEST_SERVICES, 120, ((f.QUESTION, int(one), None),), reason)
+        for one, reason in _UNHEARD.items()
+    ),
     Flow(GUEST_SERVICES, 0, (), (), SUBNET_OUT, BASE),
 )
 
-_ASKED: tuple[Flow, ...] = tuple(
-    Flow(GUEST_SERVICES, 100, (_FROM_HERE, *question), TO_AGENT, None, BASE)
-    for question in (_DHCP, _UNICAST_DHCP, _DHCP6, _SOLICIT)
+
+def ask(question: Question) -> tuple[Action, ...]:
+    """Return the actions that have the agent asked, as far as the asking port's meter lets pass."""
+    return (SetField(f.QUESTION, int(question)), Resubmit(GUEST_SERVICES))
+
+
+_ASKED: tuple[Flow, ...] = (
+    *(
+        Flow(GUEST_SERVICES, 100, (_FROM_HERE, *match), ask(Question.DHCP), None, BASE)
+        for match in (_DHCP, _UNICAST_DHCP, _DHCP6)
+    ),
+    Flow(GUEST_SERVICES, 100, (_FROM_HERE, *_SOLICIT), ask(Question.NEIGHBOUR), None, BASE),
 )
 
 
 def base(host: Host) -> tuple[Flow, ...]:
     """Return the flows that hand questions to *host*'s agent, where it answers them."""
     return _ASKED if host.guest_services else ()
+
+
+def edge(facts: PortFacts) -> Iterator[Flow]:
+    """Yield the flows that hand a port's questions over, a meter for each kind."""
+    for question in _UNHEARD:
+        match = ((f.SOURCE_PORT, facts.port.key, None), (f.QUESTION, int(question), None))
+        limit = meter(facts, question, RATE, BURST)
+        yield Flow(GUEST_SERVICES, 150, match, TO_AGENT, None, facts.edge_cookie, limit)
+
+
+def meter(facts: PortFacts, question: Question, rate: int, burst: int) -> Meter:
+    """Return the meter of a port's questions of one kind: packets a second, and at once."""
+    return Meter(_number(facts.location.ofport, question), "pktps", rate, burst)
+
+
+def _number(ofport: int, question: Question) -> int:
+    """Return a meter's number: there are half as many as OpenFlow has ports, so two may share."""
+    return GUESTS.start + 4 * (ofport & _OFPORT) + question - 1
+
+
+def metered_ports(net: Network, host_id: str, number: int) -> Iterator[str]:
+    """Yield the ports of a host that a guest's meter of this number is for: one, or two."""
+    if number not in GUESTS or host_id not in net.ofports:
+        return
+    low = (number - GUESTS.start) // 4
+    for ofport in (low, low | _OFPORT + 1):
+        port_id = net.ofports[host_id].owner(ofport)
+        if port_id is not None:
+            yield port_id

@@ -3,14 +3,17 @@
 What came from a tunnel goes into one again only for a host that is still loading its VPC.
 """
 
+from collections.abc import Iterator
+
 from vpcctl.flows import fields as f
-from vpcctl.flows.actions import OFPP_IN_PORT, Move, Output
+from vpcctl.flows.actions import OFPP_IN_PORT, Move, Output, Resubmit
 from vpcctl.flows.flow import Flow
 from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import OUTPUT
 from vpcctl.model.host import Host
+from vpcctl.pipeline import limits
 from vpcctl.pipeline.facts import PortFacts
-from vpcctl.pipeline.terms import BASE, drop, flag
+from vpcctl.pipeline.terms import BASE, drop, flag, mark
 
 _FROM_HERE = flag(f.FROM_TUNNEL, 0)
 _RELAYED = flag(f.RELAYED)
@@ -46,7 +49,20 @@ def base(host: Host) -> tuple[Flow, ...]:
     )
 
 
-def edge(facts: PortFacts) -> Flow:
-    """Return the flow that knows a port's interface by its key."""
-    match = ((f.DEST_PORT, facts.port.key, None),)
-    return Flow(OUTPUT, 100, match, (Output(facts.location.ofport),), None, facts.edge_cookie)
+def edge(facts: PortFacts) -> Iterator[Flow]:
+    """Yield the flow that knows a port's interface by its key, and those that limit what it gets.
+
+    A meter drops a packet with all that was still to be done with it, so copies for members of a
+    subnet are not metered: the other members would lose theirs.
+    """
+    key, owner = (f.DEST_PORT, facts.port.key, None), facts.edge_cookie
+    out = (Output(facts.location.ofport),)
+    yield Flow(OUTPUT, 100, (key,), out, None, owner)
+    first, second = limits.ingress(facts.port.limits)
+    alone = (key, flag(f.FLOOD_STAGE, 0))
+    if second is not None:
+        again = (mark(f.METERED), Resubmit(OUTPUT))
+        yield Flow(OUTPUT, 110, alone, again, None, owner, first)
+        yield Flow(OUTPUT, 120, (key, flag(f.METERED)), out, None, owner, second)
+    elif first is not None:
+        yield Flow(OUTPUT, 110, alone, out, None, owner, first)

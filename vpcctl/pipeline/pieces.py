@@ -119,6 +119,52 @@ class AclPiece:
 
 
 @dataclass(frozen=True, slots=True)
+class VpcPiece:
+    """A VPC's own blocks. Shared."""
+
+    vpc_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTablePiece:
+    """A route table's routes. Shared."""
+
+    table_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayPiece:
+    """An internet or NAT gateway, on a host of its VPC."""
+
+    host_id: str
+    gateway_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class EipPiece:
+    """An EIP, on a host where it may be resident."""
+
+    host_id: str
+    eip_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalPiece:
+    """A port's global IPv6 addresses, on a host where they may be resident."""
+
+    host_id: str
+    port_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutsidePiece:
+    """An external network, on a host that reaches it."""
+
+    host_id: str
+    network_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class RelayPiece:
     """What a host that is still loading a VPC gives to its relay."""
 
@@ -150,6 +196,12 @@ Piece = (
     | MemberPiece
     | OnLinkMemberPiece
     | AclPiece
+    | VpcPiece
+    | RouteTablePiece
+    | GatewayPiece
+    | EipPiece
+    | GlobalPiece
+    | OutsidePiece
     | RelayPiece
     | AdmitPiece
 )

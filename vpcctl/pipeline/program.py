@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from vpcctl.flows.cookie import Feature, cookie
 from vpcctl.flows.flow import Flow
+from vpcctl.model.gateway import NatGateway
 from vpcctl.model.network import Network
 from vpcctl.model.relay import relay_id
 from vpcctl.pipeline import (
@@ -12,16 +13,23 @@ from vpcctl.pipeline import (
     connection,
     drop_reasons,
     flood,
+    gateway,
+    guest_address,
     guest_services,
     members,
+    nat_in,
+    nat_out,
     nd_guard,
     neighbour,
     output,
+    outside,
+    outside_in,
     pairs,
     port_acl,
     relay,
     respond,
     route,
+    routes,
     service,
     spoof_guard,
     subnet_acl,
@@ -34,10 +42,14 @@ from vpcctl.pipeline.pieces import (
     AdmitPiece,
     BasePiece,
     EdgePiece,
+    EipPiece,
+    GatewayPiece,
+    GlobalPiece,
     GroupPiece,
     LocalFloodPiece,
     MemberPiece,
     OnLinkMemberPiece,
+    OutsidePiece,
     PairMacPiece,
     PairPiece,
     PeerPiece,
@@ -45,15 +57,21 @@ from vpcctl.pipeline.pieces import (
     PortPiece,
     RelayPiece,
     RemoteFloodPiece,
+    RouteTablePiece,
     StaticPiece,
     SubnetPiece,
+    VpcPiece,
 )
+from vpcctl.pipeline.residence import eip_facts, gateway_facts, global_facts, outside_ofport
 
 STATIC: tuple[Flow, ...] = (
     *(*classify.STATIC, *tunnel_in.STATIC, *spoof_guard.STATIC, *nd_guard.STATIC),
     *(*arp_nd.STATIC, *guest_services.STATIC, *route.STATIC, *neighbour.STATIC, *respond.STATIC),
+    *guest_address.STATIC,
     *(*switch.STATIC, *flood.STATIC, *output.STATIC, *drop_reasons.STATIC),
-    *(*subnet_acl.STATIC, *port_acl.STATIC, *connection.STATIC, *service.STATIC),
+    *(*outside_in.STATIC, *nat_in.STATIC, *routes.STATIC, *gateway.STATIC, *nat_out.STATIC),
+    *(*outside.STATIC, *subnet_acl.STATIC, *port_acl.STATIC, *connection.STATIC),
+    *service.STATIC,
 )
 """What every host has, whatever the network is."""
 
@@ -75,6 +93,7 @@ def _base(net: Network, piece: BasePiece) -> tuple[Flow, ...]:
     return (
         *classify.base(host),
         *guest_services.base(host),
+        *guest_address.base(host),
         *respond.base(host),
         *output.base(host),
     )
@@ -153,11 +172,13 @@ def _edge(net: Network, piece: EdgePiece) -> tuple[Flow, ...]:
     if facts is None:
         return _cut_off(net, piece)
     return (
-        classify.edge(facts),
+        *classify.edge(facts),
         *spoof_guard.edge(facts),
         *nd_guard.edge(facts),
         *arp_nd.edge(facts),
-        output.edge(facts),
+        *guest_address.edge(facts),
+        *guest_services.edge(facts),
+        *output.edge(facts),
         *port_acl.edge(net, facts),
     )
 
@@ -192,6 +213,55 @@ def _acl(net: Network, piece: AclPiece) -> tuple[Flow, ...]:
     return () if found is None else tuple(subnet_acl.acl(found))
 
 
+def _vpc(net: Network, piece: VpcPiece) -> tuple[Flow, ...]:
+    found = net.vpcs.get(piece.vpc_id)
+    if found is None or net.vpc_keys.owner(found.key) is None:
+        return ()
+    return tuple(route.vpc(found))
+
+
+def _route_table(net: Network, piece: RouteTablePiece) -> tuple[Flow, ...]:
+    there = net.outside.tables.get(piece.table_id)
+    found = None if there is None else net.outside.live_table(there.id, there.vpc_id)
+    return () if found is None else tuple(routes.table(net, found))
+
+
+def _gateway(net: Network, piece: GatewayPiece) -> tuple[Flow, ...]:
+    host, facts = net.hosts.get(piece.host_id), gateway_facts(net, piece.gateway_id)
+    if host is None or facts is None:
+        return ()
+    flows = tuple(gateway.gateway(net, facts, host))
+    if isinstance(facts.gateway, NatGateway) and host in facts.hosts:
+        inwards, outwards = nat_in.gateway(facts, facts.gateway), nat_out.gateway
+        return (*flows, *inwards, *outwards(net, facts, facts.gateway))
+    return flows
+
+
+def _eip(net: Network, piece: EipPiece) -> tuple[Flow, ...]:
+    facts = eip_facts(net, piece.host_id, piece.eip_id)
+    if facts is None:
+        return ()
+    modules = (classify, outside_in, gateway, nat_out, outside)
+    return tuple(flow for module in modules for flow in module.eip(facts))
+
+
+def _global(net: Network, piece: GlobalPiece) -> tuple[Flow, ...]:
+    facts = global_facts(net, piece.host_id, piece.port_id)
+    if facts is None:
+        return ()
+    modules = (classify, outside_in, gateway, outside)
+    return tuple(flow for module in modules for flow in module.global_ips(facts))
+
+
+def _outside(net: Network, piece: OutsidePiece) -> tuple[Flow, ...]:
+    host, network = net.hosts.get(piece.host_id), net.outside.live_network(piece.network_id)
+    ofport = None if host is None else outside_ofport(host, piece.network_id)
+    if network is None or ofport is None:
+        return ()
+    shared = (*outside_in.network(network), *outside.network(network))
+    return (classify.outside(network, ofport), *shared)
+
+
 def _relay(net: Network, piece: RelayPiece) -> tuple[Flow, ...]:
     vpc, one = net.vpcs.get(piece.vpc_id), net.relays.get(relay_id(piece.host_id, piece.vpc_id))
     if vpc is None or one is None or one.closing or net.vpc_keys.owner(vpc.key) is None:
@@ -224,6 +294,12 @@ _COMPILERS: dict[type, Callable[[Network, Piece], tuple[Flow, ...]]] = {
     MemberPiece: _member,
     OnLinkMemberPiece: _on_link_member,
     AclPiece: _acl,
+    VpcPiece: _vpc,
+    RouteTablePiece: _route_table,
+    GatewayPiece: _gateway,
+    EipPiece: _eip,
+    GlobalPiece: _global,
+    OutsidePiece: _outside,
     RelayPiece: _relay,
     AdmitPiece: _admit,
 }

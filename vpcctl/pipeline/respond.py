@@ -13,7 +13,7 @@ from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import RESPOND, SWITCH
 from vpcctl.model.addresses import GATEWAY_MAC
 from vpcctl.model.host import Host
-from vpcctl.pipeline.guest_services import TO_AGENT
+from vpcctl.pipeline.guest_services import Question, ask
 from vpcctl.pipeline.terms import (
     ARP_REPLY,
     ARP_REQUEST,
@@ -67,7 +67,7 @@ _ASK_AGENT: tuple[Flow, ...] = (
         RESPOND,
         120,
         (*_ASKS_GATEWAY, IS_IPV6, IS_ICMP6, *IS_SOLICIT),
-        TO_AGENT,
+        ask(Question.NEIGHBOUR),
         None,
         BASE,
     ),

@@ -1,23 +1,25 @@
 """Table Route: between the subnets of a VPC, on the sender's host.
 
 A packet is routed when it is for the gateway's MAC. Its VNI becomes the destination subnet's, so
-that the far host only switches it. Time-exceeded messages cannot be made by flows; such packets
+that the far host only switches it. What is for no block of the VPC is for the route table of the
+subnet that it comes from. Time-exceeded messages cannot be made by flows; such packets
 are counted and dropped.
 """
 
 from collections.abc import Iterator
-from ipaddress import IPv6Network
+from ipaddress import IPv4Network, IPv6Network
 
 from vpcctl.flows import fields as f
 from vpcctl.flows.actions import OFPP_IN_PORT, Action, DecTtl, Move, Output, SetField
 from vpcctl.flows.cookie import Feature, cookie
-from vpcctl.flows.flow import Flow, Match, Term
+from vpcctl.flows.flow import Flow, Match, Term, match
 from vpcctl.flows.reasons import Reason
-from vpcctl.flows.tables import ROUTE, SUBNET_IN, SWITCH
-from vpcctl.model.addresses import GATEWAY_MAC, IPAddress, link_local
+from vpcctl.flows.tables import ROUTE, ROUTES, SUBNET_IN, SWITCH
+from vpcctl.model.addresses import GATEWAY_MAC, IPAddress, IPNetwork, link_local
 from vpcctl.model.network import Network
 from vpcctl.model.subnet import Subnet
 from vpcctl.model.vpc import Vpc
+from vpcctl.pipeline.residence import table_of
 from vpcctl.pipeline.terms import (
     BASE,
     ECHO6_REPLY,
@@ -39,6 +41,11 @@ TO_GATEWAY: Term = (f.ETH_DST, GATEWAY_MAC, None)
 _OWN_TTL = 64
 _ON_LINK = (IPv6Network("fe80::/10"), IPv6Network("::/128"))
 """Sources that routers never forward, as they mean nothing elsewhere (RFC 4291, 2.5.2, 2.5.6)."""
+_NEVER_ROUTED = (
+    *(IPv4Network("0.0.0.0/8"), IPv4Network("127.0.0.0/8"), IPv4Network("169.254.0.0/16")),
+    *(IPv4Network("224.0.0.0/3"), IPv6Network("fe80::/10"), IPv6Network("ff00::/8")),
+)
+"""Destinations that mean nothing elsewhere, or are nobody's (RFC 6890)."""
 _ROUTED = (DecTtl(), SetField(f.ETH_SRC, GATEWAY_MAC), mark(f.ROUTED))
 _FAMILIES = {
     4: (IS_IPV4, f.IPV4_DST, Move(f.IPV4_DST, f.LOOKUP_IPV4, 32)),
@@ -74,13 +81,18 @@ def _echo(ip: IPAddress, scope: Match, owner: int) -> Flow:
 
 def _gateway(ip: IPAddress, scope: Match, owner: int) -> Iterator[Flow]:
     yield _echo(ip, scope, owner)
-    match = (*scope, TO_GATEWAY, *_addressed(ip))
-    yield drop(ROUTE, 290, match, Reason.GATEWAY_SERVICE, owner)
+    terms = (*scope, TO_GATEWAY, *_addressed(ip))
+    yield drop(ROUTE, 290, terms, Reason.GATEWAY_SERVICE, owner)
+
+
+def _within(block: IPNetwork) -> Match:
+    family, field, _ = _FAMILIES[block.version]
+    return (family, *within(field, block))
 
 
 def _expired(family: Term, ttl: int) -> Flow:
-    match = (TO_GATEWAY, family, (f.IP_TTL, ttl, None))
-    return drop(ROUTE, 280, match, Reason.TTL_EXCEEDED)
+    terms = (TO_GATEWAY, family, (f.IP_TTL, ttl, None))
+    return drop(ROUTE, 280, terms, Reason.TTL_EXCEEDED)
 
 
 STATIC: tuple[Flow, ...] = (
@@ -101,6 +113,10 @@ STATIC: tuple[Flow, ...] = (
         for block in _ON_LINK
     ),
     *(_expired(family, ttl) for family in (IS_IPV4, IS_IPV6) for ttl in (0, 1)),
+    *(
+        drop(ROUTE, 80, match(TO_GATEWAY, *_within(block)), Reason.NO_ROUTE)
+        for block in _NEVER_ROUTED
+    ),
     drop(ROUTE, 50, (TO_GATEWAY,), Reason.NO_ROUTE),
     Flow(ROUTE, 0, (), (), SWITCH, BASE),
 )
@@ -117,6 +133,17 @@ def subnet(net: Network, subnet: Subnet, vpc: Vpc) -> Iterator[Flow]:
     for block in (subnet.cidr, subnet.ipv6_cidr):
         if block is None or net.blocks.owner((vpc.id, block)) is None:
             continue
-        family, field, ask = _FAMILIES[block.version]
-        match = (scope, TO_GATEWAY, family, *within(field, block))
-        yield Flow(ROUTE, 100 + block.prefixlen, match, (*enter, ask), SUBNET_IN, owner)
+        terms, ask = (scope, TO_GATEWAY, *_within(block)), _FAMILIES[block.version][2]
+        yield Flow(ROUTE, 100 + block.prefixlen, terms, (*enter, ask), SUBNET_IN, owner)
+    table = table_of(net, subnet)
+    if table is not None:
+        ask_table = (SetField(f.ROUTE_TABLE, table.key),)
+        leaving = ((f.VNI, subnet.vni, None), TO_GATEWAY)
+        yield Flow(ROUTE, 60, leaving, ask_table, ROUTES, owner)
+
+
+def vpc(vpc: Vpc) -> Iterator[Flow]:
+    """Yield the flows that keep in a VPC what is for its own blocks, but for no subnet of it."""
+    for block in dict.fromkeys(vpc.cidrs):
+        terms = match((f.VPC, vpc.key), TO_GATEWAY, *_within(block))
+        yield drop(ROUTE, 70, terms, Reason.NO_ROUTE, cookie(Feature.VPC, vpc.key))

@@ -1,7 +1,9 @@
 """Table SpoofGuard: a port sends with its own MAC and addresses only.
 
 What a port may claim: its fixed addresses with its MAC, its allowed pairs with theirs and, where
-its subnet has IPv6, the EUI-64 link-local address of its MAC.
+its subnet has IPv6, the EUI-64 link-local address of its MAC. One that forwards others' packets
+(``checks_addresses`` is off) may send them with its own MAC from any address, but resolve and
+announce only its own.
 """
 
 import ipaddress
@@ -107,6 +109,18 @@ def edge(facts: PortFacts) -> Iterator[Flow]:
                 if block.version == 4
                 else _from_ipv6(facts, mac, block)
             )
+    if not facts.port.checks_addresses:
+        yield from _forwarding(facts)
+
+
+def _forwarding(facts: PortFacts) -> Iterator[Flow]:
+    """Yield what a port may send that forwards others' packets, but for what is its own."""
+    own = ((f.SOURCE_PORT, facts.port.key, None), (f.ETH_SRC, facts.port.mac, None))
+    for kind in (*_BEFORE_IPV6, NEIGHBOUR_SOLICIT, NEIGHBOUR_ADVERT):
+        terms = (*own, IS_IPV6, IS_ICMP6, (f.ICMP6_TYPE, kind, None))
+        yield drop(SPOOF_GUARD, 95, terms, Reason.SPOOFED_ND, facts.edge_cookie)
+    for family in (IS_IPV4, IS_IPV6):
+        yield Flow(SPOOF_GUARD, 90, (*own, family), (), ARP_ND, facts.edge_cookie)
 
 
 def _anything(facts: PortFacts) -> Iterator[Flow]:

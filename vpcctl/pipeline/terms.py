@@ -3,7 +3,7 @@
 from vpcctl.flows import fields as f
 from vpcctl.flows.actions import Action, Load, SetField
 from vpcctl.flows.cookie import Feature, cookie
-from vpcctl.flows.flow import Flow, Term
+from vpcctl.flows.flow import Flow, Match, Term, match
 from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import DROP, Table
 from vpcctl.model.addresses import IPAddress, IPNetwork
@@ -74,6 +74,14 @@ def drop(
 ) -> Flow:
     """Return a flow that drops what *match* says, counted as *reason*."""
     return Flow(table, priority, match, _BECAUSE[reason], DROP, owner)
+
+
+def with_flag(terms: Match, bits: f.Bits, value: int = 1) -> Match:
+    """Return a match that wants a flag's value as well."""
+    others = [term for term in terms if term[0] is not bits.field]
+    before = next((term for term in terms if term[0] is bits.field), (bits.field, 0, 0))
+    number, mask = before[1] | value << bits.offset, (before[2] or 0) | bits.mask
+    return match(*others, (bits.field, number, mask))
 
 
 def mark(bits: f.Bits, value: int = 1) -> Load:

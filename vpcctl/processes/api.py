@@ -59,6 +59,7 @@ def _run(database: Database, settings: Settings) -> None:
         settings=ServiceSettings(
             openflow_targets=settings.targets,
             report_interval_s=settings.report_interval_s,
+            dns_forwarders=settings.dns_forwarders,
             pki_dir=settings.pki_dir,
             tenants_name_interfaces=settings.tenants_name_interfaces,
             host_certificate_life=timedelta(seconds=settings.host_certificate_life_s),

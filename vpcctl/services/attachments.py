@@ -134,12 +134,15 @@ def _taken(interface: str, other: Any, tenant_id: str) -> Conflict:
     )
 
 
-def touch_hosts(unit: Unit, *host_ids: str | None) -> None:
-    """Note that the state of these hosts changed; None stands for no host."""
+def touch_hosts(unit: Unit, *host_ids: str | None, soon: bool = False) -> None:
+    """Note that the state of these hosts changed; None stands for no host.
+
+    *Soon*: their agents are to hear of it after the southbound had its turn, not at once.
+    """
     known = [id for id in host_ids if id is not None]
     if known:
         hosts.move_state(unit.connection, known, unit.revision)
-        unit.wake("hoststate")
+        unit.wake("hoststate-soon" if soon else "hoststate")
 
 
 def touch_hosts_with(unit: Unit, *which: Any) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from vpcctl.model.ids import new_id
-from vpcctl.model.problems import Blocker, Exhausted, Invalid
+from vpcctl.model.problems import Blocker, Invalid
 from vpcctl.services import dhcp_values, rules
 from vpcctl.services.attachments import touch_hosts_with
 from vpcctl.services.context import (
@@ -16,6 +16,7 @@ from vpcctl.services.context import (
     meta,
     query,
     refuse_blocked,
+    require_at_most,
 )
 from vpcctl.services.dhcp_values import (
     DhcpOptionsChange,
@@ -28,15 +29,13 @@ from vpcctl.store.dhcp_options import DHCP_OPTIONS
 from vpcctl.store.tables import DhcpOptionsRow
 from vpcctl.store.units import Unit
 
-MAX_SETS = 1_000
-"""Option sets of one tenant."""
-
 
 class DhcpOptionsService:
     """Use cases of DHCP option sets."""
 
     def __init__(self, context: Context) -> None:
         self._units = context.units
+        self._quota = context.settings.quotas.dhcp_options
 
     def create(self, actor: Actor, values: DhcpOptionsCreate) -> DhcpOptionsView:
         """Make a set.
@@ -48,8 +47,8 @@ class DhcpOptionsService:
         columns = {**rules.described(values), "options": dhcp_values.stored(values.options)}
 
         def work(unit: Unit) -> DhcpOptionsView:
-            if dhcp_options.count(unit.connection, tenant_id) >= MAX_SETS:
-                raise Exhausted(f"The tenant has {MAX_SETS} sets.", accepted=f"{MAX_SETS} sets")
+            count = dhcp_options.count(unit.connection, tenant_id) + 1
+            require_at_most(count, self._quota, "sets of DHCP options of the tenant", None)
             id = new_id("dopt")
             row = {"id": id, "key": unit.revision, "tenant_id": tenant_id, **columns}
             DHCP_OPTIONS.insert(unit.connection, {**row, **born(unit)})

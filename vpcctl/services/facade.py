@@ -12,20 +12,27 @@ from vpcctl.services.address_groups import AddressGroupService
 from vpcctl.services.context import Context
 from vpcctl.services.counters import CounterService
 from vpcctl.services.dhcp_options import DhcpOptionsService
+from vpcctl.services.dns_records import DnsRecordService
+from vpcctl.services.eips import EipService
 from vpcctl.services.events import EventService
+from vpcctl.services.external_networks import ExternalNetworkService
 from vpcctl.services.group_rules import RuleService
 from vpcctl.services.hosts import HostService
 from vpcctl.services.idempotency import KEEP, IdempotencyService, StoredResponse
+from vpcctl.services.internet_gateways import InternetGatewayService
+from vpcctl.services.nat_gateways import NatGatewayService
 from vpcctl.services.network_acls import NetworkAclService
 from vpcctl.services.pki import PkiService
 from vpcctl.services.ports import PortService
 from vpcctl.services.reports import ReportService, Sightings
+from vpcctl.services.route_tables import RouteTableService
 from vpcctl.services.security_groups import SecurityGroupService
 from vpcctl.services.settings import Quotas, ServiceSettings
 from vpcctl.services.status import Concern, HostSummary, Progress, StatusService, Summary
 from vpcctl.services.subnets import SubnetService
 from vpcctl.services.tokens import TokenService
 from vpcctl.services.vpcs import VpcService
+from vpcctl.services.zones import ZoneService
 from vpcctl.store import events, hosts, idempotency
 from vpcctl.store.database import Database
 from vpcctl.store.ledger import told_settings
@@ -72,11 +79,18 @@ class Services:
         self.vpcs = VpcService(context)
         self.subnets = SubnetService(context)
         self.dhcp_options = DhcpOptionsService(context)
+        self.dns_records = DnsRecordService(context)
+        self.zones = ZoneService(context)
         self.ports = PortService(context)
         self.security_groups = SecurityGroupService(context)
         self.group_rules = RuleService(context)
         self.address_groups = AddressGroupService(context)
         self.network_acls = NetworkAclService(context)
+        self.route_tables = RouteTableService(context)
+        self.nat_gateways = NatGatewayService(context)
+        self.external_networks = ExternalNetworkService(context)
+        self.internet_gateways = InternetGatewayService(context)
+        self.eips = EipService(context)
         self.counters = CounterService(context, southbound)
         self.hosts = HostService(context, sightings)
         self.reports = ReportService(context, sightings)
@@ -110,7 +124,8 @@ class Services:
 
     def _announce_settings(self) -> None:
         settings = self._settings
-        said = repr((settings.openflow_targets, settings.report_interval_s))
+        told = (settings.openflow_targets, settings.report_interval_s, settings.dns_forwarders)
+        said = repr(told)
         fingerprint = hashlib.sha256(said.encode()).hexdigest()
 
         def work(unit: Unit) -> None:

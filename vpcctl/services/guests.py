@@ -6,11 +6,13 @@ from ipaddress import ip_address
 from typing import Any, cast
 
 from vpcctl.model.addresses import format_mac
+from vpcctl.model.names import RESOLVERS
 from vpcctl.services.dhcp_values import effective
-from vpcctl.store import dhcp_options
+from vpcctl.store import dhcp_options, port_metadata, zones
 from vpcctl.store.ports import GuestPort
 from vpcctl.store.subnets import SUBNETS
 from vpcctl.store.tables import SubnetRow
+from vpcctl.store.zones import DnsSettings
 from vpcctl.wire.state import Guest, GuestOptions, GuestSubnet, Ipv6Mode
 
 _NO_LABEL = re.compile(r"[^a-z0-9]+")
@@ -23,6 +25,8 @@ def guests(
     """Return the guests that ports of a host are."""
     special = {one.subnet_id for one in found if one.dhcp_options}
     sets = dhcp_options.of_subnets(connection, sorted(special)) if special else {}
+    settings = zones.settings_of(connection, sorted(special)) if special else {}
+    said = port_metadata.revisions(connection, [one.id for one in found])
     return tuple(
         Guest(
             port_id=one.id,
@@ -31,9 +35,14 @@ def guests(
             mac=format_mac(one.mac),
             addresses=tuple(addresses.get(one.id, ())),
             host_name=host_name(one.name, addresses.get(one.id, ())),
-            options=effective(sets.get(one.subnet_id), one.dhcp_options)
+            options=effective(
+                default_options(settings.get(one.subnet_id)),
+                sets.get(one.subnet_id),
+                one.dhcp_options,
+            )
             if one.dhcp_options
             else None,
+            metadata_revision=said.get(one.id, 0),
         )
         for one in found
     )
@@ -44,7 +53,11 @@ def guest_subnets(connection: Any, subnet_ids: Iterable[str], size: int) -> tupl
     ids = sorted(subnet_ids)
     rows = SUBNETS.get_many(connection, ids)
     sets = dhcp_options.of_subnets(connection, ids)
-    return tuple(_subnet(rows[id], effective(sets.get(id)), size) for id in sorted(rows))
+    settings = zones.settings_of(connection, ids)
+    return tuple(
+        _subnet(rows[id], effective(default_options(settings.get(id)), sets.get(id)), size)
+        for id in sorted(rows)
+    )
 
 
 def _subnet(row: SubnetRow, options: GuestOptions, size: int) -> GuestSubnet:
@@ -70,3 +83,11 @@ def host_name(name: str, addresses: Sequence[str]) -> str:
         return ""
     first = ip_address(addresses[0])
     return "ip-" + re.sub(r"[.:]", "-", str(first) if first.version == 4 else first.exploded)
+
+
+def default_options(settings: DnsSettings | None) -> dict[str, Any]:
+    """Return the DHCP options that guests are told where nothing says otherwise."""
+    if settings is None or not settings.enabled:
+        return {}
+    resolvers = RESOLVERS if settings.has_ipv6 else RESOLVERS[:1]
+    return {"dns_servers": [str(one) for one in resolvers], "domain_name": settings.domain}

@@ -4,8 +4,9 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from vpcctl.model.addresses import format_mac
+from vpcctl.services import outside_state
 from vpcctl.services.guests import guest_subnets, guests
-from vpcctl.services.port_views import mtu
+from vpcctl.services.port_views import DEFAULT_MTU
 from vpcctl.services.settings import ServiceSettings
 from vpcctl.store import hosts, locations, models, ports
 from vpcctl.store.ports import Attached
@@ -18,23 +19,29 @@ def compose(connection: Any, row: HostRow, settings: ServiceSettings) -> HostSta
     wanted = [one for one in ports.attached(connection, row.id) if one.interface is not None]
     found = ports.guests(connection, row.id)
     addresses = ports.addresses_of(connection, [one.id for one in found])
-    size = mtu(connection)
+    underlays = hosts.underlays(connection)
+    size = min((one.inner_mtu for one in underlays if one.inner_mtu), default=DEFAULT_MTU)
     return HostState(
         revision=row.state_revision,
         host_id=row.id,
         name=row.name,
         dpid=models.dpid(row.key),
         openflow_targets=settings.openflow_targets,
-        settings=Settings(report_interval_s=settings.report_interval_s),
+        settings=Settings(
+            report_interval_s=settings.report_interval_s, dns_forwarders=settings.dns_forwarders
+        ),
         attachments=tuple(_attachment(one, addresses.get(one.id, []), size) for one in wanted),
         peers=tuple(
-            Peer(host_id=id, vtep_address=vtep)
-            for id, vtep in hosts.vteps(connection)
-            if id != row.id
+            Peer(host_id=one.host_id, vtep_address=one.vtep)
+            for one in underlays
+            if one.vtep is not None and one.host_id != row.id
         ),
         guests=guests(connection, found, addresses),
         guest_subnets=guest_subnets(connection, {one.subnet_id for one in found}, size),
         released=tuple(locations.released(connection, row.id)),
+        external_networks=outside_state.networks(connection),
+        outside_addresses=outside_state.addresses(connection, row),
+        watched=outside_state.watched(connection, row),
     )
 
 

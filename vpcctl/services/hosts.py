@@ -6,7 +6,8 @@ from typing import Any, Protocol
 
 from vpcctl.model.ids import new_id
 from vpcctl.model.problems import Blocker, Conflict, Forbidden, Invalid, NotFound
-from vpcctl.services import host_state, rules
+from vpcctl.services import gateway_hosts, host_state, outside_claims, rules
+from vpcctl.services.attachments import touch_hosts
 from vpcctl.services.context import (
     MAX_BLOCKERS,
     Context,
@@ -30,7 +31,7 @@ from vpcctl.services.views import (
 )
 from vpcctl.store import hosts, keys, locations, models, ports
 from vpcctl.store.hosts import HOSTS
-from vpcctl.store.realisation import HostRealised, of_hosts, processed
+from vpcctl.store.realisation import HostRealised, of_hosts, processed, reached
 from vpcctl.store.tables import HostRow
 from vpcctl.store.units import Unit
 from vpcctl.wire.state import HostState
@@ -67,6 +68,7 @@ class HostService:
             "availability_zone": rules.zone(values.availability_zone),
             "pinned_vtep": vtep,
             "vtep": vtep,
+            "gateway": values.gateway,
         }
 
         def work(unit: Unit) -> HostView:
@@ -117,6 +119,8 @@ class HostService:
     ) -> HostView:
         """Change a host. ``vtep_address`` pins its VTEP, None unpins it.
 
+        Gateways move as its label, zone and draining demand.
+
         Raises:
             Problem: NotFound, Forbidden, Invalid, Conflict, Stale.
         """
@@ -124,6 +128,9 @@ class HostService:
         columns = rules.redescribed(values)
         if values.availability_zone is not UNSET:
             columns["availability_zone"] = rules.zone(values.availability_zone)
+        for field in ("gateway", "drained"):
+            if getattr(values, field) is not UNSET:
+                columns[field] = getattr(values, field)
 
         def work(unit: Unit) -> HostView:
             row = _own(unit.connection, actor, id)
@@ -131,6 +138,8 @@ class HostService:
             vtep = _change_vtep(unit, row, values)
             state = {"state_revision": unit.revision}
             HOSTS.update(unit.connection, id, {**columns, **vtep, **state, **changed(unit)})
+            if columns.keys() & {"gateway", "drained", "availability_zone"}:
+                gateway_hosts.rearrange(unit)
             unit.wake("hoststate")
             unit.tell("host", id, "", "changed")
             return self._view(unit.connection, id)
@@ -139,6 +148,8 @@ class HostService:
 
     def delete(self, actor: Actor, id: str, if_match: int | None = None) -> int:
         """Delete a host that has no ports; its tokens go with it. Return the revision made.
+
+        Gateways that it stands for are handed on to others.
 
         Raises:
             Problem: NotFound, Forbidden, Conflict with the ports in the way, Stale.
@@ -149,7 +160,10 @@ class HostService:
             row = _own(unit.connection, actor, id)
             rules.require_match(row.revision, if_match)
             refuse_blocked("The host still has ports", _blockers(unit, id))
+            HOSTS.update(unit.connection, id, {"gateway": False, "outside": []})
+            gateway_hosts.rearrange(unit)
             HOSTS.delete(unit.connection, id)
+            touch_hosts(unit, *outside_claims.reconsider(unit, id))
             if row.vtep is not None:
                 tell_peers(unit, id)
             unit.tell("host", id, "", "deleted")
@@ -208,7 +222,11 @@ class HostService:
                 last=self._seen.last_seen(row.id) or alive[row.id].last_report_at,
                 realised=realised.get(row.id),
                 located=counts.get(row.id, 0),
-                errors=(*row.errors, *map(_unknown, unknown.get(row.id, ()))),
+                errors=(
+                    *row.errors,
+                    *outside_claims.objections(row),
+                    *map(_unknown, unknown.get(row.id, ())),
+                ),
                 done=done,
             )
             for row in rows
@@ -226,11 +244,11 @@ class HostService:
     ) -> HostView:
         now, interval = self._units.clock(), self._context.settings.report_interval_s
         alive = liveness(last, now, interval)
-        reached = reached_by(realised, done)
+        revision = reached(realised, done)
         status = judge_host(
             liveness=alive,
             realised=realised,
-            reached=reached,
+            reached=revision,
             needed=row.revision,
             errors=errors,
         )
@@ -247,18 +265,17 @@ class HostService:
             last_report_at=last,
             state=alive,
             ports=located,
-            realized_revision=reached,
+            realized_revision=revision,
             connection=realised.state if realised else "disconnected",
             connection_error=realised.error if realised else None,
             status=status,
+            gateway=row.gateway,
+            drained=row.drained,
+            providers=tuple(row.providers),
+            external_network_ids=tuple(sorted(one[0] for one in hosts.accepted(row.outside))),
+            watches=tuple((host_id, is_up) for host_id, _, is_up in row.watches),
+            meters=row.meters,
         )
-
-
-def reached_by(realised: HostRealised | None, done: int) -> int:
-    """Return the revision that a host has realised; *done*: what the southbound has taken."""
-    if realised is None:
-        return 0
-    return done if realised.state == "in_sync" else realised.revision
 
 
 def _unknown(link: tuple[str, str]) -> str:

@@ -1,66 +1,85 @@
 """Moving ports to where their winning claims are: after a report, or a change of attachment."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
+from vpcctl.services import outside_touch
 from vpcctl.services.attachments import touch_hosts
 from vpcctl.services.claims import Claim, dispute, elect
 from vpcctl.store import locations
 from vpcctl.store.locations import Place
-from vpcctl.store.tables import LinkRow, LocationRow, PortRow
+from vpcctl.store.tables import LinkRow, PortRow
 from vpcctl.store.units import Unit
 
+Claims = Mapping[str, Sequence[Claim]]
+"""Every host's claims, by port."""
 
-def claims_of(links: Sequence[LinkRow]) -> list[Claim]:
+
+def claims_of(links: Iterable[LinkRow]) -> list[Claim]:
     """Return the claims that links are."""
     return [Claim(link.host_id, link.claimed_revision, link.ofport) for link in links]
 
 
-def disputes(unit: Unit, ports: Mapping[str, PortRow]) -> dict[str, str | None]:
-    """Return what there is to say about rival claims to each of *ports* now."""
-    links = locations.links_of(unit.connection, ports)
-    return {
-        id: dispute(claims_of(links.get(id, ())), port.attach_host_id) for id, port in ports.items()
-    }
+def all_claims(connection: Any, port_ids: Iterable[str]) -> Claims:
+    """Return every host's claims to these ports as they are stored."""
+    found = locations.claims_of(connection, port_ids)
+    return {id: claims_of(by_host.values()) for id, by_host in found.items()}
 
 
-def settle(
-    unit: Unit, ports: Mapping[str, PortRow], before: Mapping[str, str | None]
-) -> frozenset[str]:
-    """Elect each port's location anew, write what changed, and tell of new disputes once.
+def disputes(ports: Mapping[str, PortRow], claims: Claims) -> dict[str, str | None]:
+    """Return what there is to say about rival *claims* to each of *ports*."""
+    return {id: dispute(claims.get(id, ()), port.attach_host_id) for id, port in ports.items()}
 
-    Args:
-        unit: the transaction.
-        ports: id, VPC, tenant and attachment of ports whose claims or attachment changed.
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """Ports whose claims or attachment changed.
+
+    Attributes:
+        ports: id, VPC, tenant and attachment of each, by id.
+        present: where those are that are somewhere.
+        claims: every host's claims to them, as they are now.
         before: what :func:`disputes` said before the change.
+    """
+
+    ports: Mapping[str, PortRow]
+    present: Mapping[str, Place]
+    claims: Claims
+    before: Mapping[str, str | None]
+
+
+def settle(unit: Unit, contest: Contest) -> frozenset[str]:
+    """Elect each port's location anew, write what changed, and tell of new disputes once.
 
     Returns:
         the ports whose location changed.
     """
-    links = locations.links_of(unit.connection, ports)
-    present = locations.locations_of(unit.connection, ports)
+    ports, present = contest.ports, contest.present
     after: dict[str, Place | None] = {}
     concerned: set[str] = set()
     for id, port in ports.items():
-        claims = claims_of(links.get(id, ()))
+        claims = contest.claims.get(id, ())
         place = _place(port, elect(claims, port.attach_host_id))
-        if not _same(present.get(id), place):
+        if place != present.get(id):
             after[id] = place
             unit.tell(
                 "location", id, port.tenant_id, "changed" if place else "deleted", _say(place)
             )
         said = dispute(claims, port.attach_host_id)
-        if said is not None and said != before.get(id):
+        if said is not None and said != contest.before.get(id):
             unit.tell("port", id, port.tenant_id, "warning", said)
         concerned |= _concerned(unit, claims, present.get(id), place)
     if after:
-        locations.move(unit.connection, present, after, unit.revision)
+        toggled = locations.move(unit.connection, present, after, unit.revision)
+        outside_touch.moved(unit, ports, present, after, toggled)
         concerned |= _guests_moved(ports, present, after)
-    touch_hosts(unit, *sorted(concerned))
+    touch_hosts(unit, *sorted(concerned), soon=True)
     return frozenset(after)
 
 
 def _concerned(
-    unit: Unit, claims: Sequence[Claim], before: LocationRow | None, place: Place | None
+    unit: Unit, claims: Sequence[Claim], before: Place | None, place: Place | None
 ) -> set[str]:
     """Return the hosts whose state has to say, or to say no more, that the port is not there.
 
@@ -77,7 +96,7 @@ def _concerned(
 
 def _guests_moved(
     ports: Mapping[str, PortRow],
-    before: Mapping[str, LocationRow],
+    before: Mapping[str, Place],
     after: Mapping[str, Place | None],
 ) -> set[str]:
     """Return which hosts serve other guests now; a port attached to a host is always its guest."""
@@ -95,12 +114,6 @@ def _place(port: PortRow, winner: Claim | None) -> Place | None:
     if winner is None or winner.ofport is None:
         return None
     return Place(port.id, port.vpc_id, winner.host_id, winner.ofport)
-
-
-def _same(row: LocationRow | None, place: Place | None) -> bool:
-    if row is None or place is None:
-        return row is None and place is None
-    return (row.host_id, row.ofport) == (place.host_id, place.ofport)
 
 
 def _say(place: Place | None) -> str:

@@ -6,16 +6,17 @@ from ipaddress import ip_address
 from typing import Any
 
 from vpcctl.model.addresses import Mac
-from vpcctl.services import attachments
+from vpcctl.services import attachments, limit_values
 from vpcctl.services.claims import elect, judge
 from vpcctl.services.context import meta
 from vpcctl.services.dhcp_values import restored
 from vpcctl.services.locating import claims_of
+from vpcctl.services.port_metadata import shown
 from vpcctl.services.standing import judge as judge_standing
 from vpcctl.services.views import ClaimView, PortView, Status
-from vpcctl.store import hosts, locations, memberships, models, ports
+from vpcctl.store import hosts, locations, memberships, models, port_metadata, ports
 from vpcctl.store.realisation import Standing, standings
-from vpcctl.store.tables import LinkRow, LocationRow, PortRow
+from vpcctl.store.tables import LinkRow, LocationRow, PortMetadataRow, PortRow
 
 DEFAULT_MTU = 1450
 """What an underlay of 1500 bytes leaves beside VXLAN over IPv4."""
@@ -32,7 +33,9 @@ class Surroundings:
     links: Mapping[str, Sequence[LinkRow]]
     locations: Mapping[str, LocationRow]
     standings: Mapping[str, Standing]
+    metadata: Mapping[str, PortMetadataRow]
     mtu: int
+    meters: Mapping[str, int]
 
 
 def views(connection: Any, rows: Sequence[PortRow]) -> list[PortView]:
@@ -46,8 +49,14 @@ def views(connection: Any, rows: Sequence[PortRow]) -> list[PortView]:
         locations.links_of(connection, ids),
         locations.locations_of(connection, ids),
         standings(connection, [row.vpc_id for row in rows]),
+        port_metadata.get_many(connection, ids),
         mtu(connection),
+        {},
     )
+    limited = {row.id for row in rows if row.limit_number is not None}
+    if limited:
+        where = {one.host_id for id, one in around.locations.items() if id in limited}
+        around = replace(around, meters=hosts.meters(connection, where))
     return [_view(row, around) for row in rows]
 
 
@@ -56,8 +65,15 @@ def fresh_view(
 ) -> PortView:
     """Return the view of a port made in this transaction: nobody can have claimed it."""
     standing = standings(connection, [row.vpc_id])
+    said = port_metadata.get_many(connection, [row.id])
     own = {row.id: addresses}, {row.id: groups}
-    return _view(row, Surroundings(*own, {}, {}, standing, mtu(connection)))
+    return _view(row, Surroundings(*own, {}, {}, standing, said, mtu(connection), {}))
+
+
+def _enforced(row: PortRow, location: LocationRow | None, meters: Mapping[str, int]) -> bool | None:
+    if row.limit_number is None or location is None:
+        return None
+    return meters.get(location.host_id, 0) > 0
 
 
 def mtu(connection: Any) -> int:
@@ -86,6 +102,10 @@ def _view(row: PortRow, around: Surroundings) -> PortView:
         around.mtu,
         _status(row, location, claims, around.standings[row.vpc_id]),
         restored(row.dhcp_options) if row.dhcp_options else None,
+        shown(around.metadata.get(row.id)),
+        row.source_dest_check,
+        limit_values.view(row),
+        _enforced(row, location, around.meters),
     )
 
 

@@ -10,13 +10,23 @@ from vpcctl.model.addresses import IPAddress, Mac
 from vpcctl.model.dhcp_options import DhcpOptions
 from vpcctl.model.ids import new_id
 from vpcctl.model.problems import Invalid
-from vpcctl.services import attachments, dhcp_values, port_groups, rules
+from vpcctl.services import (
+    attachments,
+    dhcp_values,
+    limit_values,
+    outside_touch,
+    port_groups,
+    port_metadata,
+    port_uses,
+    rules,
+)
 from vpcctl.services.addressing import Addressing, choose_mac, makes_own, parse_ips
-from vpcctl.services.context import Context, born, changed, listed, query, spend
-from vpcctl.services.locating import disputes, settle
+from vpcctl.services.context import Context, born, changed, listed, query, refuse_blocked, spend
+from vpcctl.services.locating import Contest, all_claims, disputes, settle
 from vpcctl.services.port_views import fresh_view, views
 from vpcctl.services.subnets import find_subnet
 from vpcctl.services.views import UNSET, Actor, Listing, Page, PortChange, PortCreate, PortView
+from vpcctl.services.zones import moved
 from vpcctl.store import keys, locations, memberships, ports, usage
 from vpcctl.store.ports import PORTS
 from vpcctl.store.subnets import SUBNETS
@@ -48,10 +58,13 @@ class PortService:
             "pairs": _pairs(values.allowed_address_pairs),
             "admin_up": values.admin_up,
             "dhcp_options": _dhcp(values.dhcp_options),
+            "source_dest_check": values.source_dest_check,
             **attachments.columns(values.attachment, id),
         }
         ips = parse_ips(values.fixed_ips)
+        said = port_metadata.columns(values.metadata)
         mac = None if values.mac is None else rules.mac("mac_address", values.mac)
+        limits = limit_values.parse(values.limits)
         wanted = (
             None if values.security_groups is None else port_groups.parse(values.security_groups)
         )
@@ -73,17 +86,20 @@ class PortService:
                 "tenant_id": subnet.tenant_id,
                 "key": keys.fit(unit, "port_key"),
                 "mac": own,
+                **limit_values.columns(unit, limits, None),
                 **born(unit),
             }
             PORTS.insert(unit.connection, row)
             ports.set_addresses(unit.connection, id, subnet.id, taken)
             memberships.join(unit.connection, id, groups)
+            port_metadata.write(unit, id, said)
+            moved(unit, subnet.vpc_id)
             attachments.touch_hosts(unit, row["attach_host_id"])
             unit.tell("port", id, subnet.tenant_id, "created")
             made = cast(PortRow, SimpleNamespace(**row))
             return fresh_view(unit.connection, made, [str(address) for address in taken], groups)
 
-        return self._units.write(work, {"port_key": 1})
+        return self._units.write(work, {"port_key": 1, **limit_values.needs(values.limits)})
 
     def get(self, actor: Actor, id: str) -> PortView:
         """Return a port.
@@ -120,46 +136,54 @@ class PortService:
             row = _own(unit.connection, actor, id)
             rules.require_match(row.revision, if_match)
             columns = {**asked.columns, **changed(unit)}
+            if asked.limits is not None:
+                columns |= limit_values.columns(unit, asked.limits, row.limit_number)
             if asked.mac is not None and asked.mac != row.mac:
                 columns["mac"] = choose_mac(unit, row.subnet_id, asked.mac)
             mac = Mac(columns.get("mac", row.mac))
             if asked.ips is not None or mac != row.mac:
                 _readdress(unit, row, asked.ips, mac)
+            if asked.ips is not None or mac != row.mac or columns.get("name", row.name) != row.name:
+                moved(unit, row.vpc_id)
+            port_metadata.write(unit, id, asked.metadata)
             port_groups.change(unit, row, asked.groups, values.port_security)
             if asked.attachment is not None:
                 attachments.require_nameable(actor, asked.attachment, self._context.settings)
                 attachments.require_pluggable(unit, asked.attachment, id, row.tenant_id)
                 columns |= asked.attachment
-            before = disputes(unit, {id: row}) if asked.attachment is not None else {}
             PORTS.update(unit.connection, id, columns)
             unit.tell("port", id, row.tenant_id, "changed")
             now = PORTS.get_many(unit.connection, [id])[id]
             if asked.attachment is not None:
-                settle(unit, {id: now}, before)
+                _resettle(unit, row, now)
             here = locations.locations_of(unit.connection, [id]).get(id)
             located = here.host_id if here is not None else None
             attachments.touch_hosts(unit, row.attach_host_id, now.attach_host_id, located)
             return views(unit.connection, [now])[0]
 
-        return self._units.write(work)
+        return self._units.write(work, limit_values.needs(values.limits))
 
     def delete(self, actor: Actor, id: str, if_match: int | None = None) -> int:
         """Delete a port wherever it is; return the revision made.
 
         Raises:
-            Problem: NotFound, Forbidden, Stale.
+            Problem: NotFound, Forbidden, Conflict with what leads to it, Stale.
         """
 
         def work(unit: Unit) -> int:
             row = _own(unit.connection, actor, id)
             rules.require_match(row.revision, if_match)
+            refuse_blocked("The port is in use", port_uses.blockers(unit.connection, id))
             subnet = _subnet(unit.connection, row.subnet_id)
             present = locations.locations_of(unit.connection, [id])
             if present:
-                locations.move(unit.connection, present, {id: None}, unit.revision)
+                toggled = locations.move(unit.connection, present, {id: None}, unit.revision)
+                outside_touch.moved(unit, {id: row}, present, {id: None}, toggled)
                 unit.tell("location", id, row.tenant_id, "deleted", "its port is deleted")
             addresses = ports.addresses_of(unit.connection, [id]).get(id, [])
             ports.drop_addresses(unit.connection, id)
+            port_metadata.drop(unit, id)
+            moved(unit, row.vpc_id)
             memberships.leave(unit.connection, id)
             Addressing(unit, subnet, Mac(row.mac)).give_back(map(ip_address, addresses))
             PORTS.delete(unit.connection, id)
@@ -182,11 +206,13 @@ class _Asked:
     ips: tuple[IPAddress, ...] | None
     attachment: attachments.Columns | None
     groups: tuple[str, ...] | None
+    metadata: dict[str, Any]
+    limits: dict[str, int | None] | None
 
 
 def _asked(values: PortChange, id: str) -> _Asked:
     columns = rules.redescribed(values)
-    for field in ("port_security", "admin_up"):
+    for field in ("port_security", "admin_up", "source_dest_check"):
         if getattr(values, field) is not UNSET:
             columns[field] = getattr(values, field)
     if values.allowed_address_pairs is not UNSET:
@@ -205,7 +231,9 @@ def _asked(values: PortChange, id: str) -> _Asked:
     place = None if wanted is UNSET else attachments.columns(wanted, id)
     named = values.security_groups
     groups = None if named is UNSET else port_groups.parse(named)
-    return _Asked(columns, mac, ips, place, groups)
+    said = port_metadata.columns(values.metadata)
+    limits = None if values.limits is UNSET else limit_values.parse(values.limits)
+    return _Asked(columns, mac, ips, place, groups, said, limits)
 
 
 def _own(connection: Any, actor: Actor, id: str) -> PortRow:
@@ -243,12 +271,21 @@ def _readdress(unit: Unit, row: PortRow, wanted: tuple[IPAddress, ...] | None, m
         wanted = tuple(new if new is not None and ip == old else ip for ip in present)
     if list(wanted) == present:
         return
+    port_uses.refuse_lost(unit.connection, row.id, wanted)
     addressing = Addressing(unit, subnet, mac)
     ports.drop_addresses(unit.connection, row.id)
     addressing.take([a for a in wanted if a not in present], fill=False)
     addressing.give_back(a for a in present if a not in wanted)
     ordered = sorted(wanted, key=lambda address: address.version)
     ports.set_addresses(unit.connection, row.id, row.subnet_id, ordered)
+
+
+def _resettle(unit: Unit, row: PortRow, now: PortRow) -> None:
+    """Put a port where it belongs whose attachment was that of *row* and is that of *now*."""
+    claims = all_claims(unit.connection, [now.id])
+    _, places = locations.claimed_ports(unit.connection, [now.id])
+    said = disputes({now.id: row}, claims)
+    settle(unit, Contest({now.id: now}, places, claims, said))
 
 
 def _dhcp(values: DhcpOptions | None) -> dict[str, Any] | None:

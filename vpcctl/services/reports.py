@@ -14,6 +14,7 @@ from typing import Any
 from vpcctl.model.problems import Invalid, NotFound
 from vpcctl.services import rules
 from vpcctl.services.context import Context
+from vpcctl.services.gateway_hosts import rearrange
 from vpcctl.services.host_state import compose
 from vpcctl.services.hosts import require_host
 from vpcctl.services.liveness import thresholds
@@ -238,6 +239,8 @@ class ReportService:
     def sweep_liveness(self) -> int:
         """Tell of every host that came up, is late or went down since told last.
 
+        Gateways of one that is gone are handed on.
+
         After a start nothing is late before hosts have had their time to report again.
         """
         interval = self._context.settings.report_interval_s
@@ -256,6 +259,7 @@ class ReportService:
                 hosts.announce(unit.connection, id, now)
                 action = "changed" if now == "up" else "warning"
                 unit.tell("host", id, "", action, f"{name} is {now}")
+            rearrange(unit)
             return len(found)
 
         return self._units.write(work, durable=False)
@@ -325,14 +329,23 @@ def _changed_links(report: LinkReport) -> dict[str, Link]:
 
 
 def _require_storable(facts: HostFacts | None, links: Sequence[Link]) -> None:
-    """Refuse the one character that PostgreSQL's texts cannot hold."""
+    """Refuse the one character that PostgreSQL's texts cannot hold, and facts said twice."""
     texts: dict[str, str] = {}
     if facts is not None:
         texts = {"facts.agent_version": facts.agent_version, "facts.ovs_version": facts.ovs_version}
         texts |= {f"facts.errors.{n}": text for n, text in enumerate(facts.errors)}
+        texts |= {f"facts.providers.{n}": text for n, text in enumerate(facts.providers)}
+        texts |= {f"facts.outside.{n}.bridge": one.bridge for n, one in enumerate(facts.outside)}
+        _require_once("facts.outside", [one.network_id for one in facts.outside])
+        _require_once("facts.watches", [one.host_id for one in facts.watches])
     for n, link in enumerate(links):
         for name in ("interface", "interface_uuid", "netns", "error"):
             texts[f"links.{n}.{name}"] = getattr(link, name) or ""
     for name, text in texts.items():
         if "\0" in text:
             raise Invalid("A text holds a NUL.", field=name, accepted="a text without NUL")
+
+
+def _require_once(field: str, ids: Sequence[str]) -> None:
+    if len(set(ids)) < len(ids):
+        raise Invalid("The facts name something twice.", field=field, accepted="each id once")

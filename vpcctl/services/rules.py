@@ -66,10 +66,21 @@ def visible(actor: Actor, row: T | None, kind: str, id: str) -> T:
         NotFound: there is none, or it is another tenant's.
     """
     scope = tenant_scope(actor)
-    found: Any = row
-    if found is None or (scope is not None and found.tenant_id != scope):
+    seen: Any = row
+    if seen is None or (scope is not None and seen.tenant_id != scope):
+        return found(None, kind, id)
+    return seen
+
+
+def found(row: T | None, kind: str, id: str) -> T:
+    """Return *row*.
+
+    Raises:
+        NotFound: there is none.
+    """
+    if row is None:
         raise NotFound(f"There is no {kind} {printable(id)}.")
-    return found
+    return row
 
 
 def printable(value: str) -> str:
@@ -150,6 +161,11 @@ def tenant_of(actor: Actor, asked: str | None) -> str:
 def tenant_id(value: str) -> str:
     """Return an acceptable tenant id."""
     return _word(_TENANT, "tenant_id", value)
+
+
+def provider(value: str) -> str:
+    """Return an acceptable name of a provider network."""
+    return _word(_ZONE, "provider", value)
 
 
 def zone(value: str | None) -> str | None:
@@ -280,7 +296,12 @@ def pair_cidr(field: str, text: str) -> IPNetwork:
     """Return the block of an allowed address pair: any size, a plain address is a /32 or /128."""
     says = "an IPv4 or IPv6 block such as 10.0.0.0/24, or one address"
     block = parse_block(field, text, says) if "/" in text else ip_network(address(field, text))
+    refuse_never(field, block, says)
+    return block
+
+
+def refuse_never(field: str, block: IPNetwork, says: str) -> None:
+    """Refuse a block that lies in one that no workload has; *says* is what is accepted."""
     for never, what in _NEVER:
         if block.prefixlen >= never.prefixlen and overlap(block, never):
             raise Invalid(f"{block} lies in {what}.", field=field, accepted=says)
-    return block

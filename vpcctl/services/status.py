@@ -5,20 +5,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from vpcctl.model.problems import NotFound
-from vpcctl.services import rules
+from vpcctl.services import eip_views, rules
 from vpcctl.services.address_groups import own_address_group
 from vpcctl.services.context import Context
+from vpcctl.services.eips import own_eip
+from vpcctl.services.external_networks import own_network
 from vpcctl.services.group_rules import own_group
-from vpcctl.services.hosts import SeenReports, reached_by, require_host
+from vpcctl.services.hosts import SeenReports, require_host
+from vpcctl.services.internet_gateways import own_internet
 from vpcctl.services.liveness import liveness
+from vpcctl.services.nat_gateways import own_nat
 from vpcctl.services.network_acls import own_acl
+from vpcctl.services.route_tables import own_table
 from vpcctl.services.subnets import find_subnet
 from vpcctl.services.views import Actor
 from vpcctl.services.vpcs import find_vpc
-from vpcctl.store import hosts, locations, security_groups, usage
+from vpcctl.store import gateway_hosts, hosts, locations, security_groups, usage
 from vpcctl.store.hosts import HOSTS
 from vpcctl.store.ports import PORTS
-from vpcctl.store.realisation import HostRealised, of_hosts, processed
+from vpcctl.store.realisation import HostRealised, of_hosts, processed, reached
 from vpcctl.store.units import present_revision
 
 
@@ -27,7 +32,8 @@ class Concern:
     """Whose acknowledgement a write needs: take it before a delete, or after a create/change.
 
     Attributes:
-        vpc_ids: all hosts with a located port of one of these VPCs; none for a host.
+        vpc_ids: all hosts with a located port of one of these VPCs, and those that stand for its
+            gateways; none for a host.
         hosts: hosts concerned when this was taken.
         port_id: the port itself, when it is one: attached to a host, it must also be there.
     """
@@ -99,6 +105,12 @@ class StatusService:
             if kind == "host":
                 require_host(actor, id)
                 return Concern((), frozenset({id}))
+            if kind == "ext":
+                network = own_network(connection, actor, id)
+                return Concern((), frozenset(hosts.reaching(connection, network.id)))
+            if kind == "eip":
+                row = own_eip(connection, actor, id)
+                return Concern((), eip_views.concerned_by(connection, row))
             vpc_ids = _vpcs_of(connection, actor, kind, id)
             port_id = id if kind == "port" else None
             return Concern(vpc_ids, _hosts_of(connection, vpc_ids), port_id)
@@ -121,7 +133,7 @@ class StatusService:
             behind = tuple(
                 (id, _excuse(realised.get(id)))
                 for id in sorted(present)
-                if reached_by(realised.get(id), done) < needed
+                if reached(realised.get(id), done) < needed
             )
             return Progress(done >= needed and not behind + absent, done, behind + absent)
 
@@ -163,7 +175,7 @@ class StatusService:
                     liveness(last, self._units.clock(), interval),
                     one.state if one else "disconnected",
                     one.error if one else None,
-                    reached_by(one, done),
+                    reached(one, done),
                     counts.get(row.id, 0),
                     one.flows if one else 0,
                 )
@@ -184,6 +196,12 @@ def _vpcs_of(connection: Any, actor: Actor, kind: str, id: str) -> tuple[str, ..
         return (own_group(connection, actor, id).vpc_id,)
     if kind == "nacl":
         return (own_acl(connection, actor, id).vpc_id,)
+    if kind == "rtb":
+        return (own_table(connection, actor, id).vpc_id,)
+    if kind == "igw":
+        return (own_internet(connection, actor, id).vpc_id,)
+    if kind == "nat":
+        return (own_nat(connection, actor, id).vpc_id,)
     if kind == "ag":
         own_address_group(connection, actor, id)
         return tuple(security_groups.vpcs_naming(connection, id))
@@ -191,8 +209,11 @@ def _vpcs_of(connection: Any, actor: Actor, kind: str, id: str) -> tuple[str, ..
 
 
 def _hosts_of(connection: Any, vpc_ids: Iterable[str]) -> frozenset[str]:
-    found = (locations.hosts_of_vpc(connection, vpc_id) for vpc_id in vpc_ids)
-    return frozenset().union(*found)
+    found: set[str] = set()
+    for vpc_id in vpc_ids:
+        found |= locations.hosts_of_vpc(connection, vpc_id)
+        found |= gateway_hosts.serving(connection, vpc_id)
+    return frozenset(found)
 
 
 def _arrival(connection: Any, port_id: str | None) -> tuple[int, tuple[tuple[str, str], ...]]:

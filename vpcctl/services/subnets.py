@@ -8,7 +8,7 @@ from typing import Any, cast, get_args
 from vpcctl.model.addresses import IPAddress, IPNetwork
 from vpcctl.model.ids import new_id
 from vpcctl.model.problems import Blocker, Conflict, Invalid
-from vpcctl.services import rules
+from vpcctl.services import outside_touch, rules
 from vpcctl.services.attachments import touch_hosts_with
 from vpcctl.services.context import (
     MAX_BLOCKERS,
@@ -22,6 +22,9 @@ from vpcctl.services.context import (
     spend,
 )
 from vpcctl.services.network_acls import require_acl
+from vpcctl.services.route_tables import require_table
+from vpcctl.services.route_targets import require_no_circle
+from vpcctl.services.routes import DEFAULTS
 from vpcctl.services.standing import judge
 from vpcctl.services.views import (
     UNSET,
@@ -44,6 +47,7 @@ from vpcctl.wire.state import Ipv6Mode
 
 SIZES = {4: {4: (8, 29)}, 6: {6: (64, 64)}}
 DEFAULT_MODE: Ipv6Mode = "dhcpv6-stateful"
+_TABLE_FIELDS: dict[str, str] = dict.fromkeys(DEFAULTS, "route_table_id")
 FIELDS = {4: ("cidr", "gateway"), 6: ("ipv6_cidr", "ipv6_gateway")}
 
 
@@ -83,6 +87,7 @@ class SubnetService:
             for block in blocks:
                 _require_place(unit.connection, vpc, block.network, but="")
             acl_id = require_acl(unit.connection, values.network_acl_id, vpc.id)
+            table_id = require_table(unit.connection, values.route_table_id, vpc.id)
             spend(unit, self._context, vpc.tenant_id, "subnets")
             id = new_id("subnet")
             SUBNETS.insert(
@@ -94,6 +99,7 @@ class SubnetService:
                     "vni": keys.fit(unit, "vni"),
                     "used": 0,
                     "acl_id": acl_id,
+                    "route_table_id": table_id,
                     **columns,
                     **_columns(4, four),
                     **_columns(6, six),
@@ -149,7 +155,13 @@ class SubnetService:
             if values.network_acl_id is not UNSET:
                 wanted = require_acl(unit.connection, values.network_acl_id, row.vpc_id)
                 columns["acl_id"] = wanted
+            if values.route_table_id is not UNSET:
+                table = require_table(unit.connection, values.route_table_id, row.vpc_id)
+                columns["route_table_id"] = table
             SUBNETS.update(unit.connection, id, {**columns, **six, **changed(unit)})
+            if values.route_table_id is not UNSET:
+                require_no_circle(unit.connection, row.vpc_id, _TABLE_FIELDS)
+                outside_touch.touch_routed(unit, row.vpc_id)
             if six:
                 touch_hosts_with(unit, hosts.of_subnet(id))
             unit.tell("subnet", id, row.tenant_id, "changed")
@@ -209,6 +221,7 @@ def _views(connection: Any, rows: Sequence[SubnetRow]) -> Sequence[SubnetView]:
             cast("Ipv6Mode | None", row.ipv6_mode),
             row.availability_zone,
             row.acl_id,
+            row.route_table_id,
             ip_network(row.cidr).num_addresses - 3 - row.used,
             judge(found[row.vpc_id], row.revision),
         )

@@ -12,6 +12,7 @@ from vpcctl.wire.state import Ipv6Mode
 
 T = TypeVar("T")
 
+Tokens = Literal["optional", "required"]
 State = Literal["pending", "active", "degraded", "error"]
 HostLiveness = Literal["up", "late", "down", "never"]
 Role = Literal["admin", "tenant", "host"]
@@ -68,6 +69,23 @@ class Meta:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitValues:
+    """Limits of what passes through a port or an EIP, seen from the workload; None: unlimited.
+
+    Attributes:
+        ingress_kbps: towards the workload, in 1,000 bit/s.
+        egress_kbps: from the workload.
+        ingress_pps: towards the workload, packets a second.
+        egress_pps: from the workload.
+    """
+
+    ingress_kbps: int | None = None
+    egress_kbps: int | None = None
+    ingress_pps: int | None = None
+    egress_pps: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class VpcView:
     """A VPC."""
 
@@ -75,6 +93,8 @@ class VpcView:
     key: int
     cidrs: tuple[IPNetwork, ...]
     dhcp_options_id: str | None
+    dns_enabled: bool
+    dns_domain: str
     status: Status
 
 
@@ -92,6 +112,7 @@ class SubnetView:
     ipv6_mode: Ipv6Mode | None
     availability_zone: str | None
     network_acl_id: str | None
+    route_table_id: str | None
     free_addresses: int
     status: Status
 
@@ -125,10 +146,29 @@ class ClaimView:
 
 
 @dataclass(frozen=True, slots=True)
+class PortMetadataView:
+    """What is said for a port."""
+
+    user_data: str | None = None
+    public_keys: tuple[str, ...] = ()
+    metadata_tokens: Tokens = "optional"
+
+
+@dataclass(frozen=True, slots=True)
+class PortMetadataChange:
+    """A partial change of it."""
+
+    user_data: str | Unset | None = UNSET
+    public_keys: tuple[str, ...] | Unset = UNSET
+    metadata_tokens: Tokens | Unset = UNSET
+
+
+@dataclass(frozen=True, slots=True)
 class PortView:
     """A port with its attachment, its location and every claim to it (the winner first).
 
     ``security_groups`` are sorted ids; None: port security is off, and no group is asked.
+    ``limits_enforced``: whether its host can enforce its limits; None: it has none, or no host.
     """
 
     meta: Meta
@@ -147,17 +187,31 @@ class PortView:
     mtu: int
     status: Status
     dhcp_options: DhcpOptions | None
+    metadata: PortMetadataView
+    source_dest_check: bool
+    limits: LimitValues | None
+    limits_enforced: bool | None
 
 
 @dataclass(frozen=True, slots=True)
 class HostView:
-    """A host. ``tenant_id`` of its meta is empty: hosts belong to the operator."""
+    """A host. ``tenant_id`` of its meta is empty: hosts belong to the operator.
+
+    Attributes:
+        gateway: whether gateways may be placed on it.
+        drained: whether they are moved off it.
+        providers: provider networks that its agent's settings name.
+        external_network_ids: external networks that it reaches.
+        watches: hosts that it watches, and whether they live.
+        meters: how many OpenFlow meters its datapath has: with none, no limit is enforced there.
+    """
 
     meta: Meta
     key: int
     dpid: int
     vtep_address: IPAddress | None
     availability_zone: str | None
+    drained: bool
     agent_version: str | None
     ovs_version: str | None
     datapath_type: str | None
@@ -169,6 +223,11 @@ class HostView:
     connection: Literal["in_sync", "pending", "degraded", "disconnected"]
     connection_error: str | None
     status: Status
+    gateway: bool
+    providers: tuple[str, ...]
+    external_network_ids: tuple[str, ...]
+    watches: tuple[tuple[str, bool], ...]
+    meters: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +240,8 @@ class VpcCreate:
     tags: dict[str, str] = field(default_factory=dict)
     tenant_id: str | None = None
     dhcp_options_id: str | None = None
+    dns_enabled: bool = True
+    dns_domain: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +250,8 @@ class VpcChange:
 
     cidrs: tuple[str, ...] | Unset = UNSET
     dhcp_options_id: str | Unset | None = UNSET
+    dns_enabled: bool | Unset = UNSET
+    dns_domain: str | Unset = UNSET
     name: str | Unset = UNSET
     description: str | Unset = UNSET
     tags: dict[str, str] | Unset = UNSET
@@ -206,6 +269,7 @@ class SubnetCreate:
     ipv6_mode: Ipv6Mode | None = None
     availability_zone: str | None = None
     network_acl_id: str | None = None
+    route_table_id: str | None = None
     name: str = ""
     description: str = ""
     tags: dict[str, str] = field(default_factory=dict)
@@ -220,6 +284,7 @@ class SubnetChange:
     ipv6_mode: Ipv6Mode | Unset = UNSET
     availability_zone: str | Unset | None = UNSET
     network_acl_id: str | Unset | None = UNSET
+    route_table_id: str | Unset | None = UNSET
     name: str | Unset = UNSET
     description: str | Unset = UNSET
     tags: dict[str, str] | Unset = UNSET
@@ -232,6 +297,7 @@ class PortCreate:
     ``fixed_ips`` empty: one address per family of the subnet is allocated. Given: exactly those,
     and one is allocated for a family of the subnet that none was given for.
     ``security_groups`` None: the VPC's default group, or none where port security is off.
+    ``source_dest_check`` False: it may send and get what is not from or for its own addresses.
     """
 
     subnet_id: str
@@ -243,6 +309,9 @@ class PortCreate:
     admin_up: bool = True
     attachment: AttachmentView | None = None
     dhcp_options: DhcpOptions | None = None
+    metadata: PortMetadataChange = PortMetadataChange()
+    source_dest_check: bool = True
+    limits: LimitValues | None = None
     name: str = ""
     description: str = ""
     tags: dict[str, str] = field(default_factory=dict)
@@ -264,6 +333,9 @@ class PortChange:
     admin_up: bool | Unset = UNSET
     attachment: AttachmentView | Unset | None = UNSET
     dhcp_options: DhcpOptions | Unset | None = UNSET
+    metadata: PortMetadataChange = PortMetadataChange()
+    source_dest_check: bool | Unset = UNSET
+    limits: LimitValues | Unset | None = UNSET
     name: str | Unset = UNSET
     description: str | Unset = UNSET
     tags: dict[str, str] | Unset = UNSET
@@ -276,16 +348,19 @@ class HostCreate:
     name: str
     vtep_address: str | None = None
     availability_zone: str | None = None
+    gateway: bool = False
     description: str = ""
     tags: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class HostChange:
-    """Partial change of a host."""
+    """Partial change of a host; a drained one stands for no gateway."""
 
     vtep_address: str | Unset | None = UNSET
     availability_zone: str | Unset | None = UNSET
+    gateway: bool | Unset = UNSET
+    drained: bool | Unset = UNSET
     name: str | Unset = UNSET
     description: str | Unset = UNSET
     tags: dict[str, str] | Unset = UNSET

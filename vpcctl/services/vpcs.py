@@ -9,7 +9,7 @@ from typing import Any
 from vpcctl.model.addresses import IPNetwork
 from vpcctl.model.ids import new_id
 from vpcctl.model.problems import Blocker, Invalid
-from vpcctl.services import rules
+from vpcctl.services import dns_values, rules
 from vpcctl.services.attachments import touch_hosts_with
 from vpcctl.services.context import (
     MAX_BLOCKERS,
@@ -24,14 +24,31 @@ from vpcctl.services.context import (
 )
 from vpcctl.services.default_groups import KEYS, drop_default, make_default
 from vpcctl.services.dhcp_options import require_usable
+from vpcctl.services.main_tables import drop_main, make_main
+from vpcctl.services.outside_blocks import require_vpc_apart
 from vpcctl.services.standing import judge
 from vpcctl.services.views import UNSET, Actor, Listing, Page, VpcChange, VpcCreate, VpcView
-from vpcctl.store import hosts, keys, network_acls, security_groups, usage
+from vpcctl.services.zones import moved
+from vpcctl.store import (
+    dns_records,
+    gateways,
+    hosts,
+    keys,
+    nat_gateways,
+    network_acls,
+    routes,
+    security_groups,
+    usage,
+)
 from vpcctl.store.realisation import standings
 from vpcctl.store.tables import VpcRow
 from vpcctl.store.units import Unit
 from vpcctl.store.vpcs import VPCS, subnet_blocks
 
+DOMAIN = "vpc.internal"
+"""Domain of a VPC's ports where no other is chosen."""
+NAMES = frozenset(("cidrs", "dns_enabled", "dns_domain"))
+"""Columns that make up what guests are told of names."""
 MAX_CIDRS = 64
 SIZES = {4: (8, 28), 6: (32, 64)}
 
@@ -44,7 +61,7 @@ class VpcService:
         self._units = context.units
 
     def create(self, actor: Actor, values: VpcCreate) -> VpcView:
-        """Make a VPC, and its default group.
+        """Make a VPC, its default group and its main route table.
 
         Raises:
             Problem: Forbidden, Invalid, Exhausted.
@@ -54,6 +71,10 @@ class VpcService:
             **rules.described(values),
             "cidrs": _cidrs(values.cidrs),
             "dhcp_options_id": values.dhcp_options_id,
+            "dns_enabled": values.dns_enabled,
+            "dns_domain": DOMAIN
+            if values.dns_domain is None
+            else dns_values.domain("dns_domain", values.dns_domain),
         }
 
         def work(unit: Unit) -> VpcView:
@@ -61,14 +82,16 @@ class VpcService:
             require_usable(unit.connection, values.dhcp_options_id, tenant_id)
             spend(unit, self._context, tenant_id, "vpcs")
             key = keys.fit(unit, "vpc_key")
-            row = {"id": id, "key": key, "tenant_id": tenant_id, **columns, **born(unit)}
+            own = {"id": id, "key": key, "tenant_id": tenant_id, "names_revision": unit.revision}
+            row = {**own, **columns, **born(unit)}
             VPCS.insert(unit.connection, row)
             unit.tell("vpc", id, tenant_id, "created")
             vpc = SimpleNamespace(id=id, tenant_id=tenant_id)
             make_default(unit, vpc, keys.fit_all(unit, "acl_key"))
+            make_main(unit, vpc, keys.fit(unit, "rtb_key"))
             return _view(unit.connection, id)
 
-        return self._units.write(work, {"vpc_key": 1, "acl_key": KEYS})
+        return self._units.write(work, {"vpc_key": 1, "acl_key": KEYS, "rtb_key": 1})
 
     def get(self, actor: Actor, id: str) -> VpcView:
         """Return a VPC.
@@ -102,15 +125,21 @@ class VpcService:
         columns = rules.redescribed(values)
         if values.cidrs is not UNSET:
             columns["cidrs"] = _cidrs(values.cidrs)
+        columns |= _names(values)
 
         def work(unit: Unit) -> VpcView:
             row = _own(unit.connection, actor, id)
             rules.require_match(row.revision, if_match)
             if "cidrs" in columns:
                 _require_room(unit.connection, id, columns["cidrs"])
+                _require_unrouted(unit.connection, id, columns["cidrs"])
+                require_vpc_apart(unit.connection, id, columns["cidrs"])
             if values.dhcp_options_id is not UNSET:
                 require_usable(unit.connection, values.dhcp_options_id, row.tenant_id)
                 columns["dhcp_options_id"] = values.dhcp_options_id
+            if NAMES & columns.keys():
+                moved(unit, id)
+            if (NAMES | {"dhcp_options_id"}) & columns.keys():
                 touch_hosts_with(unit, hosts.of_vpc(id))
             VPCS.update(unit.connection, id, {**columns, **changed(unit)})
             unit.tell("vpc", id, row.tenant_id, "changed")
@@ -119,7 +148,7 @@ class VpcService:
         return self._units.write(work)
 
     def delete(self, actor: Actor, id: str, if_match: int | None = None) -> int:
-        """Delete a VPC in which nothing is but its default group; return the revision made.
+        """Delete a VPC in which nothing is but what came with it; return the revision made.
 
         Raises:
             Problem: NotFound, Forbidden, Conflict with what is in the way, Stale.
@@ -130,6 +159,7 @@ class VpcService:
             rules.require_match(row.revision, if_match)
             refuse_blocked("The VPC is not empty", _contents(unit.connection, id))
             drop_default(unit, row)
+            drop_main(unit, row)
             VPCS.delete(unit.connection, id)
             usage.count(unit.connection, row.tenant_id, "vpcs", -1)
             unit.tell("vpc", id, row.tenant_id, "deleted")
@@ -138,14 +168,36 @@ class VpcService:
         return self._units.write(work)
 
 
+def _names(values: VpcChange) -> dict[str, Any]:
+    """Return the columns of the VPC's private zone that a change sets."""
+    found: dict[str, Any] = {}
+    if values.dns_enabled is not UNSET:
+        found["dns_enabled"] = values.dns_enabled
+    if values.dns_domain is not UNSET:
+        found["dns_domain"] = dns_values.domain("dns_domain", values.dns_domain)
+    return found
+
+
 def _contents(connection: Any, id: str) -> list[Blocker]:
     most = MAX_BLOCKERS + 1
     found = {
         "subnet": [subnet for subnet, *_ in subnet_blocks(connection, id)[:most]],
         "sg": security_groups.ids_in_vpc(connection, id, most),
         "nacl": network_acls.ids_in_vpc(connection, id, most),
+        "rtb": routes.ids_in_vpc(connection, id, most),
+        "igw": gateways.ids_in_vpc(connection, id, most),
+        "nat": nat_gateways.ids_in_vpc(connection, id, most),
+        "rec": dns_records.ids_in_vpc(connection, id, most),
     }
-    called = {"subnet": "subnet", "sg": "security group", "nacl": "network ACL"}
+    called = {
+        "subnet": "subnet",
+        "sg": "security group",
+        "nacl": "network ACL",
+        "rtb": "route table",
+        "igw": "internet gateway",
+        "nat": "NAT gateway",
+        "rec": "DNS record",
+    }
     return [
         Blocker(kind, one, f"is a {called[kind]} of this VPC")
         for kind, ids in found.items()
@@ -193,6 +245,8 @@ def _views(connection: Any, rows: Sequence[VpcRow]) -> Sequence[VpcView]:
             row.key,
             tuple(map(ip_network, row.cidrs)),
             row.dhcp_options_id,
+            row.dns_enabled,
+            row.dns_domain,
             judge(found[row.id], row.revision),
         )
         for row in rows
@@ -233,3 +287,14 @@ def _require_room(connection: Any, vpc_id: str, cidrs: Sequence[str]) -> None:
         if not any(rules.within(ip_network(text), block) for block in blocks)
     ]
     refuse_blocked("Subnets would lose their VPC's CIDR", blockers)
+
+
+def _require_unrouted(connection: Any, vpc_id: str, cidrs: Sequence[str]) -> None:
+    """Demand that no route of the VPC leads to what is to be local."""
+    blocks = [ip_network(text) for text in cidrs]
+    blockers = [
+        Blocker("rtb", table, f"has a route to {text}")
+        for table, text in routes.destinations_in(connection, vpc_id)
+        if any(rules.within(ip_network(text), block) for block in blocks)
+    ]
+    refuse_blocked("Routes lead to what would be local", blockers)

@@ -8,7 +8,7 @@ from vpcctl.southbound.metrics import Metrics
 from vpcctl.southbound.program import Program
 from vpcctl.southbound.recorder import Recorder
 from vpcctl.southbound.resync import Actual, Comparer, Drift
-from vpcctl.southbound.session import OpenFlowError, SwitchTimeout
+from vpcctl.southbound.session import OpenFlowError, Session, SwitchTimeout
 
 _TOLD = 16
 """So many flows get an event each; the others are counted."""
@@ -43,28 +43,32 @@ class Auditor:
                 )
                 if host.session is None:
                     return 0
-            return await self._compare(host, actual, mark)
+            return await self._compare(host, host.session, actual, mark)
         except (SwitchTimeout, OpenFlowError, ConnectionError, EncodeError):
             return 0  # the worker finds out by itself
         finally:
             host.marks.remove(mark)
 
-    async def _compare(self, host: HostState, actual: Actual, mark: AuditMark) -> int:
+    async def _compare(
+        self, host: HostState, session: Session, actual: Actual, mark: AuditMark
+    ) -> int:
         everything = 1 << 30
-        comparer = Comparer(self._program, self._encoder, skip=frozenset(), keep=everything)
-        parts = [part async for part in comparer.messages(host.id, actual)]
+        fitted = session.meters.fitted
+        comparer = Comparer(self._program, self._encoder, fitted, skip=frozenset(), keep=everything)
+        present = await session.list_meters()
+        parts = [part async for part in comparer.messages(host.id, actual, present)]
         result = comparer.result
         self._metrics.resyncs.labels("audit").inc()
         if mark.everything or host.session is None or host.problem is not None:
             return 0
-        if not parts:
+        if not (parts or result.spare):
             host.flows = result.flows
             return 0
-        real = [drift for drift in result.drift if drift.cookie not in mark.cookies]
+        real = [drift for drift in result.drift if not mark.covers(drift.cookie, drift.meter)]
         if len(real) != len(result.drift) or not host.is_idle:
             return 0  # ours and somebody else's are mixed: the next audit sees clearer
-        repairs = tuple(self._encoder.raw(data, messages) for data, messages in parts)
-        host.enqueue(Work(self._program.revision, repairs))
+        repairs = tuple(self._encoder.raw(*part) for part in parts)
+        host.enqueue(Work(self._program.revision, repairs, spare=result.spare))
         self._tell(host, real)
         return len(real)
 
@@ -72,7 +76,7 @@ class Auditor:
         for one in drift:
             self._metrics.drift.labels(one.kind).inc()
         for one in drift[:_TOLD]:
-            self._recorder.event("host", host.id, f"{one.kind} flow repaired: {one.text}")
+            self._recorder.event("host", host.id, f"{one.kind} {one.what} repaired: {one.text}")
         if len(drift) > _TOLD:
             more = len(drift) - _TOLD
             self._recorder.event("host", host.id, f"{more} more flows repaired")

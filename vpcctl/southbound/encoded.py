@@ -1,15 +1,22 @@
 """Encoded pieces: bytes that are made once and go to every host that needs them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
 from vpcctl.compile.transition import FlowTuple, HostChange
-from vpcctl.flows.flow import Flow
+from vpcctl.flows.flow import Flow, meters_of
+from vpcctl.flows.meter import Meter
 from vpcctl.model.relay import Relay
 from vpcctl.southbound.codec.messages import add_flow, delete_cookie, delete_flow
 
 _XIDS = 0x7FFF_FFFF
+
+Fitting = Callable[[FlowTuple], FlowTuple]
+
+
+def _as_it_is(flows: FlowTuple) -> FlowTuple:
+    return flows
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +29,7 @@ class Encoded:
         first_xid: transaction id of the first; the others follow.
         flows: the flow of each; empty for deletions by cookie.
         verb: ``add`` or ``delete``.
+        meters: what the flows need; bundles take none, so they are not in ``data``.
     """
 
     data: bytes
@@ -29,6 +37,7 @@ class Encoded:
     first_xid: int
     flows: FlowTuple
     verb: str
+    meters: tuple[Meter, ...] = ()
 
     def flow_of(self, xid: int) -> Flow | None:
         """Return the flow of the message with this transaction id."""
@@ -47,6 +56,7 @@ class Work:
         rest: the program of VPCs that are new on the host, read lazily.
         has_program: whether ``rest`` has anything.
         added: flows that the parts add, minus those that they delete.
+        spare: of a repair, numbers of meters to delete when it is confirmed.
     """
 
     revision: int
@@ -55,11 +65,17 @@ class Work:
     rest: Iterator[FlowTuple] = field(default_factory=lambda: iter(()))
     has_program: bool = False
     added: int = 0
+    spare: tuple[int, ...] = ()
 
     @property
     def relays(self) -> tuple[Relay, ...]:
         """Relays that wait for this to be confirmed."""
         return () if self.change is None else self.change.relays
+
+    @property
+    def unmetered(self) -> tuple[int, ...]:
+        """Numbers of meters to delete when this is confirmed."""
+        return self.spare if self.change is None else self.change.unmetered
 
     @property
     def may_overtake(self) -> bool:
@@ -103,7 +119,7 @@ class Encoder:
         """
         first = self._take_xids(len(flows))
         data = b"".join([add_flow(flow, xid) for xid, flow in enumerate(flows, first)])
-        return Encoded(data, len(flows), first, flows, "add")
+        return Encoded(data, len(flows), first, flows, "add", meters_of(flows))
 
     def delete(self, flows: FlowTuple) -> Encoded:
         """Return the messages that delete exactly *flows*."""
@@ -118,9 +134,9 @@ class Encoder:
         data = b"".join([delete_cookie(c, first + i) for i, c in enumerate(all_cookies)])
         return Encoded(data, len(all_cookies), first, (), "delete")
 
-    def raw(self, data: bytes, messages: int) -> Encoded:
-        """Wrap messages that were encoded elsewhere."""
-        return Encoded(data, messages, 0, (), "delete")
+    def raw(self, data: bytes, messages: int, meters: tuple[Meter, ...] = ()) -> Encoded:
+        """Wrap messages that were encoded elsewhere, with the meters that they need."""
+        return Encoded(data, messages, 0, (), "delete", meters)
 
     def next_xid(self) -> int:
         """Return a transaction id for one message."""
@@ -130,13 +146,19 @@ class Encoder:
         """Return the message that adds *flow*."""
         return add_flow(flow, self._take_xids(1))
 
-    def work(self, change: HostChange, revision: int) -> Work:
-        """Return *change* ready to be sent; what hosts share is encoded once per round."""
+    def work(self, change: HostChange, revision: int, fitted: Fitting = _as_it_is) -> Work:
+        """Return *change* ready to be sent; what hosts share is encoded once per round.
+
+        Args:
+            change: of one host.
+            revision: that it leads to.
+            fitted: takes from flows what the host's switch cannot do; most often nothing.
+        """
         parts: list[Encoded] = []
         if change.departed:
             parts.append(self.delete_cookies(change.departed))
         parts.extend(self._once("delete", flows) for flows in change.removed if flows)
-        parts.extend(self._once("add", flows) for flows in change.written if flows)
+        parts.extend(self._once("add", fitted(flows)) for flows in change.written if flows)
         added = sum(map(len, change.written)) - sum(map(len, change.removed))
         program = change.program()
         first = next(program, None)

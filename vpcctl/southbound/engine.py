@@ -263,7 +263,8 @@ class Engine:
             if host is None or worker is None:
                 continue
             try:
-                host.enqueue(self._encoder.work(change, transition.revision))
+                work = self._encoder.work(change, transition.revision, host.fitted)
+                host.enqueue(work)
             except EncodeError as error:
                 log.error("a flow cannot be written", host=host_id, error=str(error))
                 host.overflowed = True

@@ -5,6 +5,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
+from vpcctl.compile.transition import FlowTuple
+from vpcctl.flows.flow import meters_of
 from vpcctl.southbound.encoded import Work
 from vpcctl.southbound.session import Session
 from vpcctl.store.realisation import HostRealised
@@ -24,10 +26,12 @@ class AuditMark:
 
     Attributes:
         cookies: cookies of the flows that were planned to change.
+        meters: numbers of the meters that were.
         everything: too much was; the audit says nothing.
     """
 
     cookies: set[int] = field(default_factory=set)
+    meters: set[int] = field(default_factory=set)
     everything: bool = False
 
     def note(self, work: Work) -> None:
@@ -38,7 +42,13 @@ class AuditMark:
         self.cookies.update(change.departed)
         for flows in (*change.removed, *change.written):
             self.cookies.update(flow.cookie for flow in flows)
+            self.meters.update(meter.id for meter in meters_of(flows))
+        self.meters.update(change.unmetered)
         self.everything = self.everything or work.has_program
+
+    def covers(self, cookie: int, meter: int | None) -> bool:
+        """Tell whether it was planned that a flow with this cookie, or this meter, changes."""
+        return cookie in self.cookies if meter is None else meter in self.meters
 
 
 class HostState:
@@ -114,6 +124,10 @@ class HostState:
         if self.session is None or self.loading or self.overflowed or self.problem is not None:
             return False
         return not any(work.has_program for work in self.queue)
+
+    def fitted(self, flows: FlowTuple) -> FlowTuple:
+        """Return *flows* without what the connected switch cannot do."""
+        return flows if self.session is None else self.session.meters.fitted(flows)
 
     # --- standing -------------------------------------------------------------------------------
 

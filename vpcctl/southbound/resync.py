@@ -6,17 +6,19 @@ and compared, so an empty switch takes in the first flows while the last are sti
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from vpcctl.compile.transition import FlowTuple
 from vpcctl.flows.cookie import is_ours
-from vpcctl.flows.flow import Flow
+from vpcctl.flows.flow import Flow, meters_of
+from vpcctl.flows.meter import Meter
 from vpcctl.flows.text import format_flow
 from vpcctl.pipeline.pieces import Piece
 from vpcctl.southbound.codec import messages as m
-from vpcctl.southbound.encoded import Encoder
+from vpcctl.southbound.encoded import Encoder, Fitting
 from vpcctl.southbound.program import Program
 from vpcctl.southbound.slicing import Slicer
 
@@ -29,17 +31,24 @@ Actual = dict[bytes, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One flow that is not as it should be.
+    """One flow or meter that is not as it should be.
 
     Attributes:
         kind: ``missing``, ``changed`` or ``alien`` (ours by its mark, but not wanted).
-        text: the flow in ``ovs-ofctl``'s form.
-        cookie: its cookie.
+        text: the flow or meter in ``ovs-ofctl``'s form.
+        cookie: the flow's cookie; 0 of a meter.
+        meter: the meter's number; None of a flow.
     """
 
     kind: str
     text: str
     cookie: int
+    meter: int | None = None
+
+    @property
+    def what(self) -> str:
+        """What it is."""
+        return "flow" if self.meter is None else "meter"
 
 
 @dataclass(slots=True)
@@ -53,6 +62,9 @@ class Comparison:
         drift: the first few of them.
         sent: where the messages of each piece begin: transaction id and piece.
         skipped: flows left out, because the switch has refused them.
+        meters: how many meters are missing or changed.
+        spare: numbers of meters that are there and should not be; they go last.
+        unmetered: flows that go without their meter, because the switch cannot have it.
     """
 
     flows: int = 0
@@ -61,6 +73,23 @@ class Comparison:
     drift: list[Drift] = field(default_factory=list)
     sent: list[tuple[int, Piece]] = field(default_factory=list)
     skipped: int = 0
+    meters: int = 0
+    spare: tuple[int, ...] = ()
+    unmetered: int = 0
+
+
+class Repair(NamedTuple):
+    """Messages that put a part of a switch right.
+
+    Attributes:
+        data: messages for a bundle.
+        messages: how many.
+        meters: what has to be written before.
+    """
+
+    data: bytes
+    messages: int
+    meters: tuple[Meter, ...] = ()
 
 
 class Slots:
@@ -90,35 +119,72 @@ class Comparer:
     """Compares one switch's flows with one host's program."""
 
     def __init__(
-        self, program: Program, encoder: Encoder, *, skip: frozenset[bytes], keep: int = 0
+        self,
+        program: Program,
+        encoder: Encoder,
+        fitted: Fitting,
+        *,
+        skip: frozenset[bytes],
+        keep: int = 0,
     ) -> None:
         self._program = program
         self._encoder = encoder
+        self._fitted = fitted
         self._skip = skip
         self._keep = keep
         self.result = Comparison()
 
-    async def messages(self, host_id: str, actual: Actual) -> AsyncIterator[tuple[bytes, int]]:
-        """Yield (bytes, number of messages) that turn *actual*, which is used up, into the program.
+    async def messages(
+        self, host_id: str, actual: Actual, present: Mapping[int, Meter]
+    ) -> AsyncIterator[Repair]:
+        """Yield what turns *actual*, which is used up, and *present* meters into the program.
 
         Raises:
             EncodeError: a flow is too long for one message.
         """
-        slicer = Slicer()
+        slicer, wanted = Slicer(), dict[int, Meter]()
         for piece, flows in self._program.pieces(host_id):
             self.result.flows += len(flows)
-            data, messages = self._piece(piece, flows, actual)
-            if messages:
-                yield data, messages
+            fitted = self._fitted(flows)
+            meters = tuple(self._meters(fitted, present, wanted))
+            data, messages = self._piece(piece, fitted, actual)
+            if fitted is not flows:
+                self.result.unmetered += sum(map(_lacks_meter, flows, fitted))
+            if messages or meters:
+                yield Repair(data, messages, meters)
             await slicer.breathe()
+        self._surplus(present, wanted)
         for key, value in actual.items():
             entry = m.StatsEntry(key, value)
             if not is_ours(m.cookie_of(entry)):
                 continue
             self.result.aliens += 1
             self._note("alien", entry, None)
-            yield m.delete_entry(entry, self._encoder.next_xid()), 1
+            yield Repair(m.delete_entry(entry, self._encoder.next_xid()), 1)
             await slicer.breathe()
+
+    def _meters(
+        self, flows: FlowTuple, present: Mapping[int, Meter], wanted: dict[int, Meter]
+    ) -> Iterator[Meter]:
+        """Yield the meters of *flows* that are missing or changed, and not *wanted* yet."""
+        for meter in meters_of(flows):
+            if wanted.setdefault(meter.id, meter) is not meter:
+                continue
+            found = present.get(meter.id)
+            if found != meter:
+                self.result.meters += 1
+                self._note_meter("missing" if found is None else "changed", meter)
+                yield meter
+
+    def _surplus(self, present: Mapping[int, Meter], wanted: Mapping[int, Meter]) -> None:
+        surplus = [one for one in present.values() if one.is_ours and one.id not in wanted]
+        for meter in surplus:
+            self._note_meter("alien", meter)
+        self.result.spare = tuple(meter.id for meter in surplus)
+
+    def _note_meter(self, kind: str, meter: Meter) -> None:
+        if len(self.result.drift) < self._keep:
+            self.result.drift.append(Drift(kind, str(meter), 0, meter.id))
 
     def _piece(self, piece: Piece, flows: FlowTuple, actual: Actual) -> tuple[bytes, int]:
         encoded = self._encoder.add(flows)
@@ -159,6 +225,10 @@ class Comparer:
                 flows = self._program.flows(piece)
                 return flows[xid - first] if xid - first < len(flows) else None
         return None
+
+
+def _lacks_meter(wanted: Flow, fitted: Flow) -> bool:
+    return wanted.meter is not None and fitted.meter is None
 
 
 def describe(entry: m.StatsEntry) -> str:

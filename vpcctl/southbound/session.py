@@ -1,12 +1,15 @@
-"""What the engine asks of one switch: a bundle with its barrier, or its flows; one at a time."""
+"""What the engine asks of one switch: a bundle with its barrier, its flows; one at a time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from vpcctl.flows.meter import Meter
 from vpcctl.southbound.codec import messages as m
+from vpcctl.southbound.codec import meters as meter_codec
+from vpcctl.southbound.metering import Meters
 from vpcctl.southbound.transport.connection import Connection
 from vpcctl.southbound.transport.hub import ofproto_v1_4
 from vpcctl.southbound.transport.validate import Fault
@@ -83,12 +86,14 @@ class Session:
 
     def __init__(self, connection: Connection, deadlines: Deadlines) -> None:
         self.connection = connection
+        self.meters = Meters()
         self._deadlines = deadlines
         self._expected: dict[int, tuple[int, int, asyncio.Future[None]]] = {}
         self._refusals: list[Refusal] = []
         self._collect: tuple[int, Callable[[bytes], None], asyncio.Future[None]] | None
         self._collect = None
         self._collected = 0
+        self._listed = m.MP_FLOW
         self._bundling = asyncio.Lock()
         self._reading = asyncio.Lock()
 
@@ -124,16 +129,18 @@ class Session:
         elif self._collect is not None and self._collect[0] == xid:
             if not self._collect[2].done():
                 self._collect[2].set_exception(error)
+        elif self.meters.on_error(xid, kind, code, str(error)):
+            return
         elif len(self._refusals) < _MAX_REFUSALS:
             self._refusals.append(Refusal(xid, str(error)))
 
     def _on_stats(self, xid: int, message: bytes) -> None:
-        if self._collect is None or self._collect[0] != xid or message[9] != m.MP_FLOW:
+        if self._collect is None or self._collect[0] != xid or message[9] != self._listed:
             raise Fault("statistics that nobody asked for")
         _, take, done = self._collect
         self._collected += len(message)
         if self._collected > _MAX_LISTING:
-            raise Fault("lists far too many flows")
+            raise Fault("lists far too much")
         take(message)
         if not message[11] & _REPLY_BIT and not done.done():
             done.set_result(None)
@@ -272,13 +279,88 @@ class Session:
             xid = self.connection.datapath.next_xid()
             await self._list(m.flow_stats_request(xid, cookie=cookie, mask=mask), xid, take_all)
 
-    async def _list(self, request: bytes, xid: int, take: Callable[[bytes], None]) -> None:
+    async def know_meters(self) -> None:
+        """Ask what the switch can do with meters; one that does not know of them has none.
+
+        Raises:
+            SwitchTimeout: no answer.
+            ConnectionError: the connection is gone.
+        """
+
+        def take(message: bytes) -> None:
+            self.meters.learn(meter_codec.features(message))
+
+        async with self._reading:
+            xid = self.connection.datapath.next_xid()
+            request = meter_codec.features_request(xid)
+            try:
+                await self._list(request, xid, take, kind=m.MP_METER_FEATURES)
+            except OpenFlowError:
+                self.meters.learn(meter_codec.Features(0))
+
+    async def list_meters(self) -> dict[int, Meter]:
+        """Return the switch's meters by number; those of nobody we know, too.
+
+        Raises:
+            SwitchTimeout: no answer, or none for too long between two parts of it.
+            OpenFlowError: the switch refuses.
+            ConnectionError: the connection is gone.
+        """
+        found: dict[int, Meter] = {}
+
+        def take(message: bytes) -> None:
+            found.update((meter.id, meter) for meter in meter_codec.meters(message))
+
+        if self.meters.most:
+            async with self._reading:
+                xid = self.connection.datapath.next_xid()
+                request = meter_codec.config_request(xid)
+                await self._list(request, xid, take, kind=m.MP_METER_CONFIG)
+        return found
+
+    def put_meters(self, meters: Iterable[Meter]) -> None:
+        """Write *meters*, in front of the bundle whose flows name them.
+
+        What the switch refuses is known when a bundle or a request after it is answered.
+
+        Raises:
+            ConnectionError: the connection is gone.
+        """
+        data = self.meters.writes(meters, self.connection.datapath.next_xid)
+        if data:
+            self.connection.write(data)
+
+    async def confirm(self) -> None:
+        """Wait until everything written has been taken, or refused.
+
+        Raises:
+            SwitchTimeout: no answer in time.
+            ConnectionError: the connection is gone.
+        """
+        xid, passed = self._expect(m.BARRIER_REPLY)
+        self.connection.write(m.barrier(xid))
+        await self._answer(passed, self._deadlines.reply_s, "a barrier")
+
+    def drop_meters(self, numbers: Iterable[int]) -> None:
+        """Delete meters that no flow names any more: others would go along with them.
+
+        Raises:
+            ConnectionError: the connection is gone.
+        """
+        next_xid = self.connection.datapath.next_xid
+        data = b"".join([meter_codec.delete_meter(number, next_xid()) for number in numbers])
+        if data:
+            self.connection.write(data)
+
+    async def _list(
+        self, request: bytes, xid: int, take: Callable[[bytes], None], *, kind: int = m.MP_FLOW
+    ) -> None:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._collect = (xid, take, done)
-        self._collected = 0
+        self._collected, self._listed = 0, kind
         try:
             self.connection.write(request)
-            await self._answer(done, self._deadlines.reply_s * 6, "a request for flows")
+            await self._answer(done, self._deadlines.reply_s * 6, "a request for flows or meters")
         finally:
             self._collect = None
 

@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import structlog
 
 from vpcctl.compile.transition import FlowTuple
 from vpcctl.flows.flow import Flow
+from vpcctl.flows.meter import Meter
 from vpcctl.flows.text import format_flow
 from vpcctl.model.relay import Relay
 from vpcctl.southbound.codec import messages as m
@@ -51,6 +52,20 @@ class Tools:
     advance: Callable[[tuple[Relay, ...]], None]
 
 
+def by_number(meters: Iterable[Meter]) -> tuple[Meter, ...]:
+    """Return the last of *meters* of each number."""
+    return tuple({meter.id: meter for meter in meters}.values())
+
+
+def unmetered(works: Iterable[Work]) -> tuple[int, ...]:
+    """Return the numbers of meters that *works*, one after the other, leave without a flow."""
+    gone: set[int] = set()
+    for work in works:
+        gone.difference_update(meter.id for part in work.parts for meter in part.meters)
+        gone.update(work.unmetered)
+    return tuple(sorted(gone))
+
+
 class Worker:
     """Serves one host over one connection."""
 
@@ -83,6 +98,7 @@ class Worker:
     def compare(self) -> None:
         """Compare the whole switch, and forget what it refused before."""
         self._refused.clear()
+        self._session.meters.forgive()
         self._must_compare = True
         self._wake.set()
 
@@ -142,6 +158,7 @@ class Worker:
         """Send works as one bundle and then the last one's program; return the revision reached."""
         parts = [part for work in works for part in work.parts]
         await self._bundle(parts, works[-1].revision, time.perf_counter())
+        self._session.drop_meters(unmetered(works))
         return await self._send_program(works[-1]) if works[-1].has_program else works[-1].revision
 
     async def _send_program(self, work: Work) -> int:
@@ -154,6 +171,7 @@ class Worker:
             parts = [part for one in overtaking for part in one.parts]
             chunk = await self._chunk(work.rest, slicer)
             await self._bundle([*parts, *chunk], work.revision, started)
+            self._session.drop_meters(unmetered(overtaking))
             self._host.flows += sum(one.added for one in overtaking)
             revision = overtaking[-1].revision if overtaking else revision
             if not chunk:
@@ -164,7 +182,7 @@ class Worker:
         chunk: list[Encoded] = []
         count = 0
         for flows in rest:
-            chunk.append(self._tools.encoder.add(flows))
+            chunk.append(self._tools.encoder.add(self._host.fitted(flows)))
             count += len(flows)
             if count >= _BUNDLE:
                 break
@@ -174,6 +192,8 @@ class Worker:
     async def _bundle(self, parts: list[Encoded], revision: int, started: float) -> None:
         if not parts:
             return
+        self._session.meters.settle()
+        self._session.put_meters(by_number(meter for part in parts for meter in part.meters))
         metrics, messages = self._tools.metrics, sum(part.messages for part in parts)
         try:
             async with self._session.bundle() as bundle:
@@ -183,8 +203,13 @@ class Worker:
                         await bundle.flush()
                 sent = time.perf_counter()
         except BundleRefused as refused:
-            self._refusal(refused, parts)
+            if not self._refused_meters():
+                self._refusal(refused, parts)
             raise
+        if not messages:
+            await self._session.confirm()
+        if self._refused_meters():
+            self._must_compare = True
         metrics.bundles.labels("confirmed").inc()
         metrics.flow_mods.inc(messages)
         metrics.time(revision, "send", sent - started, self._host.id)
@@ -222,6 +247,18 @@ class Worker:
         self._host.degrade(problem)
         self._tools.recorder.host(self._host.id)
 
+    def _refused_meters(self) -> bool:
+        """Tell of meters that the switch has refused; what names them goes on without."""
+        meters = self._session.meters
+        if not meters.news:
+            return False
+        meters.news = False
+        number, error = next(reversed(meters.refused.items()))
+        detail = f"the switch refuses {len(meters.refused)} meters, such as {number}: {error}"
+        self._tools.recorder.event("host", self._host.id, detail)
+        log.warning("meters refused", host=self._host.id, error=error)
+        return True
+
     def _retry_later(self) -> None:
         """Try again with everything, later and later as long as it fails."""
         delay = _RETRY_S[min(self._retries, len(_RETRY_S) - 1)]
@@ -240,13 +277,17 @@ class Worker:
         host.forget()
         revision, relays = self._tools.program.revision, self._tools.program.relays(host.id)
         skip = frozenset(self._refused)
-        comparer = Comparer(self._tools.program, self._tools.encoder, skip=skip)
+        comparer = Comparer(self._tools.program, self._tools.encoder, host.fitted, skip=skip)
         try:
             async with self._tools.comparing.hold():
+                await self._session.know_meters()
                 host.forget()
                 revision, relays = self._tools.program.revision, self._tools.program.relays(host.id)
                 await self._compare(comparer)
         except BundleRefused as refused:
+            if self._refused_meters():
+                self._must_compare = True
+                return
             found = ((comparer.flow_of(one.xid), one.error) for one in refused.refusals)
             named = [(flow, error) for flow, error in found if flow is not None]
             self._note_refused(named, refused)
@@ -258,10 +299,14 @@ class Worker:
         finally:
             host.busy = False
         host.flows = comparer.result.flows - comparer.result.skipped
-        if comparer.result.skipped:
+        self._tell_unmetered(comparer.result.unmetered)
+        if self._refused_meters():
+            self._must_compare = True
+        if comparer.result.skipped or self._session.meters.refused:
             self._retry_later()
         else:
             self._retries = 0
+        if not comparer.result.skipped:
             self._refused.clear()
             host.degrade(None)
         host.loading = False
@@ -269,16 +314,30 @@ class Worker:
         if relays:
             self._tools.advance(relays)
 
+    def _tell_unmetered(self, flows: int) -> None:
+        """Tell that flows go without their meters."""
+        most = self._session.meters.most
+        if flows and not self._session.meters.refused:
+            detail = f"{flows} flows are not metered: the datapath takes meters up to number {most}"
+            self._tools.recorder.event("host", self._host.id, detail)
+
     async def _compare(self, comparer: Comparer) -> None:
         actual: Actual = {}
+        present = await self._session.list_meters()
+        self._session.meters.settle()
         await self._session.flows(lambda entry: actual.__setitem__(*entry))
         started = time.perf_counter()
         async with self._session.bundle() as bundle:
-            async for data, messages in comparer.messages(self._host.id, actual):
-                bundle.put(data, messages)
+            async for repair in comparer.messages(self._host.id, actual, present):
+                self._session.put_meters(repair.meters)
+                bundle.put(repair.data, repair.messages)
                 if bundle.is_full:
                     await bundle.flush()
-        result, metrics = comparer.result, self._tools.metrics
+        result = comparer.result
+        if result.meters and not result.wrong + result.aliens:
+            await self._session.confirm()
+        self._session.drop_meters(result.spare)
+        metrics = self._tools.metrics
         metrics.resyncs.labels("connect").inc()
         metrics.flow_mods.inc(result.wrong + result.aliens)
         seconds = round(time.perf_counter() - started, 4)

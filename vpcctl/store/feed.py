@@ -6,14 +6,25 @@ from typing import Any, get_args
 from sqlalchemy import Connection, bindparam, select
 
 from vpcctl.model.changes import Change, ChangeBatch, Resource, ResourceKind
-from vpcctl.store import models
+from vpcctl.store import models, outside_models
 from vpcctl.store.address_groups import ADDRESS_GROUPS, all_blocks, blocks_of
 from vpcctl.store.database import Database
+from vpcctl.store.eips import EIPS
+from vpcctl.store.external_networks import EXTERNAL_NETWORKS
+from vpcctl.store.gateways import (
+    INTERNET_GATEWAYS,
+    NAT_GATEWAYS,
+    all_forwards,
+    all_hosts,
+    forwards_of,
+    hosts_of,
+)
 from vpcctl.store.hosts import HOSTS
 from vpcctl.store.locations import all_locations, locations_of
 from vpcctl.store.memberships import all_memberships, memberships_of
 from vpcctl.store.network_acls import ACLS, all_entries, entries_of
 from vpcctl.store.ports import PORTS, addresses_of, all_addresses
+from vpcctl.store.route_tables import ROUTE_TABLES, all_routes, routes_of
 from vpcctl.store.security_groups import GROUPS, all_rules, rules_of
 from vpcctl.store.subnets import SUBNETS
 from vpcctl.store.tables import ChangeRow, LedgerRow
@@ -22,14 +33,9 @@ from vpcctl.store.vpcs import VPCS
 KINDS: tuple[ResourceKind, ...] = get_args(ResourceKind)  # referents first
 
 _HEAD = select(LedgerRow.value, LedgerRow.pruned)
-_SINCE = (
-    select(ChangeRow.kind, ChangeRow.resource_id)
-    .where(
-        ChangeRow.revision > bindparam("after"),
-        ChangeRow.kind.in_(KINDS),
-        ChangeRow.action != "warning",
-    )
-    .distinct()
+# The head in each row: one statement less between a report and its flows.
+_SINCE = select(LedgerRow.value, LedgerRow.pruned, ChangeRow.kind, ChangeRow.resource_id).outerjoin(
+    ChangeRow, (ChangeRow.revision > bindparam("after")) & (ChangeRow.action != "warning")
 )
 
 Found = Mapping[str, Resource]
@@ -71,20 +77,19 @@ def _load(connection: Connection) -> ChangeBatch:
 
 
 def _changes(connection: Connection, after: int) -> ChangeBatch | None:
-    head = connection.execute(_HEAD).one()
-    if not head.pruned <= after <= head.value:
+    rows = connection.execute(_SINCE, {"after": after}).all()
+    head, pruned = rows[0].value, rows[0].pruned
+    if not pruned <= after <= head:
         return None
-    if after == head.value:
-        return ChangeBatch(head.value, ())
-    touched: dict[ResourceKind, list[str]] = {kind: [] for kind in KINDS}
-    for row in connection.execute(_SINCE, {"after": after}):
-        touched[row.kind].append(row.resource_id)
+    touched: dict[str, set[str]] = {}
+    for row in rows:
+        touched.setdefault(row.kind, set()).add(row.resource_id)
     changes: list[Change] = []
-    for kind in KINDS:
-        ids = sorted(touched[kind])
+    for kind in KINDS:  # other kinds, such as links, are no part of the network
+        ids = sorted(touched.get(kind, ()))
         found = _SOME[kind](connection, ids) if ids else {}
         changes.extend(Change(kind, id, found.get(id)) for id in ids)
-    return ChangeBatch(head.value, tuple(changes))
+    return ChangeBatch(head, tuple(changes))
 
 
 def _with(
@@ -128,6 +133,11 @@ _ALL: dict[ResourceKind, Callable[[Connection], Found]] = {
     "location": lambda connection: {
         row.port_id: models.location(row) for row in all_locations(connection)
     },
+    "ext": _with(EXTERNAL_NETWORKS, (), outside_models.external_network),
+    "igw": _with(INTERNET_GATEWAYS, (all_hosts,), outside_models.internet_gateway),
+    "nat": _with(NAT_GATEWAYS, (all_hosts, all_forwards), outside_models.nat_gateway),
+    "eip": _with(EIPS, (), outside_models.eip),
+    "rtb": _with(ROUTE_TABLES, (all_routes,), outside_models.route_table),
 }
 _SOME: dict[ResourceKind, Callable[[Connection, list[str]], Found]] = {
     "vpc": _some_with(VPCS, (), models.vpc),
@@ -140,4 +150,9 @@ _SOME: dict[ResourceKind, Callable[[Connection, list[str]], Found]] = {
     "location": lambda connection, ids: {
         id: models.location(row) for id, row in locations_of(connection, ids).items()
     },
+    "ext": _some_with(EXTERNAL_NETWORKS, (), outside_models.external_network),
+    "igw": _some_with(INTERNET_GATEWAYS, (hosts_of,), outside_models.internet_gateway),
+    "nat": _some_with(NAT_GATEWAYS, (hosts_of, forwards_of), outside_models.nat_gateway),
+    "eip": _some_with(EIPS, (), outside_models.eip),
+    "rtb": _some_with(ROUTE_TABLES, (routes_of,), outside_models.route_table),
 }

@@ -1,14 +1,14 @@
 """Hosts, their liveness and the revision of their state, in the database."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_address
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import ColumnElement, Connection, bindparam, case, func, insert, select, update
 
-from vpcctl.store.rows import Repository, chunks
+from vpcctl.store.rows import Among, Repository, chunks
 from vpcctl.store.tables import (
     HostRow,
     LedgerRow,
@@ -68,8 +68,10 @@ _NOTE = (
 _SET_DIGEST = (
     update(HostRow).where(HostRow.id == bindparam("host_id_")).values(digest=bindparam("digest_"))
 )
+_MOVE_STATE = Among(update(HostRow).values(state_revision=bindparam("revision_")), HostRow.id)
 _MTU = select(func.min(HostRow.inner_mtu))
-_PEERS = select(HostRow.id, HostRow.vtep).where(HostRow.vtep.is_not(None)).order_by(HostRow.id)
+_UNDERLAYS = select(HostRow.id, HostRow.vtep, HostRow.inner_mtu).order_by(HostRow.id)
+_PEERS = _UNDERLAYS.where(HostRow.vtep.is_not(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +191,7 @@ def state_revision(connection: Connection, host_id: str) -> int | None:
 
 def move_state(connection: Connection, host_ids: Sequence[str], revision: int) -> None:
     """Note that something in the state of these hosts changed."""
-    statement = update(HostRow).where(HostRow.id.in_(sorted(set(host_ids))))
-    connection.execute(statement.values(state_revision=revision))
+    _MOVE_STATE.run(connection, sorted(set(host_ids)), revision_=revision)
 
 
 def move_states_but(connection: Connection, host_id: str, revision: int) -> None:
@@ -228,6 +229,53 @@ def of_vpc(vpc_id: str) -> ColumnElement[bool]:
 def smallest_mtu(connection: Connection) -> int | None:
     """Return the smallest MTU that any underlay leaves to guests, None before any report."""
     return connection.execute(_MTU).scalar_one()
+
+
+def meters(connection: Connection, host_ids: Iterable[str]) -> dict[str, int]:
+    """Return how many OpenFlow meters these hosts have."""
+    statement = select(HostRow.id, HostRow.meters)
+    found: dict[str, int] = {}
+    for part in chunks(host_ids):
+        found.update(
+            (row[0], row[1]) for row in connection.execute(statement.where(HostRow.id.in_(part)))
+        )
+    return found
+
+
+def accepted(outside: Sequence[Any]) -> list[list[Any]]:
+    """Return those claims to reach an external network that nothing speaks against."""
+    return [one for one in outside if len(one) < 4]
+
+
+def reach(connection: Connection) -> dict[str, frozenset[str]]:
+    """Return which external networks every host reaches, those that reach any, by host id."""
+    rows = connection.execute(select(HostRow.id, HostRow.outside)).all()
+    found = {row.id: frozenset(one[0] for one in accepted(row.outside)) for row in rows}
+    return {id: networks for id, networks in found.items() if networks}
+
+
+def reaching(connection: Connection, network_id: str) -> list[str]:
+    """Return the hosts that reach an external network, sorted."""
+    return sorted(id for id, networks in reach(connection).items() if network_id in networks)
+
+
+class Underlay(NamedTuple):
+    """How a host is reached.
+
+    Attributes:
+        host_id: the host.
+        vtep: address of its VXLAN endpoint; None before its first report.
+        inner_mtu: what its underlay leaves to guests, bytes; None before its first report.
+    """
+
+    host_id: str
+    vtep: str | None
+    inner_mtu: int | None
+
+
+def underlays(connection: Connection) -> list[Underlay]:
+    """Return how every host is reached, by id."""
+    return [Underlay(*row) for row in connection.execute(_UNDERLAYS)]
 
 
 def vteps(connection: Connection) -> list[tuple[str, str]]:

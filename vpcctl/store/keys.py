@@ -1,4 +1,4 @@
-"""Numbers for flows (of VPCs, subnets, ports, hosts, groups and the like): freed ones go out last.
+"""Numbers for flows (of VPCs, subnets, ports, hosts, groups, EIPs …): freed ones go out last.
 
 A counter that never goes back hands them out; as long as it is within the number space the number
 has never been used. Beyond, it goes round: the next number that nobody has.
@@ -12,29 +12,40 @@ from sqlalchemy.orm import InstrumentedAttribute
 from vpcctl.model.problems import Exhausted
 from vpcctl.store.tables import (
     AddressGroupRow,
+    EipRow,
+    ExternalNetworkRow,
     GroupRuleRow,
     HostRow,
+    InternetGatewayRow,
+    NatGatewayRow,
     NetworkAclRow,
     PortRow,
+    RouteTableRow,
     SecurityGroupRow,
     SubnetRow,
     VpcRow,
 )
 from vpcctl.store.units import Counter, Unit
 
-Columns = tuple[InstrumentedAttribute[int], ...]
+Columns = tuple[InstrumentedAttribute[int] | InstrumentedAttribute[int | None], ...]
 
 SPACES: dict[Counter, tuple[Columns, int]] = {
     "vpc_key": ((VpcRow.key,), 2**24 - 1),
-    "vni": ((SubnetRow.vni,), 2**24 - 1),
+    "vni": ((SubnetRow.vni, InternetGatewayRow.vni, NatGatewayRow.vni), 2**24 - 2),
     "port_key": ((PortRow.key,), 2**32 - 1),
     "host_key": ((HostRow.key,), 2**16 - 1),
     "acl_key": (
         (SecurityGroupRow.key, GroupRuleRow.key, AddressGroupRow.key, NetworkAclRow.key),
         2**32 - 1,
     ),
+    "ext_key": ((ExternalNetworkRow.key,), 2**16 - 1),
+    "eip_key": ((EipRow.key,), 2**32 - 1),
+    "nat_key": ((NatGatewayRow.key,), 2**15 - 1),
+    "rtb_key": ((RouteTableRow.key,), 2**32 - 1),
+    "limit_number": ((PortRow.limit_number, EipRow.limit_number), 2**15 - 1),
 }
-"""Where the numbers of a space are in use, and the largest one."""
+"""Where the numbers of a space are in use, and the largest one. The last VNI is that of the
+tunnels in which hosts watch each other."""
 
 
 def fit(unit: Unit, counter: Counter) -> int:

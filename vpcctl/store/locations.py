@@ -1,16 +1,17 @@
 """Links (claims), locations, and which hosts a VPC is present on."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
-from vpcctl.store.rows import chunks
+from vpcctl.store.rows import Among, chunks
 from vpcctl.store.tables import LinkRow, LocationRow, PortRow, PresenceRow
 
-_LINKS_OF_HOST = select(
+_REPORTED = select(
     # What is compared with each report, and no more: decoding the rest would cost most.
+    LinkRow.host_id,
     LinkRow.port_id,
     LinkRow.interface,
     LinkRow.interface_uuid,
@@ -21,15 +22,18 @@ _LINKS_OF_HOST = select(
     LinkRow.oper_up,
     LinkRow.error,
     LinkRow.claimed_revision,
-).where(LinkRow.host_id == bindparam("host_id_"))
-_SOME_LINKS_OF_HOST = _LINKS_OF_HOST.where(LinkRow.port_id.in_(bindparam("ids", expanding=True)))
-_LINKS_OF = (
-    select(LinkRow.__table__)
-    .where(LinkRow.port_id.in_(bindparam("ids", expanding=True)))
-    .order_by(LinkRow.port_id, LinkRow.host_id)
+)
+_LINKS_OF_HOST = _REPORTED.where(LinkRow.host_id == bindparam("host_id_"))
+_CLAIMS_OF = Among(_REPORTED, LinkRow.port_id)
+_LINKS_OF = Among(
+    select(LinkRow.__table__).order_by(LinkRow.port_id, LinkRow.host_id), LinkRow.port_id
 )
 _LOCATIONS = select(LocationRow.__table__)
-_LOCATIONS_OF = _LOCATIONS.where(LocationRow.port_id.in_(bindparam("ids", expanding=True)))
+_LOCATIONS_OF = Among(_LOCATIONS, LocationRow.port_id)
+_DROP_LOCATION = delete(LocationRow).where(LocationRow.port_id == bindparam("port_id_"))
+_ADD_LOCATION = insert(LocationRow)
+_ADD_LINK = insert(LinkRow)
+_HOSTS_OF_VPC = select(PresenceRow.host_id).where(PresenceRow.vpc_id == bindparam("vpc_id_"))
 _DROP_LINK = delete(LinkRow).where(
     LinkRow.host_id == bindparam("host_id_"), LinkRow.port_id == bindparam("port_id_")
 )
@@ -50,8 +54,16 @@ _COUNT_PRESENCE = (
 )
 _ADD_PRESENCE = insert(PresenceRow)
 _DROP_PRESENCE = delete(PresenceRow).where(*_THIS_PRESENCE)
-_CLAIMED = select(PortRow.id, PortRow.vpc_id, PortRow.tenant_id, PortRow.attach_host_id).where(
-    PortRow.id.in_(bindparam("ids", expanding=True))
+_CLAIMED = Among(
+    select(
+        PortRow.id,
+        PortRow.vpc_id,
+        PortRow.tenant_id,
+        PortRow.attach_host_id,
+        LocationRow.host_id,
+        LocationRow.ofport,
+    ).outerjoin(LocationRow, LocationRow.port_id == PortRow.id),
+    PortRow.id,
 )
 
 
@@ -86,23 +98,19 @@ def links_of_host(connection: Connection, host_id: str) -> dict[str, LinkRow]:
     return {row.port_id: cast(LinkRow, row) for row in rows}
 
 
-def some_links_of_host(
-    connection: Connection, host_id: str, port_ids: Iterable[str]
-) -> dict[str, LinkRow]:
-    """Return what :func:`links_of_host` does, of these ports alone."""
-    found: dict[str, LinkRow] = {}
-    for part in chunks(port_ids):
-        for row in connection.execute(_SOME_LINKS_OF_HOST, {"host_id_": host_id, "ids": part}):
-            found[row.port_id] = cast(LinkRow, row)
+def claims_of(connection: Connection, port_ids: Iterable[str]) -> dict[str, dict[str, LinkRow]]:
+    """Return every host's link to these ports by host id, by port id, as :func:`links_of_host`."""
+    found: dict[str, dict[str, LinkRow]] = {}
+    for row in _CLAIMS_OF.rows(connection, port_ids):
+        found.setdefault(row.port_id, {})[row.host_id] = cast(LinkRow, row)
     return found
 
 
 def links_of(connection: Connection, port_ids: Iterable[str]) -> dict[str, list[LinkRow]]:
     """Return every host's links to these ports, by port id."""
     found: dict[str, list[LinkRow]] = {}
-    for part in chunks(port_ids):
-        for row in connection.execute(_LINKS_OF, {"ids": part}):
-            found.setdefault(row.port_id, []).append(cast(LinkRow, row))
+    for row in _LINKS_OF.rows(connection, port_ids):
+        found.setdefault(row.port_id, []).append(cast(LinkRow, row))
     return found
 
 
@@ -116,13 +124,20 @@ def claimants(connection: Connection, port_id: str) -> Sequence[str]:
     return connection.execute(_CLAIMANTS, {"port_id_": port_id}).scalars().all()
 
 
-def claimed_ports(connection: Connection, port_ids: Iterable[str]) -> dict[str, PortRow]:
-    """Return id, VPC, tenant and attachment's host of those of the ports that exist."""
+def claimed_ports(
+    connection: Connection, port_ids: Iterable[str]
+) -> tuple[dict[str, PortRow], dict[str, Place]]:
+    """Return id, VPC, tenant and attachment's host of those of the ports that exist.
+
+    Beside them, where those are that are somewhere.
+    """
     found: dict[str, PortRow] = {}
-    for part in chunks(port_ids):
-        for row in connection.execute(_CLAIMED, {"ids": part}):
-            found[row.id] = cast(PortRow, row)
-    return found
+    places: dict[str, Place] = {}
+    for row in _CLAIMED.rows(connection, port_ids):
+        found[row.id] = cast(PortRow, row)
+        if row.host_id is not None:
+            places[row.id] = Place(row.id, row.vpc_id, row.host_id, row.ofport)
+    return found, places
 
 
 def write_links(
@@ -133,7 +148,7 @@ def write_links(
     if dropped:
         connection.execute(_DROP_LINK, dropped)
     if rows:
-        connection.execute(insert(LinkRow), list(rows))
+        connection.execute(_ADD_LINK, list(rows))
 
 
 def write_counters(
@@ -152,29 +167,28 @@ def all_locations(connection: Connection) -> Sequence[LocationRow]:
 
 def locations_of(connection: Connection, port_ids: Iterable[str]) -> dict[str, LocationRow]:
     """Return the locations of these ports by port id."""
-    found: dict[str, LocationRow] = {}
-    for part in chunks(port_ids):
-        for row in connection.execute(_LOCATIONS_OF, {"ids": part}):
-            found[row.port_id] = cast(LocationRow, row)
-    return found
+    rows = _LOCATIONS_OF.rows(connection, port_ids)
+    return {row.port_id: cast(LocationRow, row) for row in rows}
 
 
 def move(
     connection: Connection,
-    before: Mapping[str, LocationRow],
+    before: Mapping[str, Place | LocationRow],
     after: Mapping[str, Place | None],
     revision: int,
-) -> None:
-    """Replace the locations *before* by *after* (None: the port is nowhere), and count them."""
+) -> set[tuple[str, str]]:
+    """Replace the locations *before* by *after* (None: the port is nowhere), and count them.
+
+    Returns:
+        VPC and host of each host that a VPC is on now and was not, or the other way round.
+    """
     gone = [{"port_id_": id} for id in after if id in before]
     if gone:
-        statement = delete(LocationRow).where(LocationRow.port_id == bindparam("port_id_"))
-        connection.execute(statement, gone)
+        connection.execute(_DROP_LOCATION, gone)
     places = [place for place in after.values() if place is not None]
     if places:
-        columns = ("port_id", "host_id", "vpc_id", "ofport")
-        rows = [{name: getattr(place, name) for name in columns} for place in places]
-        connection.execute(insert(LocationRow), [{**row, "revision": revision} for row in rows])
+        rows = [{**asdict(place), "revision": revision} for place in places]
+        connection.execute(_ADD_LOCATION, rows)
     counts: dict[tuple[str, str], int] = {}
     for id in after:
         if id in before:
@@ -183,12 +197,11 @@ def move(
     for place in places:
         key = place.vpc_id, place.host_id
         counts[key] = counts.get(key, 0) + 1
-    for key, more in sorted(counts.items()):
-        if more:
-            _count(connection, key, more)
+    return {key for key, more in sorted(counts.items()) if more and _count(connection, key, more)}
 
 
-def _count(connection: Connection, key: tuple[str, str], more: int) -> None:
+def _count(connection: Connection, key: tuple[str, str], more: int) -> bool:
+    """Count *more* ports of a VPC on a host; tell whether the first came or the last went."""
     vpc_id, host_id = key
     this = {"vpc_id_": vpc_id, "host_id_": host_id}
     left = connection.execute(_COUNT_PRESENCE, {**this, "more_": more}).scalar_one_or_none()
@@ -197,12 +210,12 @@ def _count(connection: Connection, key: tuple[str, str], more: int) -> None:
         connection.execute(_ADD_PRESENCE, values)
     elif left == 0:
         connection.execute(_DROP_PRESENCE, this)
+    return not left
 
 
 def hosts_of_vpc(connection: Connection, vpc_id: str) -> frozenset[str]:
     """Return the hosts that have a located port of the VPC."""
-    statement = select(PresenceRow.host_id).where(PresenceRow.vpc_id == vpc_id)
-    return frozenset(connection.execute(statement).scalars())
+    return frozenset(connection.execute(_HOSTS_OF_VPC, {"vpc_id_": vpc_id}).scalars())
 
 
 def located_counts(connection: Connection, host_ids: Sequence[str]) -> dict[str, int]:

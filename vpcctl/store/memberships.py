@@ -5,13 +5,13 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
-from vpcctl.store.rows import chunks
+from vpcctl.store.rows import Among
 from vpcctl.store.tables import MembershipRow
 
 _MEMBERSHIPS = select(MembershipRow.port_id, MembershipRow.group_id).order_by(
     MembershipRow.port_id, MembershipRow.group_id
 )
-_MEMBERSHIPS_OF = _MEMBERSHIPS.where(MembershipRow.port_id.in_(bindparam("ids", expanding=True)))
+_MEMBERSHIPS_OF = Among(_MEMBERSHIPS, MembershipRow.port_id)
 _JOIN = insert(MembershipRow)
 _LEAVE = delete(MembershipRow).where(MembershipRow.port_id == bindparam("port_id_"))
 _MEMBERS = (
@@ -29,10 +29,7 @@ def all_memberships(connection: Connection) -> dict[str, list[str]]:
 
 def memberships_of(connection: Connection, port_ids: Iterable[str]) -> dict[str, list[str]]:
     """Return the groups of these ports, sorted, by port id."""
-    found: dict[str, list[str]] = {}
-    for part in chunks(port_ids):
-        found.update(_lists(connection.execute(_MEMBERSHIPS_OF, {"ids": part}).all()))
-    return found
+    return _lists(_MEMBERSHIPS_OF.rows(connection, port_ids))
 
 
 def _lists(rows: Iterable[Any]) -> dict[str, list[str]]:

@@ -19,6 +19,7 @@ from vpcctl.model.security_group import (
 )
 from vpcctl.model.subnet import Subnet
 from vpcctl.model.vpc import Vpc
+from vpcctl.store import outside_models
 from vpcctl.store.tables import (
     AclEntryRow,
     AddressGroupRow,
@@ -51,6 +52,7 @@ def subnet(row: SubnetRow) -> Subnet:
         IPv6Network(row.ipv6_cidr) if row.ipv6_cidr else None,
         IPv6Address(row.ipv6_gateway) if row.ipv6_gateway else None,
         row.acl_id,
+        row.route_table_id,
     )
 
 
@@ -73,6 +75,8 @@ def port(row: PortRow, addresses: Iterable[str], groups: Iterable[str]) -> Port:
         pairs(row),
         row.admin_up,
         tuple(groups) if row.port_security else None,
+        row.source_dest_check,
+        outside_models.limits(row),
     )
 
 
@@ -91,6 +95,8 @@ def host(row: HostRow) -> Host:
         row.tunnel_ofport,
         row.nd_extensions,
         row.guest_services,
+        outside_models.outside_ports(row),
+        outside_models.watches(row),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, cast
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, union_all
 
 from vpcctl.model.addresses import IPAddress, parse_mac
-from vpcctl.store.rows import Repository, chunks
+from vpcctl.store.rows import Among, Repository
 from vpcctl.store.tables import AddressRow, LocationRow, MembershipRow, PortRow, SubnetRow
 
 
@@ -51,7 +51,7 @@ PORTS = Repository(
 _ADDRESSES = select(AddressRow.port_id, AddressRow.address).order_by(
     AddressRow.port_id, AddressRow.place
 )
-_ADDRESSES_OF = _ADDRESSES.where(AddressRow.port_id.in_(bindparam("ids", expanding=True)))
+_ADDRESSES_OF = Among(_ADDRESSES, AddressRow.port_id)
 _ADD_ADDRESSES = insert(AddressRow)
 _DROP_ADDRESSES = delete(AddressRow).where(AddressRow.port_id == bindparam("port_id_"))
 _MAC_OWNER = select(PortRow.id).where(
@@ -132,10 +132,7 @@ def all_addresses(connection: Connection) -> dict[str, list[str]]:
 
 def addresses_of(connection: Connection, port_ids: Iterable[str]) -> dict[str, list[str]]:
     """Return the addresses of these ports, in order, by port id."""
-    found: dict[str, list[str]] = {}
-    for part in chunks(port_ids):
-        found.update(_grouped(connection.execute(_ADDRESSES_OF, {"ids": part})))
-    return found
+    return _grouped(_ADDRESSES_OF.rows(connection, port_ids))
 
 
 def _grouped(rows: Iterable[Any]) -> dict[str, list[str]]:

@@ -1,23 +1,28 @@
 """How far the network is realised: the southbound writes it, the API reads it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, cast
 
-from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, union, update
 
 from vpcctl.store.database import Database
-from vpcctl.store.rows import chunks
+from vpcctl.store.gateway_hosts import serving_of
+from vpcctl.store.rows import Among, chunks
 from vpcctl.store.tables import (
     AddressGroupRow,
+    EipRow,
     GroupRuleRow,
     HostRow,
+    InternetGatewayRow,
+    NatGatewayRow,
     NetworkAclRow,
     PortRow,
     PresenceRow,
     ProgressRow,
     RealisationRow,
+    RouteTableRow,
     SecurityGroupRow,
     SubnetRow,
     VpcRow,
@@ -49,7 +54,7 @@ class HostRealised:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far the hosts that a VPC is present on have come, all in one.
+    """How far the hosts that a VPC is present on, or its gateways, have come, all in one.
 
     Attributes:
         processed: revision up to which the southbound has taken the feed.
@@ -75,17 +80,22 @@ _REACHED = case(
     (RealisationRow.state == "in_sync", ProgressRow.processed),
     else_=func.coalesce(RealisationRow.revision, 0),
 )
+
+
 # Whose standing is asked for, and the hosts concerned, each once.
-_HOSTS_OF_VPCS = select(PresenceRow.vpc_id.label("id"), PresenceRow.host_id).where(
-    PresenceRow.vpc_id.in_(bindparam("ids", expanding=True))
-)
-_HOSTS_OF_ADDRESS_GROUPS = (
-    select(GroupRuleRow.remote_address_group_id.label("id"), PresenceRow.host_id)
-    .join(SecurityGroupRow, SecurityGroupRow.id == GroupRuleRow.group_id)
-    .join(PresenceRow, PresenceRow.vpc_id == SecurityGroupRow.vpc_id)
-    .where(GroupRuleRow.remote_address_group_id.in_(bindparam("ids", expanding=True)))
-    .distinct()
-)
+def _hosts_of_vpcs(among: Callable[[Any], Any]) -> Any:
+    present = select(PresenceRow.vpc_id.label("id"), PresenceRow.host_id)
+    return union(present.where(among(PresenceRow.vpc_id)), *serving_of(among))
+
+
+def _hosts_of_address_groups(among: Callable[[Any], Any]) -> Any:
+    return (
+        select(GroupRuleRow.remote_address_group_id.label("id"), PresenceRow.host_id)
+        .join(SecurityGroupRow, SecurityGroupRow.id == GroupRuleRow.group_id)
+        .join(PresenceRow, PresenceRow.vpc_id == SecurityGroupRow.vpc_id)
+        .where(among(GroupRuleRow.remote_address_group_id))
+        .distinct()
+    )
 
 
 def _standing(concerned: Any) -> Any:
@@ -101,6 +111,7 @@ def _standing(concerned: Any) -> Any:
             func.sum(case((_STATE == "disconnected", 1), else_=0)),
             func.min(case((_STATE == "degraded", fault))),
             func.min(case((_STATE == "disconnected", pairs.c.host_id))),
+            func.max(ProgressRow.processed),
         )
         .select_from(pairs)
         .join(ProgressRow, ProgressRow.id == 1)
@@ -109,10 +120,12 @@ def _standing(concerned: Any) -> Any:
     )
 
 
-_STANDING_OF_VPCS = _standing(_HOSTS_OF_VPCS)
-_STANDING_OF_ADDRESS_GROUPS = _standing(_HOSTS_OF_ADDRESS_GROUPS)
+_STANDING_OF_VPCS = Among.built(lambda among: _standing(_hosts_of_vpcs(among)))
+_STANDING_OF_ADDRESS_GROUPS = Among.built(lambda among: _standing(_hosts_of_address_groups(among)))
 _PROCESSED = select(ProgressRow.processed)
 _HOSTS = select(RealisationRow.__table__)
+_KNOWN = Among(select(HostRow.id), HostRow.id)
+_ADD = insert(RealisationRow)
 _ADVANCE = update(ProgressRow).values(processed=bindparam("processed_"))
 _DROP = delete(RealisationRow).where(RealisationRow.host_id == bindparam("host_id_"))
 
@@ -132,15 +145,48 @@ def address_group_standings(connection: Connection, ids: Iterable[str]) -> dict[
     return _standings(connection, _STANDING_OF_ADDRESS_GROUPS, ids)
 
 
-def _standings(connection: Connection, statement: Any, ids: Iterable[str]) -> dict[str, Standing]:
+def standing_of_hosts(connection: Connection, host_ids: Iterable[str]) -> Standing:
+    """Return how far these hosts have come, all in one; one never connected is not connected."""
+    wanted = sorted(set(host_ids))
+    return standing_among(wanted, of_hosts(connection, wanted), processed(connection))
+
+
+def standing_among(
+    host_ids: Iterable[str], found: Mapping[str, HostRealised], done: int
+) -> Standing:
+    """Return how far some hosts have come, all in one, from what is known of each."""
+    wanted = sorted(set(host_ids))
+    known = [found.get(id, HostRealised(id, 0, "disconnected", None, 0)) for id in wanted]
+    ill = [one for one in known if one.state == "degraded"]
+    away = [one.host_id for one in known if one.state == "disconnected"]
+    return Standing(
+        done,
+        len(wanted),
+        min((reached(one, done) for one in known), default=done),
+        len(ill),
+        len(away),
+        f"{ill[0].host_id}: {ill[0].error or 'degraded'}" if ill else None,
+        away[0] if away else None,
+    )
+
+
+def reached(realised: HostRealised | None, done: int) -> int:
+    """Return the revision that a host has realised; *done*: what the southbound has taken."""
+    if realised is None:
+        return 0
+    return done if realised.state == "in_sync" else realised.revision
+
+
+def _standings(connection: Connection, statement: Among, ids: Iterable[str]) -> dict[str, Standing]:
     wanted = sorted(set(ids))
-    done = processed(connection)
-    found = {id: Standing(done, 0, done) for id in wanted}
-    for part in chunks(wanted):
-        rows: Iterable[Any] = connection.execute(statement, {"ids": part})
-        for id, hosts, lowest, degraded, disconnected, fault, away in rows:
-            counts = int(degraded), int(disconnected)
-            found[id] = Standing(done, hosts, lowest, *counts, fault, away)
+    found: dict[str, Standing] = {}
+    rows = statement.rows(connection, wanted)
+    for id, hosts, lowest, degraded, disconnected, fault, away, done in rows:
+        counts = int(degraded), int(disconnected)
+        found[id] = Standing(done, hosts, lowest, *counts, fault, away)
+    if len(found) < len(wanted):  # those that concern no host
+        done = processed(connection)
+        found |= {id: Standing(done, 0, done) for id in wanted if id not in found}
     return found
 
 
@@ -192,9 +238,7 @@ class RealisationStore:
 
 def _record(connection: Connection, revision: int, hosts: Sequence[HostRealised]) -> None:
     connection.execute(_ADVANCE, {"processed_": revision})
-    known: set[str] = set()
-    for part in chunks(host.host_id for host in hosts):
-        known.update(connection.execute(select(HostRow.id).where(HostRow.id.in_(part))).scalars())
+    known = {row.id for row in _KNOWN.rows(connection, (host.host_id for host in hosts))}
     rows = {
         host.host_id: {
             "host_id": host.host_id,
@@ -208,7 +252,7 @@ def _record(connection: Connection, revision: int, hosts: Sequence[HostRealised]
     }
     if rows:
         connection.execute(_DROP, [{"host_id_": id} for id in rows])
-        connection.execute(insert(RealisationRow), list(rows.values()))
+        connection.execute(_ADD, list(rows.values()))
 
 
 def _tenant(connection: Connection, kind: str, id: str) -> str:
@@ -220,6 +264,10 @@ def _tenant(connection: Connection, kind: str, id: str) -> str:
         "subnet": SubnetRow,
         "port": PortRow,
         "location": PortRow,
+        "igw": InternetGatewayRow,
+        "nat": NatGatewayRow,
+        "eip": EipRow,
+        "rtb": RouteTableRow,
     }
     table = cast(Any, tables.get(kind))
     if table is None:

@@ -4,7 +4,7 @@ Rows come back as results of Core statements, typed as their declarative class: 
 reading an attribute, nothing is tracked, nothing is loaded later.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast
 
@@ -54,6 +54,48 @@ def chunks(values: Iterable[str]) -> Iterable[list[str]]:
         yield items[start : start + CHUNK]
 
 
+def _is_only(column: Any) -> Any:
+    return column == bindparam("only_")
+
+
+def _is_one_of(column: Any) -> Any:
+    return column.in_(bindparam("several_", expanding=True))
+
+
+class Among:
+    """A statement about the rows whose *column* is one of some values.
+
+    Mostly it is one, and then no list has to be written into the statement again.
+    """
+
+    def __init__(self, statement: Any, column: Any) -> None:
+        self._one = statement.where(_is_only(column))
+        self._some = statement.where(_is_one_of(column))
+
+    @classmethod
+    def built(cls, build: Callable[[Callable[[Any], Any]], Any]) -> "Among":
+        """Return one of a statement that *build* makes, told what to demand of columns."""
+        made = cls.__new__(cls)
+        made._one, made._some = build(_is_only), build(_is_one_of)
+        return made
+
+    def rows(self, connection: Connection, values: Iterable[str], **more: Any) -> Iterator[Any]:
+        """Yield the rows; *more* are the statement's other parameters."""
+        for part in chunks(values):
+            if len(part) == 1:
+                yield from connection.execute(self._one, {"only_": part[0], **more})
+            else:
+                yield from connection.execute(self._some, {"several_": part, **more})
+
+    def run(self, connection: Connection, values: Iterable[str], **more: Any) -> None:
+        """Execute a statement that gives no rows."""
+        for part in chunks(values):
+            if len(part) == 1:
+                connection.execute(self._one, {"only_": part[0], **more})
+            else:
+                connection.execute(self._some, {"several_": part, **more})
+
+
 class Repository(Generic[R]):
     """Rows of one table with an ``id``, paged by a number that grows with creation.
 
@@ -68,7 +110,7 @@ class Repository(Generic[R]):
         self._table = table = row.__table__
         self._columns = table.c
         self._by_id = select(table).where(table.c.id == bindparam("row_id"))
-        self._by_ids = select(table).where(table.c.id.in_(bindparam("ids", expanding=True)))
+        self._by_ids = Among(select(table), table.c.id)
         self._all = select(table)
         self._insert = insert(row)
         self._update = update(row).where(table.c.id == bindparam("row_id"))
@@ -80,11 +122,8 @@ class Repository(Generic[R]):
 
     def get_many(self, connection: Connection, ids: Iterable[str]) -> dict[str, R]:
         """Return the rows that exist by id."""
-        found: dict[str, R] = {}
-        for part in chunks(ids):
-            for row in connection.execute(self._by_ids, {"ids": part}):
-                found[row.id] = cast("R", row)
-        return found
+        rows = self._by_ids.rows(connection, ids)
+        return {row.id: cast("R", row) for row in rows}
 
     def all(self, connection: Connection) -> Sequence[R]:
         """Return every row."""

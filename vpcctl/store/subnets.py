@@ -13,6 +13,7 @@ SUBNETS = Repository(
         "tenant_id": lambda value: SubnetRow.tenant_id == value,
         "vpc_id": lambda value: SubnetRow.vpc_id == value,
         "network_acl_id": lambda value: SubnetRow.acl_id == value,
+        "route_table_id": lambda value: SubnetRow.route_table_id == value,
         "availability_zone": lambda value: SubnetRow.availability_zone == value,
     },
 )

@@ -17,12 +17,23 @@ from sqlalchemy import Connection, bindparam, insert, select, text, update
 
 from vpcctl.store.database import Database
 from vpcctl.store.tables import ChangeRow, LedgerRow
-from vpcctl.store.wake import CHANNEL, NullWaker, Waker
+from vpcctl.store.wake import CHANNEL, TOPICS, NullWaker, Topic, Waker
 
 T = TypeVar("T")
 
 Action = Literal["created", "changed", "deleted", "warning"]
-Counter = Literal["vpc_key", "vni", "port_key", "host_key", "acl_key"]
+Counter = Literal[
+    "vpc_key",
+    "vni",
+    "port_key",
+    "host_key",
+    "acl_key",
+    "ext_key",
+    "eip_key",
+    "nat_key",
+    "rtb_key",
+    "limit_number",
+]
 Needs = Mapping[Counter, int]
 """How many numbers of which spaces a unit takes."""
 Rider = Callable[[Connection, Any], None]
@@ -78,7 +89,7 @@ class Unit:
         self.counts: dict[Counter, int] = dict(zip(names, row[1:], strict=True))
         self.now = now
         self._changes: list[dict[str, Any]] = []
-        self._topics: set[str] = set()
+        self._topics: set[Topic] = set()
 
     def tell(self, kind: str, id: str, tenant_id: str, action: Action, detail: str = "") -> None:
         """Put a change of a resource, or a warning about one, into the feed."""
@@ -96,18 +107,19 @@ class Unit:
         )
         self._topics.add("realised" if action == "warning" else "network")
 
-    def wake(self, topic: str) -> None:
+    def wake(self, topic: Topic) -> None:
         """Wake *topic* once this is committed."""
         self._topics.add(topic)
 
-    def finish(self) -> frozenset[str]:
-        """Write the changes; return the topics to wake."""
+    def finish(self) -> list[str]:
+        """Write the changes; return the topics to wake, the most urgent first."""
+        topics = [topic for topic in TOPICS if topic in self._topics]
         if self._changes:
             self.connection.execute(_TELL, self._changes)
         if self.connection.dialect.name == "postgresql":
-            for topic in sorted(self._topics):
+            for topic in topics:
                 self.connection.execute(_NOTIFY, {"topic": topic})
-        return frozenset(self._topics)
+        return topics
 
 
 class Units:
@@ -141,7 +153,7 @@ class Units:
         is acknowledged to a client outlives a power cut. What can be learnt again need not.
         """
 
-        def body(connection: Connection) -> tuple[T, frozenset[str]]:
+        def body(connection: Connection) -> tuple[T, list[str]]:
             unit = Unit(connection, self.clock(), needs)
             result = work(unit)
             rider: Rider | None = getattr(self._riders, "present", None)

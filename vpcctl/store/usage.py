@@ -6,7 +6,18 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 
 from vpcctl.store.tables import HostRow, PresenceRow, UsageRow
 
-Counted = Literal["vpcs", "subnets", "ports", "security_groups", "address_groups", "network_acls"]
+Counted = Literal[
+    "vpcs",
+    "subnets",
+    "ports",
+    "security_groups",
+    "address_groups",
+    "network_acls",
+    "internet_gateways",
+    "nat_gateways",
+    "eips",
+    "route_tables",
+]
 COUNTED: tuple[Counted, ...] = get_args(Counted)
 
 _MORE: dict[str, Any] = {

@@ -20,8 +20,9 @@ from sqlalchemy import URL
 if TYPE_CHECKING:
     import psycopg
 
-Topic = Literal["network", "realised", "hoststate"]
-TOPICS: tuple[Topic, ...] = ("network", "realised", "hoststate")
+Topic = Literal["network", "realised", "hoststate", "hoststate-soon", "zones"]
+TOPICS: tuple[Topic, ...] = ("network", "realised", "hoststate", "hoststate-soon", "zones")
+"""In the order of urgency: traffic waits for the network's flows."""
 CHANNEL = "vpcctl"
 
 

@@ -70,6 +70,34 @@ class Link(_Wire):
     counters: LinkCounters = LinkCounters()
 
 
+class OutsideFact(_Wire):
+    """A port of br-int that leads to an external network.
+
+    Attributes:
+        network_id: the network.
+        ofport: OpenFlow port number.
+        bridge: the provider's bridge.
+    """
+
+    network_id: Annotated[str, Field(pattern=ids.PATTERNS["ext"])]
+    ofport: Annotated[int, Field(ge=1, le=65279)]
+    bridge: Text = ""
+
+
+class WatchFact(_Wire):
+    """A host that this one watches.
+
+    Attributes:
+        host_id: the other host.
+        ofport: of the port that BFD runs on.
+        up: whether BFD says that the other lives.
+    """
+
+    host_id: Annotated[str, Field(pattern=ids.PATTERNS["host"])]
+    ofport: Annotated[int, Field(ge=1, le=65279)]
+    up: bool
+
+
 class HostFacts(_Wire):
     """What the host itself is: part of the digest.
 
@@ -84,6 +112,10 @@ class HostFacts(_Wire):
         agent_version: version of vpc-agent.
         ovs_version: version of ovs-vswitchd.
         errors: faults the host has that concern no one link.
+        providers: provider networks that the agent's settings name, sorted.
+        outside: external networks that the host reaches, sorted.
+        watches: hosts that it watches, sorted.
+        meters: how many OpenFlow meters its datapath has; 0: none.
     """
 
     vtep_address: Annotated[str, Field(max_length=45)]
@@ -96,6 +128,10 @@ class HostFacts(_Wire):
     agent_version: Annotated[str, Field(max_length=64)] = ""
     ovs_version: Annotated[str, Field(max_length=64)] = ""
     errors: Annotated[tuple[Text, ...], Field(max_length=32)] = ()
+    providers: Annotated[tuple[Text, ...], Field(max_length=64)] = ()
+    outside: Annotated[tuple[OutsideFact, ...], Field(max_length=1024)] = ()
+    watches: Annotated[tuple[WatchFact, ...], Field(max_length=4096)] = ()
+    meters: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
 
 
 class LinkReport(_Wire):

@@ -112,6 +112,8 @@ class Guest(_Wire):
         addresses: its fixed addresses, in order.
         host_name: a DNS label.
         options: its own, instead of its subnet's; None when it has none.
+        metadata_revision: revision of what its owner has said for it (``PortMetadata``); 0:
+            nothing.
     """
 
     port_id: Annotated[str, Field(pattern=ids.PATTERNS["port"])]
@@ -121,6 +123,7 @@ class Guest(_Wire):
     addresses: tuple[str, ...]
     host_name: Annotated[str, Field(pattern=rf"^({_LABEL})?$")] = ""
     options: GuestOptions | None = None
+    metadata_revision: Annotated[int, Field(ge=0)] = 0
 
 
 class Peer(_Wire):
@@ -130,10 +133,72 @@ class Peer(_Wire):
     vtep_address: str
 
 
+class ExternalNetworkState(_Wire):
+    """An external network that a host with its provider is to reach.
+
+    Attributes:
+        network_id: the network.
+        key: its number in flows.
+        provider: name of the provider network; the agent's settings say which bridge or device
+            reaches it. A host without it does not reach the network.
+        vlan: VLAN of the network on the provider's bridge; None: untagged.
+        cidr: IPv4 block, or None.
+        gateway: IPv4 address of the provider's router, or None.
+        ipv6_cidr: IPv6 block, or None.
+        ipv6_gateway: IPv6 address of the provider's router, or None.
+        mtu: of the network, bytes.
+    """
+
+    network_id: Annotated[str, Field(pattern=ids.PATTERNS["ext"])]
+    key: Annotated[int, Field(ge=1, le=2**16 - 1)]
+    provider: str
+    vlan: Annotated[int, Field(ge=1, le=4094)] | None = None
+    cidr: str | None = None
+    gateway: str | None = None
+    ipv6_cidr: str | None = None
+    ipv6_gateway: str | None = None
+    mtu: Annotated[int, Field(ge=576, le=65535)] = 1500
+
+
+class OutsideAddress(_Wire):
+    """An address of an external network that this host answers for, or may have to.
+
+    Attributes:
+        address: IPv4 or IPv6 address.
+        mac: MAC that answers for it.
+        network_id: the external network.
+        fixed_address: what an EIP of a port is translated to; None for others.
+        port_key: key of the port that an EIP stands for; None for a NAT gateway's.
+        hosts: the gateway hosts that may answer, the first that lives does; empty: this host alone.
+        seed: changes when the address is to be announced again.
+    """
+
+    address: str
+    mac: str
+    network_id: str
+    fixed_address: str | None = None
+    port_key: Annotated[int, Field(ge=1, le=2**32 - 1)] | None = None
+    hosts: tuple[str, ...] = ()
+    seed: int = 0
+
+
+class Watched(_Wire):
+    """Another host that this one watches by BFD in a tunnel of its own."""
+
+    host_id: str
+    vtep_address: str
+
+
 class Settings(_Wire):
-    """Settings of an agent that the controller decides."""
+    """Settings of an agent that the controller decides.
+
+    Attributes:
+        report_interval_s: seconds between two reports.
+        dns_forwarders: resolvers that are asked for what is in no VPC's zone, in order.
+    """
 
     report_interval_s: Annotated[float, Field(gt=0, le=3600)] = 5.0
+    dns_forwarders: tuple[str, ...] = ()
 
 
 class HostState(_Wire):
@@ -154,6 +219,9 @@ class HostState(_Wire):
         released: ports that the host has an interface for and that are not on it (any more):
             deleted, or on another host; sorted. Once the host's switch has confirmed the
             state's revision, no flow of theirs is left here.
+        external_networks: all external networks, sorted by id.
+        outside_addresses: sorted by network and address.
+        watched: gateway hosts of the VPCs here, and, on a gateway host, whoever watches it; sorted.
     """
 
     revision: int
@@ -167,3 +235,6 @@ class HostState(_Wire):
     guests: tuple[Guest, ...] = ()
     guest_subnets: tuple[GuestSubnet, ...] = ()
     released: tuple[str, ...] = ()
+    external_networks: tuple[ExternalNetworkState, ...] = ()
+    outside_addresses: tuple[OutsideAddress, ...] = ()
+    watched: tuple[Watched, ...] = ()

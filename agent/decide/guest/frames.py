@@ -66,7 +66,7 @@ def service_mac(key: int) -> bytes:
 
 
 def parse(frame: bytes) -> Packet:
-    """Return a frame taken apart.
+    """Return a guest's frame taken apart.
 
     Raises:
         Refused: it is not a whole, well-formed UDP datagram or ICMPv6 message.
@@ -74,6 +74,19 @@ def parse(frame: bytes) -> Packet:
     key = port_key(frame)
     if key is None:
         raise Refused("no-port")
+    return take_apart(key, frame)
+
+
+def take_apart(key: int, frame: bytes) -> Packet:
+    """Return a frame taken apart, whatever its destination.
+
+    Args:
+        key: of the port that asks.
+        frame: from anybody.
+
+    Raises:
+        Refused: it is not a whole, well-formed UDP datagram or ICMPv6 message.
+    """
     if not _ETHERNET + _IPV4 <= len(frame) <= MAX_FRAME:
         raise Refused("length")
     kind = int.from_bytes(frame[12:14], "big")
@@ -159,10 +172,15 @@ def udp(
 
 def icmp6(ends: tuple[int, bytes], ips: tuple[bytes, bytes], message: bytes) -> bytes:
     """Return the frame of an ICMPv6 message to a guest; its checksum is filled in."""
+    return _frame(ends, ETH_IPV6, icmp6_packet(ips, message))
+
+
+def icmp6_packet(ips: tuple[bytes, bytes], message: bytes) -> bytes:
+    """Return the packet of an ICMPv6 message; its checksum is filled in."""
     message = message[:2] + bytes(2) + message[4:]
     total = checksum(pseudo_header(*ips, ICMP6, len(message)) + message)
     message = message[:2] + struct.pack("!H", total) + message[4:]
-    return _frame(ends, ETH_IPV6, _ipv6_header(ips, ICMP6, len(message)) + message)
+    return _ipv6_header(ips, ICMP6, len(message)) + message
 
 
 def _frame(ends: tuple[int, bytes], kind: int, packet: bytes) -> bytes:

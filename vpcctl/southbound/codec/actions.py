@@ -7,12 +7,16 @@ from typing import NamedTuple
 from vpcctl.flows import fields as f
 from vpcctl.flows.actions import (
     Action,
+    BundleLoad,
     ClearTracking,
     Commit,
     Conjunction,
     DecTtl,
+    Learn,
     Load,
     Move,
+    Multipath,
+    Nat,
     Output,
     Resubmit,
     SetField,
@@ -20,48 +24,38 @@ from vpcctl.flows.actions import (
 )
 from vpcctl.flows.fields import CONNECTION, Bits, Field
 from vpcctl.flows.tables import BY_NUMBER, TABLES, Table
+from vpcctl.southbound.codec.extensions import (
+    BUNDLE_LOAD,
+    LEARN,
+    MULTIPATH,
+    NAT_HEAD,
+    decode_choice,
+    decode_learn,
+    decode_nat,
+    encode_choice,
+    encode_learn,
+    encode_nat,
+)
+from vpcctl.southbound.codec.references import bits_of, field_of, old_header, span
 
 _OUTPUT, _DEC_TTL, _SET_FIELD, _VENDOR = 0, 24, 25, 0xFFFF
 _NICIRA = 0x2320
 _REG_MOVE, _REG_LOAD, _RESUBMIT_TABLE, _CONJUNCTION, _CT, _CT_CLEAR = 6, 7, 14, 34, 35, 43
 _CT_COMMIT = 1
 _IN_PORT_16 = 0xFFF8
-_GOTO, _APPLY = 1, 4
+_GOTO, _APPLY, _METER = 1, 4, 6
 _MAX_BODY = 0xFF00
-
-_NXM: dict[Field, int] = {
-    **dict(zip((f.ETH_DST, f.ETH_SRC, f.ETH_TYPE), (1, 2, 3), strict=True)),
-    **dict(zip((f.IP_PROTO, f.IPV4_SRC, f.IPV4_DST), (6, 7, 8), strict=True)),
-    **dict(zip((f.TCP_SRC, f.TCP_DST, f.UDP_SRC, f.UDP_DST), (9, 10, 11, 12), strict=True)),
-    **dict(zip((f.ICMP_TYPE, f.ICMP_CODE), (13, 14), strict=True)),
-    **dict(zip((f.ARP_OP, f.ARP_SPA, f.ARP_TPA), (15, 16, 17), strict=True)),
-    **dict(zip((f.TUN_ID, f.ARP_SHA, f.ARP_THA), (0x10010, 0x10011, 0x10012), strict=True)),
-    **dict(zip((f.IPV6_SRC, f.IPV6_DST), (0x10013, 0x10014), strict=True)),
-    **dict(zip((f.ICMP6_TYPE, f.ICMP6_CODE), (0x10015, 0x10016), strict=True)),
-    **dict(zip((f.ND_TARGET, f.ND_SLL, f.ND_TLL), (0x10017, 0x10018, 0x10019), strict=True)),
-}
-"""Older numbers (class << 16 | field) of some fields (``ovs-fields(7)``).
-
-Open vSwitch writes these, where there are any, in moves and loads whatever the OpenFlow version.
-"""
-_BY_NXM = {number: field for field, number in _NXM.items()}
 
 _GOTOS = {table: bytes((0, _GOTO, 0, 8, table.number, 0, 0, 0)) for table in TABLES}
 _LOAD = struct.Struct("!HHIHHIQ")
 _MOVE = struct.Struct("!HHIHHHHII")
 _RESUBMIT = struct.Struct("!HHIHHB3x")
 _OUT = struct.Struct("!HHIH6x")
+_METERING = struct.Struct("!HHI")
 _CONJ = struct.Struct("!HHIHBBI")
 _TRACK = struct.Struct("!HHIHHIHB3xH")
 """Flags, zone's field, zone's span, table, application layer gateway."""
 _CLEAR = struct.pack("!HHIH6x", _VENDOR, 16, _NICIRA, _CT_CLEAR)
-
-
-def _old_header(field: Field) -> int:
-    number = _NXM.get(field)
-    if number is None:
-        return field.header
-    return number >> 16 << 16 | (number & 0x7F) << 9 | field.n_bytes
 
 
 class _Setting(NamedTuple):
@@ -93,22 +87,18 @@ def _load(action: Load) -> bytes:
     bits = action.bits
     if bits.n_bits > 64:
         raise ValueError(f"{bits.name}: a load writes at most 64 bits")
-    end = (_span(bits), _old_header(bits.field))
+    end = (span(bits), old_header(bits.field))
     return _LOAD.pack(_VENDOR, 24, _NICIRA, _REG_LOAD, *end, action.value)
-
-
-def _span(bits: Bits) -> int:
-    return bits.offset << 6 | bits.n_bits - 1
 
 
 def _ct(flags: int, zone: Bits, table: int, nested: bytes = b"") -> bytes:
     head = (_VENDOR, 24 + len(nested), _NICIRA, _CT, flags)
-    return _TRACK.pack(*head, _old_header(zone.field), _span(zone), table, 0) + nested
+    return _TRACK.pack(*head, old_header(zone.field), span(zone), table, 0) + nested
 
 
 def _move(action: Move) -> bytes:
     spans = (action.n_bits, action.src_offset, action.dst_offset)
-    ends = (_old_header(action.src), _old_header(action.dst))
+    ends = (old_header(action.src), old_header(action.dst))
     return _MOVE.pack(_VENDOR, 24, _NICIRA, _REG_MOVE, *spans, *ends)
 
 
@@ -135,24 +125,32 @@ def encode_action(action: Action) -> bytes:
         case Conjunction(number, dimension, dimensions):
             head = (_VENDOR, 16, _NICIRA, _CONJUNCTION)
             return _CONJ.pack(*head, dimension - 1, dimensions, number)
-        case Track(zone, table):
-            return _ct(0, zone, table.number)
-        case Commit(zone, table, mark):
-            marking = b"" if mark is None else _load(Load(CONNECTION, mark))
-            return _ct(_CT_COMMIT, zone, table.number, marking)
+        case Track(zone, table, translate):
+            return _ct(0, zone, table.number, encode_nat(None) if translate else b"")
+        case Commit(zone, table, mark, nat):
+            nested = b"" if mark is None else _load(Load(CONNECTION, mark))
+            nested += b"" if nat is None else encode_nat(nat)
+            return _ct(_CT_COMMIT, zone, table.number, nested)
         case ClearTracking():
             return _CLEAR
+        case Learn():
+            return encode_learn(action)
+        case BundleLoad() | Multipath():
+            return encode_choice(action)
 
 
-def encode_instructions(actions: tuple[Action, ...], goto: Table | None) -> bytes:
-    """Return a flow's instructions: apply-actions, then goto-table; none of both drops.
+def encode_instructions(
+    actions: tuple[Action, ...], goto: Table | None, meter: int | None = None
+) -> bytes:
+    """Return a flow's instructions: meter, apply-actions, goto-table; none of the last two drops.
 
     Raises:
         ValueError: more actions than one message holds.
     """
     jump = b"" if goto is None else _GOTOS[goto]
+    head = b"" if meter is None else _METERING.pack(_METER, 8, meter)
     if not actions:
-        return jump
+        return head + jump
     body = b"".join(
         [
             _set_field(action) if type(action) is SetField else encode_action(action)
@@ -161,25 +159,28 @@ def encode_instructions(actions: tuple[Action, ...], goto: Table | None) -> byte
     )
     if len(body) > _MAX_BODY:
         raise ValueError(f"{len(body)} bytes of actions")
-    return b"\0\4" + (len(body) + 8).to_bytes(2, "big") + b"\0\0\0\0" + body + jump
+    return head + b"\0\4" + (len(body) + 8).to_bytes(2, "big") + b"\0\0\0\0" + body + jump
 
 
-def decode_instructions(data: bytes) -> tuple[tuple[Action, ...], Table | None]:
-    """Return actions and goto.
+def decode_instructions(data: bytes) -> tuple[tuple[Action, ...], Table | None, int | None]:
+    """Return actions, goto and the number of the meter.
 
     Raises:
         ValueError: malformed, or nothing that a flow of ours could hold.
     """
     actions: tuple[Action, ...] = ()
     goto: Table | None = None
+    meter: int | None = None
     for kind, body in _records(data):
         if kind == _APPLY:
             actions = tuple(decode_action(*record) for record in _records(body[4:]))
         elif kind == _GOTO and body[0] in BY_NUMBER:
             goto = BY_NUMBER[body[0]]
+        elif kind == _METER and len(body) == 4:
+            meter = int.from_bytes(body, "big")
         else:
             raise ValueError(f"unknown instruction {kind}")
-    return actions, goto
+    return actions, goto, meter
 
 
 def _records(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -206,7 +207,7 @@ def decode_action(kind: int, body: bytes) -> Action:
     if kind == _DEC_TTL:
         return DecTtl()
     if kind == _SET_FIELD:
-        field = _field(body[:4])
+        field = field_of(body[:4])
         return SetField(field, int.from_bytes(body[4 : 4 + field.n_bytes], "big"))
     if kind == _VENDOR and len(body) >= 12:
         return _decode_nicira(body)
@@ -218,12 +219,11 @@ def _decode_nicira(body: bytes) -> Action:
     if vendor != _NICIRA:
         raise ValueError(f"unknown vendor {vendor:#x}")
     if subtype == _REG_LOAD and len(body) == 20:
-        span, header, value = struct.unpack_from("!HIQ", body, 6)
-        field = _field(header.to_bytes(4, "big"))
-        return Load(_bits(field, span >> 6, (span & 0x3F) + 1), value)
+        where, header, value = struct.unpack_from("!HIQ", body, 6)
+        return Load(bits_of(header, where), value)
     if subtype == _REG_MOVE and len(body) == 20:
         n_bits, source, target = struct.unpack_from("!HHH", body, 6)
-        return Move(_field(body[12:16]), _field(body[16:20]), n_bits, source, target)
+        return Move(field_of(body[12:16]), field_of(body[16:20]), n_bits, source, target)
     if subtype == _RESUBMIT_TABLE and body[8] in BY_NUMBER:
         return Resubmit(BY_NUMBER[body[8]])
     if subtype == _CONJUNCTION and len(body) == 12:
@@ -233,14 +233,22 @@ def _decode_nicira(body: bytes) -> Action:
         return _decode_ct(body)
     if subtype == _CT_CLEAR:
         return ClearTracking()
+    if subtype == LEARN:
+        return decode_learn(body)
+    if subtype in (BUNDLE_LOAD, MULTIPATH):
+        return decode_choice(body)
     raise ValueError(f"unknown Nicira action {subtype}")
 
 
 def _decode_ct(body: bytes) -> Action:
-    flags, header, span, table = struct.unpack_from("!HIHB", body, 6)
-    zone = _bits(_field(header.to_bytes(4, "big")), span >> 6, (span & 0x3F) + 1)
-    nested = [decode_action(*record) for record in _records(body[20:])]
+    flags, header, where, table = struct.unpack_from("!HIHB", body, 6)
+    zone = bits_of(header, where)
+    nested = [_decode_nested(*record) for record in _records(body[20:])]
     match (flags, nested):
+        case (0, [None]) if table in BY_NUMBER:
+            return Track(zone, BY_NUMBER[table], translate=True)
+        case (1, [Nat() as nat]) if table in BY_NUMBER:
+            return Commit(zone, BY_NUMBER[table], nat=nat)
         case (0, []) if table in BY_NUMBER:
             return Track(zone, BY_NUMBER[table])
         case (1, []) if table in BY_NUMBER:
@@ -251,21 +259,8 @@ def _decode_ct(body: bytes) -> Action:
             raise ValueError("unknown kind of tracking")
 
 
-_NAMED = {
-    (bits.field, bits.offset, bits.n_bits): bits for bits in vars(f).values() if type(bits) is Bits
-}
-
-
-def _bits(field: Field, offset: int, n_bits: int) -> Bits:
-    named = _NAMED.get((field, offset, n_bits))
-    name = f"{field.name}[{offset}..{offset + n_bits - 1}]"
-    return named or Bits(name, field, offset, n_bits)
-
-
-def _field(header: bytes) -> Field:
-    oxm_class, number = struct.unpack_from("!HB", header)
-    field = f.BY_OXM.get((oxm_class, number >> 1))
-    field = field or _BY_NXM.get(oxm_class << 16 | number >> 1)
-    if field is None:
-        raise ValueError(f"unknown field {oxm_class:#x}:{number >> 1}")
-    return field
+def _decode_nested(kind: int, body: bytes) -> Action | Nat | None:
+    """Return an action of a ``ct``'s own; None for one that translates as the connection is."""
+    if kind == _VENDOR and body[:6] == NAT_HEAD:
+        return decode_nat(body)
+    return decode_action(kind, body)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from vpcctl.flows.cookie import OWNER_COOKIE, OWNER_MASK
 from vpcctl.flows.flow import Flow
+from vpcctl.flows.meter import unknown
 from vpcctl.flows.tables import BY_NUMBER
 from vpcctl.southbound.codec.actions import decode_instructions, encode_instructions
 from vpcctl.southbound.codec.oxm import decode_match, encode_match
@@ -21,7 +22,7 @@ HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY, EXPERIMENTER = 0, 1, 2, 3, 4
 FEATURES_REPLY, SET_CONFIG, FLOW_REMOVED, PORT_STATUS, FLOW_MOD = 6, 9, 11, 12, 14
 MULTIPART_REQUEST, MULTIPART_REPLY, BARRIER_REQUEST, BARRIER_REPLY = 18, 19, 20, 21
 BUNDLE_CONTROL, BUNDLE_ADD = 33, 34
-MP_FLOW, MP_PORT_DESC = 1, 13
+MP_FLOW, MP_METER_CONFIG, MP_METER_FEATURES, MP_PORT_DESC = 1, 10, 11, 13
 MAX_MESSAGE = 0xFFFF
 
 ADD, MODIFY_STRICT, DELETE, DELETE_STRICT = 0, 2, 3, 4
@@ -77,7 +78,8 @@ def add_flow(flow: Flow, xid: int) -> bytes:
         EncodeError: the flow needs more than one message may hold.
     """
     try:
-        instructions = encode_instructions(flow.actions, flow.goto)
+        meter = None if flow.meter is None else flow.meter.id
+        instructions = encode_instructions(flow.actions, flow.goto, meter)
     except ValueError as error:
         raise EncodeError(f"flow in table {flow.table.name}: {error}") from None
     return _flow_mod(flow, xid, 0, ADD, instructions)
@@ -89,7 +91,7 @@ def delete_flow(flow: Flow, xid: int) -> bytes:
 
 
 def _flow_mod(flow: Flow, xid: int, mask: int, command: int, instructions: bytes) -> bytes:
-    table, priority, terms, _, _, cookie = flow
+    table, priority, terms, _, _, cookie, _ = flow
     match = encode_match(terms)
     inner = 48 + len(match) + len(instructions)
     if inner + _PREFIX > MAX_MESSAGE:
@@ -225,6 +227,8 @@ def decode_entry(entry: StatsEntry) -> Flow:
     table = BY_NUMBER.get(entry.key[0])
     if table is None:
         raise ValueError(f"unknown table {entry.key[0]}")
-    actions, goto = decode_instructions(entry.value[16:])
+    actions, goto, number = decode_instructions(entry.value[16:])
+    meter = None if number is None else unknown(number)
     priority = int.from_bytes(entry.key[1:3], "big")
-    return Flow(table, priority, decode_match(entry.key[3:]), actions, goto, cookie_of(entry))
+    match, cookie = decode_match(entry.key[3:]), cookie_of(entry)
+    return Flow(table, priority, match, actions, goto, cookie, meter)

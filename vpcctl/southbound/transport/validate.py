@@ -9,6 +9,7 @@ import struct
 from collections.abc import Callable, Iterator
 
 from vpcctl.southbound.codec import messages as m
+from vpcctl.southbound.codec.meters import BAND_LENGTH, CONFIG_FIXED, FEATURES_LENGTH
 
 MAX_HELLO = 1024
 MAX_ECHO = 4096
@@ -115,6 +116,10 @@ def _multipart(message: bytes, deep: bool) -> None:
     kind = int.from_bytes(message[8:10], "big")
     if kind == m.MP_FLOW:
         _flow_stats(message, deep)
+    elif kind == m.MP_METER_CONFIG:
+        _meter_config(message)
+    elif kind == m.MP_METER_FEATURES:
+        _exactly(16 + FEATURES_LENGTH)(message, False)
     elif kind == m.MP_PORT_DESC:
         position = 16
         while position < len(message):
@@ -140,6 +145,23 @@ def _flow_stats(message: bytes, deep: bool) -> None:
         if deep:
             _oxm(message, match + 4, match + match_length)
             _instructions(message, after, end)
+        position = end
+
+
+def _meter_config(message: bytes) -> None:
+    position, limit = 16, len(message)
+    while position < limit:
+        if position + CONFIG_FIXED > limit:
+            raise Fault("truncated meter")
+        length = int.from_bytes(message[position : position + 2], "big")
+        end = position + length
+        if length < CONFIG_FIXED or end > limit:
+            raise Fault(f"meter of length {length}")
+        for _kind, first, last in _records(
+            message, position + CONFIG_FIXED, end, smallest=BAND_LENGTH, what="meter band"
+        ):
+            if last - first != BAND_LENGTH:
+                raise Fault(f"meter band of length {last - first}")
         position = end
 
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, MetaData, String
+from sqlalchemy import JSON, BigInteger, Integer, MetaData, String
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
@@ -58,3 +58,13 @@ class Described:
     created_at: Mapped[datetime] = mapped_column(Timestamp)
     updated_at: Mapped[datetime] = mapped_column(Timestamp)
     revision: Mapped[int] = mapped_column(BigInteger)
+
+
+class Limited:
+    """Columns of what can be limited; ``limit_number`` is set exactly when one of the others is."""
+
+    limit_number: Mapped[int | None] = mapped_column(Integer)
+    ingress_kbps: Mapped[int | None] = mapped_column(BigInteger)
+    egress_kbps: Mapped[int | None] = mapped_column(BigInteger)
+    ingress_pps: Mapped[int | None] = mapped_column(BigInteger)
+    egress_pps: Mapped[int | None] = mapped_column(BigInteger)

@@ -1,6 +1,7 @@
 """Hosts, when they reported last, and how far each has come."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Boolean, ForeignKey, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
@@ -18,6 +19,13 @@ class HostRow(Described, Base):
         state_revision: revision of the newest thing in this host's state.
         digest: of the last full report accepted.
         reported_dpid: datapath id that br-int had, as hexadecimal digits (it has 64 bits).
+        gateway: gateways may be placed on it.
+        drained: gateways are moved off it, and none is placed on it.
+        providers: provider networks that its agent's settings name.
+        outside: ``[network id, ofport, bridge]`` of each external network that it reaches; with
+            an objection as the fourth where its claim is not believed.
+        watches: ``[host id, ofport, up]`` of each host that it watches.
+        meters: OpenFlow meters that its datapath has.
     """
 
     __tablename__ = "hosts"
@@ -39,6 +47,12 @@ class HostRow(Described, Base):
     errors: Mapped[list[str]] = mapped_column(JSON)
     digest: Mapped[str | None] = mapped_column(String(64))
     state_revision: Mapped[int] = mapped_column(BigInteger)
+    gateway: Mapped[bool] = mapped_column(Boolean)
+    drained: Mapped[bool] = mapped_column(Boolean)
+    providers: Mapped[list[str]] = mapped_column(JSON)
+    outside: Mapped[list[Any]] = mapped_column(JSON)
+    watches: Mapped[list[Any]] = mapped_column(JSON)
+    meters: Mapped[int] = mapped_column(BigInteger)
 
 
 class LivenessRow(Base):

@@ -15,6 +15,8 @@ class LedgerRow(Base):
         value: the present revision.
         pruned: changes up to this revision are gone.
         vpc_key: keys handed out so far (a counter per number space; wraps when read).
+        vni: one for subnets, internet gateways and NAT gateways together.
+        limit_number: one for the limits of ports and EIPs together.
         acl_key: one for security groups, their rules, address groups and network ACLs together.
         settings: fingerprint of what agents were told last.
     """
@@ -30,6 +32,11 @@ class LedgerRow(Base):
     host_key: Mapped[int] = mapped_column(BigInteger)
     settings: Mapped[str] = mapped_column(String(64))
     acl_key: Mapped[int] = mapped_column(BigInteger)
+    ext_key: Mapped[int] = mapped_column(BigInteger)
+    eip_key: Mapped[int] = mapped_column(BigInteger)
+    nat_key: Mapped[int] = mapped_column(BigInteger)
+    rtb_key: Mapped[int] = mapped_column(BigInteger)
+    limit_number: Mapped[int] = mapped_column(BigInteger)
 
 
 class ChangeRow(Base):
@@ -54,7 +61,7 @@ class ChangeRow(Base):
 class UsageRow(Base):
     """How much a tenant has: maintained, so that a quota check costs one row.
 
-    A VPC's default group is not counted: it comes and goes with the VPC.
+    A VPC's default group and main route table are not counted: they come and go with the VPC.
     """
 
     __tablename__ = "usage"
@@ -66,3 +73,7 @@ class UsageRow(Base):
     security_groups: Mapped[int] = mapped_column(BigInteger)
     address_groups: Mapped[int] = mapped_column(BigInteger)
     network_acls: Mapped[int] = mapped_column(BigInteger)
+    internet_gateways: Mapped[int] = mapped_column(BigInteger)
+    nat_gateways: Mapped[int] = mapped_column(BigInteger)
+    eips: Mapped[int] = mapped_column(BigInteger)
+    route_tables: Mapped[int] = mapped_column(BigInteger)

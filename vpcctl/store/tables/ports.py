@@ -16,10 +16,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from vpcctl.store.tables.base import Address, Base, Described, Id, Timestamp
+from vpcctl.store.tables.base import Address, Base, Described, Id, Limited, Timestamp
 
 
-class PortRow(Described, Base):
+class PortRow(Described, Limited, Base):
     """A port. ``pairs`` is a list of ``[cidr, mac as int or None]``.
 
     The attachment is the four ``attach_*`` columns; ``attach_kind`` None: there is none. An OVS
@@ -31,6 +31,7 @@ class PortRow(Described, Base):
     __table_args__ = (
         UniqueConstraint("subnet_id", "mac"),
         UniqueConstraint("attach_host_id", "attach_netns", "attach_interface"),
+        Index("ix_ports_limit_number", "limit_number", unique=True),
         Index("ix_ports_tenant_id_key", "tenant_id", "key"),
         Index("ix_ports_subnet_id_key", "subnet_id", "key"),
         Index("ix_ports_vpc_id_key", "vpc_id", "key"),
@@ -45,6 +46,7 @@ class PortRow(Described, Base):
     port_security: Mapped[bool] = mapped_column(Boolean)
     pairs: Mapped[list[Any]] = mapped_column(JSON)
     admin_up: Mapped[bool] = mapped_column(Boolean)
+    source_dest_check: Mapped[bool] = mapped_column(Boolean)
     dhcp_options: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     attach_kind: Mapped[str | None] = mapped_column(String(16))
     attach_host_id: Mapped[str | None] = mapped_column(ForeignKey("hosts.id", ondelete="RESTRICT"))

@@ -14,6 +14,7 @@ class SubnetRow(Described, Base):
         Index("ix_subnets_tenant_id_vni", "tenant_id", "vni"),
         Index("ix_subnets_vpc_id_vni", "vpc_id", "vni"),
         Index("ix_subnets_acl_id", "acl_id"),
+        Index("ix_subnets_route_table_id", "route_table_id"),
     )
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
@@ -28,6 +29,7 @@ class SubnetRow(Described, Base):
     availability_zone: Mapped[str | None] = mapped_column(String(64))
     used: Mapped[int] = mapped_column(Integer)
     acl_id: Mapped[str | None] = mapped_column(ForeignKey("network_acls.id"))
+    route_table_id: Mapped[str | None] = mapped_column(ForeignKey("route_tables.id"))
 
 
 class FreeRangeRow(Base):

@@ -1,0 +1,68 @@
+"""A guest as the process that answers for names and metadata knows it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from typing import Any
+
+Interface = IPv4Interface | IPv6Interface
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """One port of this host.
+
+    Attributes:
+        key: number in flows: what tells guests apart.
+        port_id: the port.
+        vpc_id: its VPC.
+        subnet_id: its subnet.
+        mac: its MAC.
+        interfaces: its addresses with their prefix lengths, in order.
+        gateways: of its subnet, IPv4 first.
+        ipv6_mode: how it gets its IPv6 address; None without one.
+        mtu: bytes.
+        host_name: a DNS label.
+        domain: that it is told; empty: none.
+        resolvers: that it is told.
+    """
+
+    key: int
+    port_id: str
+    vpc_id: str
+    subnet_id: str
+    mac: str
+    interfaces: tuple[Interface, ...]
+    gateways: tuple[str, ...]
+    ipv6_mode: str | None
+    mtu: int
+    host_name: str
+    domain: str
+    resolvers: tuple[str, ...]
+
+    @property
+    def full_name(self) -> str:
+        """The host's name with its domain."""
+        return f"{self.host_name}.{self.domain}" if self.domain else self.host_name
+
+
+def guest_of(said: Mapping[str, Any]) -> Guest:
+    """Return the guest that the agent describes.
+
+    Raises:
+        ValueError, KeyError: it cannot be read.
+    """
+    return Guest(
+        said["key"],
+        said["port_id"],
+        said["vpc_id"],
+        said["subnet_id"],
+        said["mac"],
+        tuple(map(ip_interface, said["interfaces"])),
+        tuple(said["gateways"]),
+        said["ipv6_mode"],
+        said["mtu"],
+        said["host_name"],
+        said["domain"],
+        tuple(said["resolvers"]),
+    )

@@ -1,0 +1,211 @@
+"""External networks → patch ports between br-int and the bridges of their providers.
+
+On the provider's bridge the port is an access port of the network's VLAN, so that br-int sees and
+sends frames without a tag alone. A network without a VLAN is VLAN 0: frames that have no tag.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from agent.decide import marks
+from agent.decide.rows import (
+    BridgeRow,
+    BridgeWish,
+    InterfaceRow,
+    PlugWish,
+    PortWish,
+    ReleaseWish,
+    UnplugWish,
+    Wish,
+)
+from agent.decide.underlay import Device
+from vpcctl.wire.report import OutsideFact
+from vpcctl.wire.state import ExternalNetworkState
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the host has, and what its settings say of it.
+
+    Attributes:
+        owner: host id that marks what is ours.
+        bridge: name of the integration bridge.
+        datapath_type: of it.
+        providers: provider network → bridge or device.
+        bridges: all bridges by name.
+        devices: devices that the settings name instead of a bridge; None: not there.
+        underlay_device: the device that carries the tunnels, if it is known.
+        patches: name → network of the patch ports with our mark, on whatever bridge.
+    """
+
+    owner: str
+    bridge: str
+    datapath_type: str
+    providers: Mapping[str, str]
+    bridges: Mapping[str, BridgeRow]
+    devices: Mapping[str, Device | None]
+    underlay_device: str | None = None
+    patches: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do, in this order.
+
+    Attributes:
+        removals: ports and bridges of ours that are wanted no more.
+        released: devices that leave their bridges with that.
+        wishes: bridges and ports that there must be.
+        devices: devices of our own bridges.
+        problems: provider → why it cannot be used.
+        reached: network → provider's bridge.
+    """
+
+    removals: tuple[Wish, ...] = ()
+    released: tuple[str, ...] = ()
+    wishes: tuple[Wish, ...] = ()
+    devices: tuple[str, ...] = ()
+    problems: Mapping[str, str] = field(default_factory=dict[str, str])
+    reached: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+class _Unusable(Exception):
+    """A provider's bridge or device cannot be used; the text says why."""
+
+
+def plan(networks: Iterable[ExternalNetworkState], here: Surroundings) -> Plan:
+    """Return what to do so that the host reaches the networks whose providers it has."""
+    bridge_of: dict[str, str] = {}
+    problems: dict[str, str] = {}
+    for provider, target in here.providers.items():
+        try:
+            bridge_of[provider] = _bridge_of(target, here)
+        except _Unusable as reason:
+            problems[provider] = f"provider {provider}: {reason}"
+    reached = {each: bridge_of[each.provider] for each in networks if each.provider in bridge_of}
+    own = {name: target for target in here.providers.values() if (name := _own(target, here))}
+    made = {name: device for name, device in own.items() if name in bridge_of.values()}
+    old = _old_bridges(here, own)
+    return Plan(
+        removals=(*_stale(reached, here), *(ReleaseWish(name, here.owner) for name in old)),
+        released=tuple(old.values()),
+        wishes=(
+            *(_bridge_wish(name, device, here) for name, device in made.items()),
+            *(wish for each, name in reached.items() for wish in _pair(each, name, here)),
+        ),
+        devices=tuple(made.values()),
+        problems=problems,
+        reached={each.network_id: name for each, name in reached.items()},
+    )
+
+
+def _own(target: str, here: Surroundings) -> str | None:
+    """Return the name of the bridge that we make for a device; None when a bridge was named."""
+    return None if target in here.bridges else marks.provider_bridge(target)
+
+
+def _bridge_of(target: str, here: Surroundings) -> str:
+    if target == here.bridge:
+        raise _Unusable(f"{target} is the integration bridge: name another bridge or a device")
+    row = here.bridges.get(target)
+    if row is None:
+        return _bridge_for(target, here)
+    if (row.datapath_type or "system") != here.datapath_type:
+        raise _Unusable(
+            f"bridge {target} has datapath_type {row.datapath_type or 'system'}, and"
+            f" {here.bridge} has {here.datapath_type}: no port leads from one to the other"
+        )
+    return target
+
+
+def _bridge_for(target: str, here: Surroundings) -> str:
+    """Return the name of the bridge that we make for a device.
+
+    Raises:
+        _Unusable: there is no such device, or it has another use.
+    """
+    own, device = marks.provider_bridge(target), here.devices.get(target)
+    if device is None:
+        raise _Unusable(f"there is neither a bridge nor a device {target}")
+    row = here.bridges.get(own)
+    if row is not None and row.external_ids.get(marks.OWNER_KEY) != here.owner:
+        raise _Unusable(f"bridge {own} is not ours: name it instead of {target}")
+    other = next((each for each in here.bridges.values() if target in each.ports), None)
+    if other is not None and other.name != own:
+        raise _Unusable(f"device {target} is in bridge {other.name}: name that")
+    if target == here.underlay_device:
+        raise _Unusable(f"device {target} carries the tunnels: name a bridge that has it")
+    if other is None and device.addresses:
+        raise _Unusable(
+            f"device {target} has the address {device.addresses[0][0]}, which it would lose:"
+            " name a bridge that has the device"
+        )
+    return own
+
+
+def _bridge_wish(name: str, device: str, here: Surroundings) -> BridgeWish:
+    """Return the bridge of a device: it switches by itself, as a provider's bridge does."""
+    return BridgeWish(
+        name=name,
+        owner=here.owner,
+        datapath_type=here.datapath_type,
+        fail_mode="standalone",
+        other_config={"disable-in-band": "true"},
+        external_ids={marks.PROVIDER_KEY: device},
+        controllers=(),
+        ports=(PortWish(device, here.owner),),
+    )
+
+
+def _pair(network: ExternalNetworkState, bridge: str, here: Surroundings) -> tuple[PlugWish, ...]:
+    inside, outside = (
+        marks.patch_inside(network.network_id),
+        marks.patch_outside(network.network_id),
+    )
+    ids = {marks.NETWORK_KEY: network.network_id}
+
+    def port(name: str, peer: str, tag: int | None) -> PortWish:
+        options = {"peer": peer}
+        return PortWish(name, here.owner, "patch", options=options, external_ids=ids, tag=tag)
+
+    return (
+        PlugWish(here.bridge, port(inside, outside, None)),
+        PlugWish(bridge, port(outside, inside, network.vlan or 0)),
+    )
+
+
+def _stale(reached: Mapping[ExternalNetworkState, str], here: Surroundings) -> list[UnplugWish]:
+    """Return the patch ports with our mark that are not wanted where they are."""
+    wanted = {(here.bridge, marks.patch_inside(each.network_id)) for each in reached}
+    wanted |= {(name, marks.patch_outside(each.network_id)) for each, name in reached.items()}
+    return [
+        UnplugWish(bridge, name, here.owner)
+        for bridge, row in here.bridges.items()
+        for name in row.ports
+        if name in here.patches and (bridge, name) not in wanted
+    ]
+
+
+def _old_bridges(here: Surroundings, own: Mapping[str, str]) -> dict[str, str]:
+    """Return name → device of the bridges that we made for devices no setting names now."""
+    return {
+        name: row.external_ids[marks.PROVIDER_KEY]
+        for name, row in here.bridges.items()
+        if row.external_ids.get(marks.OWNER_KEY) == here.owner
+        and marks.PROVIDER_KEY in row.external_ids
+        and name not in own
+    }
+
+
+def facts(rows: Iterable[InterfaceRow], reached: Mapping[str, str]) -> tuple[OutsideFact, ...]:
+    """Return which networks are reached through which of br-int's ports, sorted by network."""
+    found = {
+        network_id: OutsideFact(network_id=network_id, ofport=row.ofport, bridge=bridge)
+        for row in rows
+        if (network_id := row.external_ids.get(marks.NETWORK_KEY, ""))
+        and (bridge := reached.get(network_id)) is not None
+        and row.ofport is not None
+        and not row.foreign
+        and row.error is None
+    }
+    return tuple(found[network_id] for network_id in sorted(found))

@@ -1,0 +1,81 @@
+"""Watched hosts → ports of br-int on which BFD runs (RFC 5880), and nothing else.
+
+Such a port is a VXLAN port to one host with a VNI that no subnet has. What comes from that host
+with another VNI still belongs to the port whose destination the flows choose: Open vSwitch looks
+for the port that matches a tunnel packet best.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from agent.decide import marks
+from agent.decide.bridge import BridgeSettings, tunnel_port
+from agent.decide.links import MAX_OFPORT
+from agent.decide.rows import InterfaceRow, PlugWish, PortWish, UnplugWish
+from vpcctl.wire.report import WatchFact
+from vpcctl.wire.state import Watched
+
+WATCH_VNI = 0xFF_FFFF
+"""VNI of BFD's packets; subnets and gateways have others."""
+
+INTERVAL_MS = 100
+MISSING = 5
+"""So many packets of BFD, so far apart, have to be missing for a death. Three are soon missing on a
+host that is short of time, and to take over for nothing is worse than to do so 0.2 s later."""
+
+
+def wishes(
+    watched: Iterable[Watched], held: frozenset[str], here: BridgeSettings, owner: str
+) -> list[PlugWish]:
+    """Return the port of each watched host.
+
+    Args:
+        watched: the hosts.
+        held: ids of those that are told not to rely on this host yet.
+        here: br-int.
+        owner: id of this host, which does not watch itself.
+    """
+    return [
+        PlugWish(here.name, _port(each, here, owner, held=each.host_id in held))
+        for each in watched
+        if each.host_id != owner
+    ]
+
+
+def _port(watched: Watched, here: BridgeSettings, owner: str, *, held: bool) -> PortWish:
+    options = tunnel_port(here, owner).options
+    options |= {"remote_ip": watched.vtep_address, "key": str(WATCH_VNI)}
+    interval = str(INTERVAL_MS)
+    bfd = {"enable": "true", "min_rx": interval, "min_tx": interval, "mult": str(MISSING)}
+    return PortWish(
+        marks.watch_port(watched.host_id),
+        owner,
+        type="vxlan",
+        options=options,
+        external_ids={marks.WATCH_KEY: watched.host_id},
+        bfd=bfd | {"cpath_down": "true"} if held else bfd,
+    )
+
+
+def stale(
+    rows: Iterable[InterfaceRow], watched: Sequence[Watched], bridge: str, owner: str
+) -> list[UnplugWish]:
+    """Return the ports of hosts that are watched no more."""
+    wanted = {each.host_id for each in watched if each.host_id != owner}
+    return [
+        UnplugWish(bridge, row.name, owner)
+        for row in rows
+        if marks.WATCH_KEY in row.external_ids and row.external_ids[marks.WATCH_KEY] not in wanted
+    ]
+
+
+def facts(rows: Iterable[InterfaceRow]) -> tuple[WatchFact, ...]:
+    """Return which hosts are watched, and which of them live, sorted."""
+    found = {
+        host_id: WatchFact(host_id=host_id, ofport=row.ofport, up=row.alive)
+        for row in rows
+        if (host_id := row.external_ids.get(marks.WATCH_KEY, ""))
+        and row.ofport is not None
+        and row.ofport <= MAX_OFPORT
+        and not row.foreign
+    }
+    return tuple(found[host_id] for host_id in sorted(found))

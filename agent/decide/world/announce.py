@@ -1,0 +1,88 @@
+"""When the addresses that this host answers for are announced."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from agent.decide.world.book import Address
+
+FIRST = 3
+FIRST_PAUSE_S = 1.0
+"""An address that comes to this host is announced so often, so many seconds apart,"""
+PAUSE_S = 60.0
+"""and then every so many seconds, give or take"""
+JITTER = 0.1
+"""so much of it."""
+SETTLE_S = 0.1
+"""An address that is new in the host state waits so long: its flows come at the same time."""
+MOST_AT_ONCE = 100
+"""Announcements at one moment: a host with very many addresses takes some seconds for all."""
+
+Key = tuple[int, bytes]
+
+
+@dataclass(slots=True)
+class _Plan:
+    address: Address
+    returns: int
+    due: float
+    sent: int = 0
+
+
+class Announcements:
+    """Keeps what is to be announced when.
+
+    Args:
+        chance: gives random numbers from 0 to 1, so that hosts do not speak at the same time.
+    """
+
+    def __init__(self, chance: Callable[[], float]) -> None:
+        self._chance = chance
+        self._plans: dict[Key, _Plan] = {}
+        self._known: set[Key] = set()
+
+    def want(
+        self, known: Iterable[Address], here: Sequence[tuple[Address, int]], now: float
+    ) -> bool:
+        """Take in the addresses; tell whether any has come to this host.
+
+        Args:
+            known: those that this host answers for, or may have to.
+            here: those that it answers for now, each with how often a host that might have taken
+                it over has come back: after that it is said anew where the address is.
+            now: the time.
+        """
+        plans: dict[Key, _Plan] = {}
+        news = False
+        for address, returns in here:
+            key = _key(address)
+            old = self._plans.get(key)
+            if old is not None and _same(old.address, address) and old.returns == returns:
+                plans[key] = old
+                old.address = address
+                continue
+            news = True
+            settled = key in self._known and (old is None or _same(old.address, address))
+            plans[key] = _Plan(address, returns, now if settled else now + SETTLE_S)
+        self._plans, self._known = plans, {_key(address) for address in known}
+        return news
+
+    def due(self, now: float) -> list[Address]:
+        """Return what to announce now, at most :data:`MOST_AT_ONCE`, and plan the next time."""
+        late = [plan for plan in self._plans.values() if plan.due <= now][:MOST_AT_ONCE]
+        for plan in late:
+            plan.sent += 1
+            later = PAUSE_S * (1 + JITTER * (2 * self._chance() - 1))
+            plan.due = now + (FIRST_PAUSE_S if plan.sent < FIRST else later)
+        return [plan.address for plan in late]
+
+    def next(self) -> float | None:
+        """Return when :meth:`due` has something to say; None: never."""
+        return min((plan.due for plan in self._plans.values()), default=None)
+
+
+def _same(one: Address, other: Address) -> bool:
+    return (one.mac, one.seed) == (other.mac, other.seed)
+
+
+def _key(address: Address) -> Key:
+    return address.network.key, address.ip

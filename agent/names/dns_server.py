@@ -1,0 +1,156 @@
+"""Answers questions for names, over UDP and TCP."""
+
+import asyncio
+import logging
+import socket
+import struct
+import time
+
+from dns.exception import DNSException
+
+from agent.decide.names import dns
+from agent.decide.names.limits import Limits
+from agent.names import sockets
+from agent.names.forward import Forwarder
+from agent.names.gate import Gate
+from agent.names.library import Library
+
+log = logging.getLogger(__name__)
+
+_BATCH = 64
+_BREAKS = (OSError, TimeoutError, asyncio.IncompleteReadError, DNSException, ValueError)
+_IDLE_S = 10.0
+_LENGTH = struct.Struct("!H")
+_MOST_ON_ONE = 200
+"""Questions on one TCP connection."""
+
+
+class DnsServer:
+    """The resolver of all guests of this host.
+
+    Args:
+        library: what is known.
+    """
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._limits = Limits()
+        self._gate = Gate()
+        self._forwarder = Forwarder()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self, datagrams: list[socket.socket], listeners: list[socket.socket]) -> None:
+        """Answer at these sockets from now on."""
+        loop = asyncio.get_running_loop()
+        for opened in datagrams:
+            loop.add_reader(opened, self._readable, opened)
+        for opened in listeners:
+            await asyncio.start_server(self._connected, sock=opened, limit=dns.MAX_QUESTION + 2)
+
+    def _readable(self, opened: socket.socket) -> None:
+        for _ in range(_BATCH):
+            question = sockets.receive(opened)
+            if question is None:
+                return
+            self._answer(opened, question)
+
+    def _answer(self, opened: socket.socket, question: sockets.Question) -> None:
+        """Answer at once if the answer is known here, else when others have been asked."""
+        counts, key = self._library.counts, question.key
+        if not self._limits.take(key, time.monotonic()):
+            counts["dns-limited"] += 1
+            return
+        try:
+            reply = self._reply(key, question.data, tcp=False)
+        except dns.Ignored as reason:
+            counts[str(reason)] += 1
+            return
+        except (DNSException, ValueError):  # what a tenant wrote must not fill the log
+            counts["dns-failed"] += 1
+            return
+        if isinstance(reply, dns.Onward):
+            task = asyncio.create_task(self._answer_later(opened, question, reply))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            return
+        sockets.send(opened, question, reply)
+
+    def _reply(self, key: int, data: bytes, *, tcp: bool) -> bytes | dns.Onward:
+        """Return the answer to a message, or what has to be asked elsewhere.
+
+        Raises:
+            dns.Ignored: it is not answered.
+        """
+        library = self._library
+        guest = library.guest(key)
+        if guest is None:
+            raise dns.Ignored("dns-unknown-port")
+        kept = library.cache.get(guest.vpc_id, data, tcp=tcp)
+        if kept is not None:
+            library.counts["dns-answered-again"] += 1
+            return kept
+        zone = library.zone(guest)
+        reply = dns.resolve(zone, data, tcp=tcp)
+        if isinstance(reply, dns.Onward):
+            if library.forwarders:
+                return reply
+            reply = dns.refused(reply, tcp=tcp)
+        library.counts[reply.outcome] += 1
+        if reply.lasting:
+            library.cache.put(guest.vpc_id, data, reply.data, tcp=tcp)
+        return reply.data
+
+    async def _answer_later(
+        self, opened: socket.socket, question: sockets.Question, onward: dns.Onward
+    ) -> None:
+        try:
+            reply = await self._forwarded(question.key, onward, tcp=False)
+        except (DNSException, ValueError):
+            self._library.counts["dns-failed"] += 1
+            return
+        sockets.send(opened, question, reply)
+
+    async def _forwarded(self, key: int, onward: dns.Onward, *, tcp: bool) -> bytes:
+        servers = self._library.forwarders
+        reply = dns.completed(
+            onward, await self._forwarder.ask(onward, servers, key, tcp=tcp), tcp=tcp
+        )
+        self._library.counts[reply.outcome] += 1
+        return reply.data
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer, own = writer.get_extra_info("peername"), writer.get_extra_info("sockname")
+        key = sockets.key_of(peer, own) if peer and own else 0
+        if not self._gate.enter(key):
+            self._library.counts["dns-limited"] += 1
+            writer.close()
+            return
+        try:
+            await self._talk(key, reader, writer)
+        except (*_BREAKS, dns.Ignored):
+            self._library.counts["dns-broken-off"] += 1
+        finally:
+            self._gate.leave(key)
+            writer.close()
+
+    async def _talk(
+        self, key: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        for _ in range(_MOST_ON_ONE):
+            async with asyncio.timeout(_IDLE_S):
+                head = await reader.read(1)
+                if not head:
+                    return
+                head += await reader.readexactly(1)
+                (length,) = _LENGTH.unpack(head)
+                if length > dns.MAX_QUESTION:
+                    raise dns.Ignored("dns-length")
+                data = await reader.readexactly(length)
+            if not self._limits.take(key, time.monotonic()):
+                raise dns.Ignored("dns-limited")
+            reply = self._reply(key, data, tcp=True)
+            if isinstance(reply, dns.Onward):
+                reply = await self._forwarded(key, reply, tcp=True)
+            async with asyncio.timeout(_IDLE_S):
+                writer.write(_LENGTH.pack(len(reply)) + reply)
+                await writer.drain()

@@ -1,0 +1,111 @@
+"""Asks the resolvers that the admin has set, from the host's own network."""
+
+import asyncio
+import secrets
+import struct
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.rdatatype
+
+from agent.decide.names.dns import MAX_UDP, Onward
+from agent.names.gate import Gate
+
+_TIMEOUT_S = 1.5
+_PORT = 53
+_LENGTH = struct.Struct("!H")
+
+Transport = Callable[[str, bytes], Awaitable[bytes]]
+
+
+class Forwarder:
+    """Asks one resolver after the other; whom it asks for whom is limited."""
+
+    def __init__(self) -> None:
+        self._gate = Gate(per_port=64)
+
+    async def ask(
+        self, onward: Onward, servers: tuple[str, ...], key: int, *, tcp: bool
+    ) -> dns.message.Message | None:
+        """Return what the first resolver that answers says; None: nobody does in time.
+
+        Args:
+            onward: what is to be asked.
+            servers: addresses of the resolvers.
+            key: of the port that wants to know.
+            tcp: whether an answer of any length is wanted.
+        """
+        if not self._gate.enter(key):
+            return None
+        try:
+            return await self._ask(onward, servers, tcp=tcp)
+        finally:
+            self._gate.leave(key)
+
+    async def _ask(
+        self, onward: Onward, servers: tuple[str, ...], *, tcp: bool
+    ) -> dns.message.Message | None:
+        question = dns.message.make_query(
+            onward.name, onward.kind, use_edns=0, payload=MAX_UDP, id=secrets.randbelow(1 << 16)
+        )
+        wire = question.to_wire()
+        for server in servers:
+            try:
+                async with asyncio.timeout(_TIMEOUT_S):
+                    answer = _checked(question, await _over_udp(server, wire))
+                    if tcp and answer.flags & dns.flags.TC:
+                        answer = _checked(question, await _over_tcp(server, wire))
+                    return answer
+            except (OSError, TimeoutError, dns.exception.DNSException, ValueError, IndexError):
+                continue
+        return None
+
+
+def _checked(question: dns.message.Message, wire: bytes) -> dns.message.Message:
+    answer = dns.message.from_wire(wire)
+    if not question.is_response(answer):
+        raise ValueError("the answer is to another question")
+    return answer
+
+
+class _One(asyncio.DatagramProtocol):
+    """Waits for the one answer; the kernel lets in what comes from the server asked alone."""
+
+    def __init__(self, id: bytes) -> None:
+        self._id = id
+        self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        del addr
+        if data[:2] == self._id and not self.answer.done():
+            self.answer.set_result(data)
+
+    def error_received(self, exc: Exception) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(exc)
+
+
+async def _over_udp(server: str, wire: bytes) -> bytes:
+    loop = asyncio.get_running_loop()
+    made = await loop.create_datagram_endpoint(lambda: _One(wire[:2]), remote_addr=(server, _PORT))
+    transport, protocol = made
+    try:
+        transport.sendto(wire)
+        return await protocol.answer
+    finally:
+        transport.close()
+
+
+async def _over_tcp(server: str, wire: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection(server, _PORT)
+    try:
+        writer.write(_LENGTH.pack(len(wire)) + wire)
+        (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+        return await reader.readexactly(length)
+    except asyncio.IncompleteReadError as error:
+        raise OSError("the server closed the connection") from error
+    finally:
+        writer.close()

@@ -1,0 +1,216 @@
+"""Keeps on disk what guests are told of names and metadata, as new as the controller's."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from agent.client import POLL_S, Client, ClientError
+from agent.decide.backoff import Backoff
+from agent.statedir import write_atomically
+from vpcctl.model import ids
+from vpcctl.wire.state import Guest, GuestSubnet, HostState
+from vpcctl.wire.zones import PortMetadata, ZoneDocument, digest_of
+
+log = logging.getLogger(__name__)
+
+_PAUSE_S = 0.2
+"""Between two looks: what changes in a burst is fetched once."""
+
+Document = ZoneDocument | PortMetadata
+
+
+class Keeper:
+    """The documents of this host's guests.
+
+    Args:
+        client: of the API.
+        directory: where they are kept.
+        tell: given what the process that answers has to know, whenever that changes.
+    """
+
+    def __init__(
+        self, client: Client, directory: Path, tell: Callable[[dict[str, Any]], None]
+    ) -> None:
+        self._client = client
+        self._directory = directory
+        self._tell = tell
+        self._state: HostState | None = None
+        self._held: dict[str, int] = {}
+        self._absent: set[str] = set()  # not to be had, until the next state
+        self._asking: asyncio.Task[dict[str, int]] | None = None
+        self._wanted = asyncio.Event()
+
+    def want(self, state: HostState) -> None:
+        """Take in a new host state."""
+        before = self._state
+        self._state = state
+        if before is not None and _same(before, state):
+            return
+        self._absent.clear()
+        self._wanted.set()
+        if self._asking is not None:
+            self._asking.cancel()
+
+    async def run(self) -> None:
+        """Work for ever; what is on disk is told before the controller is asked."""
+        await self._wanted.wait()
+        self._held = await asyncio.to_thread(_load, self._directory)
+        self._publish()
+        failures = 0
+        while True:
+            # A state that came while this loop paused is told, too: nothing else would say so.
+            news = self._wanted.is_set()
+            self._wanted.clear()
+            try:
+                changed = await self._fetch(0.0 if news else POLL_S)
+            except (ClientError, OSError) as error:
+                failures += 1
+                log.log(logging.WARNING if failures == 1 else logging.DEBUG, "names: %s", error)
+                await asyncio.sleep(Backoff(limit=5.0).delay(failures, random.random()))  # noqa: S311
+                changed = True
+            else:
+                failures = 0
+            if changed or news or self._wanted.is_set():
+                self._publish()
+            await asyncio.sleep(_PAUSE_S)
+
+    def _zones(self) -> dict[str, int]:
+        """Return the VPCs of the guests here with the revision that is held; 0: none."""
+        subnets = self._state.guest_subnets if self._state is not None else ()
+        wanted = {one.vpc_id for one in subnets}
+        return {id: self._held.get(id, 0) for id in sorted(wanted)}
+
+    def _ports(self) -> dict[str, int]:
+        """Return the guests of which their owners have said something, with its revision."""
+        guests = self._state.guests if self._state is not None else ()
+        return {one.port_id: one.metadata_revision for one in guests if one.metadata_revision}
+
+    async def _fetch(self, wait_s: float) -> bool:
+        """Fetch what is newer than what is held, waiting for it; tell whether anything was.
+
+        Args:
+            wait_s: seconds to wait at most.
+
+        Raises:
+            ClientError: the controller does not answer.
+            OSError: a document cannot be written.
+        """
+        changed = False
+        for port_id, revision in self._ports().items():
+            if self._held.get(port_id, 0) < revision and port_id not in self._absent:
+                changed |= await self._keep(port_id, await self._client.metadata(port_id))
+        if changed:
+            return True
+        known = {id: held for id, held in self._zones().items() if id not in self._absent}
+        for vpc_id in await self._ask(known, wait_s):
+            changed |= await self._keep(vpc_id, await self._client.zone(vpc_id))
+        await self._forget()
+        return changed
+
+    async def _ask(self, known: dict[str, int], wait_s: float) -> dict[str, int]:
+        """Wait until a zone is newer than known; nothing when a new state comes in between."""
+        if not known and wait_s:
+            await self._wanted.wait()
+        if not known:
+            return {}
+        if self._wanted.is_set():
+            return {}  # a new state has come: what it needs is fetched first
+        self._asking = asyncio.create_task(self._client.zones(known, wait_s))
+        try:
+            await asyncio.wait([self._asking])
+            return {} if self._asking.cancelled() else self._asking.result()
+        finally:
+            self._asking.cancel()
+            self._asking = None
+
+    async def _keep(self, id: str, document: Document | None) -> bool:
+        """Write a document down, if the controller has it; tell whether it has."""
+        if document is None:
+            self._absent.add(id)
+            return False
+        text = document.model_dump_json()
+        await asyncio.to_thread(_write, self._directory, id, text)
+        self._held[id] = document.revision
+        return True
+
+    async def _forget(self) -> None:
+        """Remove what no guest of this host needs any more."""
+        gone = self._held.keys() - self._zones().keys() - self._ports().keys()
+        for id in gone:
+            await asyncio.to_thread((self._directory / f"{id}.json").unlink, missing_ok=True)
+            del self._held[id]
+
+    def _publish(self) -> None:
+        if self._state is None:
+            return
+        subnets = {one.subnet_id: one for one in self._state.guest_subnets}
+        known = [one for one in self._state.guests if one.subnet_id in subnets]
+        self._tell(
+            {
+                "guests": [_guest(one, subnets[one.subnet_id]) for one in known],
+                "forwarders": list(self._state.settings.dns_forwarders),
+                "directory": str(self._directory),
+                "zones": {id: revision for id, revision in self._zones().items() if revision},
+                "ports": {
+                    id: self._held.get(id, 0) for id in self._ports() if id not in self._absent
+                },
+            }
+        )
+
+
+def _same(one: HostState, other: HostState) -> bool:
+    return (one.guests, one.guest_subnets, one.settings) == (
+        other.guests,
+        other.guest_subnets,
+        other.settings,
+    )
+
+
+def _guest(guest: Guest, subnet: GuestSubnet) -> dict[str, Any]:
+    options = guest.options if guest.options is not None else subnet.options
+    gateways = [one for one in (subnet.gateway, subnet.ipv6_gateway) if one is not None]
+    return {
+        "key": guest.key,
+        "port_id": guest.port_id,
+        "vpc_id": subnet.vpc_id,
+        "subnet_id": subnet.subnet_id,
+        "mac": guest.mac,
+        "interfaces": [_interface(address, subnet) for address in guest.addresses],
+        "gateways": gateways,
+        "ipv6_mode": subnet.ipv6_mode,
+        "mtu": subnet.mtu,
+        "host_name": guest.host_name,
+        "domain": options.domain or "",
+        "resolvers": list(options.dns_servers),
+    }
+
+
+def _interface(address: str, subnet: GuestSubnet) -> str:
+    block = subnet.ipv6_cidr if ":" in address else subnet.cidr
+    return f"{address}/{ip_network(block).prefixlen if block else 128}"
+
+
+def _write(directory: Path, id: str, text: str) -> None:
+    """Write a document, as a whole or not at all."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_atomically(directory / f"{id}.json", text)
+
+
+def _load(directory: Path) -> dict[str, int]:
+    """Return the revisions of the documents on disk; what cannot be read is fetched again."""
+    found: dict[str, int] = {}
+    for path in sorted(directory.glob("*.json")):
+        kind: type[Document] = ZoneDocument if ids.is_id("vpc", path.stem) else PortMetadata
+        try:
+            document = kind.model_validate_json(path.read_text())
+            if document.digest == digest_of(document):
+                found[path.stem] = document.revision
+        except (OSError, ValidationError, UnicodeDecodeError) as error:
+            log.warning("%s cannot be read: %s", path, type(error).__name__)
+    return found

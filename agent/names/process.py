@@ -1,0 +1,118 @@
+"""The process: sockets in a network namespace of their own, answers, and the agent's orders.
+
+Orders are lines of JSON on standard input, the first of which says that the namespace is ready;
+its end ends the process. What it says to the agent are lines of JSON on standard output. Whoever
+asks other resolvers does so from the host's own namespace: only the sockets that guests reach are
+in the other one, which lives as long as they do.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import json
+import logging
+import os
+import resource
+import signal
+import sys
+from typing import Any
+
+from agent.names import sockets
+from agent.names.dns_server import DnsServer
+from agent.names.http_server import HttpServer
+from agent.names.library import Library
+
+log = logging.getLogger("agent.names")
+
+_NEWNET = 0x40000000
+_NICE = -10
+"""What packages run ovs-vswitchd with: whoever forwards for guests waits for none of them."""
+_COUNT_EVERY_S = 5.0
+_HERE = "/proc/thread-self/ns/net"
+_MAX_ORDER = 1 << 26
+
+
+def main() -> None:
+    """Run the process."""
+    logging.basicConfig(level="WARNING", format="names: %(message)s")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the agent decides
+    with contextlib.suppress(OSError, ValueError):
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, _NICE)
+    try:
+        asyncio.run(_run())
+    except (OSError, EOFError) as error:
+        log.error("%s", error)
+        sys.exit(1)
+
+
+async def _run() -> None:
+    home = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
+    _check(_libc.unshare(_NEWNET), "unshare")
+    _say({"ready": os.getpid()})
+    orders = await _orders()
+    await _next(orders)
+    library = Library()
+    servers = _open()
+    _check(_libc.setns(home, _NEWNET), "setns")
+    library.load(await _next(orders))
+    datagrams, names, metadata = servers
+    await DnsServer(library).start(datagrams, names)
+    await HttpServer(library).start(metadata)
+    _say({"serving": True})
+    await asyncio.gather(_obey(orders, library), _count(library))
+
+
+def _open() -> tuple[list[Any], list[Any], list[Any]]:
+    """Return the sockets: for datagrams, for names over TCP, for metadata."""
+    return (
+        [sockets.datagrams(version) for version in (4, 6)],
+        [sockets.listener("dns", version) for version in (4, 6)],
+        [sockets.listener("metadata", version) for version in (4, 6)],
+    )
+
+
+async def _orders() -> asyncio.StreamReader:
+    reader = asyncio.StreamReader(limit=_MAX_ORDER)
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    return reader
+
+
+async def _next(orders: asyncio.StreamReader) -> Any:
+    line = await orders.readline()
+    if not line:
+        os._exit(0)  # the agent has gone
+    return json.loads(line)
+
+
+async def _obey(orders: asyncio.StreamReader, library: Library) -> None:
+    while True:
+        try:
+            library.load(await _next(orders))
+        except (ValueError, KeyError) as error:
+            log.error("an order of the agent cannot be read: %r", error)
+
+
+async def _count(library: Library) -> None:
+    while True:
+        await asyncio.sleep(_COUNT_EVERY_S)
+        if library.counts:
+            _say({"counts": dict(library.counts)})
+            library.counts.clear()
+
+
+def _say(said: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(said) + "\n")
+    sys.stdout.flush()
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, what: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")

@@ -1,0 +1,100 @@
+"""The pair between br-int and the namespace of the sockets for names and metadata."""
+
+from typing import Any
+
+from pyroute2.netlink.exceptions import NetlinkError
+
+from agent.decide import marks
+from agent.netlink import core
+from vpcctl.model.addresses import GATEWAY_MAC, format_mac
+from vpcctl.model.names import CLIENTS4, CLIENTS6, NAMES_MAC, SERVERS4, SERVERS6
+
+_INSIDE = "eth0"
+_NODAD = 0x02
+_LOCAL_TABLE, _HOST_SCOPE, _ONLINK = 255, 254, 4
+_HOPS = ("192.0.2.1", "fe80::1")
+"""Who all guests are behind, in the namespace: flows, whatever the address is."""
+
+
+class ServicesDriver:
+    """Connects a process's network namespace with br-int. Belongs to the worker thread.
+
+    Args:
+        namespaces: the host's namespaces.
+        checksums_off: see :class:`agent.netlink.attachments.AttachmentDriver`.
+    """
+
+    def __init__(self, namespaces: core.Namespaces, *, checksums_off: bool) -> None:
+        self._namespaces = namespaces
+        self._checksums_off = checksums_off
+
+    def connect(self, pid: int) -> None:
+        """Make the pair into the namespace that process *pid* is in, in place of an earlier one.
+
+        Raises:
+            OSError, NetlinkError: the kernel refused, or the name is somebody else's.
+        """
+        self.disconnect()
+        netns = f"/proc/{pid}/ns/net"
+        host = self._namespaces.host
+        with self._namespaces.path(netns).open("rb") as opened:
+            peer = {
+                "ifname": _INSIDE,
+                "address": format_mac(NAMES_MAC),
+                "net_ns_fd": opened.fileno(),
+            }
+            host.link("add", ifname=marks.SERVICES, kind="veth", group=marks.LINK_GROUP, peer=peer)
+        core.shut_out_kernel(marks.SERVICES, shut=True)
+        index = host.link("get", ifname=marks.SERVICES)[0]["index"]
+        host.link("set", index=index, ifalias=marks.SERVICES_ALIAS, state="up")
+        with self._namespaces.inside(netns) as sock:
+            self._prepare(sock)
+
+    def disconnect(self) -> None:
+        """Remove the pair of an earlier process, if it is there.
+
+        Raises:
+            OSError: the name is somebody else's.
+        """
+        try:
+            found = self._namespaces.host.link("get", ifname=marks.SERVICES)
+        except NetlinkError as error:
+            if core.not_found(error):
+                return
+            raise
+        if not found:
+            return
+        if core.attribute(found[0], "IFLA_GROUP") != marks.LINK_GROUP:
+            raise OSError(f"{marks.SERVICES} is not ours")
+        try:
+            self._namespaces.host.link("del", index=found[0]["index"])
+        except NetlinkError as error:
+            if not core.not_found(error):
+                raise
+
+    def _prepare(self, sock: Any) -> None:
+        """Give the other end its addresses and the way back."""
+        index = sock.link("get", ifname=_INSIDE)[0]["index"]
+        core.quiet_ipv6(_INSIDE)
+        if self._checksums_off:
+            core.ethtool_value(_INSIDE, core.ETHTOOL_STXCSUM, 0)
+        sock.link("set", index=1, state="up")
+        sock.link("set", index=index, state="up")
+        for block in SERVERS4.values():  # each address of it is ours
+            sock.route(
+                "add",
+                dst=str(block),
+                type="local",
+                table=_LOCAL_TABLE,
+                scope=_HOST_SCOPE,
+                oif=1,
+                proto=marks.PROTOCOL,
+            )
+        for address in SERVERS6.values():
+            sock.addr("add", index=index, address=str(address), prefixlen=128, flags=_NODAD)
+        mac = format_mac(GATEWAY_MAC)
+        for family, hop, block in ((2, _HOPS[0], CLIENTS4), (10, _HOPS[1], CLIENTS6)):
+            way = {"dst": str(block), "gateway": hop, "oif": index, "flags": _ONLINK}
+            known = {"dst": hop, "lladdr": mac, "ifindex": index, "state": "permanent"}
+            sock.neigh("add", family=family, **known)
+            sock.route("add", family=family, **way)

@@ -1,0 +1,227 @@
+"""Watches other hosts by BFD, and tells them when not to rely on this one.
+
+A host whose ovs-vswitchd has just started has BFD up within a second, but no flows yet. So its
+BFD says "concatenated path down" (RFC 5880, section 6.8.17) until the flows are there: it lives,
+and is not to be relied on. ovs-vswitchd finds that in OVSDB when it starts; it is written when
+the last one ends. An agent that is started while the flows are there holds nothing.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable
+
+from agent.bridges import Ovs
+from agent.convergence import Convergence
+from agent.decide import marks
+from agent.decide import watch as decide
+from agent.decide.bridge import BridgeSettings
+from agent.decide.rows import InterfaceRow
+from agent.host import Host
+from agent.ofctl import OfctlError, Switch
+from agent.settings import Settings
+from vpcctl.wire.report import ReportAnswer
+from vpcctl.wire.state import HostState, Watched
+
+log = logging.getLogger(__name__)
+
+_BEGIN_S = 3.0
+_ASK_S = (0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+class Watches:
+    """The ports on which BFD runs.
+
+    Args:
+        settings: of the agent.
+        ovs: OVSDB.
+        host: knows the interfaces.
+        changed: told when what is wrong has changed.
+        looked: told when this host's flows, or another host, may count otherwise than before.
+
+    Attributes:
+        returns: host → how often it has begun to live, as BFD says.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        ovs: Ovs,
+        host: Host,
+        changed: Callable[[], None],
+        looked: Callable[[], None],
+    ) -> None:
+        self._settings = settings
+        self._ovs = ovs
+        self._host = host
+        self._changed = changed
+        self._looked = looked
+        self._living: set[str] = set()
+        self._unsure: dict[str, float] = {}  # host → loop time until which it counts as living
+        self.returns: Counter[str] = Counter()
+        self._switch = Switch(settings.ovs_rundir / f"{settings.bridge}.mgmt")
+        self._watched: tuple[Watched, ...] | None = None
+        self._fresh: dict[str, int] = {}  # host → revision whose flows it is to wait for
+        self._held: bool | None = None  # None: not known yet
+        self._ask_timer: asyncio.TimerHandle | None = None
+        self._told: frozenset[str] = frozenset()  # who is told not to rely on this host
+        self._convergence = Convergence(self._converge, self._tell)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the flows of this host are not known to be there."""
+        return self._held is not False
+
+    def want(self, state: HostState) -> None:
+        """Take in a new host state."""
+        before = {each.host_id for each in self._watched or ()}
+        if state.watched == self._watched:
+            return
+        new = {each.host_id for each in state.watched} - before
+        if self._watched is not None:
+            self._fresh |= dict.fromkeys(new, state.revision)
+        for host_id in new:
+            self._unsure.pop(host_id, None)
+        self._fresh = {
+            each.host_id: self._fresh[each.host_id]
+            for each in state.watched
+            if each.host_id in self._fresh
+        }
+        self._watched = state.watched
+        self.wake()
+        self._ask(0)
+
+    def _ask(self, asked: int) -> None:
+        """Have reports sent soon whose answers may say that the switch has confirmed the flows."""
+        if self._ask_timer is not None:
+            self._ask_timer.cancel()
+            self._ask_timer = None
+        if self._fresh:
+            delay = _ASK_S[min(asked, len(_ASK_S) - 1)]
+            loop = asyncio.get_running_loop()
+            self._ask_timer = loop.call_later(delay, self._ask_now, asked)
+
+    def _ask_now(self, asked: int) -> None:
+        self._ask_timer = None
+        if self._fresh:
+            self._changed()
+            self._ask(asked + 1)
+
+    def wake(self) -> None:
+        """Look at everything again."""
+        self._convergence.wake()
+
+    async def run(self) -> None:
+        """Work for ever; nothing is touched before the first host state."""
+        await self._convergence.run()
+
+    # --- when others may rely on this host --------------------------------------------------------
+
+    async def vswitchd_started(self) -> None:
+        """Find out, once, if an ovs-vswitchd that ran before this agent has flows of ours."""
+        if self._held is not None:
+            return
+        there = await self._flows_are_there()
+        if self._held is None:
+            self._held = not there
+            self.wake()
+            self._looked()
+
+    def vswitchd_ended(self) -> None:
+        """Hold: the next ovs-vswitchd has no flows when it starts."""
+        self._held = True
+        self._unsure.clear()
+        self.wake()
+        self._looked()
+
+    async def flows_are_back(self) -> None:
+        """Look if the flows are there; if so, others may rely on this host."""
+        if self._held and await self._flows_are_there() and self._held:
+            self._held = False
+            self.wake()
+            self._looked()
+
+    async def _flows_are_there(self) -> bool:
+        try:
+            return await self._switch.count() > 0
+        except OfctlError as error:
+            log.debug("flows cannot be counted now: %s", error)
+            return False
+
+    async def answered(self, answer: ReportAnswer) -> None:
+        """Take in the answer to an accepted report: which flows the switch has confirmed."""
+        reached = answer.reached_revision
+        sure = [id for id, wanted in self._fresh.items() if reached is None or reached >= wanted]
+        for host_id in sure:
+            del self._fresh[host_id]
+        if sure:
+            self.wake()
+        if self._held and answer.realised_revision is not None:
+            await self.flows_are_back()
+
+    # --- which others live ------------------------------------------------------------------------
+
+    def row_changed(self, row: InterfaceRow) -> None:
+        """An interface with our mark changed: if it is a watch, take in if the other host lives."""
+        host_id = row.external_ids.get(marks.WATCH_KEY)
+        if host_id is None or row.alive == (host_id in self._living):
+            return
+        if row.alive:
+            self._living.add(host_id)
+            self._unsure[host_id] = 0.0
+            self.returns[host_id] += 1
+        else:
+            self._living.discard(host_id)
+        self._looked()
+
+    def row_gone(self, row: InterfaceRow) -> None:
+        """An interface is gone: nobody is watched there."""
+        host_id = row.external_ids.get(marks.WATCH_KEY)
+        if host_id in self._living:
+            self._living.discard(host_id)
+            self._looked()
+
+    def lives(self, host_id: str) -> bool:
+        """Tell whether another host lives, as far as BFD says.
+
+        BFD takes a second or two to begin. Until it has spoken, a host counts as living: nobody
+        takes over from somebody who has just not been heard yet.
+        """
+        if host_id in self._living:
+            return True
+        loop = asyncio.get_running_loop()
+        if host_id not in self._unsure:
+            self._unsure[host_id] = loop.time() + _BEGIN_S
+            loop.call_later(_BEGIN_S, self._looked)
+        return loop.time() < self._unsure[host_id]
+
+    # --- the ports --------------------------------------------------------------------------------
+
+    def _tell(self, error: str | None) -> None:
+        if self._host.error("watches", error):
+            self._changed()
+
+    async def _converge(self) -> None:
+        bridge, owner, watched = self._settings.bridge, self._settings.host_id, self._watched
+        if watched is None or not self._host.vtep_address:
+            return
+        if bridge not in self._ovs.bridges() or self._held is None:
+            return
+        ids = frozenset(each.host_id for each in watched)
+        held = ids if self._held else ids & self._fresh.keys()
+        here = BridgeSettings(
+            bridge,
+            self._host.datapath_type,
+            self._host.vtep_address,
+            self._settings.vxlan_port,
+        )
+        if held != self._told:
+            self._told = held
+            log.info(
+                "hosts that are not to rely on this one: %s", ", ".join(sorted(held)) or "none"
+            )
+        stale = decide.stale(self._host.marked.values(), watched, bridge, owner)
+        if stale:
+            await self._ovs.apply(stale)
+        if watched:
+            await self._ovs.apply(decide.wishes(watched, held, here, owner))

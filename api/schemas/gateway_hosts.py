@@ -1,0 +1,44 @@
+"""Where gateways are realised, as the API shows it."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from api.schemas.common import Output, id_field
+from vpcctl.services.routing_views import GatewayHostsView
+
+
+class GatewayHostOut(Output):
+    """A host that stands for a gateway."""
+
+    host_id: str = id_field("host", "The host.")
+    state: Literal["active", "standby", "down", "drained"] = Field(
+        description="active: carries the gateway's traffic; standby: takes over when those before "
+        "it die; down: it is taken to be dead; drained: it is on its way out.",
+        examples=["active"],
+    )
+
+
+class PlacementOut(Output):
+    """Where a gateway is realised."""
+
+    hosts: list[GatewayHostOut] = Field(
+        description="At most three, in the order in which they take over.",
+        examples=[[{"host_id": "host-0a1b2c3d4e5f60718", "state": "active"}]],
+    )
+    active_host_id: str | None = Field(
+        description="The one that carries its traffic; null: none lives.",
+        examples=["host-0a1b2c3d4e5f60718"],
+    )
+    since_revision: int | None = Field(
+        description="Revision since which it has its place.", examples=[1042]
+    )
+
+
+def render_placement(view: GatewayHostsView) -> dict[str, Any]:
+    """Return *view* as :class:`PlacementOut` describes it."""
+    return {
+        "hosts": [{"host_id": one.host_id, "state": one.state} for one in view.hosts],
+        "active_host_id": view.active_host_id,
+        "since_revision": view.since_revision,
+    }

@@ -1,0 +1,75 @@
+"""The world outside: a provider's network, and somebody on it who knows nothing of us."""
+
+import ipaddress
+from typing import Any
+
+from mininet.node import Host
+
+from mininet_labs.common.runs import PROVIDER, Run
+from mininet_labs.common.workloads import Script, Workload
+
+BLOCK = "203.0.113.0/24"
+ROUTER = "203.0.113.1"
+POOL = "203.0.113.16-203.0.113.99"
+
+
+class Outside(Host):
+    """The provider's router, which answers itself for whatever is beyond it."""
+
+    label = "outside"
+
+    def __init__(self, name: str, run: Run, **params: Any) -> None:
+        length = ipaddress.ip_network(BLOCK).prefixlen
+        super().__init__(name, **{**params, "ip": f"{ROUTER}/{length}"})
+        run.remember(self.pid)
+
+    @property
+    def device(self) -> str:
+        """Its device on the provider's network."""
+        return self.defaultIntf().name
+
+    def begin(self) -> None:
+        """Fill in checksums: whoever reads them from the wire is a userspace datapath."""
+        self.cmd(f"ethtool -K {self.device} tx off")
+
+    def within(self, netns: str, *command: str) -> list[str]:
+        """Return *command* as an argument list that runs it here; there is one namespace."""
+        del netns
+        return ["mnexec", "-a", str(self.pid), *command]
+
+    def as_workload(self) -> Workload:
+        """Return it in the form of those that scripts run in."""
+        return Workload("outside", "", PROVIDER, self, "", {4: ROUTER}, {})  # type: ignore[arg-type]
+
+
+class Visitor(Script):
+    """The visitor inside one namespace; see ``visitor.Visitor``."""
+
+    file = "visitor.py"
+
+    def listen(self, port: int) -> None:
+        """Answer at a port from now on."""
+        self.ask("listen", port=port)
+
+    def call(self, address: str, port: int, patience_s: float) -> tuple[str | None, str | None]:
+        """Return who answers, and as whom this one is seen there; None twice: nobody does."""
+        found = self.ask("call", address=address, port=port, patience_s=patience_s)
+        return found["who"], found["seen_as"]
+
+    def tick(self, address: str, port: int) -> None:
+        """Send a datagram every 10 ms to somebody who sends it back, until told to stop."""
+        self.ask("tick", address=address, port=port)
+
+    def stop(self) -> tuple[int, int, int]:
+        """Return how many datagrams went, how many came back, and the longest silence, ms."""
+        found = self.ask("stop")
+        return found["sent"], found["back"], found["silence_ms"]
+
+    def witness(self, device: str) -> None:
+        """Watch a device on the provider's network from now on."""
+        self.ask("witness", device=device, block=BLOCK)
+
+    def testify(self) -> tuple[list[str], list[str]]:
+        """Return strangers' addresses, and those that were answered for twice."""
+        found = self.ask("testify")
+        return found["strangers"], found["doubled"]

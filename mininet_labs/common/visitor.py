@@ -1,0 +1,192 @@
+"""Runs inside a namespace: calls others, answers calls, and watches what comes by.
+
+Started as a script with its name. One JSON command a line comes in, one JSON answer a line goes
+out. At the port that it listens at, a TCP connection hears who is here and where it is seen to come
+from, and a datagram comes back as it is.
+"""
+
+import contextlib
+import json
+import socket
+import struct
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+_BEAT_S = 0.01
+_TRY_S = 1.0
+_ARP, _IPV4, _REQUEST = 0x0806, 0x0800, 1
+
+
+@dataclass
+class Ticks:
+    """Datagrams that go out all the time, and come back.
+
+    Attributes:
+        wire: the socket.
+        sent: how many went out.
+        back: how many came back.
+        last: when the last one did.
+        longest: the longest time in which none did, seconds.
+    """
+
+    wire: socket.socket
+    sent: int = 0
+    back: int = 0
+    last: float = field(default_factory=time.monotonic)
+    longest: float = 0.0
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        """Send and receive until the end."""
+        _in_background(self._receive)
+        while not self.ended.wait(_BEAT_S):
+            with contextlib.suppress(OSError):
+                self.wire.send(str(self.sent).encode())
+                self.sent += 1
+
+    def _receive(self) -> None:
+        while not self.ended.is_set():
+            with contextlib.suppress(OSError):
+                self.wire.recv(64)
+                now = time.monotonic()
+                self.longest, self.last = max(self.longest, now - self.last), now
+                self.back += 1
+
+    def end(self) -> dict[str, Any]:
+        """Stop, and return what was seen."""
+        self.ended.set()
+        self.longest = max(self.longest, time.monotonic() - self.last)
+        self.wire.close()
+        return {"sent": self.sent, "back": self.back, "silence_ms": round(self.longest * 1000)}
+
+
+class Witness:
+    """Sees every frame of a device.
+
+    Attributes:
+        strangers: source addresses that are not of the device's network.
+        doubled: addresses that a question for was answered twice.
+    """
+
+    def __init__(self, device: str, block: str) -> None:
+        self.strangers: set[str] = set()
+        self.doubled: set[str] = set()
+        self._block = ip_network(block)
+        self._open: dict[str, int] = {}
+        self._wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        self._wire.bind((device, 0))
+
+    def run(self) -> None:
+        """Watch for ever."""
+        while True:
+            frame = self._wire.recv(2048)
+            (kind,) = struct.unpack("!H", frame[12:14])
+            if kind == _IPV4:
+                self._packet(str(ip_address(frame[26:30])))
+            elif kind == _ARP:
+                self._arp(frame)
+
+    def _packet(self, source: str) -> None:
+        if ip_address(source) not in self._block:
+            self.strangers.add(source)
+
+    def _arp(self, frame: bytes) -> None:
+        (operation,) = struct.unpack("!H", frame[20:22])
+        sender, target = str(ip_address(frame[28:32])), str(ip_address(frame[38:42]))
+        if operation == _REQUEST:
+            self._packet(sender)
+            self._open[target] = self._open.get(target, 0) + 1
+            return
+        self._open[sender] = self._open.get(sender, 0) - 1
+        if self._open[sender] < 0:
+            self.doubled.add(sender)
+
+
+class Visitor:
+    """What can be asked of it; the methods' names are the commands."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._ticks: Ticks | None = None
+        self._witness: Witness | None = None
+
+    def listen(self, port: int) -> dict[str, Any]:
+        """Answer at a port from now on."""
+        server = socket.create_server(("", port), backlog=64)
+        datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        datagrams.bind(("", port))
+        _in_background(self._serve, server)
+        _in_background(_echo, datagrams)
+        return {}
+
+    def _serve(self, server: socket.socket) -> None:
+        while True:
+            stream, source = server.accept()
+            with contextlib.suppress(OSError), stream:
+                stream.sendall(f"{self._name} {source[0]}\n".encode())
+
+    def call(self, address: str, port: int, patience_s: float) -> dict[str, Any]:
+        """Connect to somebody, again until *patience_s* is over; return who and as whom."""
+        deadline = time.monotonic() + patience_s
+        while True:
+            with contextlib.suppress(OSError, ValueError):
+                with socket.create_connection((address, port), _TRY_S) as stream:
+                    who, seen_as = stream.makefile().readline().split()
+                return {"who": who, "seen_as": seen_as}
+            if time.monotonic() > deadline:
+                return {"who": None, "seen_as": None}
+            time.sleep(0.05)
+
+    def tick(self, address: str, port: int) -> dict[str, Any]:
+        """Send datagrams to somebody who answers, until told to stop."""
+        wire = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        wire.settimeout(0.2)
+        wire.connect((address, port))
+        self._ticks = Ticks(wire)
+        _in_background(self._ticks.run)
+        return {}
+
+    def stop(self) -> dict[str, Any]:
+        """Stop sending; return how many came back, and the longest silence."""
+        return {} if self._ticks is None else self._ticks.end()
+
+    def witness(self, device: str, block: str) -> dict[str, Any]:
+        """Watch a device from now on, on a network with this block."""
+        self._witness = Witness(device, block)
+        _in_background(self._witness.run)
+        return {}
+
+    def testify(self) -> dict[str, Any]:
+        """Return what was seen."""
+        if self._witness is None:
+            return {"strangers": [], "doubled": []}
+        seen = self._witness
+        return {"strangers": sorted(seen.strangers), "doubled": sorted(seen.doubled)}
+
+
+def _echo(wire: socket.socket) -> None:
+    while True:
+        with contextlib.suppress(OSError):
+            data, source = wire.recvfrom(2048)
+            wire.sendto(data, source)
+
+
+def _in_background(function: Any, *arguments: Any) -> None:
+    threading.Thread(target=function, args=arguments, daemon=True).start()
+
+
+def main() -> None:
+    """Answer commands until standard input ends."""
+    visitor = Visitor(sys.argv[1])
+    print(json.dumps({"ready": sys.argv[1]}), flush=True)
+    for line in sys.stdin:
+        command = json.loads(line)
+        print(json.dumps(getattr(visitor, command.pop("do"))(**command)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

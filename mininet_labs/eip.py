@@ -1,0 +1,237 @@
+"""Out to the world: EIPs, a NAT gateway that outlives its host, and somebody outside who watches.
+
+Two hosts reach the provider's network, the third does not. Step by step: an EIP where traffic
+leaves from the port's own host; the same EIP moved to a port whose host has no way out, through a
+gateway host; a NAT gateway with a port forward; its active host killed under a conversation, and
+back again.
+
+Run as root by Debian's Python: ``python3 -m mininet_labs.eip run``.
+"""
+
+import json
+import sys
+import time
+from typing import Any
+
+from mininet_labs.common import internet, lifecycle
+from mininet_labs.common.hypervisor import PYTHON
+from mininet_labs.common.internet import PORT, eip_of
+from mininet_labs.common.outside import BLOCK, ROUTER, Visitor
+from mininet_labs.common.processes import Daemons, LabError, within
+from mininet_labs.common.report import Checks, print_topology, say
+from mininet_labs.common.rest import Api
+from mininet_labs.common.runs import Run
+from mininet_labs.common.site import PATIENCE_S, Site
+
+NAME = "eip"
+RED, BLUE = "red", "blue"
+REACH = ("host1", "host2")
+"""Hosts with a cable to the provider's network; gateways may be placed on them."""
+BLOCKS = {
+    RED: {"cidr": "10.0.1.0/24", "ipv6_cidr": "fd00:10:0:1::/64"},
+    BLUE: {"cidr": "10.0.1.0/24", "ipv6_cidr": "fd00:20:0:1::/64"},
+}
+"""The same addresses on purpose: the world must not notice."""
+VPC_CIDRS = {RED: ["10.0.0.0/16", "fd00:10::/48"], BLUE: ["10.0.0.0/16", "fd00:20::/48"]}
+PLACES = {"red-1": (RED, "host1"), "red-2": (RED, "host3"), "blue-1": (BLUE, "host3")}
+"""Workload → its tenant and host."""
+FORWARDED = 8080
+_LATE_S, _BACK_S = 60.0, 10.0
+SILENCE_MS = 1_000
+"""So long a conversation may stand still when the active gateway host dies."""
+
+
+class EipLab:
+    """The lab."""
+
+    def __init__(self, run: Run, daemons: Daemons) -> None:
+        self._site = Site(run, daemons)
+        self._tenants: dict[str, Api] = {}
+        self._visitors: dict[str, Visitor] = {}
+
+    def bring_up(self) -> None:
+        """Build everything and return when every port is realised."""
+        started = time.monotonic()
+        site = self._site
+        site.start(reach=REACH)
+        say(f"lab: two tenants with the same addresses; {' and '.join(REACH)} reach {BLOCK}")
+        internet.create(site)
+        for label in REACH:
+            site.vpcctl(None, "host", "set", label, "--gateway")
+        for tenant in (RED, BLUE):
+            self._create_tenant(tenant)
+        site.await_ports()
+        say(f"lab: up in {time.monotonic() - started:.1f} s")
+        print_topology(site.workloads, site.facts())
+        say(f"  outside  {ROUTER}, a plain namespace on the provider's network")
+
+    def check(self, checks: Checks) -> None:
+        """Tell the story, then delete everything through the API and look for leftovers."""
+        self._start_visitors()
+        self._own_host(checks)
+        self._moved(checks)
+        self._nat(checks)
+        self._failover(checks)
+        strangers, doubled = self._visitors["outside"].testify()
+        say("\nThe witness outside")
+        say(f"  addresses that are none of the network's: {', '.join(strangers) or 'none'}")
+        say(f"  addresses that were answered for twice: {', '.join(doubled) or 'none'}")
+        checks.expect(not strangers, "no private address leaks out")
+        checks.expect(not doubled, "no address is answered for twice")
+        for visitor in self._visitors.values():
+            visitor.end()
+        self._take_down(checks)
+
+    def describe(self) -> str:
+        """Return how to use the lab from a shell."""
+        return self._site.describe(
+            NAME,
+            "vpcctl eip list\nvpcctl nat-gateway list\nvpcctl route list main --vpc red\n"
+            "vpcctl host list",
+            f"red-1 ping -c 3 {ROUTER}",
+        )
+
+    def close(self) -> None:
+        """End the hosts."""
+        self._site.close()
+
+    def _create_tenant(self, tenant: str) -> None:
+        """Create a tenant's network, open to everybody, with an EIP and a way out."""
+        site, api = self._site, self._site.tenant(tenant)
+        self._tenants[tenant] = api
+        vpc = api.post("/v1/vpcs", {"name": tenant, "cidrs": VPC_CIDRS[tenant]})
+        subnet = api.post("/v1/subnets", {"name": tenant, "vpc_id": vpc["id"], **BLOCKS[tenant]})
+        group = api.post("/v1/security-groups", {"vpc_id": vpc["id"], "name": "open"})
+        rules = [{"direction": way, "protocol": "any"} for way in _WAYS]
+        api.post(f"/v1/security-groups/{group['id']}/rules", rules)
+        for name, (owner, label) in PLACES.items():
+            if owner == tenant:
+                site.create_port(tenant, name, subnet, label, security_groups=[group["id"]])
+        internet.create_eip(api, tenant)
+
+    def _start_visitors(self) -> None:
+        site = self._site
+        for workload in (site.outside.as_workload(), *site.workloads):
+            visitor = self._visitors[workload.name] = Visitor(workload, site.daemons)
+            visitor.wait()
+            visitor.listen(PORT)
+        self._visitors["outside"].witness(site.outside.device)
+
+    def _address(self, tenant: str) -> str:
+        return self._tenants[tenant].get("/v1/eips")["items"][0]["address"]
+
+    def _own_host(self, checks: Checks) -> None:
+        say("\n1. An EIP for red-1, whose host reaches the network itself")
+        port = next(w.port_id for w in self._site.workloads if w.name == "red-1")
+        internet.lead_out(self._tenants[RED], port)
+        self._expect_placed(RED, "distributed", checks)
+        self._converse("red-1", self._address(RED), checks)
+
+    def _moved(self, checks: Checks) -> None:
+        say("\n2. The same EIP moves to red-2, on a host without a way out: through a gateway host")
+        address = self._address(RED)
+        words = ("eip", "associate", eip_of(RED), "--port", "red-2", "--move", "--wait")
+        self._site.vpcctl(RED, *words)
+        self._expect_placed(RED, "gateway", checks)
+        self._converse("red-2", address, checks)
+        who, _ = self._visitors["red-1"].call(ROUTER, PORT, 0.5)
+        checks.expect(who is None, "red-1 reaches nobody outside without an EIP")
+        say("  red-1, which has lost it, reaches nobody outside")
+
+    def _nat(self, checks: Checks) -> None:
+        say("\n3. A NAT gateway for blue, with a port that leads in")
+        site, address = self._site, self._address(BLUE)
+        inside = next(w for w in site.workloads if w.name == "blue-1").addresses[4]
+        site.vpcctl(
+            BLUE,
+            *("nat-gateway", "create", "out", "--vpc", BLUE, "--network", internet.NETWORK),
+            *("--eip", eip_of(BLUE), "--wait"),
+        )
+        site.vpcctl(
+            BLUE,
+            *("nat-gateway", "forward", "add", "out", f"tcp/{FORWARDED}"),
+            *("--to", f"{inside}:{PORT}", "--wait"),
+        )
+        words = ("route", "add", "main", "0.0.0.0/0", "--to", "nat:out", "--vpc", BLUE, "--wait")
+        site.vpcctl(BLUE, *words)
+        who, seen_as = self._visitors["blue-1"].call(ROUTER, PORT, PATIENCE_S)
+        say(f"  blue-1 calls {ROUTER}: {who} answers, and sees {seen_as}")
+        checks.expect((who, seen_as) == ("outside", address), "blue-1 is seen as its gateway's EIP")
+        who, _ = self._visitors["outside"].call(address, FORWARDED, PATIENCE_S)
+        say(f"  outside calls {address}:{FORWARDED}: {who} answers")
+        checks.expect(who == "blue-1", "the forwarded port leads to blue-1")
+        who, _ = self._visitors["outside"].call(address, PORT, 0.5)
+        checks.expect(who is None, "no other port of the gateway's EIP leads in")
+
+    def _failover(self, checks: Checks) -> None:
+        say("\n4. The active gateway host dies while red-2 (EIP) and blue-1 (NAT) talk")
+        active = self._active()
+        others = [self._visitors[name] for name in ("red-2", "blue-1")]
+        for visitor in others:
+            visitor.tick(ROUTER, PORT)
+        time.sleep(1.0)
+        say(f"  {active}: ovs-vswitchd and vpc-agent are killed")
+        self._site.kill(active)
+        time.sleep(3.0)
+        for visitor in others:
+            name, (sent, back, silence) = visitor.workload.name, visitor.stop()
+            said = f"{back} of {sent} datagrams came back, the longest silence was {silence} ms"
+            say(f"  {name}: {said}")
+            checks.expect(0 < silence <= SILENCE_MS, f"{name} is silent for a second at most")
+        who, seen_as = self._visitors["blue-1"].call(ROUTER, PORT, PATIENCE_S)
+        say(f"  blue-1 calls {ROUTER} again: {who} answers, and sees {seen_as}")
+        checks.expect(seen_as == self._address(BLUE), "blue-1 keeps its address outside")
+        self._converse("red-2", self._address(RED), checks)
+        moved = within(lambda: self._active() != active, seconds=_LATE_S)
+        checks.expect(moved, "the database follows: another host is active")
+        self._site.revive(active)
+        time.sleep(_BACK_S)
+        say(f"  {active} is back: {self._active()} stays the active one")
+        checks.expect(self._active() != active, "who comes back takes nothing over")
+        self._converse("red-2", self._address(RED), checks)
+
+    def _active(self) -> str:
+        """Return the label of the host that is active for blue's NAT gateway."""
+        shown = json.loads(
+            self._site.vpcctl(BLUE, "nat-gateway", "show", "out", "--output", "json")
+        )
+        active = shown["placement"]["active_host_id"]
+        for label, host in self._site.hosts.items():
+            if host.params["id"] == active:
+                return label
+        raise LabError(f"no host stands for the NAT gateway: {shown['placement']}")
+
+    def _converse(self, name: str, address: str, checks: Checks) -> None:
+        """Let outside call *name* at its EIP, and *name* call outside."""
+        internet.expect_answer(self._visitors["outside"], address, name, checks)
+        who, seen_as = self._visitors[name].call(ROUTER, PORT, PATIENCE_S)
+        internet.expect_seen(name, who, seen_as, address, checks)
+
+    def _expect_placed(self, tenant: str, mode: str, checks: Checks) -> None:
+        placement = self._placement(tenant)
+        deadline = time.monotonic() + PATIENCE_S
+        while placement["mode"] != mode and time.monotonic() < deadline:
+            time.sleep(0.1)
+            placement = self._placement(tenant)
+        say(f"  placement: {placement['mode']}, since revision {placement['since_revision']}")
+        checks.expect(placement["mode"] == mode, f"the EIP is realised as {mode}")
+
+    def _placement(self, tenant: str) -> dict[str, Any]:
+        return self._tenants[tenant].get("/v1/eips")["items"][0]["placement"]
+
+    def _take_down(self, checks: Checks) -> None:
+        say("\nEverything is taken down")
+        site = self._site
+        for api in self._tenants.values():
+            internet.take_back(api)
+        kinds = ("nat-gateways", "internet-gateways", "eips", "ports", "subnets")
+        site.take_down((*kinds, "security-groups", "vpcs", "external-networks"), checks)
+
+
+_WAYS = ("ingress", "egress")
+
+
+if __name__ == "__main__":
+    if not PYTHON.exists():
+        sys.exit(f"lab: {PYTHON} is not there: run `make install` first")
+    sys.exit(lifecycle.main(NAME, EipLab))

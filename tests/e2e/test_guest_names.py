@@ -1,0 +1,211 @@
+"""Names and metadata as guests ask for them: both families, UDP and TCP, token or none."""
+
+import base64
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.cloud import Cloud, Guest, make_cloud
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.root, pytest.mark.slow]
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBRsDO me@here"
+DNS4, DNS6 = "169.254.169.253", "fd00:ec2::253"
+
+# Asks one question a line of its arguments: server, name, type, and whether over TCP.
+_ASK = """
+import json, sys
+import dns.flags, dns.message, dns.query, dns.rcode
+server, name, kind, how = sys.argv[1:5]
+question = dns.message.make_query(name, kind, use_edns=0, payload=1232)
+ask = dns.query.tcp if how == "tcp" else dns.query.udp
+try:
+    answer = ask(question, server, timeout=3)
+except Exception as error:
+    print(json.dumps({"error": repr(error)}))
+    raise SystemExit
+print(json.dumps({
+    "rcode": dns.rcode.to_text(answer.rcode()),
+    "values": sorted(one.to_text() for found in answer.answer for one in found),
+    "truncated": bool(answer.flags & dns.flags.TC),
+}))
+"""
+
+# Speaks to the metadata service; arguments: address, method, path, headers as JSON.
+_FETCH = """
+import http.client, json, sys
+address, method, path, headers = sys.argv[1:5]
+connection = http.client.HTTPConnection(address, 80, timeout=5)
+connection.request(method, path, headers=json.loads(headers))
+answer = connection.getresponse()
+print(json.dumps({"status": answer.status, "body": answer.read().decode()}))
+"""
+
+# A resolver of the operator's: whatever is asked has one address.
+_RESOLVER = """
+import socket
+import dns.message, dns.rrset
+opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+opened.bind(("127.0.0.1", 53))
+print("ready", flush=True)
+while True:
+    data, peer = opened.recvfrom(4096)
+    question = dns.message.from_wire(data)
+    answer = dns.message.make_response(question)
+    name = question.question[0].name
+    answer.answer = [dns.rrset.from_text(name, 60, "IN", "A", "203.0.113.7")]
+    opened.sendto(answer.to_wire(), peer)
+"""
+
+
+def ask(guest: Guest, name: str, kind: str = "A", *, server: str = DNS4, how: str = "udp") -> Any:
+    done = guest.run(sys.executable, "-c", _ASK, server, name, kind, how)
+    return json.loads(done.stdout)
+
+
+def values(guest: Guest, name: str, kind: str = "A", **how: str) -> list[str]:
+    answer = ask(guest, name, kind, **how)
+    return answer.get("values", [])
+
+
+def fetch(guest: Guest, path: str, method: str = "GET", **more: Any) -> tuple[int, str]:
+    address, headers = more.get("address", "169.254.169.254"), more.get("headers", {})
+    done = guest.run(sys.executable, "-c", _FETCH, address, method, path, json.dumps(headers))
+    answer = json.loads(done.stdout)
+    return answer["status"], answer["body"]
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Cloud]:
+    with make_cloud(2, environment={"VPCCTL_DNS_FORWARDERS": "127.0.0.1"}) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def guests(cloud: Cloud) -> tuple[Guest, Guest, Guest]:
+    """Two guests of one tenant, and one of another with the first one's addresses."""
+    found = []
+    blocks = {"cidr": "10.60.1.0/24", "ipv6_cidr": "fd00:60:0:1::/64"}
+    for tenant, names in (("one", ("web", "db")), ("two", ("secret",))):
+        cidrs = ["10.60.0.0/16", "fd00:60::/48"]
+        vpc = cloud.post("vpcs", cidrs=cidrs, tenant_id=tenant, dns_domain=f"{tenant}.test")
+        subnet = cloud.subnet(vpc, cloud.admin, **blocks)
+        found += [
+            cloud.guest(at, subnet, name=name, fixed_ips=[f"10.60.1.{10 + at}"])
+            for at, name in enumerate(names)
+        ]
+    web, db, secret = found
+    wait_until(lambda: values(web, "db.one.test") == [db.ipv4], what=f"names: {cloud.logs()}")
+    return web, db, secret
+
+
+def test_names_forward_and_reverse_over_both_families(
+    cloud: Cloud, guests: tuple[Guest, Guest, Guest]
+) -> None:
+    web, db, _ = guests
+    for server in (DNS4, DNS6):
+        for how in ("udp", "tcp"):
+            assert values(web, "db.one.test", server=server, how=how) == [db.ipv4]
+            assert values(web, "db.one.test", "AAAA", server=server, how=how) == [db.ipv6]
+    assert values(web, "ip-10-60-1-11.one.test") == [db.ipv4]
+    assert values(web, "11.1.60.10.in-addr.arpa", "PTR") == ["db.one.test."]
+    assert values(db, "web.one.test") == [web.ipv4]
+    assert ask(web, "nobody.one.test")["rcode"] == "NXDOMAIN"
+
+
+def test_each_tenant_sees_its_own_names_alone(guests: tuple[Guest, Guest, Guest]) -> None:
+    web, _, secret = guests
+    assert web.ipv4 == secret.ipv4
+    wait_until(lambda: values(secret, "secret.two.test") == [secret.ipv4], what="its names")
+    assert values(secret, "10.1.60.10.in-addr.arpa", "PTR") == ["secret.two.test."]
+    assert values(web, "10.1.60.10.in-addr.arpa", "PTR") == ["web.one.test."]
+    assert secret.ipv4 not in values(web, "secret.two.test")
+    assert values(secret, "db.one.test") != [guests[1].ipv4]
+
+
+def test_records_come_and_go_and_long_answers_go_over_tcp(
+    cloud: Cloud, guests: tuple[Guest, Guest, Guest]
+) -> None:
+    web, db, _ = guests
+    vpc_id = web.port["vpc_id"]
+    many = [f"10.60.9.{at}" for at in range(1, 51)]
+    for name, kind, said in (
+        ("store", "CNAME", ["db"]),
+        ("_pg._tcp", "SRV", ["10 5 5432 db"]),
+        ("note", "TXT", ["x" * 900, "y" * 900]),
+        ("many", "A", many),
+    ):
+        cloud.post("dns-records", vpc_id=vpc_id, name=name, type=kind, values=said)
+    wait_until(lambda: values(web, "many.one.test") != [], what="records are heard of")
+    assert values(web, "store.one.test") == [db.ipv4, "db.one.test."]
+    assert values(web, "_pg._tcp.one.test", "SRV") == ["10 5 5432 db.one.test."]
+    assert values(web, "many.one.test") == sorted(many)
+    assert ask(web, "note.one.test", "TXT")["truncated"]
+    assert len(values(web, "note.one.test", "TXT", how="tcp")) == 2
+    (record,) = cloud.get(f"dns-records?vpc_id={vpc_id}&name=store")["items"]
+    cloud.delete(f"dns-records/{record['id']}")
+    wait_until(lambda: ask(web, "store.one.test")["rcode"] == "NXDOMAIN", what="the record is gone")
+
+
+def test_other_names_are_the_operators_to_answer(
+    cloud: Cloud, guests: tuple[Guest, Guest, Guest]
+) -> None:
+    web = guests[0]
+    assert ask(web, "www.example.com")["rcode"] == "SERVFAIL", "nobody answers yet"
+    resolver = cloud.hosts[0].spawn(sys.executable, "-c", _RESOLVER, stdout=subprocess.PIPE)
+    try:
+        assert resolver.stdout is not None
+        resolver.stdout.readline()
+        assert values(web, "www.example.com") == ["203.0.113.7"]
+    finally:
+        resolver.kill()
+        resolver.wait()
+
+
+def test_metadata_with_and_without_token(cloud: Cloud, guests: tuple[Guest, Guest, Guest]) -> None:
+    web, db, secret = guests
+    assert fetch(web, "/latest/meta-data/instance-id") == (200, web.id)
+    assert fetch(secret, "/latest/meta-data/instance-id") == (200, secret.id)
+    said = base64.b64encode(b"#cloud-config\n").decode()
+    cloud.patch(f"ports/{db.id}", user_data=said, public_keys=[KEY], metadata_tokens="required")
+    wait_until(
+        lambda: fetch(db, "/latest/meta-data/instance-id")[0] == 401, what="tokens are needed"
+    )
+    ttl = {"X-aws-ec2-metadata-token-ttl-seconds": "60"}
+    status, token = fetch(db, "/latest/api/token", "PUT", headers=ttl)
+    assert status == 200
+    headers = {"X-aws-ec2-metadata-token": token}
+    assert fetch(db, "/latest/user-data", headers=headers) == (200, "#cloud-config\n")
+    keys = fetch(db, "/latest/meta-data/public-keys/0/openssh-key", headers=headers)
+    assert keys == (200, KEY)
+    assert fetch(web, "/latest/meta-data/instance-id", headers=headers)[0] == 401
+    status, body = fetch(
+        db, "/openstack/latest/meta_data.json", headers=headers, address="fd00:ec2::254"
+    )
+    assert (status, json.loads(body)["hostname"]) == (200, "db.one.test")
+    status, body = fetch(db, "/openstack/latest/network_data.json", headers=headers)
+    assert json.loads(body)["links"][0]["ethernet_mac_address"] == db.port["mac_address"]
+    assert fetch(web, "/latest/user-data")[0] == 404
+
+
+def test_an_agent_that_starts_anew_answers_without_the_controller(
+    cloud: Cloud, guests: tuple[Guest, Guest, Guest]
+) -> None:
+    web, db, _ = guests
+    cloud.stop("controller", signal.SIGKILL)
+    try:
+        cloud.stop("agent-0", signal.SIGKILL)
+        cloud.start_agent(0)
+        wait_until(
+            lambda: values(web, "db.one.test") == [db.ipv4], what=f"names again {cloud.logs()}"
+        )
+        assert fetch(web, "/latest/meta-data/instance-id") == (200, web.id)
+    finally:
+        cloud.start_controller()
+    cloud.in_sync(0)

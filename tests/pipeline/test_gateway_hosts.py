@@ -1,0 +1,194 @@
+"""Gateway hosts: who gets a packet, who answers, and who takes over when one dies."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import pytest
+
+from tests.oracle.oracle import ROUTER_MAC, text
+from tests.pipeline.outward import (
+    AGENT,
+    FAR,
+    HOST,
+    NETWORK,
+    OTHER,
+    OUT,
+    RED,
+    RED_IGW,
+    ROUTER,
+    TABLES,
+    WATCH,
+    WEB,
+    Town,
+    asks,
+    entering,
+    guest,
+    leaving,
+    ofport,
+    only,
+)
+from tests.support import frames as f
+from tests.support import networks as n
+from tests.support import packets
+from tests.support.dummy_ovs import DummyOvs
+from tests.support.tracing import Fabric
+from vpcctl.flows.reasons import Reason
+from vpcctl.model.gateway import NatGateway
+
+pytestmark = pytest.mark.ovs
+ONE = guest(1)
+NAT = n.nat(1, RED, NETWORK, OTHER, HOST)
+BY_NAT = n.table(1, RED, n.route("0.0.0.0/0", NAT))
+NAT_EIP = n.eip(20, NETWORK, "203.0.113.20", NAT)
+SENT = "in_port=11,udp,eth_src=0e:00:00:00:00:01,eth_dst=0e:76:70:63:00:01,nw_src=10.0.1.11,"
+SENT += f"nw_dst={FAR},nw_ttl=64,udp_src=5000,udp_dst=53"
+
+
+# --- two gateway hosts, of which the one at hand is the second ------------------------------------
+
+
+@pytest.fixture(scope="module")
+def standby(ovs: DummyOvs) -> Iterator[Town]:
+    ovs.add_vtep(str(OTHER.vtep))
+    made = Town(ovs, ONE, NAT, BY_NAT, NAT_EIP)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def dead(standby: Town) -> Iterator[Town]:
+    """The first gateway host is dead."""
+    standby.wire.lose(WATCH)
+    yield standby
+    standby.wire.find(WATCH)
+
+
+def test_a_standby_answers_nobody_and_lets_nothing_in(standby: Town) -> None:
+    assert standby.sends(OUT, asks(ROUTER, "203.0.113.20")) == {}
+    assert standby.sends(OUT, f.udp(entering(NAT_EIP), (53, 5000))) == {}
+
+
+def test_packets_go_to_the_first_gateway_host_that_lives(standby: Town) -> None:
+    shown = standby.wire.explain(SENT)
+    assert f"dst={OTHER.vtep}" in shown
+    assert f"vni={NAT.vni:#x}" in shown
+
+
+def test_the_standby_takes_over_by_itself(dead: Town) -> None:
+    got = only(dead.sends(OUT, asks(ROUTER, "203.0.113.20")), OUT)
+    assert got["arp_sha"] == text(NAT_EIP.mac)
+    sent = only(dead.sends(ONE, f.udp(leaving(ONE), (5000, 53))), OUT)
+    assert sent["nw_src"] == "203.0.113.20"
+    back = f.udp(entering(NAT_EIP), (53, int(sent["tp_src"])))
+    assert only(dead.sends(OUT, back), ofport(ONE))["tp_dst"] == "5000"
+
+
+def test_the_first_takes_over_again_when_it_is_back(standby: Town) -> None:
+    assert standby.sends(OUT, asks(ROUTER, "203.0.113.20")) == {}
+    assert "tnl_push" in standby.wire.explain(SENT)
+
+
+def test_a_host_that_does_not_watch_yet_is_no_standby_and_sends_to_the_first(
+    standby: Town,
+) -> None:
+    standby.change(dataclasses.replace(HOST, watches=()))
+    assert standby.sends(OUT, asks(ROUTER, "203.0.113.20")) == {}
+    standby.change(HOST)
+
+
+# --- a guest whose host reaches no external network -----------------------------------------------
+
+AWAY = n.watching(n.host(3), (HOST, 7), (OTHER, 8))
+FIRST, SECOND = n.watching(HOST, (OTHER, 8)), n.watching(OTHER, (HOST, 8))
+IGW = n.igw(1, RED, NETWORK, HOST, OTHER)
+EIP = n.eip(1, NETWORK, "203.0.113.10", ONE)
+OUTWARD = packets.udp((text(ONE.mac), ROUTER_MAC), ("10.0.1.11", FAR))
+INWARD = packets.udp((ROUTER[0], text(EIP.mac)), (FAR, "203.0.113.10"))
+
+
+def fabric_of(ovs: DummyOvs, prefix: str, *resources: object) -> Fabric:
+    fixed = (FIRST, SECOND, AWAY, NETWORK, RED, WEB, IGW, ONE, n.at(ONE, AWAY, 11), EIP)
+    return Fabric(ovs, n.network(*fixed, TABLES[0], *resources), prefix)
+
+
+@pytest.fixture(scope="module")
+def away(ovs: DummyOvs) -> Iterator[Fabric]:
+    fabric = fabric_of(ovs, "away")
+    yield fabric
+    fabric.close()
+
+
+def test_its_packets_leave_from_its_eip_on_the_gateway_host(away: Fabric) -> None:
+    (seen,) = away.inject(AWAY.id, 11, OUTWARD)
+    assert (seen.host_id, seen.ofport, seen.vni) == (HOST.id, AGENT, IGW.vni)
+    assert (seen["nw_src"], seen["eth_src"]) == ("203.0.113.10", text(EIP.mac))
+    assert seen["nw_ttl"] == "63"
+
+
+def test_what_is_for_its_eip_comes_by_the_gateway_host(away: Fabric) -> None:
+    (seen,) = away.inject(HOST.id, OUT, INWARD)
+    assert (seen.host_id, seen.ofport, seen.vni) == (AWAY.id, 11, WEB.vni)
+    assert (seen["nw_dst"], seen["eth_dst"]) == ("10.0.1.11", text(ONE.mac))
+    assert away.inject(OTHER.id, OUT, INWARD) == []
+
+
+def test_both_gateway_hosts_take_what_they_are_given(away: Fabric) -> None:
+    for host in (HOST, OTHER):
+        (seen,) = away.arrive(host.id, str(AWAY.vtep), IGW.vni, OUTWARD)
+        assert (seen.host_id, seen["nw_src"]) == (host.id, "203.0.113.10")
+
+
+def test_only_the_active_one_answers(away: Fabric) -> None:
+    question = packets.who_has(ROUTER[0], ROUTER[1], "203.0.113.10")
+    assert len(away.inject(HOST.id, OUT, question)) == 1
+    assert away.inject(OTHER.id, OUT, question) == []
+
+
+def test_a_guest_reaches_its_own_eip_by_the_gateway_host(away: Fabric) -> None:
+    own = packets.udp((text(ONE.mac), ROUTER_MAC), ("10.0.1.11", "203.0.113.10"))
+    (seen,) = away.inject(AWAY.id, 11, own)
+    assert (seen.host_id, seen.ofport) == (AWAY.id, 11)
+    assert (seen["nw_src"], seen["nw_dst"]) == ("203.0.113.10", "10.0.1.11")
+
+
+def test_a_gateway_host_has_nothing_of_a_vpc_that_does_not_name_it(ovs: DummyOvs) -> None:
+    fabric = fabric_of(ovs, "less", dataclasses.replace(IGW, hosts=(HOST.id,)))
+    try:
+        owners = {flow.cookie & 0xFFFF_FFFF for flow in fabric.flows(OTHER.id)}
+        assert WEB.vni not in owners
+        assert fabric.arrive(OTHER.id, str(AWAY.vtep), IGW.vni, OUTWARD) == []
+    finally:
+        fabric.close()
+
+
+def test_without_a_gateway_host_that_reaches_the_network_nothing_leaves(ovs: DummyOvs) -> None:
+    bare = [dataclasses.replace(one, outside=()) for one in (FIRST, SECOND)]
+    fabric = fabric_of(ovs, "none", *bare)
+    try:
+        packet = {"in_port": "11", **OUTWARD}
+        assert fabric.reason(AWAY.id, packet) == Reason.NO_GATEWAY
+    finally:
+        fabric.close()
+
+
+def test_a_nat_gateway_takes_the_same_way(ovs: DummyOvs) -> None:
+    gateway = NatGateway(NAT.id, RED.id, NETWORK.id, NAT.vni, NAT.key, (HOST.id, OTHER.id))
+    fabric = fabric_of(ovs, "nat", gateway, NAT_EIP, BY_NAT)
+    try:
+        (seen,) = fabric.inject(AWAY.id, 11, OUTWARD)
+        assert (seen.host_id, seen.ofport, seen.vni) == (HOST.id, AGENT, NAT.vni)
+        assert seen["eth_src"] == text(NAT_EIP.mac)
+    finally:
+        fabric.close()
+
+
+def test_the_internet_gateway_of_a_host_with_a_way_out_needs_no_gateway_host(
+    ovs: DummyOvs,
+) -> None:
+    near = n.at(ONE, HOST, 11)
+    fabric = fabric_of(ovs, "near", near, dataclasses.replace(RED_IGW, hosts=()))
+    try:
+        (seen,) = fabric.inject(HOST.id, 11, OUTWARD)
+        assert (seen.host_id, seen["nw_src"]) == (HOST.id, "203.0.113.10")
+    finally:
+        fabric.close()

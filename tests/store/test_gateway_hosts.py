@@ -1,0 +1,167 @@
+"""Gateway hosts: who is chosen, who takes over, and who is drained."""
+
+import pytest
+
+from tests.store.conftest import ADMIN, ON_SQLITE, World
+from tests.store.outside import Outside, outside
+from tests.store.test_security_groups import held
+from vpcctl.services.views import HostChange, PortCreate
+from vpcctl.store.realisation import HostRealised
+from vpcctl.store.units import present_revision
+
+
+@pytest.fixture
+def site(world: World) -> Outside:
+    found = outside(world)
+    for name, zone in (("a", "one"), ("b", "two"), ("c", "three")):
+        found.host(name, zone)
+    found.host("plain", "four", gateway=False)
+    return found
+
+
+def order(site: Outside, kind: str, id: str) -> list[str]:
+    return site.names(held(site.world, kind)[id].hosts)
+
+
+def gone(site: Outside, *silent: str) -> None:
+    """Let time pass in which some hosts do not report, and have it noticed."""
+    site.world.clock.forward(20)
+    for name in sorted(site.agents.keys() - set(silent)):
+        site.agents[name].report(full=False)
+    site.world.services.maintain()
+
+
+def change(site: Outside, name: str, **values: object) -> None:
+    site.world.services.hosts.change(ADMIN, site.id(name), HostChange(**values))  # type: ignore[arg-type]
+
+
+@ON_SQLITE
+def test_gateways_get_hosts_with_the_label_and_share_them(site: Outside) -> None:
+    vpcs = [site.world.vpc() for _ in range(3)]
+    gateways = [site.nat(vpc) for vpc in vpcs]
+    orders = [order(site, "nat", nat.meta.id) for nat in gateways]
+    assert all(sorted(names) == ["a", "b", "c"] for names in orders)
+    assert {names[0] for names in orders} == {"a", "b", "c"}
+    internet = site.internet(vpcs[0])
+    assert sorted(order(site, "igw", internet.meta.id)) == ["a", "b", "c"]
+    shown = site.world.services.nat_gateways.get(ADMIN, gateways[0].meta.id).placement
+    assert [one.state for one in shown.hosts] == ["active", "standby", "standby"]
+    assert shown.active_host_id == shown.hosts[0].host_id == site.id(orders[0][0])
+    assert shown.since_revision == gateways[0].meta.revision
+
+
+@ON_SQLITE
+def test_a_gateway_without_hosts_says_so_and_gets_the_first_that_comes(world: World) -> None:
+    site = outside(world)
+    nat = site.nat(world.vpc())
+    assert (nat.status.state, nat.placement.hosts) == ("error", ())
+    assert "gateway label" in (nat.status.reason or "")
+    site.host("plain", gateway=False)
+    assert order(site, "nat", nat.meta.id) == []
+    change(site, "plain", gateway=True)
+    assert order(site, "nat", nat.meta.id) == ["plain"]
+    site.tell("plain", outside=())
+    assert order(site, "nat", nat.meta.id) == []
+
+
+def test_a_silent_host_goes_to_the_end_and_stays_there(site: Outside) -> None:
+    nat = site.nat(site.world.vpc())
+    first, second, third = order(site, "nat", nat.meta.id)
+    gone(site, first)
+    assert order(site, "nat", nat.meta.id) == [second, third, first]
+    shown = site.world.services.nat_gateways.get(ADMIN, nat.meta.id).placement
+    assert [one.state for one in shown.hosts] == ["active", "standby", "down"]
+    assert shown.since_revision == site.world.database.read(present_revision)
+    gone(site)
+    assert order(site, "nat", nat.meta.id) == [second, third, first]
+    again = site.world.services.nat_gateways.get(ADMIN, nat.meta.id).placement
+    assert [one.state for one in again.hosts] == ["active", "standby", "standby"]
+    assert again.since_revision == shown.since_revision
+
+
+@ON_SQLITE
+def test_what_most_watchers_say_is_believed(site: Outside) -> None:
+    nat = site.nat(site.world.vpc())
+    first, second, third = order(site, "nat", nat.meta.id)
+    site.says(second, **{first: True})
+    site.says("plain", **{first: False})
+    assert order(site, "nat", nat.meta.id) == [first, second, third]
+    site.says(third, **{first: False})
+    assert order(site, "nat", nat.meta.id) == [second, third, first]
+    since = site.world.database.read(present_revision)
+    site.says(third, **{first: True})
+    assert order(site, "nat", nat.meta.id) == [second, third, first]
+    batch = site.world.feed.changes(since)
+    assert batch is not None
+    assert [change.kind for change in batch.changes] in ([], ["host"])
+
+
+@ON_SQLITE
+def test_a_fourth_host_takes_the_place_of_a_dead_one(site: Outside) -> None:
+    nat = site.nat(site.world.vpc())
+    first, second, third = order(site, "nat", nat.meta.id)
+    site.host("d", "four")
+    assert order(site, "nat", nat.meta.id) == [first, second, third]
+    gone(site, first)
+    assert order(site, "nat", nat.meta.id) == [second, third, "d"]
+
+
+@ON_SQLITE
+def test_a_drained_host_leaves_but_for_the_last(site: Outside) -> None:
+    nat = site.nat(site.world.vpc())
+    first, second, third = order(site, "nat", nat.meta.id)
+    change(site, first, drained=True)
+    assert order(site, "nat", nat.meta.id) == [second, third]
+    assert site.world.services.hosts.get(ADMIN, site.id(first)).drained is True
+    change(site, second, drained=True)
+    change(site, third, drained=True)
+    assert order(site, "nat", nat.meta.id) == [third]
+    change(site, first, drained=False)
+    assert order(site, "nat", nat.meta.id) == [first]
+    change(site, second, drained=False)
+    change(site, third, drained=False)
+    assert sorted(order(site, "nat", nat.meta.id)) == ["a", "b", "c"]
+    assert order(site, "nat", nat.meta.id)[0] == first
+
+
+@ON_SQLITE
+def test_a_deleted_host_hands_on_its_gateways(site: Outside) -> None:
+    nat = site.nat(site.world.vpc())
+    first, *others = order(site, "nat", nat.meta.id)
+    site.world.services.hosts.delete(ADMIN, site.id(first))
+    assert order(site, "nat", nat.meta.id) == others
+
+
+def test_what_is_realised_counts_gateway_hosts_that_report(site: Outside) -> None:
+    vpc = site.world.vpc()
+    nat = site.nat(vpc)
+    assert nat.status.hosts == 3
+    assert nat.status.state == "degraded"
+    now = site.world.database.read(present_revision)
+    rows = [HostRealised(site.id(name), now, "in_sync", None, 1) for name in "abc"]
+    site.world.realisation.record(now, rows)
+    shown = site.world.services.nat_gateways.get(ADMIN, nat.meta.id).status
+    assert (shown.state, shown.hosts) == ("active", 3)
+    concern = site.world.services.status.concern(ADMIN, "nat", nat.meta.id)
+    assert concern.hosts == {site.id(name) for name in "abc"}
+    gone(site, "a")
+    assert site.world.services.vpcs.get(ADMIN, vpc.meta.id).status.hosts == 2
+
+
+def test_hosts_are_told_of_a_move(site: Outside) -> None:
+    world = site.world
+    subnet = world.subnet(vpc=world.vpc())
+    world.services.ports.create(ADMIN, PortCreate(subnet.meta.id))
+    nat = site.nat(world.services.vpcs.get(ADMIN, subnet.vpc_id))
+    first, second, third = order(site, "nat", nat.meta.id)
+    before = {name: world.services.hosts.state(ADMIN, site.id(name)) for name in "abc"}
+    assert {one.address for one in before[first].outside_addresses} == {
+        str(eip.address) for eip in nat.eips
+    }
+    change(site, first, drained=True)
+    after = {name: world.services.hosts.state(ADMIN, site.id(name)) for name in "abc"}
+    assert after[first].outside_addresses == ()
+    for name in (second, third):
+        (one,) = after[name].outside_addresses
+        assert one.hosts == (site.id(second), site.id(third))
+        assert after[name].revision > before[name].revision

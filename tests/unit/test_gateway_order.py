@@ -1,0 +1,93 @@
+"""Which hosts stand for a gateway: spread, by load, without going back."""
+
+from random import Random
+
+import pytest
+
+from vpcctl.services.gateway_order import Candidate, Load, arrange, is_dead
+
+
+def hosts(**zones: str | None) -> dict[str, Candidate]:
+    return {id: Candidate(id, zone) for id, zone in zones.items()}
+
+
+def without(all_of: dict[str, Candidate], *dead: str, drained: str = "") -> dict[str, Candidate]:
+    return {
+        id: Candidate(id, one.zone, id not in dead, id == drained) for id, one in all_of.items()
+    }
+
+
+def test_a_new_gateway_gets_three_hosts_of_three_zones() -> None:
+    found = hosts(a="one", b="one", c="two", d="two", e="three")
+    assert arrange((), found, Load()) == ("a", "c", "e")
+    assert arrange((), hosts(a=None, b=None), Load()) == ("a", "b")
+    assert arrange((), {}, Load()) == ()
+    two_zones = hosts(a="one", b="one", c="two")
+    assert arrange((), two_zones, Load()) == ("a", "c", "b")
+
+
+def test_gateways_are_spread_by_load() -> None:
+    found, load = hosts(a="one", b="one", c="two", d="two"), Load()
+    for _ in range(8):
+        load.add(arrange((), found, load))
+    assert set(load.active.values()) == {2}
+    assert max(load.listed.values()) - min(load.listed.values()) <= 1
+
+
+def test_a_dead_host_goes_to_the_end_and_stays_there_when_it_returns() -> None:
+    found = hosts(a="one", b="two", c="three")
+    moved = arrange(("a", "b", "c"), without(found, "a"), Load())
+    assert moved == ("b", "c", "a")
+    assert arrange(moved, found, Load()) == moved
+    assert arrange(moved, without(found, "b"), Load()) == ("c", "a", "b")
+    assert arrange(moved, without(found, "a", "b", "c"), Load()) == moved
+
+
+def test_hosts_are_added_when_too_few_live() -> None:
+    found = hosts(a="one", b="two", c="three", d="one")
+    assert arrange(("b",), found, Load()) == ("b", "a", "c")
+    assert arrange(("a", "b"), without(found, "a", "c"), Load()) == ("b", "d", "a")
+    assert arrange(("a", "b", "c"), without(found, "a"), Load()) == ("b", "c", "d")
+    assert arrange(("gone", "b"), {"b": found["b"]}, Load()) == ("b",)
+
+
+def test_a_drained_host_leaves_but_for_the_last() -> None:
+    found = hosts(a="one", b="two")
+    assert arrange(("a", "b"), without(found, drained="a"), Load()) == ("b",)
+    assert arrange(("a",), without(found, drained="a"), Load()) == ("b",)
+    assert arrange(("a", "b"), without(found, "b", drained="a"), Load()) == ("a", "b")
+    assert arrange(("b",), found, Load()) == ("b", "a")
+    assert arrange((), without(hosts(a=None), drained="a"), Load()) == ()
+
+
+@pytest.mark.parametrize(
+    ("late", "says", "dead"),
+    [
+        (True, [True, True], True),
+        (False, [], False),
+        (False, [False], True),
+        (False, [True, False], False),
+        (False, [True, False, False], True),
+    ],
+)
+def test_most_watchers_have_to_agree(late: bool, says: list[bool], dead: bool) -> None:
+    assert is_dead(late, says) is dead
+
+
+def test_nothing_moves_that_need_not() -> None:
+    """Whatever has happened: the same knowledge again changes nothing, and those that live lead."""
+    chance = Random(7)
+    order: tuple[str, ...] = ()
+    for _ in range(2_000):
+        found = {
+            id: Candidate(id, zone, chance.random() > 0.3, chance.random() > 0.8)
+            for id, zone in zip("abcde", ("one", "one", "two", "three", None), strict=True)
+            if chance.random() > 0.1
+        }
+        before, order = order, arrange(order, found, Load())
+        assert arrange(order, found, Load()) == order
+        assert len(set(order)) == len(order) <= 3
+        fit = [id for id in before if id in found and found[id].lives and not found[id].drained]
+        assert list(order[: len(fit)]) == fit
+        lives = [found[id].lives for id in order]
+        assert lives == sorted(lives, reverse=True)

@@ -1,0 +1,155 @@
+"""The metadata service: what it tells whom, its tokens, and that noise over HTTP does nothing."""
+
+import asyncio
+import json
+
+import h11
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.decide.names.guest import Guest, guest_of
+from agent.decide.names.metadata import Data, Request, Response, answer
+from agent.decide.names.tokens import MAX_TTL_S, Tokens
+from agent.names.http_server import read_request
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBRsDO me@here"
+SAID = {
+    "key": 0x10203,
+    "port_id": "port-00000000000000001",
+    "vpc_id": "vpc-00000000000000001",
+    "subnet_id": "subnet-00000000000000001",
+    "mac": "0e:00:00:00:00:01",
+    "interfaces": ["10.0.1.10/24", "fd00:1::10/64"],
+    "gateways": ["10.0.1.1", "fd00:1::1"],
+    "ipv6_mode": "slaac",
+    "mtu": 1450,
+    "host_name": "web",
+    "domain": "one.test",
+    "resolvers": ["169.254.169.253"],
+}
+GUEST = guest_of(SAID)
+OTHER = guest_of(SAID | {"key": 7, "port_id": "port-00000000000000007"})
+DATA = Data(b"#cloud-config\n", (KEY,))
+TOKENS = Tokens(b"secret")
+NOW = 1_000.0
+
+
+def ask(
+    path: str, guest: Guest = GUEST, data: Data = DATA, method: str = "GET", **headers: str
+) -> Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return answer(Request(method, path, named), guest, data, TOKENS, NOW)
+
+
+def text(path: str) -> str:
+    found = ask(path)
+    assert found.status == 200, path
+    return found.body.decode()
+
+
+def test_every_name_that_is_listed_is_there() -> None:
+    """Crawls as cloud-init does."""
+    seen, left = {}, ["/latest/meta-data/"]
+    while left:
+        path = left.pop()
+        for name in text(path).splitlines():
+            below = f"{path}{name.partition('=')[0]}" + ("/" if "=" in name else "")
+            if below.endswith("/"):
+                left.append(below)
+            else:
+                seen[below.removeprefix("/latest/meta-data/")] = text(below)
+    assert seen["instance-id"] == "port-00000000000000001"
+    assert seen["local-hostname"] == "web.one.test"
+    assert seen["public-keys/0/openssh-key"] == KEY
+    macs = "network/interfaces/macs/0e:00:00:00:00:01"
+    assert seen[f"{macs}/local-ipv4s"] == "10.0.1.10"
+    assert seen[f"{macs}/subnet-ipv6-cidr-blocks"] == "fd00:1::/64"
+
+
+def test_openstacks_documents() -> None:
+    about = json.loads(text("/openstack/latest/meta_data.json"))
+    assert (about["uuid"], about["public_keys"]) == (GUEST.port_id, {"key-0": KEY})
+    network = json.loads(text("/openstack/2018-08-27/network_data.json"))
+    assert network["links"][0]["mtu"] == 1450
+    assert [one["ip_address"] for one in network["networks"]] == ["10.0.1.10", "fd00:1::10"]
+    assert network["networks"][0]["routes"][0]["gateway"] == "10.0.1.1"
+    assert ask("/openstack/latest/user_data").body == b"#cloud-config\n"
+
+
+@pytest.mark.parametrize(
+    "path", ["/x", "/latest/x", "/latest/meta-data/instance-id/x", "/openstack/x", "/latest/../etc"]
+)
+def test_what_is_not_there(path: str) -> None:
+    assert ask(path).status == 404
+    assert ask("/latest/user-data", data=Data()).status == 404
+    assert ask("/latest/meta-data/", method="POST").status == 405
+
+
+def test_tokens_are_asked_for_where_they_are_required_and_are_one_ports() -> None:
+    strict = Data(tokens_required=True)
+    path = "/latest/meta-data/instance-id"
+    assert ask(path, data=strict).status == 401
+    made = ask("/latest/api/token", method="PUT", x_aws_ec2_metadata_token_ttl_seconds="60")
+    token = made.body.decode()
+    assert ask(path, data=strict, x_aws_ec2_metadata_token=token).status == 200
+    assert ask(path, OTHER, strict, x_aws_ec2_metadata_token=token).status == 401
+    assert ask(path, data=Data(), x_aws_ec2_metadata_token="wrong").status == 401
+    assert not TOKENS.is_good(token, GUEST.key, NOW + 61)
+    assert not Tokens(b"other").is_good(token, GUEST.key, NOW)
+
+
+@pytest.mark.parametrize("life", ["", "0", "-1", "x", str(MAX_TTL_S + 1), "9" * 30])
+def test_a_tokens_life_is_bounded(life: str) -> None:
+    made = ask("/latest/api/token", method="PUT", x_aws_ec2_metadata_token_ttl_seconds=life)
+    assert made.status == 400
+
+
+def test_a_proxy_gets_no_token() -> None:
+    headers = {"x_aws_ec2_metadata_token_ttl_seconds": "60", "x_forwarded_for": "10.0.0.1"}
+    assert ask("/latest/api/token", method="PUT", **headers).status == 403
+
+
+@given(st.text(max_size=60), st.text(max_size=40))
+@settings(max_examples=200, deadline=None)
+def test_any_path_and_token_are_answered(path: str, token: str) -> None:
+    found = answer(Request("GET", path, {}), GUEST, DATA, TOKENS, NOW)
+    assert found.status in (200, 404, 405)
+    assert OTHER.port_id.encode() not in found.body
+    assert not TOKENS.is_good(token, GUEST.key, NOW)
+
+
+def heard(data: bytes) -> Request | None:
+    async def hear() -> Request | None:
+        reader = asyncio.StreamReader()
+        reader.feed_data(data)
+        reader.feed_eof()
+        http = h11.Connection(h11.SERVER, max_incomplete_event_size=8_192)
+        return await read_request(http, reader)
+
+    try:
+        return asyncio.run(hear())
+    except h11.ProtocolError:
+        return None
+
+
+GOOD = b"GET /latest/ HTTP/1.1\r\nHost: x\r\nX-Aws-Ec2-Metadata-Token: t\r\n\r\n"
+
+
+def test_a_request_is_taken_apart() -> None:
+    found = heard(GOOD)
+    assert found is not None
+    assert (found.method, found.path) == ("GET", "/latest/")
+    assert found.headers["x-aws-ec2-metadata-token"] == "t"
+    assert heard(b"GET /" + b"x" * 9_000) is None
+    assert (
+        heard(b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\n\r\n" + b"x" * 9_000) is None
+    )
+
+
+@given(st.integers(0, len(GOOD)), st.binary(max_size=12))
+@settings(max_examples=150, deadline=None)
+def test_damaged_requests(at: int, noise: bytes) -> None:
+    heard(GOOD[:at] + noise + GOOD[at:])
+    heard(GOOD[:at])
+    heard(noise)

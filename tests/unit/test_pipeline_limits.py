@@ -1,0 +1,93 @@
+"""Which meters the limits of a port are, and which flows name them."""
+
+import dataclasses
+
+from tests.support import networks as n
+from vpcctl.compile import compile_host
+from vpcctl.flows.contract import check
+from vpcctl.flows.flow import Flow
+from vpcctl.flows.meter import Meter
+from vpcctl.flows.tables import CLASSIFY, GUEST_ADDRESS, GUEST_SERVICES, OUTPUT, OUTSIDE_IN
+from vpcctl.model.limits import Limits
+from vpcctl.pipeline import limits
+
+HOST, VPC = n.host(1), n.vpc(1)
+SUBNET = n.subnet(1, VPC, "10.0.0.0/24")
+PORT = n.port(5, SUBNET, "0e:00:00:00:00:05", "10.0.0.5")
+
+
+def metered(ofport: int, some: Limits | None) -> list[Flow]:
+    """The flows of a host with one port that have meters."""
+    port = dataclasses.replace(PORT, limits=some)
+    net = n.network(HOST, VPC, SUBNET, port, n.at(port, HOST, ofport))
+    flows = [flow for flows in compile_host(net, HOST.id) for flow in flows]
+    for flow in flows:
+        check(flow)
+    return [flow for flow in flows if flow.meter is not None]
+
+
+def test_a_limit_has_four_meters_of_its_own() -> None:
+    most = Limits(2**15 - 1, 10, 20, 30, 40)
+    assert [meter.id for meter in limits.ingress(most) if meter] == [131_068, 131_070]
+    assert [meter.id for meter in limits.egress(most) if meter] == [131_069, 131_071]
+    assert limits.ingress(Limits(1, egress_pps=5)) == (None, None)
+    assert limits.egress(Limits(1, egress_pps=5)) == (Meter(7, "pktps", 5, 20), None)
+    assert limits.egress(None) == limits.ingress(None) == (None, None)
+
+
+def test_a_bucket_holds_a_tenth_of_a_second_and_at_least_one_large_packet() -> None:
+    assert limits.ingress(Limits(1, 1_000_000)) == (Meter(4, "kbps", 1_000_000, 100_000), None)
+    assert limits.ingress(Limits(1, 500)) == (Meter(4, "kbps", 500, 1024), None)
+
+
+def test_each_kind_of_question_has_a_meter_by_interface() -> None:
+    for ofport, first in ((10, 131_112), (10 | 0x8000, 131_112), (0x7FFF, 262_140)):
+        flows = metered(ofport, None)
+        meters = {(flow.table, flow.meter) for flow in flows}
+        assert meters == {
+            (GUEST_SERVICES, Meter(first, "pktps", 20, 40)),
+            (GUEST_SERVICES, Meter(first + 1, "pktps", 20, 40)),
+            (GUEST_ADDRESS, Meter(first + 2, "pktps", 1024, 2048)),
+            (GUEST_ADDRESS, Meter(first + 3, "pktps", 500, 1000)),
+        }
+
+
+def test_a_second_limit_costs_a_flow_more() -> None:
+    def counts(some: Limits) -> tuple[int, int]:
+        flows = metered(10, some)
+        tables = [flow.table for flow in flows]
+        return tables.count(CLASSIFY), tables.count(OUTPUT)
+
+    assert counts(Limits(1, egress_pps=5)) == (1, 0)
+    assert counts(Limits(1, ingress_kbps=5, egress_pps=5)) == (1, 1)
+    assert counts(Limits(1, 5, 5, 5, 5)) == (2, 2)
+
+
+def at_gateway(limited: Limits | None) -> list[Flow]:
+    """What a host has for an EIP that it has to be the active one for."""
+    outside = n.outside(7, "203.0.113.0/24")
+    here = n.watching(n.reaching(n.host(1), (outside, 9)), (n.host(2), 8))
+    there = n.reaching(n.host(2), (outside, 9))
+    vpc = n.vpc(1)
+    subnet = n.subnet(0x11, vpc, "10.0.1.0/24")
+    port = n.port(0x101, subnet, "0e:00:00:00:00:01", "10.0.1.11")
+    eip = n.eip(0x71, outside, "203.0.113.10", port)
+    net = n.network(
+        *(outside, here, there, n.host(3), vpc, subnet, port),
+        n.igw(1, vpc, outside, there, here),
+        dataclasses.replace(eip, limits=limited),
+        n.at(port, n.host(3), 11),
+    )
+    flows = [flow for some in compile_host(net, here.id) for flow in some]
+    for flow in flows:
+        check(flow)
+    return [flow for flow in flows if flow.meter is not None and flow.table is not GUEST_SERVICES]
+
+
+def test_an_eips_limits_are_where_it_is_translated() -> None:
+    assert not at_gateway(None)
+    one = at_gateway(Limits(5, ingress_kbps=1000))
+    assert [(flow.table, flow.meter and flow.meter.id) for flow in one] == [(OUTSIDE_IN, 20)]
+    both = at_gateway(Limits(5, 1000, 2000, 30, 40))
+    found = sorted((str(flow.table), flow.meter.id) for flow in both if flow.meter)
+    assert found == [("Gateway", 21), ("Gateway", 23), ("OutsideIn", 20), ("OutsideIn", 22)]

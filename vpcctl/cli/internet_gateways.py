@@ -1,0 +1,76 @@
+"""``vpcctl internet-gateway``."""
+
+from typing import Annotated
+
+import typer
+
+from vpcctl.cli.client import path_of
+from vpcctl.cli.options import Changes, Description, Filters, Name, Reference, Waiting, command
+from vpcctl.cli.render import Column, print_item, print_items
+from vpcctl.cli.resources import add_delete, add_show, client_of, state_of
+
+app = typer.Typer(no_args_is_help=True, help="Internet gateways: VPCs' ways to external networks.")
+
+COLUMNS = (
+    Column("ID", "id"),
+    Column("NAME", "name", whole=False),
+    Column("VPC", "vpc_id"),
+    Column("EXTERNAL NETWORK", "external_network_id"),
+    Column("ACTIVE HOST", lambda item: item["placement"]["active_host_id"]),
+    Column("STATE", state_of),
+)
+
+
+@app.command("list")
+@command
+def list_(
+    context: typer.Context,
+    filters: Filters,
+    vpc: Annotated[str | None, typer.Option(metavar="ID|NAME", help="Only of this VPC.")] = None,
+    network: Annotated[
+        str | None, typer.Option(metavar="ID|NAME", help="Only to this external network.")
+    ] = None,
+) -> None:
+    """List internet gateways."""
+    client = client_of(context)
+    query = filters.query(
+        vpc_id=client.resolve("vpc", vpc) if vpc else None,
+        external_network_id=client.resolve("ext", network) if network else None,
+    )
+    print_items(client.items(path_of("igw"), query), COLUMNS, filters.output)
+
+
+add_show(app, "igw")
+
+
+@app.command()
+@command
+def create(
+    context: typer.Context,
+    name: Name,
+    vpc: Annotated[str, typer.Option(metavar="ID|NAME", help="The VPC that it leads from.")],
+    network: Annotated[
+        str, typer.Option(metavar="ID|NAME", help="The external network that it leads to.")
+    ],
+    values: Description,
+    waiting: Waiting,
+) -> None:
+    """Attach a VPC to an external network; a route has to lead there, too."""
+    client = client_of(context, patience_s=waiting.timeout)
+    body = values.body(name) | {
+        "vpc_id": client.resolve("vpc", vpc),
+        "external_network_id": client.resolve("ext", network),
+    }
+    print_item(client.create(path_of("igw"), body, waiting.query), waiting.output)
+
+
+@app.command("set")
+@command
+def set_(context: typer.Context, reference: Reference, changes: Changes, waiting: Waiting) -> None:
+    """Change an internet gateway: its name, description or tags."""
+    client = client_of(context, patience_s=waiting.timeout)
+    path = path_of("igw", client.resolve("igw", reference))
+    print_item(client.change(path, changes.body(), waiting.query), waiting.output)
+
+
+add_delete(app, "igw")

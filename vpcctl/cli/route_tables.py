@@ -1,0 +1,106 @@
+"""``vpcctl route-table``."""
+
+from typing import Annotated
+
+import typer
+
+from vpcctl.cli.client import path_of
+from vpcctl.cli.options import (
+    Changes,
+    Description,
+    Filters,
+    Name,
+    Output,
+    Reference,
+    Waiting,
+    command,
+)
+from vpcctl.cli.render import Column, Format, Json, lines, print_item, print_items, print_json
+from vpcctl.cli.resources import add_delete, client_of, state_of
+
+app = typer.Typer(no_args_is_help=True, help="Route tables: where packets go that leave their VPC.")
+
+COLUMNS = (
+    Column("ID", "id"),
+    Column("NAME", "name", whole=False),
+    Column("VPC", "vpc_id"),
+    Column("MAIN", "main"),
+    Column("ROUTES", "route_count"),
+    Column("SUBNETS", "subnet_count"),
+    Column("STATE", state_of),
+)
+ROUTE_COLUMNS = (
+    Column("DESTINATION", "destination"),
+    Column("TARGET", lambda route: lines(route["targets"]) if route["targets"] else "blackhole"),
+    Column("DESCRIPTION", "description", whole=False),
+)
+
+
+@app.command("list")
+@command
+def list_(
+    context: typer.Context,
+    filters: Filters,
+    vpc: Annotated[str | None, typer.Option(metavar="ID|NAME", help="Only of this VPC.")] = None,
+) -> None:
+    """List route tables."""
+    client = client_of(context)
+    vpc_id = client.resolve("vpc", vpc) if vpc else None
+    found = client.items(path_of("rtb"), filters.query(vpc_id=vpc_id))
+    print_items(found, COLUMNS, filters.output)
+
+
+@app.command()
+@command
+def show(
+    context: typer.Context,
+    reference: Reference,
+    output: Output,
+    vpc: Annotated[
+        str | None,
+        typer.Option(metavar="ID|NAME", help="Its VPC, where several have a table of the name."),
+    ] = None,
+) -> None:
+    """Show a route table with its routes."""
+    client = client_of(context)
+    vpc_id = client.resolve("vpc", vpc) if vpc else None
+    table = client.resolve("rtb", reference, vpc_id=vpc_id)
+    print_table(client.get(path_of("rtb", table)), output.output)
+
+
+@app.command()
+@command
+def create(
+    context: typer.Context,
+    name: Name,
+    vpc: Annotated[str, typer.Option(metavar="ID|NAME", help="The VPC it belongs to.")],
+    values: Description,
+    waiting: Waiting,
+) -> None:
+    """Create a route table; nothing leaves the VPC by it until it is given routes."""
+    client = client_of(context, patience_s=waiting.timeout)
+    body = values.body(name) | {"vpc_id": client.resolve("vpc", vpc)}
+    print_table(client.create(path_of("rtb"), body, waiting.query), waiting.output)
+
+
+@app.command("set")
+@command
+def set_(context: typer.Context, reference: Reference, changes: Changes, waiting: Waiting) -> None:
+    """Change a route table but for its routes."""
+    client = client_of(context, patience_s=waiting.timeout)
+    path = path_of("rtb", client.resolve("rtb", reference))
+    print_table(client.change(path, changes.body(), waiting.query), waiting.output)
+
+
+add_delete(app, "rtb")
+
+
+def print_table(item: Json, output: Format) -> None:
+    """Print a route table: its fields, then its routes as a table."""
+    if output is Format.JSON:
+        print_json(item)
+        return
+    print_item({name: value for name, value in item.items() if name != "routes"}, output)
+    if item["routes"]:
+        print()
+        print_items(item["routes"], ROUTE_COLUMNS, output)

@@ -1,0 +1,68 @@
+"""Table NatOut: source NAT, on the gateway host, by connection.
+
+A packet goes through the table up to three times: to get a number from its source where there are
+several EIPs, to be translated by conntrack, and to leave by the EIP that it has then. Which EIP
+that is, a known connection decides for itself. What conntrack has not translated never leaves.
+"""
+
+from collections.abc import Iterator
+
+from vpcctl.flows import fields as f
+from vpcctl.flows.actions import ClearTracking, Commit, Multipath, Nat, Resubmit, SetField
+from vpcctl.flows.flow import Flow, Term, match
+from vpcctl.flows.reasons import Reason
+from vpcctl.flows.tables import NAT_OUT, OUTSIDE
+from vpcctl.model.eip import Eip
+from vpcctl.model.gateway import NatGateway, nat_zone
+from vpcctl.model.network import Network
+from vpcctl.pipeline import limits
+from vpcctl.pipeline.residence import EipFacts, GatewayFacts, live_eips
+from vpcctl.pipeline.terms import IS_IPV4, TRACKED, drop, flag, mark
+
+_UNTRACKED: Term = (f.CT_STATE, 0, f.CT_TRK)
+_NEW: Term = (f.CT_STATE, f.CT_TRK | f.CT_NEW, f.CT_TRK | f.CT_NEW | f.CT_INV)
+
+STATIC: tuple[Flow, ...] = (
+    # The userspace datapath lets a new connection pass untranslated for which nothing is left.
+    drop(NAT_OUT, 10, (_NEW,), Reason.NAT_EXHAUSTED),
+    drop(NAT_OUT, 0, (), Reason.NAT_UNMATCHED),
+)
+
+
+def gateway(net: Network, facts: GatewayFacts, gateway: NatGateway) -> Iterator[Flow]:
+    """Yield the flows that choose an EIP and translate to it."""
+    scope, owner = match((f.VNI, gateway.vni), IS_IPV4, _UNTRACKED), facts.cookie
+    begin, eips = SetField(f.JUDGED, nat_zone(gateway)), live_eips(net, facts)
+    if not eips:
+        yield drop(NAT_OUT, 100, scope, Reason.NO_EIP, owner)
+    elif len(eips) == 1:
+        yield Flow(NAT_OUT, 100, scope, (begin, _translate(eips[0])), None, owner)
+    else:
+        draw = (begin, Multipath("nw_src", len(eips), f.CHOICE), mark(f.PICKED))
+        first = match(*scope, flag(f.PICKED, 0))
+        yield Flow(NAT_OUT, 100, first, (*draw, Resubmit(NAT_OUT)), None, owner)
+        for number, eip in enumerate(eips):
+            drawn = (f.CHOICE.field, number, f.CHOICE.mask)
+            second = match(*scope, flag(f.PICKED), drawn)
+            actions = (mark(f.PICKED, 0), _translate(eip))
+            yield Flow(NAT_OUT, 100, second, actions, None, owner)
+
+
+def _translate(eip: Eip) -> Commit:
+    return Commit(f.JUDGED_ZONE, NAT_OUT, nat=Nat(source=True, first=eip.address))
+
+
+def eip(facts: EipFacts) -> Iterator[Flow]:
+    """Yield the flow by which what has been translated to an EIP leaves."""
+    gateway = facts.via.gateway
+    if isinstance(gateway, NatGateway):
+        source = (f.IPV4_SRC, int(facts.eip.address))
+        zone = (f.CT_ZONE, nat_zone(gateway))
+        terms = match((f.VNI, gateway.vni), IS_IPV4, source, TRACKED, zone)
+        leave = (
+            SetField(f.ETH_SRC, facts.eip.mac),
+            SetField(f.OUTSIDE, facts.via.network.key),
+            ClearTracking(),
+        )
+        flow = Flow(NAT_OUT, 100, terms, leave, OUTSIDE, facts.cookie)
+        yield from limits.metered(flow, limits.egress(facts.eip.limits))

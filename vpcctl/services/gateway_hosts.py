@@ -1,0 +1,147 @@
+"""Gateway hosts: which hosts stand for which gateways, and in which order they take over."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from vpcctl.services import eip_hosts
+from vpcctl.services.attachments import touch_hosts, touch_hosts_with
+from vpcctl.services.gateway_order import Candidate, Load, arrange, is_dead
+from vpcctl.services.routing_views import GatewayHostsView, GatewayHostView, Standby
+from vpcctl.services.views import Status
+from vpcctl.store import eips, gateway_hosts, gateways, hosts
+from vpcctl.store.gateway_hosts import HostFact, Placed, Standing
+from vpcctl.store.units import Unit
+
+
+def dead_hosts(known: Sequence[HostFact]) -> set[str]:
+    """Return the ids of hosts that are taken to be dead, from all that is known of hosts."""
+    silent = {fact.id for fact in known if fact.announced in gateway_hosts.SILENT}
+    says: dict[str, list[bool]] = {}
+    for fact in known:
+        if fact.id not in silent:
+            for host_id, _, is_up in fact.watches:
+                says.setdefault(host_id, []).append(is_up)
+    return {fact.id for fact in known if is_dead(fact.id in silent, says.get(fact.id, ()))}
+
+
+def _candidates(known: Sequence[HostFact]) -> dict[str, dict[str, Candidate]]:
+    """Return who could stand for gateways of each external network, by network and host id."""
+    dead = dead_hosts(known)
+    found: dict[str, dict[str, Candidate]] = {}
+    for fact in known:
+        if not fact.gateway:
+            continue
+        one = Candidate(fact.id, fact.zone, fact.id not in dead, fact.drained)
+        for network_id, *_ in fact.outside:
+            found.setdefault(network_id, {})[fact.id] = one
+    return found
+
+
+def place(unit: Unit, gateway_id: str, network_id: str) -> list[str]:
+    """Choose hosts for a new gateway to an external network; return them in order."""
+    candidates = _candidates(gateway_hosts.facts(unit.connection)).get(network_id, {})
+    load = Load()
+    for order in gateway_hosts.all_standing(unit.connection).values():
+        load.add([one.host_id for one in order])
+    chosen = arrange((), candidates, load)
+    gateways.set_hosts(unit.connection, gateway_id, chosen, unit.revision)
+    touch_hosts(unit, *chosen)
+    return list(chosen)
+
+
+def rearrange(unit: Unit) -> int:
+    """Put the hosts of gateways in order for what is known of hosts now; return how many moved."""
+    placed = gateway_hosts.placed(unit.connection)
+    if not placed:
+        return 0
+    candidates = _candidates(gateway_hosts.facts(unit.connection))
+    standing = gateway_hosts.all_standing(unit.connection)
+    load = Load()
+    for order in standing.values():
+        load.add([one.host_id for one in order])
+    moved = 0
+    for gateway in sorted(placed, key=lambda one: one.id):
+        before = [one.host_id for one in standing.get(gateway.id, ())]
+        load.drop(before)
+        after = arrange(before, candidates.get(gateway.network_id, {}), load)
+        load.add(after)
+        if list(after) != before:
+            _move(unit, gateway, before, after)
+            moved += 1
+    return moved
+
+
+def _move(unit: Unit, gateway: Placed, before: Sequence[str], after: Sequence[str]) -> None:
+    gateways.set_hosts(unit.connection, gateway.id, after, unit.revision)
+    first = f"{after[0]} is meant to be active" if after else "no host stands for it"
+    unit.tell(gateway.kind, gateway.id, gateway.tenant_id, "changed", first)
+    _note_left(unit, gateway, set(before) - set(after))
+    touch_hosts_with(unit, hosts.of_vpc(gateway.vpc_id))
+    touch_hosts(unit, *before, *after)
+
+
+def _note_left(unit: Unit, gateway: Placed, gone: set[str]) -> None:
+    """Remember who answered for the EIPs of a gateway."""
+    if not gone:
+        return
+    if gateway.kind == "nat":
+        rows = eips.of_nat_gateways(unit.connection, [gateway.id])
+    else:
+        rows = eips.placed_in(unit.connection, gateway.vpc_id, gateway.network_id)
+    eip_hosts.note_left(unit, rows, gone)
+
+
+def release(unit: Unit, gateway_id: str) -> None:
+    """Let the hosts of a gateway go that is about to be deleted."""
+    order = gateway_hosts.standing_of(unit.connection, [gateway_id]).get(gateway_id, [])
+    gateways.set_hosts(unit.connection, gateway_id, (), unit.revision)
+    touch_hosts(unit, *(one.host_id for one in order))
+
+
+def placements(connection: Any, gateway_ids: Sequence[str]) -> dict[str, GatewayHostsView]:
+    """Return where these gateways are realised, by gateway id."""
+    standing = gateway_hosts.standing_of(connection, gateway_ids)
+    if not standing:
+        return dict.fromkeys(gateway_ids, GatewayHostsView((), None, None))
+    known = gateway_hosts.facts(connection)
+    by_id, dead = {fact.id: fact for fact in known}, dead_hosts(known)
+    return {id: _placement(standing.get(id, ()), by_id, dead) for id in gateway_ids}
+
+
+def judge_placed(status: Status, placement: GatewayHostsView) -> Status:
+    """Return the status of a gateway: that of its VPC, and an error while no host carries it."""
+    if placement.active_host_id is not None:
+        return status
+    reason = (
+        "none of its gateway hosts lives"
+        if placement.hosts
+        else "no host with the gateway label reaches its external network"
+    )
+    return replace(status, state="error", reason=reason)
+
+
+def _placement(
+    order: Sequence[Standing], known: Mapping[str, HostFact], dead: set[str]
+) -> GatewayHostsView:
+    active = next((one for one in order if one.host_id not in dead), None)
+    views = tuple(
+        GatewayHostView(
+            one.host_id,
+            _state(known[one.host_id], is_dead=one.host_id in dead, is_active=one is active),
+        )
+        for one in order
+    )
+    return GatewayHostsView(
+        views,
+        active.host_id if active is not None else None,
+        active.since if active is not None else None,
+    )
+
+
+def _state(fact: HostFact, *, is_dead: bool, is_active: bool) -> Standby:
+    if is_dead:
+        return "down"
+    if is_active:
+        return "active"
+    return "drained" if fact.drained else "standby"

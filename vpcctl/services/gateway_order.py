@@ -1,0 +1,100 @@
+"""Which hosts stand for a gateway, and in which order. Pure.
+
+The order is kept from one time to the next: a host that died stays behind those that took over
+when it returns, so that nothing moves twice. Only what has to move does.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+MOST_HOSTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A host that could stand for a gateway: it has the label and reaches the network.
+
+    Attributes:
+        id: of the host.
+        zone: its availability zone; None: its own.
+        lives: neither its reports are late nor do those who watch it say that it is down.
+        drained: it is to stand for nothing.
+    """
+
+    id: str
+    zone: str | None = None
+    lives: bool = True
+    drained: bool = False
+
+
+@dataclass(slots=True)
+class Load:
+    """What hosts have to do already.
+
+    Attributes:
+        active: gateways that a host is the first of, by host.
+        listed: gateways that it stands for.
+    """
+
+    active: Counter[str] = field(default_factory=Counter)
+    listed: Counter[str] = field(default_factory=Counter)
+
+    def add(self, order: Sequence[str]) -> None:
+        """Count a gateway with its hosts in order."""
+        self.active.update(order[:1])
+        self.listed.update(order)
+
+    def drop(self, order: Sequence[str]) -> None:
+        """Count a gateway no more."""
+        self.active.subtract(order[:1])
+        self.listed.subtract(order)
+
+
+def arrange(
+    present: Sequence[str], candidates: Mapping[str, Candidate], load: Load
+) -> tuple[str, ...]:
+    """Return the hosts of a gateway in order, the one that is to be active first.
+
+    Those that live keep their order, others are added while they are fewer than three, and dead
+    ones fill up what is left. A drained host leaves, but for the last that lives: without it
+    nothing would be forwarded at all.
+
+    Args:
+        present: its hosts until now, in order.
+        candidates: all hosts that could stand for it, by id; others leave.
+        load: of all gateways but this one.
+    """
+    here = [candidates[id] for id in present if id in candidates]
+    living = [one for one in here if one.lives and not one.drained]
+    spare = [
+        one
+        for one in candidates.values()
+        if one.lives and not one.drained and one.id not in present
+    ]
+    while len(living) < MOST_HOSTS and spare:
+        chosen = min(spare, key=lambda one: _rank(one, living, load))
+        spare.remove(chosen)
+        living.append(chosen)
+    leaving = [one for one in here if one.lives and one.drained]
+    dead = [one for one in here if not one.lives and not one.drained]
+    order = [*(living or leaving), *dead]
+    return tuple(one.id for one in order[:MOST_HOSTS])
+
+
+def _rank(one: Candidate, chosen: Sequence[Candidate], load: Load) -> tuple[int, int, int, str]:
+    """Return what decides between hosts: another zone, then little to do."""
+    shared = sum(1 for other in chosen if one.zone is not None and other.zone == one.zone)
+    listed, active = load.listed[one.id], load.active[one.id]
+    return (shared, listed, active, one.id) if chosen else (shared, active, listed, one.id)
+
+
+def is_dead(late: bool, watchers: Sequence[bool]) -> bool:
+    """Tell whether a host is taken to be dead.
+
+    Args:
+        late: whether its own reports are late.
+        watchers: what each living host that watches it says: whether it lives. One that is cut
+            off itself sees nobody, so most of them have to agree.
+    """
+    return late or sum(not says for says in watchers) * 2 > len(watchers)

@@ -1,0 +1,158 @@
+"""Which hosts could stand for gateways, and which do, in the database."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, bindparam, or_, select, union, union_all
+
+from vpcctl.store.hosts import accepted
+from vpcctl.store.rows import Among, chunks
+from vpcctl.store.tables import (
+    GatewayHostRow,
+    HostRow,
+    InternetGatewayRow,
+    LivenessRow,
+    NatGatewayRow,
+)
+
+SILENT = ("late", "down")
+"""Liveness of hosts whose reports are late."""
+
+
+class HostFact(NamedTuple):
+    """What is known of a host that matters for gateways.
+
+    Attributes:
+        id: of the host.
+        zone: its availability zone.
+        gateway: whether gateways may be placed on it.
+        drained: whether it is to stand for nothing.
+        announced: its liveness as told last.
+        outside: ``[network id, ofport, bridge]`` of each external network that it reaches.
+        watches: ``[host id, ofport, up]`` of each host that it watches.
+    """
+
+    id: str
+    zone: str | None
+    gateway: bool
+    drained: bool
+    announced: str
+    outside: list[Any]
+    watches: list[Any]
+
+
+class Placed(NamedTuple):
+    """A gateway and where it is.
+
+    Attributes:
+        kind: ``igw`` or ``nat``.
+        id: of the gateway.
+        vpc_id: its VPC.
+        tenant_id: its tenant.
+        network_id: its external network.
+    """
+
+    kind: str
+    id: str
+    vpc_id: str
+    tenant_id: str
+    network_id: str
+
+
+class Standing(NamedTuple):
+    """A host that stands for a gateway, and since which revision it does so in its place."""
+
+    host_id: str
+    since: int
+
+
+_FACTS = (
+    select(
+        HostRow.id,
+        HostRow.availability_zone,
+        HostRow.gateway,
+        HostRow.drained,
+        LivenessRow.announced,
+        HostRow.outside,
+        HostRow.watches,
+    )
+    .join(LivenessRow, LivenessRow.host_id == HostRow.id)
+    .order_by(HostRow.id)
+)
+
+
+def _gateways(kind: str, row: Any) -> Any:
+    literal = bindparam(f"{kind}_", kind, literal_execute=True).label("kind")
+    return select(literal, row.id, row.vpc_id, row.tenant_id, row.external_network_id)
+
+
+_INTERNET = _gateways("igw", InternetGatewayRow)
+_NAT = _gateways("nat", NatGatewayRow)
+_PLACED = union_all(_INTERNET, _NAT)
+_STANDING = select(
+    GatewayHostRow.gateway_id, GatewayHostRow.host_id, GatewayHostRow.since
+).order_by(GatewayHostRow.gateway_id, GatewayHostRow.place)
+_STANDING_OF = _STANDING.where(GatewayHostRow.gateway_id.in_(bindparam("ids", expanding=True)))
+
+
+_IS_SILENT = or_(*(LivenessRow.announced == one for one in SILENT))
+
+
+def _serving(row: Any, among: Callable[[Any], Any]) -> Any:
+    silent = select(LivenessRow.host_id).where(_IS_SILENT)
+    return (
+        select(row.vpc_id.label("id"), GatewayHostRow.host_id)
+        .join(row, row.id == GatewayHostRow.gateway_id)
+        .where(among(row.vpc_id), GatewayHostRow.host_id.not_in(silent))
+    )
+
+
+def serving_of(among: Callable[[Any], Any]) -> tuple[Any, Any]:
+    """Return statements for (VPC, host) of each host that stands for a gateway of some VPCs.
+
+    One whose reports are late is passed over: what is to be on it need not be waited for.
+
+    Args:
+        among: gives the condition that a column is the id of one of the VPCs.
+    """
+    return _serving(InternetGatewayRow, among), _serving(NatGatewayRow, among)
+
+
+_SERVING_VPC = Among.built(lambda among: union(*serving_of(among)))
+
+
+def facts(connection: Connection) -> list[HostFact]:
+    """Return what is known of every host, by id."""
+    known = (HostFact(*row) for row in connection.execute(_FACTS))
+    return [fact._replace(outside=accepted(fact.outside)) for fact in known]
+
+
+def placed(connection: Connection) -> list[Placed]:
+    """Return every gateway."""
+    return [Placed(*row) for row in connection.execute(_PLACED)]
+
+
+def all_standing(connection: Connection) -> dict[str, list[Standing]]:
+    """Return the hosts of every gateway, in order, by gateway id."""
+    return _lists(connection.execute(_STANDING))
+
+
+def standing_of(connection: Connection, gateway_ids: Iterable[str]) -> dict[str, list[Standing]]:
+    """Return the hosts of these gateways, in order, by gateway id."""
+    found: dict[str, list[Standing]] = {}
+    for part in chunks(gateway_ids):
+        found.update(_lists(connection.execute(_STANDING_OF, {"ids": part})))
+    return found
+
+
+def _lists(rows: Iterable[Any]) -> dict[str, list[Standing]]:
+    found: dict[str, list[Standing]] = {}
+    for gateway_id, host_id, since in rows:
+        found.setdefault(gateway_id, []).append(Standing(host_id, since))
+    return found
+
+
+def serving(connection: Connection, vpc_id: str) -> frozenset[str]:
+    """Return the ids of hosts that stand for a VPC's gateways, but those whose reports are late."""
+    rows = _SERVING_VPC.rows(connection, [vpc_id])
+    return frozenset(row.host_id for row in rows)

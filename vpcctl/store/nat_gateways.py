@@ -1,0 +1,140 @@
+"""NAT gateways' EIPs and port forwards in the database."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
+
+from vpcctl.store.rows import chunks
+from vpcctl.store.tables import AddressRow, EipRow, ForwardRow, NatGatewayRow, PortRow
+
+
+class EipOfNat(NamedTuple):
+    """An EIP that a NAT gateway uses."""
+
+    id: str
+    address: str
+
+
+class StoredForward(NamedTuple):
+    """A port forward, with the address of its EIP."""
+
+    id: str
+    nat_gateway_id: str
+    eip_id: str
+    eip_address: str
+    protocol: int
+    port_first: int
+    port_last: int
+    target: str
+    target_port: int
+    target_port_id: str
+    description: str
+    created_at: Any
+
+
+_EIPS = (
+    select(EipRow.nat_gateway_id, EipRow.id, EipRow.address)
+    .where(EipRow.nat_gateway_id.in_(bindparam("ids", expanding=True)))
+    .order_by(EipRow.key)
+)
+_FORWARDS = (
+    select(
+        ForwardRow.id,
+        ForwardRow.nat_gateway_id,
+        ForwardRow.eip_id,
+        EipRow.address,
+        ForwardRow.protocol,
+        ForwardRow.port_first,
+        ForwardRow.port_last,
+        ForwardRow.target,
+        ForwardRow.target_port,
+        ForwardRow.target_port_id,
+        ForwardRow.description,
+        ForwardRow.created_at,
+    )
+    .join(EipRow, EipRow.id == ForwardRow.eip_id)
+    .order_by(ForwardRow.key, ForwardRow.id)
+)
+_FORWARDS_OF = _FORWARDS.where(ForwardRow.nat_gateway_id == bindparam("nat_gateway_id_"))
+_COUNTS = (
+    select(ForwardRow.nat_gateway_id, func.count())
+    .where(ForwardRow.nat_gateway_id.in_(bindparam("ids", expanding=True)))
+    .group_by(ForwardRow.nat_gateway_id)
+)
+_TO_PORT = (
+    select(ForwardRow.id, ForwardRow.nat_gateway_id, ForwardRow.target)
+    .where(ForwardRow.target_port_id == bindparam("port_id_"))
+    .order_by(ForwardRow.key, ForwardRow.id)
+)
+_OWNER = (
+    select(AddressRow.port_id)
+    .join(PortRow, PortRow.id == AddressRow.port_id)
+    .where(AddressRow.address == bindparam("address_"), PortRow.vpc_id == bindparam("vpc_id_"))
+)
+_ADD = insert(ForwardRow)
+_DROP = delete(ForwardRow).where(
+    ForwardRow.id == bindparam("id_"), ForwardRow.nat_gateway_id == bindparam("nat_gateway_id_")
+)
+
+
+def eips_of(connection: Connection, ids: Iterable[str]) -> dict[str, list[EipOfNat]]:
+    """Return the EIPs of these NAT gateways, oldest first, by gateway id."""
+    found: dict[str, list[EipOfNat]] = {}
+    for part in chunks(ids):
+        found.update(_by_gateway(connection.execute(_EIPS, {"ids": part})))
+    return found
+
+
+def _by_gateway(rows: Iterable[Any]) -> dict[str, list[EipOfNat]]:
+    found: dict[str, list[EipOfNat]] = {}
+    for nat_id, id, address in rows:
+        found.setdefault(nat_id, []).append(EipOfNat(id, address))
+    return found
+
+
+def forwards_of(connection: Connection, id: str) -> list[StoredForward]:
+    """Return the port forwards of a NAT gateway, oldest first."""
+    rows = connection.execute(_FORWARDS_OF, {"nat_gateway_id_": id})
+    return [StoredForward(*row) for row in rows]
+
+
+def forward_counts(connection: Connection, ids: Iterable[str]) -> dict[str, int]:
+    """Return how many port forwards these NAT gateways have; those without any are missing."""
+    found: dict[str, int] = {}
+    for part in chunks(ids):
+        found.update((row[0], row[1]) for row in connection.execute(_COUNTS, {"ids": part}))
+    return found
+
+
+def add_forward(connection: Connection, values: Mapping[str, Any]) -> None:
+    """Add a port forward."""
+    connection.execute(_ADD, dict(values))
+
+
+def drop_forward(connection: Connection, nat_gateway_id: str, id: str) -> bool:
+    """Remove a port forward of a NAT gateway; tell whether it was there."""
+    keys = {"id_": id, "nat_gateway_id_": nat_gateway_id}
+    return connection.execute(_DROP, keys).rowcount > 0
+
+
+def drop_forwards(connection: Connection, nat_gateway_id: str) -> None:
+    """Remove all port forwards of a NAT gateway."""
+    connection.execute(delete(ForwardRow).where(ForwardRow.nat_gateway_id == nat_gateway_id))
+
+
+def forwards_to(connection: Connection, port_id: str) -> list[tuple[str, str, str]]:
+    """Return (id, NAT gateway id, address) of the port forwards that lead to a port."""
+    return [(row[0], row[1], row[2]) for row in connection.execute(_TO_PORT, {"port_id_": port_id})]
+
+
+def owner_of(connection: Connection, vpc_id: str, address: str) -> str | None:
+    """Return the id of the port of a VPC that has a fixed address, or None."""
+    keys = {"vpc_id_": vpc_id, "address_": address}
+    return connection.execute(_OWNER, keys).scalar_one_or_none()
+
+
+def ids_in_vpc(connection: Connection, vpc_id: str, limit: int) -> Sequence[str]:
+    """Return ids of at most *limit* NAT gateways of the VPC, oldest first."""
+    statement = select(NatGatewayRow.id).where(NatGatewayRow.vpc_id == vpc_id)
+    return connection.execute(statement.order_by(NatGatewayRow.key).limit(limit)).scalars().all()

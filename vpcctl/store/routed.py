@@ -1,0 +1,95 @@
+"""IPv6 addresses of ports that the outside reaches as they are, by their subnets' routes."""
+
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv6Address, IPv6Network
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, bindparam, select
+
+from vpcctl.store.tables import (
+    AddressRow,
+    ExternalNetworkRow,
+    InternetGatewayRow,
+    LocationRow,
+    PortRow,
+    RouteTableRow,
+    RouteTargetRow,
+    SubnetRow,
+)
+
+_GLOBAL_UNICAST = 0b001  # 2000::/3 (RFC 4291, 2.5.4)
+
+
+class RoutedAddress(NamedTuple):
+    """A global address of a port that is somewhere.
+
+    Attributes:
+        address: the address.
+        port_key: key of the port.
+        gateway_id: internet gateway with IPv6 that its subnet's route table leads to first.
+        network_id: external network of the gateway.
+        host_id: where the port is.
+        placed: revision since when it is there.
+    """
+
+    address: str
+    port_key: int
+    gateway_id: str
+    network_id: str
+    host_id: str
+    placed: int
+
+
+# The table of a subnet is the one that it names, else its VPC's main one.
+_TABLE = (RouteTableRow.id == SubnetRow.route_table_id) | (
+    SubnetRow.route_table_id.is_(None) & (RouteTableRow.main_of == SubnetRow.vpc_id)
+)
+_ROUTED = (
+    select(
+        AddressRow.address,
+        PortRow.key,
+        InternetGatewayRow.id,
+        InternetGatewayRow.external_network_id,
+        LocationRow.host_id,
+        LocationRow.revision,
+        RouteTargetRow.destination,
+        ExternalNetworkRow.ipv6_cidr,
+    )
+    .join(PortRow, PortRow.id == LocationRow.port_id)
+    .join(SubnetRow, SubnetRow.id == PortRow.subnet_id)
+    .join(AddressRow, (AddressRow.port_id == PortRow.id) & (AddressRow.family == 6))
+    .join(RouteTableRow, _TABLE)
+    .join(RouteTargetRow, RouteTargetRow.table_id == RouteTableRow.id)
+    .join(InternetGatewayRow, InternetGatewayRow.id == RouteTargetRow.target_id)
+    .join(ExternalNetworkRow, ExternalNetworkRow.id == InternetGatewayRow.external_network_id)
+    .where(
+        RouteTargetRow.destination.contains(":"),
+        InternetGatewayRow.vpc_id == PortRow.vpc_id,
+    )
+)
+_ON_HOST = _ROUTED.where(LocationRow.host_id == bindparam("host_id_"))
+_IN_VPC = _ROUTED.where(PortRow.vpc_id == bindparam("vpc_id_"))
+
+
+def on_host(connection: Connection, host_id: str) -> Sequence[RoutedAddress]:
+    """Return the addresses of ports on a host."""
+    return _first(connection.execute(_ON_HOST, {"host_id_": host_id}))
+
+
+def in_vpc(connection: Connection, vpc_id: str) -> Sequence[RoutedAddress]:
+    """Return the addresses of a VPC's ports."""
+    return _first(connection.execute(_IN_VPC, {"vpc_id_": vpc_id}))
+
+
+def _first(rows: Iterable[Any]) -> list[RoutedAddress]:
+    """Return each address once, by the first of the ways that its table leads."""
+    found: dict[tuple[str, int], tuple[Any, Any]] = {}
+    for row in rows:
+        if int(IPv6Address(row.address)) >> 125 != _GLOBAL_UNICAST:
+            continue
+        block = IPv6Network(row.destination)
+        place = int(block.network_address), block.prefixlen, row.id
+        known = found.get((row.address, row.key))
+        if known is None or place < known[0]:
+            found[row.address, row.key] = place, row
+    return [RoutedAddress(*row[:6]) for _, row in found.values() if row.ipv6_cidr is not None]
