@@ -296,13 +296,13 @@ def test_a_guest_that_floods_gets_its_share_and_others_notice_nothing(
 ) -> None:
     subnet = cloud.subnet(vpc, cloud.admin, cidr="10.50.6.0/24")
     flooding, calm = (bare(cloud, cloud.post("ports", subnet_id=subnet["id"])) for _ in range(2))
-    before, seconds = heard(cloud), 4.0
+    before, seconds = heard(cloud), 8.0
     began = time.monotonic()
     flood = flooding.spawn(sys.executable, "-c", _FLOOD, str(seconds), stdout=subprocess.PIPE)
     with udhcpc(calm, tmp_path / "calm") as client:
         assert client.learnt("bound")["ip"] == calm.ipv4
         for times in range(1, 6):
-            assert client.renews(within_s=1.0), f"renewal {times} is answered"
+            assert client.renews(within_s=5.0), f"renewal {times} is answered"
         at_once = time.monotonic() - began
         sent = int(flood.communicate(timeout=30)[0])
         took = time.monotonic() - began
