@@ -78,7 +78,7 @@ def test_detached_leaves_nothing(running: AgentHost) -> None:
     wait_until(lambda: running.namespaces() == [])
     assert running.devices() == []
     ours = ["vpcctl-guests", "vpcctl-services", "vpcctl-vxlan"]
-    assert running.host.vsctl("list-ports", "br-int").split() == ours
+    wait_until(lambda: running.host.vsctl("list-ports", "br-int").split() == ours)
 
 
 def test_moves_to_another_namespace_and_interface_name(running: AgentHost) -> None:
