@@ -208,11 +208,8 @@ class EipLab:
         internet.expect_seen(name, who, seen_as, address, checks)
 
     def _expect_placed(self, tenant: str, mode: str, checks: Checks) -> None:
+        within(lambda: self._placement(tenant)["mode"] == mode, seconds=PATIENCE_S)
         placement = self._placement(tenant)
-        deadline = time.monotonic() + PATIENCE_S
-        while placement["mode"] != mode and time.monotonic() < deadline:
-            time.sleep(0.1)
-            placement = self._placement(tenant)
         say(f"  placement: {placement['mode']}, since revision {placement['since_revision']}")
         checks.expect(placement["mode"] == mode, f"the EIP is realised as {mode}")
 
