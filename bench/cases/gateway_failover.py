@@ -58,12 +58,17 @@ def _once(rig: Rig) -> list[Value]:
         silence = prober.stop().silence()
     finally:
         rig.revive(host)
-    _require_failover(silence, resumed=resumed)
+    require_failover(silence, resumed=resumed)
     detail = {"lost": silence.lost, "host": host.name}
     return [Value(KEY, "NAT gateway", silence.longest_ms, "ms", detail)]
 
 
-def _require_failover(silence: Silence, *, resumed: bool) -> None:
+def require_failover(silence: Silence, *, resumed: bool) -> None:
+    """Refuse what says nothing about a failover.
+
+    Raises:
+        TooLongError: traffic did not resume, or was never interrupted.
+    """
     if not resumed or math.isinf(silence.longest_ms):
         raise TooLongError("no other gateway host took over")
     if not silence.lost:

@@ -8,6 +8,7 @@ OVN runs BFD by itself. An EIP is ``dnat_and_snat``: distributed with ``logical_
 
 from typing import Any
 
+from agent.decide.watch import INTERVAL_MS, MISSING
 from bench.addressing import cidr
 from bench.host import Host
 from bench.outside import NAT_EIP, PROVIDER, REACH, ROUTER, Eip
@@ -21,8 +22,12 @@ _ADDRESS, _MAC = "198.51.100.10/24", "0e:00:00:ee:00:10"
 _FIRST_PRIORITY = 20
 _PATIENCE_S = 60.0
 
-BFD = {"bfd-min-rx": "100", "bfd-min-tx": "100", "bfd-mult": "5"}
-"""What our agents set too; OVN's own defaults would take several seconds (ovn-nb(5))."""
+BFD = {
+    "bfd-min-rx": str(INTERVAL_MS),
+    "bfd-min-tx": str(INTERVAL_MS),
+    "bfd-mult": str(MISSING),
+}
+"""What our agents set; OVN's defaults, which ovn-nb(5) lets one change, take several seconds."""
 
 
 class OvnExternal:
