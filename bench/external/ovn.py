@@ -101,16 +101,19 @@ class OvnExternal:
 
         wait_for("OVN's gateway chassis", first_has_it, timeout=_PATIENCE_S, every=0.1)
         for host in self._ovn.world.hosts:
-            wait_for("OVN's BFD", lambda host=host: _is_watching(host), timeout=_PATIENCE_S)
+            wait_for("OVN's BFD", lambda host=host: self._is_watching(host), timeout=_PATIENCE_S)
         self._ovn.converge(_PATIENCE_S)
 
-
-def _is_watching(host: Host) -> bool:
-    """Tell whether every session of BFD that a host has is up, and has one for each other."""
-    rows = host.ovsdb.select("Interface", where("type", "geneve"), ["bfd_status"])
-    states = [dict(row["bfd_status"][1]).get("state") for row in rows]
-    others = len(REACH) - (host.name in REACH)
-    return states.count("up") >= others and "down" not in states
+    def _is_watching(self, host: Host) -> bool:
+        """Tell whether *host* sees that every other gateway host lives; shadow hosts do not."""
+        rows = host.ovsdb.select("Interface", where("type", "geneve"), ["options", "bfd_status"])
+        alive = {
+            dict(row["options"][1]).get("remote_ip")
+            for row in rows
+            if dict(row["bfd_status"][1]).get("state") == "up"
+        }
+        others = {self._ovn.world.host(name).vtep for name in REACH} - {host.vtep}
+        return others <= alive
 
 
 def gateway_port() -> list[dict[str, Any]]:
