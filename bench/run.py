@@ -72,7 +72,7 @@ def cases_at(plan: Plan, size: int) -> dict[str, Case]:
     if size in (plan.dataplane_size, plan.sizes[-1]):
         cases["trace"] = trace.run
     # What was led outside leaves nothing behind, but nothing else shall have to rely on that.
-    if size not in plan.light_sizes:
+    if "attach" in cases and (plan.eip_sizes is None or size in plan.eip_sizes):
         cases["eip"] = eip.run
     if size == plan.dataplane_size:
         cases["gateway_failover"] = gateway_failover.run

@@ -98,6 +98,7 @@ class Cloud:
         self._controller: Process | None = None
         self._process: Process | None = None
         self._api: Api | None = None
+        self._trust: ssl.SSLContext | None = None
 
     def __enter__(self) -> "Cloud":
         self._directory.mkdir(parents=True)
@@ -177,19 +178,24 @@ class Cloud:
             ],
             log=self._directory / "controller.log",
         )
-        ca = ssl.create_default_context(cafile=str(self._ca()))
+        self._trust = ssl.create_default_context(cafile=str(self._ca()))
 
         def ready() -> bool:
             if not (self._state / "admin.token").exists():
                 return False
-            token = (self._state / "admin.token").read_text().strip()
-            self._api = Api.tls((ADDRESS, self._api_port), token, ca)
+            self._api = self.connect()
             with contextlib.suppress(ApiError):
                 self._api.call("GET", "/readyz")
                 return True
             return False
 
         wait_for("the controller behind TLS", ready, timeout=120, every=0.1)
+
+    def connect(self) -> Api:
+        """Return a connection of the administrator's to the API."""
+        assert self._trust is not None
+        token = (self._state / "admin.token").read_text().strip()
+        return Api.tls((ADDRESS, self._api_port), token, self._trust)
 
     def _ca(self) -> Path:
         """Return the authority's certificate, as ``pki show`` prints it."""
