@@ -11,7 +11,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -100,7 +100,7 @@ class Cloud:
         self._api: Api | None = None
         self._trust: ssl.SSLContext | None = None
 
-    def __enter__(self) -> "Cloud":
+    def __enter__(self) -> Self:
         self._directory.mkdir(parents=True)
         # The controller's processes inherit what one connection per host needs.
         allow_connections()
