@@ -114,11 +114,6 @@ class World:
         assert self._outside is not None
         return self._outside
 
-    @property
-    def has_outside(self) -> bool:
-        """Whether there is a provider's network."""
-        return self._has_outside
-
     def reaches(self, host: Host) -> bool:
         """Tell whether *host* reaches the provider's network."""
         return self._has_outside and host.name in REACH

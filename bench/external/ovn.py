@@ -36,6 +36,7 @@ class OvnExternal:
     def __init__(self, ovn: Ovn) -> None:
         self._ovn = ovn
         self._open = False
+        self._rows: dict[str, Any] = {}
 
     def open(self) -> None:
         """Make the gateway port and the NAT of the first subnet in one transaction."""
@@ -49,6 +50,7 @@ class OvnExternal:
         if not self._open:
             return
         self._open = False
+        self._rows.clear()
         ports = self._ovn.nb.select("Logical_Router_Port", where("name", PORT), ["_uuid"])
         gone = ovs_set([port["_uuid"] for port in ports])
         nothing = {"nat": ovs_set([]), "static_routes": ovs_set([])}
@@ -63,13 +65,13 @@ class OvnExternal:
     def associate(self, eip: Eip, guest: Guest) -> None:
         """Add a row of NAT in one transaction."""
         distributed = self._ovn.world.reaches(guest.host)
-        self._ovn.nb.transact(*nat(eip, guest, distributed=distributed))
+        made = self._ovn.nb.transact(*nat(eip, guest, distributed=distributed))
+        self._rows[eip.address] = made[0]["uuid"]
 
     def disassociate(self, eip: Eip) -> None:
-        """Remove the row in one transaction; asking for it is what a copy would spare."""
-        rows = self._ovn.nb.select("NAT", where("external_ip", eip.address), ["_uuid"])
-        gone = ovs_set([row["_uuid"] for row in rows])
-        self._ovn.nb.transact(_of_router(["nat", "delete", gone]))
+        """Remove the row in one transaction."""
+        if row := self._rows.pop(eip.address, None):
+            self._ovn.nb.transact(_of_router(["nat", "delete", row]))
 
     def active(self) -> Host:
         """Return the host of the chassis that has claimed the gateway port."""
