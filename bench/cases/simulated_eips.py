@@ -34,6 +34,8 @@ def _with(session: Session, cloud: EipCloud, eips: int) -> None:
     session.console.log(f"{eips} EIPs: there after {time.monotonic() - begin:.1f} s")
     cloud.associate()  # the first one also makes the connection and fills caches
     idle = _idle_rate(cloud, _IDLE_S if session.plan.eip_hosts >= _MANY else _SHORT_IDLE_S)
+    value = Value(KEY, "idle CPU of the controller", 100 * idle, "%")
+    session.add(value, eips, "ours", stalled=False)
     for _ in range(session.plan.eip_changes):
         _once(session, cloud, eips, idle)
 
