@@ -11,7 +11,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -86,7 +86,12 @@ class Cloud:
         directory: for everything on disk.
         hosts: number of hosts.
         ports: number of ports on them.
+
+    Attributes:
+        settings: the controller's environment, beside that of the bench.
     """
+
+    settings: ClassVar[dict[str, str]] = {}
 
     def __init__(self, directory: Path, hosts: int, ports: int) -> None:
         self._directory = directory
@@ -177,6 +182,7 @@ class Cloud:
                 *("--log-level", "warning"),
             ],
             log=self._directory / "controller.log",
+            env=self.settings,
         )
         self._trust = ssl.create_default_context(cafile=str(self._ca()))
 
