@@ -92,8 +92,11 @@ def measure(rig: Rig, path: str, seconds: float) -> list[Value]:
 
 def streams(line: Line, seconds: float) -> list[tuple[str, float, str]]:
     """Return throughput with its CPU, and small packets."""
+    # A server that has served one client resets those who come before it listens again.
     with _iperf_server(line):
-        return [*_tcp(line, seconds), _small_packets(line, seconds)]
+        values = _tcp(line, seconds)
+    with _iperf_server(line):
+        return [*values, _small_packets(line, seconds)]
 
 
 def icmp(line: Line, seconds: float) -> tuple[str, float, str]:
