@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.southbound.fake_switch import hello
 from tests.southbound.ovs import Ovs
+from vpcctl.compile import compile_host
 from vpcctl.flows import fields as f
 from vpcctl.flows.actions import (
     OFPP_IN_PORT,
@@ -34,6 +35,7 @@ from vpcctl.flows.fields import Bits, Field
 from vpcctl.flows.flow import Flow, match
 from vpcctl.flows.meter import Meter
 from vpcctl.flows.tables import FLOOD, OUTPUT, TABLES
+from vpcctl.pipeline.example import HERE, example
 from vpcctl.southbound.codec import messages as m
 from vpcctl.southbound.codec import meters as codec
 from vpcctl.southbound.transport import validate
@@ -148,11 +150,13 @@ def _overlaps(field: Field, chosen: list[Field]) -> bool:
 
 @st.composite
 def actions(draw: st.DrawFn):
-    writable = [f.TUN_ID, f.TUN_DST, f.ETH_SRC, f.ETH_DST, *f.REGS[:8], *f.XXREGS[2:]]
+    writable = [f.IN_PORT, f.TUN_ID, f.TUN_DST, f.ETH_SRC, f.ETH_DST, *f.REGS[:8], *f.XXREGS[2:]]
     kind = draw(st.sampled_from(("set", "load", "move", "output", "resubmit", "choose", "learn")))
     field = draw(st.sampled_from(writable))
     if kind == "set":
-        return SetField(field, draw(st.integers(0, field.ones)))
+        return SetField(field, 0 if field is f.IN_PORT else draw(st.integers(0, field.ones)))
+    if field is f.IN_PORT:
+        field = f.TUN_ID
     if kind == "load":
         n = draw(st.integers(1, min(field.bits, 64)))
         offset = draw(st.integers(0, field.bits - n))
@@ -374,6 +378,18 @@ def test_open_vswitch_lists_exactly_the_bytes_that_we_sent(tmp_path: Path) -> No
 
         check()
     assert len(seen) > 100
+
+
+@pytest.mark.ovs
+def test_open_vswitch_takes_what_is_compiled_in_the_form_it_has_on_the_wire(tmp_path: Path) -> None:
+    flows = [flow._replace(meter=None) for one in compile_host(example(), HERE) for flow in one]
+    sent = [m.add_flow(flow, 100 + i) for i, flow in enumerate(flows)]
+    with Ovs(tmp_path) as ovs:
+        ovs.add_bridge("br", 1, "unix:/nonexistent")
+        direct = Direct(tmp_path / "br.mgmt")
+        assert direct.bundle(*sent) == []
+        entries = dict(m.entry_of(data) for data in sent)
+        assert direct.flows() == entries, _difference(direct.flows(), entries)
 
 
 def _difference(listed: dict[bytes, bytes], sent: dict[bytes, bytes]) -> str:

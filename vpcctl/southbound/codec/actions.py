@@ -36,7 +36,7 @@ from vpcctl.southbound.codec.extensions import (
     encode_learn,
     encode_nat,
 )
-from vpcctl.southbound.codec.references import bits_of, field_of, old_header, span
+from vpcctl.southbound.codec.references import OLD_IN_PORT, bits_of, field_of, old_header, span
 
 _OUTPUT, _DEC_TTL, _SET_FIELD, _VENDOR = 0, 24, 25, 0xFFFF
 _NICIRA = 0x2320
@@ -67,11 +67,14 @@ class _Setting(NamedTuple):
 
 
 def _setting(field: Field) -> _Setting:
-    used = 8 + field.n_bytes
+    # OpenFlow forbids setting its own field of the port that a packet came in by; Open vSwitch
+    # lets its older one, of 16 bits, be set.
+    header, n = (OLD_IN_PORT, 2) if field is f.IN_PORT else (field.header, field.n_bytes)
+    used = 8 + n
     padding = bytes(-used % 8)
     length = used + len(padding)
-    head = struct.pack("!HHI", _SET_FIELD, length, field.header)
-    return _Setting(head, field.n_bytes, padding)
+    head = struct.pack("!HHI", _SET_FIELD, length, header)
+    return _Setting(head, n, padding)
 
 
 _SETTINGS = {field: _setting(field) for field in f.FIELDS.values()}
@@ -207,6 +210,8 @@ def decode_action(kind: int, body: bytes) -> Action:
     if kind == _DEC_TTL:
         return DecTtl()
     if kind == _SET_FIELD:
+        if body[:4] == OLD_IN_PORT.to_bytes(4, "big"):
+            return SetField(f.IN_PORT, int.from_bytes(body[4:6], "big"))
         field = field_of(body[:4])
         return SetField(field, int.from_bytes(body[4 : 4 + field.n_bytes], "big"))
     if kind == _VENDOR and len(body) >= 12:
