@@ -27,6 +27,7 @@ _PORTS = 1_000
 
 _SERVER = """
 import asyncio, json, sys
+from agent.decide.names.turns import Turns
 from agent.decide.names.zone import Zone
 from agent.names import sockets
 from agent.names.dns_server import DnsServer
@@ -37,7 +38,7 @@ async def run():
     said = json.loads(sys.stdin.readline())
     library.load(said["order"])
     library._zones[said["zone"]["vpc_id"]] = Zone(said["zone"])
-    await DnsServer(library).start([sockets.datagrams(4)], [])
+    await DnsServer(library, Turns()).start([sockets.datagrams(4)], [])
     print("ready", flush=True)
     await asyncio.Event().wait()
 
@@ -81,6 +82,7 @@ def _server() -> Iterator[subprocess.Popen[str]]:
         "key": _KEY,
         "port_id": "port-1",
         "vpc_id": _VPC,
+        "tenant": "one",
         "subnet_id": "subnet-1",
         "mac": "0e:00:00:00:00:01",
         "interfaces": ["10.0.0.2/24"],

@@ -17,6 +17,7 @@ import signal
 import sys
 from typing import Any
 
+from agent.decide.names.turns import Turns
 from agent.names import sockets
 from agent.names.dns_server import DnsServer
 from agent.names.http_server import HttpServer
@@ -59,8 +60,9 @@ async def _run() -> None:
     _check(_libc.setns(home, _NEWNET), "setns")
     library.load(await _next(orders))
     datagrams, names, metadata = servers
-    await DnsServer(library).start(datagrams, names)
-    await HttpServer(library).start(metadata)
+    turns = Turns()
+    await DnsServer(library, turns).start(datagrams, names)
+    await HttpServer(library, turns).start(metadata)
     _say({"serving": True})
     await asyncio.gather(_obey(orders, library), _count(library))
 

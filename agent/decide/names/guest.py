@@ -16,6 +16,7 @@ class Guest:
         key: number in flows: what tells guests apart.
         port_id: the port.
         vpc_id: its VPC.
+        tenant: who shares what the host can do for guests; its VPC's.
         subnet_id: its subnet.
         mac: its MAC.
         interfaces: its addresses with their prefix lengths, in order.
@@ -30,6 +31,7 @@ class Guest:
     key: int
     port_id: str
     vpc_id: str
+    tenant: str
     subnet_id: str
     mac: str
     interfaces: tuple[Interface, ...]
@@ -56,6 +58,7 @@ def guest_of(said: Mapping[str, Any]) -> Guest:
         said["key"],
         said["port_id"],
         said["vpc_id"],
+        said["tenant"],
         said["subnet_id"],
         said["mac"],
         tuple(map(ip_interface, said["interfaces"])),
