@@ -80,7 +80,7 @@ class Agent:
         world = functools.partial(self._tap_error, "outside")
         keep = self._keeper("outside")
         self._world = World(worker, settings.host_id, self._watches, world, keep)
-        plug = Plug(self._apply, self._vswitchd, settings.bridge, settings.host_id)
+        plug = Plug(ovs, self._vswitchd, settings.bridge, settings.host_id)
         self._names = Child(worker, plug, self._guests.counts.update, self._names_error)
         names = settings.state_dir / "names"
         self._documents = Keeper(self._client, names, self._names.tell)
@@ -225,6 +225,7 @@ class Agent:
             self._bridges.wake()
             self._outside.wake()
             self._watches.wake()
+            self._names.suspect()
         self._name_interfaces(change.interfaces)
         self._shut_out_kernel(change.interfaces)
         if change.connected and not self._scanned:
@@ -307,6 +308,7 @@ class Agent:
                 self._bridges.wake()
                 self._outside.wake()
                 self._reconciler.suspect_all()
+                self._names.suspect()
             case monitor.LinkEvent():
                 self._bridges.device_changed(event.name)
                 self._outside.device_changed(event.name)
@@ -314,6 +316,7 @@ class Agent:
                 self._world.device_changed(event.name, gone=event.gone)
                 if event.gone:
                     self._reconciler.device_gone(event.name)
+                    self._names.suspect()
 
     async def _watch_vswitchd(self) -> None:
         """Notice each start and each end of ovs-vswitchd at once."""

@@ -36,7 +36,7 @@ from agent.names.library import Library
 async def run():
     library = Library()
     said = json.loads(sys.stdin.readline())
-    library.load(said["order"])
+    await library.load(said["order"])
     library._zones[said["zone"]["vpc_id"]] = Zone(said["zone"])
     await DnsServer(library, Turns()).start([sockets.datagrams(4)], [])
     print("ready", flush=True)

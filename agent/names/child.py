@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 _READY_S = 20.0
 _MAX_LINE = 1 << 20
 _SETTLED_S = 10.0
+_LOOK_S, _PAUSE_S = 5.0, 0.1
+"""Between two looks at the pair: unasked, and at least."""
 _ROOT = str(Path(agent.__file__).parent.parent)
 
 
@@ -48,6 +50,11 @@ class Child:
         self._trouble = trouble
         self._order: bytes | None = None
         self._ordered = asyncio.Event()
+        self._suspected = asyncio.Event()
+
+    def suspect(self) -> None:
+        """Look whether the pair is still connected: something has changed."""
+        self._suspected.set()
 
     def tell(self, order: Mapping[str, Any]) -> None:
         """Have the process know this from now on; see :meth:`agent.names.library.Library.load`."""
@@ -88,9 +95,7 @@ class Child:
         try:
             async with asyncio.timeout(_READY_S):
                 await _hear(process)
-                await self._plug.take_out()
-                await self._worker.run(lambda: self._worker.services.connect(process.pid))
-                await self._plug.put_in()
+                await self._connect(process)
                 await _write(process, b"{}\n")
             await self._attend(process)
         finally:
@@ -98,9 +103,16 @@ class Child:
                 process.kill()
             await process.wait()
 
+    async def _connect(self, process: Process) -> None:
+        """Connect the process's namespace with br-int, in place of what is left of a pair."""
+        await self._plug.take_out()
+        await self._worker.run(lambda: self._worker.services.connect(process.pid))
+        await self._plug.put_in()
+
     async def _attend(self, process: Process) -> None:
         self._ordered.set()
         telling = asyncio.create_task(self._keep_telling(process))
+        connecting = asyncio.create_task(self._keep_connected(process))
         try:
             while True:
                 said = await _hear(process)
@@ -111,6 +123,7 @@ class Child:
                     self._trouble(None)
         finally:
             telling.cancel()
+            connecting.cancel()
 
     async def _keep_telling(self, process: Process) -> None:
         with contextlib.suppress(OSError):
@@ -119,6 +132,22 @@ class Child:
                 self._ordered.clear()
                 if self._order is not None:
                     await _write(process, self._order)
+
+    async def _keep_connected(self, process: Process) -> None:
+        """Put back what somebody has deleted: the bridge, its port, or the device."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    await self._suspected.wait()
+            self._suspected.clear()
+            try:
+                if self._plug.is_missing():
+                    log.warning("names: br-int has lost its way to process %d", process.pid)
+                    await self._connect(process)
+                    self._trouble(None)
+            except Exception as error:  # netlink's own errors are plain Exceptions
+                self._trouble(f"names: {str(error) or type(error).__name__}")
+            await asyncio.sleep(_PAUSE_S)
 
 
 async def _hear(process: Process) -> dict[str, Any]:

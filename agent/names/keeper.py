@@ -8,10 +8,9 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from agent.client import POLL_S, Client, ClientError
 from agent.decide.backoff import Backoff
+from agent.decide.names import pieces
 from agent.statedir import write_atomically
 from vpcctl.model import ids
 from vpcctl.wire.state import Guest, GuestSubnet, HostState
@@ -134,8 +133,7 @@ class Keeper:
         if document is None:
             self._absent.add(id)
             return False
-        text = document.model_dump_json()
-        await asyncio.to_thread(_write, self._directory, id, text)
+        await asyncio.to_thread(_write, self._directory, id, document)
         self._held[id] = document.revision
         return True
 
@@ -197,9 +195,10 @@ def _interface(address: str, subnet: GuestSubnet) -> str:
     return f"{address}/{ip_network(block).prefixlen if block else 128}"
 
 
-def _write(directory: Path, id: str, text: str) -> None:
+def _write(directory: Path, id: str, document: Document) -> None:
     """Write a document, as a whole or not at all."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    text = "\n".join(pieces.lines(document.model_dump()))
     write_atomically(directory / f"{id}.json", text)
 
 
@@ -209,9 +208,10 @@ def _load(directory: Path) -> dict[str, int]:
     for path in sorted(directory.glob("*.json")):
         kind: type[Document] = ZoneDocument if ids.is_id("vpc", path.stem) else PortMetadata
         try:
-            document = kind.model_validate_json(path.read_text())
+            with path.open() as text:
+                document = kind.model_validate(pieces.joined(text))
             if document.digest == digest_of(document):
                 found[path.stem] = document.revision
-        except (OSError, ValidationError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:  # what is no JSON and no such document, too
             log.warning("%s cannot be read: %s", path, type(error).__name__)
     return found

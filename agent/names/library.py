@@ -1,5 +1,6 @@
 """What the process knows: guests by port key, zones, and what ports' owners have said of them."""
 
+import asyncio
 import json
 import logging
 from collections import Counter
@@ -44,16 +45,16 @@ class Library:
         """Return what the guest's owner has said of it; None: something, that is not here yet."""
         return self._data.get(guest.port_id, (0, Data()))[1]
 
-    def load(self, said: Mapping[str, Any]) -> None:
-        """Take what the agent says: see ``keeper``."""
+    async def load(self, said: Mapping[str, Any]) -> None:
+        """Take what the agent says: see ``keeper``. Questions are answered in between."""
         self.forwarders = tuple(said["forwarders"])
         directory = Path(said["directory"])
         guests = [guest_of(one) for one in said["guests"]]
-        self._load_zones(directory, said["zones"])
+        await self._load_zones(directory, said["zones"])
         self._load_data(directory, said["ports"])
         self._guests = {guest.key: guest for guest in guests}
 
-    def _load_zones(self, directory: Path, wanted: Mapping[str, int]) -> None:
+    async def _load_zones(self, directory: Path, wanted: Mapping[str, int]) -> None:
         for vpc_id in self._zones.keys() - wanted.keys():
             del self._zones[vpc_id]
             self.cache.forget(vpc_id)
@@ -61,12 +62,12 @@ class Library:
             held = self._zones.get(vpc_id)
             if held is not None and held.revision == revision:
                 continue
-            document = _read(directory / f"{vpc_id}.json")
+            zone = await _zone(directory / f"{vpc_id}.json")
             self.cache.forget(vpc_id)
-            if document is None or not document["enabled"]:
+            if zone is None:
                 self._zones.pop(vpc_id, None)
             else:
-                self._zones[vpc_id] = Zone(document)
+                self._zones[vpc_id] = zone
 
     def _load_data(self, directory: Path, wanted: Mapping[str, int]) -> None:
         for port_id in self._data.keys() - wanted.keys():
@@ -75,6 +76,23 @@ class Library:
             if port_id not in self._data or self._data[port_id][0] != revision:
                 document = _read(directory / f"{port_id}.json") if revision else None
                 self._data[port_id] = (revision, data_of(document) if revision else None)
+
+
+async def _zone(path: Path) -> Zone | None:
+    """Return a zone, read and built a piece at a time; None: there is none."""
+    try:
+        with path.open() as lines:
+            document = json.loads(next(lines, "{}"))
+            if not document["enabled"]:
+                return None
+            zone = Zone(document)
+            for line in lines:
+                await asyncio.sleep(0)
+                zone.take(json.loads(line))
+            return zone
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        log.warning("%s cannot be read: %r", path, error)
+        return None
 
 
 def _read(path: Path) -> dict[str, Any] | None:

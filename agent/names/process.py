@@ -58,7 +58,7 @@ async def _run() -> None:
     library = Library()
     servers = _open()
     _check(_libc.setns(home, _NEWNET), "setns")
-    library.load(await _next(orders))
+    await library.load(await _next(orders))
     datagrams, names, metadata = servers
     turns = Turns()
     await DnsServer(library, turns).start(datagrams, names)
@@ -93,7 +93,7 @@ async def _next(orders: asyncio.StreamReader) -> Any:
 async def _obey(orders: asyncio.StreamReader, library: Library) -> None:
     while True:
         try:
-            library.load(await _next(orders))
+            await library.load(await _next(orders))
         except (ValueError, KeyError) as error:
             log.error("an order of the agent cannot be read: %r", error)
 

@@ -1,7 +1,7 @@
 """A VPC's private zone: names of its ports, forward and reverse, and its tenant's records."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
@@ -10,6 +10,8 @@ PORT_TTL_S = 30
 """Of names and addresses of ports, which come and go."""
 NEGATIVE_TTL_S = 5
 """How long a name that is not there may be taken to be absent: it may be made at any time."""
+MAX_SHARED = 50
+"""Addresses of a family that a name of ports has: as many as a record may have values."""
 MAX_CHAIN = 8
 """CNAME records that are followed for one question."""
 
@@ -55,8 +57,11 @@ class Found:
 class Zone:
     """What one VPC's guests are told of its names.
 
+    Names of ports, of which there may be tens of thousands, are kept as bytes and strings alone:
+    those cost little, and Python's garbage collector does not look through them.
+
     Args:
-        document: see :class:`vpcctl.wire.zones.ZoneDocument`.
+        document: see :class:`vpcctl.wire.zones.ZoneDocument`, or its beginning.
     """
 
     def __init__(self, document: Mapping[str, Any]) -> None:
@@ -64,42 +69,36 @@ class Zone:
         self.revision: int = document["revision"]
         self.domain: str = document["domain"]
         self._blocks = [ip_network(text) for text in document["cidrs"]]
-        self._sets: dict[str, dict[str, RecordSet]] = {}
-        self._labels: dict[Address, str] = {}
-        self._take_ports(document["ports"])
-        self._take_records(document["records"])
-        self._between = {parent for name in self._sets for parent in _parents(name)}
+        self._records: dict[str, dict[str, RecordSet]] = {}
+        self._ports: dict[str, dict[str, bytes]] = {"A": {}, "AAAA": {}}  # by label, end to end
+        self._labels: dict[bytes, str] = {}
+        self._between: set[str] = set()
+        self.take(document)
 
-    def _take_ports(self, ports: Iterable[tuple[str, list[str]]]) -> None:
-        found: dict[tuple[str, str], list[str]] = {}
-        for label, texts in ports:
+    def take(self, part: Mapping[str, Any]) -> None:
+        """Take in ports and records, which documents of many names have in several parts."""
+        for label, texts in part.get("ports", ()):
             for text in texts:
-                address = ip_address(text)
-                self._labels.setdefault(address, label)
-                if label:
-                    kind = "A" if address.version == 4 else "AAAA"
-                    found.setdefault((f"{label}.{self.domain}", kind), []).append(str(address))
-        for (name, kind), values in found.items():
-            self._put(RecordSet(name, kind, PORT_TTL_S, tuple(values)))
+                self._take_address(label, text)
+        for one in part.get("records", ()):
+            made = RecordSet(one["name"], one["type"], one["ttl"], tuple(one["values"]))
+            self._records.setdefault(made.name, {})[made.kind] = made
+            self._between.update(_parents(made.name))
 
-    def _take_records(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Take the tenant's records; those of a port's name stand in place of the port's."""
-        sets = [
-            RecordSet(one["name"], one["type"], one["ttl"], tuple(one["values"])) for one in records
-        ]
-        for name in {one.name for one in sets}:
-            self._sets.pop(name, None)
-        for one in sets:
-            self._put(one)
-
-    def _put(self, one: RecordSet) -> None:
-        self._sets.setdefault(one.name, {})[one.kind] = one
+    def _take_address(self, label: str, text: str) -> None:
+        address = IPv6Address(text) if ":" in text else IPv4Address(text)
+        self._labels.setdefault(address.packed, label)
+        if label:
+            named = self._ports["A" if address.version == 4 else "AAAA"]
+            before = named.get(label, b"")
+            if len(before) < MAX_SHARED * len(address.packed):
+                named[label] = before + address.packed
 
     def has(self, name: str) -> bool:
         """Tell whether a name is this zone's to answer for: nobody else is asked then."""
         if name == self.domain or name.endswith(f".{self.domain}"):
             return True
-        if name in self._sets:
+        if name in self._records:
             return True
         address = reverse_address(name)
         return address is not None and any(address in block for block in self._blocks)
@@ -122,13 +121,13 @@ class Zone:
 
     def _at(self, name: str) -> Mapping[str, RecordSet] | None:
         """Return all records of a name; None when there is no such name."""
-        here = self._sets.get(name) or self._made(name)
+        here = self._records.get(name) or self._of_port(name) or self._made(name)
         if here is not None or name in self._between:
             return here
         for parent in _parents(name):
-            if parent in self._sets:
+            if parent in self._records or self._is_port(parent):
                 return None  # a wildcard is not for what is below a name that is there
-            wild = self._sets.get(f"*.{parent}")
+            wild = self._records.get(f"*.{parent}")
             if wild is not None:
                 return {
                     kind: RecordSet(name, kind, one.ttl, one.values) for kind, one in wild.items()
@@ -137,18 +136,35 @@ class Zone:
                 break
         return None
 
+    def _is_port(self, name: str) -> bool:
+        label, _, rest = name.partition(".")
+        return rest == self.domain and any(label in named for named in self._ports.values())
+
+    def _of_port(self, name: str) -> Mapping[str, RecordSet] | None:
+        """Return the addresses of the ports that have a name; a tenant's records hide them."""
+        label, _, rest = name.partition(".")
+        if rest != self.domain:
+            return None
+        found: dict[str, RecordSet] = {}
+        for kind, named in self._ports.items():
+            packed = named.get(label)
+            if packed is not None:
+                values = tuple(map(str, _addresses(kind, packed)))
+                found[kind] = RecordSet(name, kind, PORT_TTL_S, values)
+        return found or None
+
     def _made(self, name: str) -> Mapping[str, RecordSet] | None:
         """Return the records that follow from a port's address alone."""
         address = reverse_address(name)
         if address is not None:
-            label = self._labels.get(address)
+            label = self._labels.get(address.packed)
             if label is None:
                 return None
             target = f"{label or address_label(address)}.{self.domain}."
             return {"PTR": RecordSet(name, "PTR", PORT_TTL_S, (target,))}
         label, _, rest = name.partition(".")
         address = _named_address(label) if rest == self.domain else None
-        if address is None or address not in self._labels:
+        if address is None or address.packed not in self._labels:
             return None
         kind = "A" if address.version == 4 else "AAAA"
         return {kind: RecordSet(name, kind, PORT_TTL_S, (str(address),))}
@@ -157,6 +173,13 @@ class Zone:
         """Return the zone's start of authority, whose last number says how long to remember."""
         said = f"ns.{self.domain}. hostmaster.{self.domain}. {self.revision % 2**32} 3600 600 86400"
         return RecordSet(self.domain, "SOA", NEGATIVE_TTL_S, (f"{said} {NEGATIVE_TTL_S}",))
+
+
+def _addresses(kind: str, packed: bytes) -> Iterator[Address]:
+    """Yield the addresses that bytes hold end to end."""
+    make, size = (IPv4Address, 4) if kind == "A" else (IPv6Address, 16)
+    for at in range(0, len(packed), size):
+        yield make(packed[at : at + size])
 
 
 def address_label(address: Address) -> str:
