@@ -9,6 +9,7 @@ in the other one, which lives as long as they do.
 import asyncio
 import contextlib
 import ctypes
+import gc
 import json
 import logging
 import os
@@ -64,6 +65,8 @@ async def _run() -> None:
     await DnsServer(library, turns).start(datagrams, names)
     await HttpServer(library, turns).start(metadata)
     _say({"serving": True})
+    gc.collect()
+    gc.freeze()  # what is there for good is not looked through again while guests wait
     await asyncio.gather(_obey(orders, library), _count(library))
 
 
@@ -96,14 +99,19 @@ async def _obey(orders: asyncio.StreamReader, library: Library) -> None:
             await library.load(await _next(orders))
         except (ValueError, KeyError) as error:
             log.error("an order of the agent cannot be read: %r", error)
+        _say_counts(library, done=True)
 
 
 async def _count(library: Library) -> None:
     while True:
         await asyncio.sleep(_COUNT_EVERY_S)
         if library.counts:
-            _say({"counts": dict(library.counts)})
-            library.counts.clear()
+            _say_counts(library)
+
+
+def _say_counts(library: Library, **more: bool) -> None:
+    _say({"counts": dict(library.counts), **more})
+    library.counts.clear()
 
 
 def _say(said: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from agent.decide import marks
 from tests.e2e.cloud import Cloud, Guest, make_cloud
 from tests.support.waiting import wait_until
 
@@ -209,3 +210,19 @@ def test_an_agent_that_starts_anew_answers_without_the_controller(
     finally:
         cloud.start_controller()
     cloud.in_sync(0)
+
+
+def test_the_way_to_the_answers_is_put_back(
+    cloud: Cloud, guests: tuple[Guest, Guest, Guest]
+) -> None:
+    web, db, _ = guests
+    host = cloud.hosts[0]
+    for what, broken in (
+        ("the port", lambda: host.vsctl("del-port", "br-int", marks.SERVICES)),
+        ("the device", lambda: host.run("ip", "link", "del", marks.SERVICES)),
+        ("the bridge", lambda: host.vsctl("del-br", "br-int")),
+    ):
+        broken()
+        told = f"{what} is put back {cloud.logs()}"
+        wait_until(lambda: values(web, "db.one.test") == [db.ipv4], what=told)
+        assert fetch(web, "/latest/meta-data/instance-id") == (200, web.id)
