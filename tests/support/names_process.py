@@ -19,7 +19,7 @@ from typing import Any
 
 from agent.decide import marks
 from agent.decide.names import pieces
-from agent.netlink.core import Namespaces, shut_out_kernel
+from agent.netlink.core import Namespaces, quiet_ipv6, shut_out_kernel
 from agent.netlink.services import ServicesDriver
 from tests.support import leftovers
 from tests.support.hosts import command
@@ -109,6 +109,7 @@ class NamesProcess:
             ServicesDriver(namespaces, checksums_off=False).connect(self.pid)
         finally:
             namespaces.close()
+        quiet_ipv6(marks.SERVICES)
         shut_out_kernel(marks.SERVICES, shut=False)
 
     def _tell(self, said: Mapping[str, Any]) -> None:
