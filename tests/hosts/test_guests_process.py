@@ -29,7 +29,7 @@ def process() -> Iterator[GuestsProcess]:
     blocks = tuple(g.block(subnet_id=f"subnet-{name}", tenant_id=name) for name in names)
     state = g.state(*noisy, quiet).model_copy(update={"guest_subnets": blocks})
     with guests_process(state) as made:
-        wait_until(lambda: made.counts()["ra-sent"] > len(NOISY), what="it listens")
+        wait_until(lambda: made.counts()["ra-sent"] > 0, what="it listens")
         yield made
 
 
@@ -65,10 +65,29 @@ def answered(process: GuestsProcess, frame: bytes, kind: int) -> bytes:
 def damaged(draw: st.DrawFn) -> bytes:
     """A question that has been cut, changed, or made of nothing behind its head."""
     whole = draw(st.sampled_from(QUESTIONS))
-    at = draw(st.integers(12, len(whole)))
+    at = draw(st.integers(14, len(whole)))
     noise = draw(st.binary(max_size=300))
     kept = whole[:at] + noise
     return draw(st.sampled_from([kept, whole[:at], kept + whole[at + len(noise) :]]))
+
+
+def test_each_reason_is_counted(process: GuestsProcess) -> None:
+    loop = g.from_dhcp6(1, (1, g.DUID), (3, b"\xff" * 3))
+    wrong = [
+        ("dhcp4-wrong-mac", g.from_dhcp4(g.dhcp4(1, chaddr=b"\x06\0\0\0\0\x09"))),
+        ("dhcp4-relayed", g.from_dhcp4(g.dhcp4(1, giaddr="10.0.0.1"))),
+        ("nd-malformed", NEIGHBOUR[:-9]),
+        ("dhcp6-malformed", loop),
+        ("length", DISCOVER[:30]),
+        ("length", DISCOVER + bytes(3_000)),
+        ("checksum", DISCOVER[:-1] + b"\x07"),
+    ]
+    before = process.counts()
+    for at, (_, frame) in enumerate(wrong):
+        process.wire.send(asked_by(NOISY[at], frame))
+    process.wire.send(asked_by(0xDEAD, DISCOVER))
+    expected = Counter(reason for reason, _ in wrong) + Counter({"unknown-port": 1})
+    wait_until(lambda: process.counts() - before >= expected, what=f"{expected} is counted")
 
 
 def test_noise_changes_nothing_for_other_guests(process: GuestsProcess) -> None:
@@ -94,22 +113,3 @@ def test_noise_changes_nothing_for_other_guests(process: GuestsProcess) -> None:
     for each in seen:
         assert each[6:12] != service(QUIET) or each[54] == 134, "nothing but what is sent unasked"
         assert socket.inet_aton(ADDRESS) not in each
-
-
-def test_each_reason_is_counted(process: GuestsProcess) -> None:
-    loop = g.from_dhcp6(1, (1, g.DUID), (3, b"\xff" * 3))
-    wrong = [
-        ("dhcp4-wrong-mac", g.from_dhcp4(g.dhcp4(1, chaddr=b"\x06\0\0\0\0\x09"))),
-        ("dhcp4-relayed", g.from_dhcp4(g.dhcp4(1, giaddr="10.0.0.1"))),
-        ("nd-malformed", NEIGHBOUR[:-9]),
-        ("dhcp6-malformed", loop),
-        ("length", DISCOVER[:30]),
-        ("length", DISCOVER + bytes(3_000)),
-        ("checksum", DISCOVER[:-1] + b"\x07"),
-    ]
-    before = process.counts()
-    for at, (_, frame) in enumerate(wrong):
-        process.wire.send(asked_by(NOISY[at], frame))
-    process.wire.send(asked_by(0xDEAD, DISCOVER))
-    expected = Counter(reason for reason, _ in wrong) + Counter({"unknown-port": 1})
-    wait_until(lambda: process.counts() - before >= expected, what=f"{expected} is counted")

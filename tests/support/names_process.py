@@ -7,6 +7,7 @@ would be, are the test's own sockets, with the addresses that flows would give t
 import json
 import os
 import secrets
+import select
 import socket
 import subprocess
 import sys
@@ -139,11 +140,18 @@ class NamesProcess:
 
     def done(self) -> Counter[str]:
         """Wait until it has done what it was told last; return what it has counted by then."""
-        heard: dict[str, Any] = {}
-        while not heard.get("done"):
-            heard = self._hear()
-            self.counts.update(heard["counts"])
+        while not self._take():
+            pass
         return self.counts
+
+    def is_done(self) -> bool:
+        """Tell whether it has said that it has done what it was told last."""
+        return bool(select.select([self._process.stdout], [], [], 0)[0]) and self._take()
+
+    def _take(self) -> bool:
+        heard = self._hear()
+        self.counts.update(heard["counts"])
+        return "done" in heard
 
     def resident(self) -> int:
         """Return how much memory it has, KiB."""
@@ -171,11 +179,6 @@ class NamesProcess:
         opened.bind((own, 0))
         opened.connect((server, PORTS[service]))
         return opened
-
-    @property
-    def said(self) -> Any:
-        """What becomes readable when the process says something."""
-        return self._process.stdout
 
     def close(self) -> None:
         """End it."""
