@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from agent import certificates, ovs_process
 from agent.bridges import Bridges, Ovs
 from agent.client import Client
-from agent.decide import work
+from agent.decide import marks, work
 from agent.decide.rows import InterfaceRow, Wish
 from agent.guests import GuestAnswers
 from agent.host import Host, Urgency, is_link, is_told, most_urgent
@@ -240,6 +240,8 @@ class Agent:
             self._shut.discard(uuid)
             if row is not None:
                 self._reconciler.device_gone(row.name)
+                if row.name == marks.SERVICES:
+                    self._names.suspect()
                 if is_told(row):
                     # A link may have moved to another host: its claim is to come first.
                     urgencies.append("now" if is_fact else "shortly")

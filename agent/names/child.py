@@ -70,9 +70,7 @@ class Child:
             try:
                 await self._live()
             except Exception as error:  # netlink's own errors are plain Exceptions
-                text = f"names: {str(error) or type(error).__name__}"
-                log.warning("%s", text)
-                self._trouble(text)
+                self._failed(error)
             if asyncio.get_running_loop().time() - started > _SETTLED_S:
                 failures = 0
             failures += 1
@@ -94,25 +92,25 @@ class Child:
         )
         try:
             async with asyncio.timeout(_READY_S):
-                await _hear(process)
-                await self._connect(process)
+                netns = (await _hear(process))["ready"]
+                await self._connect(netns)
                 await _write(process, b"{}\n")
-            await self._attend(process)
+            await self._attend(process, netns)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
 
-    async def _connect(self, process: Process) -> None:
+    async def _connect(self, netns: str) -> None:
         """Connect the process's namespace with br-int, in place of what is left of a pair."""
         await self._plug.take_out()
-        await self._worker.run(lambda: self._worker.services.connect(process.pid))
+        await self._worker.run(lambda: self._worker.services.connect(netns))
         await self._plug.put_in()
 
-    async def _attend(self, process: Process) -> None:
+    async def _attend(self, process: Process, netns: str) -> None:
         self._ordered.set()
         telling = asyncio.create_task(self._keep_telling(process))
-        connecting = asyncio.create_task(self._keep_connected(process))
+        connecting = asyncio.create_task(self._keep_connected(netns))
         try:
             while True:
                 said = await _hear(process)
@@ -133,7 +131,7 @@ class Child:
                 if self._order is not None:
                     await _write(process, self._order)
 
-    async def _keep_connected(self, process: Process) -> None:
+    async def _keep_connected(self, netns: str) -> None:
         """Put back what somebody has deleted: the bridge, its port, or the device."""
         while True:
             with contextlib.suppress(TimeoutError):
@@ -142,12 +140,17 @@ class Child:
             self._suspected.clear()
             try:
                 if self._plug.is_missing():
-                    log.warning("names: br-int has lost its way to process %d", process.pid)
-                    await self._connect(process)
+                    log.warning("names: br-int has lost its way to the sockets")
+                    await self._connect(netns)
                     self._trouble(None)
             except Exception as error:  # netlink's own errors are plain Exceptions
-                self._trouble(f"names: {str(error) or type(error).__name__}")
+                self._failed(error)
             await asyncio.sleep(_PAUSE_S)
+
+    def _failed(self, error: Exception) -> None:
+        text = f"names: {str(error) or type(error).__name__}"
+        log.warning("%s", text)
+        self._trouble(text)
 
 
 async def _hear(process: Process) -> dict[str, Any]:

@@ -53,7 +53,9 @@ def main() -> None:
 async def _run() -> None:
     home = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
     _check(_libc.unshare(_NEWNET), "unshare")
-    _say({"ready": os.getpid()})
+    # Held open: this thread goes home, and the agent may have to connect the namespace anew.
+    inner = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
+    _say({"ready": f"/proc/{os.getpid()}/fd/{inner}"})
     orders = await _orders()
     await _next(orders)
     library = Library()

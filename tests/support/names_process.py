@@ -98,7 +98,8 @@ class NamesProcess:
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
-        self.pid: int = self._hear()["ready"]
+        self.pid = self._process.pid
+        self._inside = self._hear()["ready"]
         inside(netns, self._connect)
         for words in _WAYS:
             command("ip", "-n", netns, *words)
@@ -107,7 +108,7 @@ class NamesProcess:
     def _connect(self) -> None:
         namespaces = Namespaces(self._directory)
         try:
-            ServicesDriver(namespaces, checksums_off=False).connect(self.pid)
+            ServicesDriver(namespaces, checksums_off=False).connect(self._inside)
         finally:
             namespaces.close()
         quiet_ipv6(marks.SERVICES)
