@@ -15,6 +15,7 @@ import socket
 import struct
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 _ALL = 3
 """ETH_P_ALL: what leaves is not heard otherwise."""
@@ -77,7 +78,7 @@ def main() -> None:
     print(json.dumps({"listens": device}), flush=True)
     asked: dict[bytes, float] = {}
     times: list[float] = []
-    ready: list[object] = []
+    ready: list[Any] = []
     while sys.stdin not in ready:
         ready, _, _ = select.select([wire, sys.stdin], [], [])
         for when, frame in _arrivals(wire) if wire in ready else ():

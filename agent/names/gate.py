@@ -19,7 +19,7 @@ class Place:
 
     tenant: str
     key: int
-    give_up: Callable[[], None]
+    give_up: Callable[[], object]
 
 
 class Gate:
@@ -55,7 +55,7 @@ class Gate:
         """Return how many places are held."""
         return self._of.total()
 
-    def enter(self, tenant: str, key: int, give_up: Callable[[], None]) -> Place | None:
+    def enter(self, tenant: str, key: int, give_up: Callable[[], object]) -> Place | None:
         """Return a place for a port; None: there is none for it, which is counted.
 
         Args:

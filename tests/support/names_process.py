@@ -147,6 +147,7 @@ class NamesProcess:
 
     def is_done(self) -> bool:
         """Tell whether it has said that it has done what it was told last."""
+        assert self._process.stdout is not None
         return bool(select.select([self._process.stdout], [], [], 0)[0]) and self._take()
 
     def _take(self) -> bool:
