@@ -43,7 +43,7 @@ def held(library: Library) -> Zone | None:
 def test_a_document_is_what_its_lines_make_up() -> None:
     document = zone("one", *PORTS, records=RECORDS)
     lines = list(pieces.lines(document))
-    assert len(lines) == 1 + 20 + 3
+    assert len(lines) == 1 + 40 + 3
     found = pieces.joined(lines)
     assert found["records"] == RECORDS
     assert [tuple(each) for each in found["ports"]] == PORTS

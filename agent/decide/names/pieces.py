@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-_LONG = {"ports": 200, "records": 20}
+_LONG = {"ports": 100, "records": 20}
 """What there may be many of, and how many a line has: half a millisecond to take in."""
 
 
