@@ -23,12 +23,11 @@ from agent.names import sockets
 from agent.names.dns_server import DnsServer
 from agent.names.http_server import HttpServer
 from agent.names.library import Library
+from agent.priority import put_first
 
 log = logging.getLogger("agent.names")
 
 _NEWNET = 0x40000000
-_NICE = -10
-"""What packages run ovs-vswitchd with: whoever forwards for guests waits for none of them."""
 _COUNT_EVERY_S = 5.0
 _HERE = "/proc/thread-self/ns/net"
 _MAX_ORDER = 1 << 26
@@ -41,8 +40,7 @@ def main() -> None:
     with contextlib.suppress(OSError, ValueError):
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, _NICE)
+    put_first()
     try:
         asyncio.run(_run())
     except (OSError, EOFError) as error:
