@@ -88,6 +88,7 @@ class Child:
             stdin=PIPE,
             stdout=PIPE,
             limit=_MAX_LINE,
+            start_new_session=True,  # whose priority is its own
             env={**os.environ, "PYTHONPATH": path},
         )
         try:
