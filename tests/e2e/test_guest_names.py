@@ -1,52 +1,31 @@
 """Names and metadata as guests ask for them: both families, UDP and TCP, token or none."""
 
 import base64
+import contextlib
+import http.client
 import json
 import signal
+import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
 
+import dns.flags
+import dns.message
+import dns.rcode
 import pytest
 
 from agent.decide import marks
 from tests.e2e.cloud import Cloud, Guest, make_cloud
 from tests.support.waiting import wait_until
+from tests.traffic.site import inside
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBRsDO me@here"
 DNS4, DNS6 = "169.254.169.253", "fd00:ec2::253"
-
-# Asks one question a line of its arguments: server, name, type, and whether over TCP.
-_ASK = """
-import json, sys
-import dns.flags, dns.message, dns.query, dns.rcode
-server, name, kind, how = sys.argv[1:5]
-question = dns.message.make_query(name, kind, use_edns=0, payload=1232)
-ask = dns.query.tcp if how == "tcp" else dns.query.udp
-try:
-    answer = ask(question, server, timeout=3)
-except Exception as error:
-    print(json.dumps({"error": repr(error)}))
-    raise SystemExit
-print(json.dumps({
-    "rcode": dns.rcode.to_text(answer.rcode()),
-    "values": sorted(one.to_text() for found in answer.answer for one in found),
-    "truncated": bool(answer.flags & dns.flags.TC),
-}))
-"""
-
-# Speaks to the metadata service; arguments: address, method, path, headers as JSON.
-_FETCH = """
-import http.client, json, sys
-address, method, path, headers = sys.argv[1:5]
-connection = http.client.HTTPConnection(address, 80, timeout=5)
-connection.request(method, path, headers=json.loads(headers))
-answer = connection.getresponse()
-print(json.dumps({"status": answer.status, "body": answer.read().decode()}))
-"""
 
 # A resolver of the operator's: whatever is asked has one address.
 _RESOLVER = """
@@ -66,8 +45,38 @@ while True:
 
 
 def ask(guest: Guest, name: str, kind: str = "A", *, server: str = DNS4, how: str = "udp") -> Any:
-    done = guest.run(sys.executable, "-c", _ASK, server, name, kind, how)
-    return json.loads(done.stdout)
+    """Ask one question from the guest, over UDP or TCP."""
+    question = dns.message.make_query(name, kind, use_edns=0, payload=1232)
+    try:
+        answer = dns.message.from_wire(_exchanged(guest, question.to_wire(), server, how))
+    except OSError as error:
+        return {"error": repr(error)}
+    assert question.is_response(answer)
+    return {
+        "rcode": dns.rcode.to_text(answer.rcode()),
+        "values": sorted(one.to_text() for found in answer.answer for one in found),
+        "truncated": bool(answer.flags & dns.flags.TC),
+    }
+
+
+def _exchanged(guest: Guest, wire: bytes, server: str, how: str) -> bytes:
+    kind = socket.SOCK_STREAM if how == "tcp" else socket.SOCK_DGRAM
+    with _socket(guest, server, kind) as opened:
+        opened.connect((server, 53))
+        if how == "udp":
+            opened.send(wire)
+            return opened.recv(4096)
+        opened.sendall(struct.pack("!H", len(wire)) + wire)
+        with opened.makefile("rb") as answers:
+            return answers.read(*struct.unpack("!H", answers.read(2)))
+
+
+def _socket(guest: Guest, server: str, kind: socket.SocketKind) -> socket.socket:
+    """Return a socket in the guest's namespace."""
+    family = socket.AF_INET6 if ":" in server else socket.AF_INET
+    opened = inside(guest.netns, lambda: socket.socket(family, kind))
+    opened.settimeout(3)
+    return opened
 
 
 def values(guest: Guest, name: str, kind: str = "A", **how: str) -> list[str]:
@@ -76,10 +85,15 @@ def values(guest: Guest, name: str, kind: str = "A", **how: str) -> list[str]:
 
 
 def fetch(guest: Guest, path: str, method: str = "GET", **more: Any) -> tuple[int, str]:
+    """Speak to the metadata service from the guest."""
     address, headers = more.get("address", "169.254.169.254"), more.get("headers", {})
-    done = guest.run(sys.executable, "-c", _FETCH, address, method, path, json.dumps(headers))
-    answer = json.loads(done.stdout)
-    return answer["status"], answer["body"]
+    connection = http.client.HTTPConnection(address, 80)
+    connection.sock = _socket(guest, address, socket.SOCK_STREAM)
+    with contextlib.closing(connection):
+        connection.sock.connect((address, 80))
+        connection.request(method, path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
 
 
 @pytest.fixture(scope="module")
