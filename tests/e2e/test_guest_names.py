@@ -44,11 +44,22 @@ while True:
 """
 
 
-def ask(guest: Guest, name: str, kind: str = "A", *, server: str = DNS4, how: str = "udp") -> Any:
+def ask(
+    guest: Guest,
+    name: str,
+    kind: str = "A",
+    *,
+    server: str = DNS4,
+    how: str = "udp",
+    timeout: float = 3.0,
+) -> Any:
     """Ask one question from the guest, over UDP or TCP."""
     question = dns.message.make_query(name, kind, use_edns=0, payload=1232)
     try:
-        answer = dns.message.from_wire(_exchanged(guest, question.to_wire(), server, how))
+        with _socket(guest, server, how) as opened:
+            opened.settimeout(timeout)
+            opened.connect((server, 53))
+            answer = dns.message.from_wire(_exchanged(opened, question.to_wire()))
     except OSError as error:
         return {"error": repr(error)}
     assert question.is_response(answer)
@@ -59,27 +70,23 @@ def ask(guest: Guest, name: str, kind: str = "A", *, server: str = DNS4, how: st
     }
 
 
-def _exchanged(guest: Guest, wire: bytes, server: str, how: str) -> bytes:
-    kind = socket.SOCK_STREAM if how == "tcp" else socket.SOCK_DGRAM
-    with _socket(guest, server, kind) as opened:
-        opened.connect((server, 53))
-        if how == "udp":
-            opened.send(wire)
-            return opened.recv(4096)
-        opened.sendall(struct.pack("!H", len(wire)) + wire)
-        with opened.makefile("rb") as answers:
-            return answers.read(*struct.unpack("!H", answers.read(2)))
+def _exchanged(opened: socket.socket, wire: bytes) -> bytes:
+    if opened.type == socket.SOCK_DGRAM:
+        opened.send(wire)
+        return opened.recv(4096)
+    opened.sendall(struct.pack("!H", len(wire)) + wire)
+    with opened.makefile("rb") as answers:
+        return answers.read(*struct.unpack("!H", answers.read(2)))
 
 
-def _socket(guest: Guest, server: str, kind: socket.SocketKind) -> socket.socket:
+def _socket(guest: Guest, server: str, how: str) -> socket.socket:
     """Return a socket in the guest's namespace."""
     family = socket.AF_INET6 if ":" in server else socket.AF_INET
-    opened = inside(guest.netns, lambda: socket.socket(family, kind))
-    opened.settimeout(3)
-    return opened
+    kind = socket.SOCK_STREAM if how == "tcp" else socket.SOCK_DGRAM
+    return inside(guest.netns, lambda: socket.socket(family, kind))
 
 
-def values(guest: Guest, name: str, kind: str = "A", **how: str) -> list[str]:
+def values(guest: Guest, name: str, kind: str = "A", **how: Any) -> list[str]:
     answer = ask(guest, name, kind, **how)
     return answer.get("values", [])
 
@@ -88,7 +95,8 @@ def fetch(guest: Guest, path: str, method: str = "GET", **more: Any) -> tuple[in
     """Speak to the metadata service from the guest."""
     address, headers = more.get("address", "169.254.169.254"), more.get("headers", {})
     connection = http.client.HTTPConnection(address, 80)
-    connection.sock = _socket(guest, address, socket.SOCK_STREAM)
+    connection.sock = _socket(guest, address, "tcp")
+    connection.sock.settimeout(5)
     with contextlib.closing(connection):
         connection.sock.connect((address, 80))
         connection.request(method, path, headers=headers)
@@ -116,7 +124,8 @@ def guests(cloud: Cloud) -> tuple[Guest, Guest, Guest]:
             for at, name in enumerate(names)
         ]
     web, db, secret = found
-    wait_until(lambda: values(web, "db.one.test") == [db.ipv4], what=f"names: {cloud.logs()}")
+    for guest, name in ((web, "db.one.test"), (db, "web.one.test"), (secret, "secret.two.test")):
+        wait_until(lambda guest=guest, name=name: values(guest, name), what=f"names {cloud.logs()}")
     return web, db, secret
 
 
@@ -218,7 +227,8 @@ def test_an_agent_that_starts_anew_answers_without_the_controller(
         cloud.stop("agent-0", signal.SIGKILL)
         cloud.start_agent(0)
         wait_until(
-            lambda: values(web, "db.one.test") == [db.ipv4], what=f"names again {cloud.logs()}"
+            lambda: values(web, "db.one.test", timeout=0.3) == [db.ipv4],
+            what=f"names again {cloud.logs()}",
         )
         assert fetch(web, "/latest/meta-data/instance-id") == (200, web.id)
     finally:
@@ -238,5 +248,5 @@ def test_the_way_to_the_answers_is_put_back(
     ):
         broken()
         told = f"{what} is put back {cloud.logs()}"
-        wait_until(lambda: values(web, "db.one.test") == [db.ipv4], what=told)
+        wait_until(lambda: values(web, "db.one.test", timeout=0.3) == [db.ipv4], what=told)
         assert fetch(web, "/latest/meta-data/instance-id") == (200, web.id)
