@@ -30,13 +30,7 @@ class Plug:
         owner: host id that marks what we make.
     """
 
-    def __init__(
-        self,
-        ovs: Ovs,
-        vswitchd: Vswitchd,
-        bridge: str,
-        owner: str,
-    ) -> None:
+    def __init__(self, ovs: Ovs, vswitchd: Vswitchd, bridge: str, owner: str) -> None:
         self._ovs = ovs
         self._vswitchd = vswitchd
         self._bridge = bridge

@@ -250,3 +250,13 @@ def test_the_way_to_the_answers_is_put_back(
         told = f"{what} is put back {cloud.logs()}"
         wait_until(lambda: values(web, "db.one.test", timeout=0.3) == [db.ipv4], what=told)
         assert fetch(web, "/latest/meta-data/instance-id") == (200, web.id)
+
+
+def test_what_was_answered_is_shown(cloud: Cloud, guests: tuple[Guest, Guest, Guest]) -> None:
+    assert values(guests[1], "web.one.test") != []
+
+    def shown() -> bool:
+        lines = cloud.agent_command(1, "status").stdout
+        return "guests: dns-answered" in lines and "guests: dns-no-name" not in lines
+
+    wait_until(shown, what="the host of this guest has counted its own questions alone")
