@@ -100,7 +100,7 @@ class GuestAnswers:
 
     def _answer(self, frame: bytes) -> None:
         key = port_key(frame)
-        if not self._budget.take(0 if key is None else key):
+        if not self._budget.take(0 if key is None else key, self._book.tenant(key)):
             self.counts["limited"] += 1
             return
         try:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from agent import certificates, ovs_process
 from agent.bridges import Bridges, Ovs
 from agent.client import Client
-from agent.decide import work
+from agent.decide import marks, work
 from agent.decide.rows import InterfaceRow, Wish
 from agent.guests import GuestAnswers
 from agent.host import Host, Urgency, is_link, is_told, most_urgent
@@ -80,7 +80,7 @@ class Agent:
         world = functools.partial(self._tap_error, "outside")
         keep = self._keeper("outside")
         self._world = World(worker, settings.host_id, self._watches, world, keep)
-        plug = Plug(self._apply, self._vswitchd, settings.bridge, settings.host_id)
+        plug = Plug(ovs, self._vswitchd, settings.bridge, settings.host_id)
         self._names = Child(worker, plug, self._guests.counts.update, self._names_error)
         names = settings.state_dir / "names"
         self._documents = Keeper(self._client, names, self._names.tell)
@@ -225,6 +225,7 @@ class Agent:
             self._bridges.wake()
             self._outside.wake()
             self._watches.wake()
+            self._names.suspect()
         self._name_interfaces(change.interfaces)
         self._shut_out_kernel(change.interfaces)
         if change.connected and not self._scanned:
@@ -239,6 +240,8 @@ class Agent:
             self._shut.discard(uuid)
             if row is not None:
                 self._reconciler.device_gone(row.name)
+                if row.name == marks.SERVICES:
+                    self._names.suspect()
                 if is_told(row):
                     # A link may have moved to another host: its claim is to come first.
                     urgencies.append("now" if is_fact else "shortly")
@@ -307,6 +310,7 @@ class Agent:
                 self._bridges.wake()
                 self._outside.wake()
                 self._reconciler.suspect_all()
+                self._names.suspect()
             case monitor.LinkEvent():
                 self._bridges.device_changed(event.name)
                 self._outside.device_changed(event.name)
@@ -314,6 +318,7 @@ class Agent:
                 self._world.device_changed(event.name, gone=event.gone)
                 if event.gone:
                     self._reconciler.device_gone(event.name)
+                    self._names.suspect()
 
     async def _watch_vswitchd(self) -> None:
         """Notice each start and each end of ovs-vswitchd at once."""

@@ -95,8 +95,10 @@ def _run(settings: Settings) -> None:
     """Run the agent; its libraries are imported here, so that other commands start fast."""
     from agent.host import Host
     from agent.loop import Agent
+    from agent.priority import put_first
     from agent.worker import Worker
 
+    put_first()
     # Found out before the event loop runs: pyroute2's plain sockets bring a loop of their own.
     datapath = _datapath(settings)
     logging.getLogger("agent").info("datapath: %s", datapath)

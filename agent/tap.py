@@ -41,24 +41,41 @@ class Budget:
     def __init__(self, *, total: int, port: int, reads: int = 10_000) -> None:
         self._full, self._port, self._reads = total, port, reads
         self._used: dict[Hashable, int] = {}
+        self._tenants: dict[str, int] = {}
         self.total, self.reads = total, reads
 
     def renew(self) -> None:
         """Begin a new period."""
         self.total, self.reads = self._full, self._reads
         self._used.clear()
+        self._tenants.clear()
 
     def is_spent(self) -> bool:
         """Tell whether nothing more is to be read in this period."""
         return self.total <= 0 or self.reads <= 0
 
-    def take(self, who: Hashable) -> bool:
-        """Count one frame of somebody; tell whether it may be answered."""
+    def take(self, who: Hashable, tenant: str = "") -> bool:
+        """Count one frame of somebody; tell whether it may be answered.
+
+        Args:
+            who: who asks.
+            tenant: whose it is: a tenant gets half of what the others leave of a period, so that
+                there is something for the next one. Empty: nobody is held back for it.
+        """
         self.reads -= 1
         used = self._used[who] = self._used.get(who, 0) + 1
-        if used > self._port:
+        if used > self._port or not self._has_share(tenant):
             return False
         self.total -= 1
+        return True
+
+    def _has_share(self, tenant: str) -> bool:
+        if not tenant:
+            return True
+        used = self._tenants.get(tenant, 0)
+        if used >= self.total:  # total + used is what the others leave
+            return False
+        self._tenants[tenant] = used + 1
         return True
 
 

@@ -23,12 +23,15 @@ class ZoneHub:
         self.polls = 0
 
     async def changed(
-        self, known: Mapping[str, int], timeout: float, gone: "asyncio.Future[None]"
+        self, host_id: str, known: Mapping[str, int], timeout: float, gone: "asyncio.Future[None]"
     ) -> dict[str, int]:
         """Wait until one of these zones has another revision than is known.
 
         Args:
-            known: revisions by VPC; of VPCs that are not there nothing is said.
+            host_id: who asks. Whether it has a guest of a VPC is looked up when there is
+                something to say, so that a VPC may come and go while it waits.
+            known: revisions by VPC; of VPCs that are not there, or not on the host, nothing is
+                said.
             timeout: seconds to wait at most.
             gone: done when the asker has gone away.
 
@@ -42,7 +45,7 @@ class ZoneHub:
             while True:
                 # Held before the look, so that a change during it leads to another look.
                 with pulse.held() as woken, self._context.stopping.held() as stopping:
-                    found = await self._look(known)
+                    found = await self._of_host(host_id, await self._look(known))
                     left = deadline - asyncio.get_running_loop().time()
                     if found or left <= 0 or gone.done() or self._context.stopped:
                         return found
@@ -65,6 +68,18 @@ class ZoneHub:
             for id, revision in known.items()
             if self._revisions.get(id, revision) != revision
         }
+
+    async def _of_host(self, host_id: str, found: dict[str, int]) -> dict[str, int]:
+        """Return what was found of VPCs of which the host has a guest."""
+        if not found:
+            return found
+        service = self._context.services.zones
+        try:
+            here = await self._context.aside(service.on_host, SELF, host_id, tuple(found))
+        except Exception as error:  # the database may be away for a while: try again
+            structlog.get_logger("api.zones").warning("guests cannot be read", error=str(error))
+            return {}
+        return {id: revision for id, revision in found.items() if id in here}
 
     async def _learn(self) -> None:
         service = self._context.services.zones

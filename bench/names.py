@@ -28,6 +28,7 @@ _PORTS = 1_000
 _SERVER = """
 import asyncio, json, sys
 from pathlib import Path
+from agent.decide.names.turns import Turns
 from agent.decide.names.zone import Zone
 from agent.names import sockets
 from agent.names.dns_server import DnsServer
@@ -37,10 +38,10 @@ from agent.names.zone_file import ZoneFile
 async def run():
     library = Library()
     said = json.loads(sys.stdin.readline())
-    library.load(said["order"])
+    await library.load(said["order"])
     file = library._zones[said["zone"]["vpc_id"]] = ZoneFile(Path())
     file.zone = Zone(said["zone"])
-    await DnsServer(library).start([sockets.datagrams(4)], [])
+    await DnsServer(library, Turns()).start([sockets.datagrams(4)], [])
     print("ready", flush=True)
     await asyncio.Event().wait()
 
@@ -84,6 +85,7 @@ def _server() -> Iterator[subprocess.Popen[str]]:
         "key": _KEY,
         "port_id": "port-1",
         "vpc_id": _VPC,
+        "tenant": "one",
         "subnet_id": "subnet-1",
         "mac": "0e:00:00:00:00:01",
         "interfaces": ["10.0.0.2/24"],

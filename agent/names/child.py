@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 _READY_S = 20.0
 _MAX_LINE = 1 << 20
 _SETTLED_S = 10.0
+_LOOK_S, _PAUSE_S = 5.0, 0.1
+"""Between two looks at the pair: unasked, and at least."""
 _ROOT = str(Path(agent.__file__).parent.parent)
 
 
@@ -48,6 +50,11 @@ class Child:
         self._trouble = trouble
         self._order: bytes | None = None
         self._ordered = asyncio.Event()
+        self._suspected = asyncio.Event()
+
+    def suspect(self) -> None:
+        """Look whether the pair is still connected: something has changed."""
+        self._suspected.set()
 
     def tell(self, order: Mapping[str, Any]) -> None:
         """Have the process know this from now on; see :meth:`agent.names.library.Library.load`."""
@@ -63,9 +70,7 @@ class Child:
             try:
                 await self._live()
             except Exception as error:  # netlink's own errors are plain Exceptions
-                text = f"names: {str(error) or type(error).__name__}"
-                log.warning("%s", text)
-                self._trouble(text)
+                self._failed(error)
             if asyncio.get_running_loop().time() - started > _SETTLED_S:
                 failures = 0
             failures += 1
@@ -83,24 +88,30 @@ class Child:
             stdin=PIPE,
             stdout=PIPE,
             limit=_MAX_LINE,
+            start_new_session=True,  # whose priority is its own
             env={**os.environ, "PYTHONPATH": path},
         )
         try:
             async with asyncio.timeout(_READY_S):
-                await _hear(process)
-                await self._plug.take_out()
-                await self._worker.run(lambda: self._worker.services.connect(process.pid))
-                await self._plug.put_in()
+                netns = (await _hear(process))["ready"]
+                await self._connect(netns)
                 await _write(process, b"{}\n")
-            await self._attend(process)
+            await self._attend(process, netns)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
 
-    async def _attend(self, process: Process) -> None:
+    async def _connect(self, netns: str) -> None:
+        """Connect the process's namespace with br-int, in place of what is left of a pair."""
+        await self._plug.take_out()
+        await self._worker.run(lambda: self._worker.services.connect(netns))
+        await self._plug.put_in()
+
+    async def _attend(self, process: Process, netns: str) -> None:
         self._ordered.set()
         telling = asyncio.create_task(self._keep_telling(process))
+        connecting = asyncio.create_task(self._keep_connected(netns))
         try:
             while True:
                 said = await _hear(process)
@@ -111,6 +122,7 @@ class Child:
                     self._trouble(None)
         finally:
             telling.cancel()
+            connecting.cancel()
 
     async def _keep_telling(self, process: Process) -> None:
         with contextlib.suppress(OSError):
@@ -119,6 +131,27 @@ class Child:
                 self._ordered.clear()
                 if self._order is not None:
                     await _write(process, self._order)
+
+    async def _keep_connected(self, netns: str) -> None:
+        """Put back what somebody has deleted: the bridge, its port, or the device."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    await self._suspected.wait()
+            self._suspected.clear()
+            try:
+                if self._plug.is_missing():
+                    log.warning("names: br-int has lost its way to the sockets")
+                    await self._connect(netns)
+                    self._trouble(None)
+            except Exception as error:  # netlink's own errors are plain Exceptions
+                self._failed(error)
+            await asyncio.sleep(_PAUSE_S)
+
+    def _failed(self, error: Exception) -> None:
+        text = f"names: {str(error) or type(error).__name__}"
+        log.warning("%s", text)
+        self._trouble(text)
 
 
 async def _hear(process: Process) -> dict[str, Any]:

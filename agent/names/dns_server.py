@@ -9,7 +9,9 @@ import time
 from dns.exception import DNSException
 
 from agent.decide.names import dns
+from agent.decide.names.guest import Guest
 from agent.decide.names.limits import Limits
+from agent.decide.names.turns import Turns
 from agent.names import sockets
 from agent.names.forward import Forwarder
 from agent.names.gate import Gate
@@ -30,13 +32,15 @@ class DnsServer:
 
     Args:
         library: what is known.
+        turns: how the process's time is shared.
     """
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: Library, turns: Turns) -> None:
         self._library = library
+        self._turns = turns
         self._limits = Limits()
-        self._gate = Gate()
-        self._forwarder = Forwarder()
+        self._gate = Gate("dns-connections", library.counts)
+        self._forwarder = Forwarder(library.counts)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self, datagrams: list[socket.socket], listeners: list[socket.socket]) -> None:
@@ -56,35 +60,43 @@ class DnsServer:
 
     def _answer(self, opened: socket.socket, question: sockets.Question) -> None:
         """Answer at once if the answer is known here, else when others have been asked."""
-        counts, key = self._library.counts, question.key
-        if not self._limits.take(key, time.monotonic()):
-            counts["dns-limited"] += 1
+        guest = self._library.guest(question.key)
+        if guest is None:
+            self._library.counts["dns-unknown-port"] += 1
             return
         try:
-            reply = self._reply(key, question.data, tcp=False)
+            reply = self._reply(guest, question.data, tcp=False)
         except dns.Ignored as reason:
-            counts[str(reason)] += 1
+            self._library.counts[str(reason)] += 1
             return
         except (DNSException, ValueError):  # what a tenant wrote must not fill the log
-            counts["dns-failed"] += 1
+            self._library.counts["dns-failed"] += 1
             return
         if isinstance(reply, dns.Onward):
-            task = asyncio.create_task(self._answer_later(opened, question, reply))
+            task = asyncio.create_task(self._answer_later(opened, question, guest, reply))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             return
         sockets.send(opened, question, reply)
 
-    def _reply(self, key: int, data: bytes, *, tcp: bool) -> bytes | dns.Onward:
+    def _reply(self, guest: Guest, data: bytes, *, tcp: bool) -> bytes | dns.Onward:
         """Return the answer to a message, or what has to be asked elsewhere.
 
         Raises:
             dns.Ignored: it is not answered.
         """
+        now = time.monotonic()
+        if not self._limits.take(guest.key, now):
+            raise dns.Ignored("dns-limited")
+        if not self._turns.may(guest.tenant, now):
+            raise dns.Ignored("dns-tenant-limited")
+        try:
+            return self._looked_up(guest, data, tcp=tcp)
+        finally:
+            self._turns.took(guest.tenant, time.monotonic() - now)
+
+    def _looked_up(self, guest: Guest, data: bytes, *, tcp: bool) -> bytes | dns.Onward:
         library = self._library
-        guest = library.guest(key)
-        if guest is None:
-            raise dns.Ignored("dns-unknown-port")
         kept = library.cache.get(guest.vpc_id, data, tcp=tcp)
         if kept is not None:
             library.counts["dns-answered-again"] += 1
@@ -101,36 +113,41 @@ class DnsServer:
         return reply.data
 
     async def _answer_later(
-        self, opened: socket.socket, question: sockets.Question, onward: dns.Onward
+        self, opened: socket.socket, question: sockets.Question, guest: Guest, onward: dns.Onward
     ) -> None:
         try:
-            reply = await self._forwarded(question.key, onward, tcp=False)
+            reply = await self._forwarded(guest, onward, tcp=False)
         except (DNSException, ValueError):
             self._library.counts["dns-failed"] += 1
             return
         sockets.send(opened, question, reply)
 
-    async def _forwarded(self, key: int, onward: dns.Onward, *, tcp: bool) -> bytes:
+    async def _forwarded(self, guest: Guest, onward: dns.Onward, *, tcp: bool) -> bytes:
         servers = self._library.forwarders
-        reply = dns.completed(
-            onward, await self._forwarder.ask(onward, servers, key, tcp=tcp), tcp=tcp
-        )
+        answer = await self._forwarder.ask(onward, servers, guest, tcp=tcp)
+        reply = dns.completed(onward, answer, tcp=tcp)
         self._library.counts[reply.outcome] += 1
         return reply.data
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer, own = writer.get_extra_info("peername"), writer.get_extra_info("sockname")
-        key = sockets.key_of(peer, own) if peer and own else 0
-        if not self._gate.enter(key):
-            self._library.counts["dns-limited"] += 1
+        guest = self._library.guest(sockets.key_of(peer, own) if peer and own else 0)
+        if guest is None:
+            self._library.counts["dns-unknown-port"] += 1
+            writer.close()
+            return
+        place = self._gate.enter(guest.tenant, guest.key, writer.transport.abort)
+        if place is None:
             writer.close()
             return
         try:
-            await self._talk(key, reader, writer)
-        except (*_BREAKS, dns.Ignored):
+            await self._talk(guest.key, reader, writer)
+        except dns.Ignored as reason:
+            self._library.counts[str(reason)] += 1
+        except _BREAKS:
             self._library.counts["dns-broken-off"] += 1
         finally:
-            self._gate.leave(key)
+            self._gate.leave(place)
             writer.close()
 
     async def _talk(
@@ -146,11 +163,12 @@ class DnsServer:
                 if length > dns.MAX_QUESTION:
                     raise dns.Ignored("dns-length")
                 data = await reader.readexactly(length)
-            if not self._limits.take(key, time.monotonic()):
-                raise dns.Ignored("dns-limited")
-            reply = self._reply(key, data, tcp=True)
+            guest = self._library.guest(key)  # it may be gone since the connection was made
+            if guest is None:
+                raise dns.Ignored("dns-unknown-port")
+            reply = self._reply(guest, data, tcp=True)
             if isinstance(reply, dns.Onward):
-                reply = await self._forwarded(key, reply, tcp=True)
+                reply = await self._forwarded(guest, reply, tcp=True)
             async with asyncio.timeout(_IDLE_S):
                 writer.write(_LENGTH.pack(len(reply)) + reply)
                 await writer.drain()

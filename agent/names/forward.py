@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import struct
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,9 +13,11 @@ import dns.message
 import dns.rdatatype
 
 from agent.decide.names.dns import MAX_UDP, Onward
+from agent.decide.names.guest import Guest
 from agent.names.gate import Gate
 
 _TIMEOUT_S = 1.5
+_PER_PORT = 64
 _PORT = 53
 _LENGTH = struct.Struct("!H")
 
@@ -22,28 +25,37 @@ Transport = Callable[[str, bytes], Awaitable[bytes]]
 
 
 class Forwarder:
-    """Asks one resolver after the other; whom it asks for whom is limited."""
+    """Asks one resolver after the other; how much it asks for whom is limited.
 
-    def __init__(self) -> None:
-        self._gate = Gate(per_port=64)
+    Args:
+        counts: where it is counted who was not heard.
+    """
+
+    def __init__(self, counts: Counter[str]) -> None:
+        self._gate = Gate("dns-forwarding", counts, per_port=_PER_PORT)
 
     async def ask(
-        self, onward: Onward, servers: tuple[str, ...], key: int, *, tcp: bool
+        self, onward: Onward, servers: tuple[str, ...], guest: Guest, *, tcp: bool
     ) -> dns.message.Message | None:
         """Return what the first resolver that answers says; None: nobody does in time.
 
         Args:
             onward: what is to be asked.
             servers: addresses of the resolvers.
-            key: of the port that wants to know.
+            guest: who wants to know.
             tcp: whether an answer of any length is wanted.
         """
-        if not self._gate.enter(key):
+        asking = asyncio.ensure_future(self._ask(onward, servers, tcp=tcp))
+        place = self._gate.enter(guest.tenant, guest.key, asking.cancel)
+        if place is None:
+            asking.cancel()
             return None
         try:
-            return await self._ask(onward, servers, tcp=tcp)
+            await asyncio.wait([asking])
+            return None if asking.cancelled() else asking.result()
         finally:
-            self._gate.leave(key)
+            asking.cancel()
+            self._gate.leave(place)
 
     async def _ask(
         self, onward: Onward, servers: tuple[str, ...], *, tcp: bool

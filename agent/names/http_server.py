@@ -11,6 +11,7 @@ from agent.decide.names.guest import Guest
 from agent.decide.names.limits import Limits
 from agent.decide.names.metadata import Request, Response, answer
 from agent.decide.names.tokens import Tokens
+from agent.decide.names.turns import Turns
 from agent.names import sockets
 from agent.names.gate import Gate
 from agent.names.library import Library
@@ -32,13 +33,15 @@ class HttpServer:
 
     Args:
         library: what is known.
+        turns: how the process's time is shared.
     """
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: Library, turns: Turns) -> None:
         self._library = library
         self._tokens = Tokens(secrets.token_bytes(32))
         self._limits = Limits(_MOST_A_SECOND)
-        self._gate = Gate()
+        self._turns = turns
+        self._gate = Gate("metadata-connections", library.counts)
 
     async def start(self, listeners: list[socket.socket]) -> None:
         """Answer at these sockets from now on."""
@@ -49,9 +52,12 @@ class HttpServer:
         peer, own = writer.get_extra_info("peername"), writer.get_extra_info("sockname")
         key = sockets.key_of(peer, own) if peer and own else 0
         guest = self._library.guest(key)
-        if guest is None or not self._gate.enter(key):
-            reason = "unknown-port" if guest is None else "limited"
-            self._library.counts[f"metadata-{reason}"] += 1
+        if guest is None:
+            self._library.counts["metadata-unknown-port"] += 1
+            writer.close()
+            return
+        place = self._gate.enter(guest.tenant, key, writer.transport.abort)
+        if place is None:
             writer.close()
             return
         try:
@@ -59,7 +65,7 @@ class HttpServer:
         except (OSError, TimeoutError, h11.ProtocolError):
             self._library.counts["metadata-broken-off"] += 1
         finally:
-            self._gate.leave(key)
+            self._gate.leave(place)
             writer.close()
 
     async def _talk(
@@ -80,10 +86,20 @@ class HttpServer:
             http.start_next_cycle()
 
     def _response(self, guest: Guest, request: Request) -> Response:
-        library = self._library
-        if not self._limits.take(guest.key, time.monotonic()):
-            library.counts["metadata-limited"] += 1
+        now, counts = time.monotonic(), self._library.counts
+        if not self._limits.take(guest.key, now):
+            counts["metadata-limited"] += 1
             return Response(429)
+        if not self._turns.may(guest.tenant, now):
+            counts["metadata-tenant-limited"] += 1
+            return Response(429)
+        try:
+            return self._looked_up(guest, request)
+        finally:
+            self._turns.took(guest.tenant, time.monotonic() - now)
+
+    def _looked_up(self, guest: Guest, request: Request) -> Response:
+        library = self._library
         # Looked up again: since the connection was made it may be another's, or gone.
         present = library.guest(guest.key)
         if present is None:

@@ -193,6 +193,7 @@ def _guest(guest: Guest, subnet: GuestSubnet) -> dict[str, Any]:
         "key": guest.key,
         "port_id": guest.port_id,
         "vpc_id": subnet.vpc_id,
+        "tenant": subnet.tenant_id or subnet.vpc_id,
         "subnet_id": subnet.subnet_id,
         "mac": guest.mac,
         "interfaces": [_interface(address, subnet) for address in guest.addresses],

@@ -46,23 +46,23 @@ class Library:
         """Return what the guest's owner has said of it; None: something, that is not here yet."""
         return self._data.get(guest.port_id, (0, Data()))[1]
 
-    def load(self, said: Mapping[str, Any]) -> None:
-        """Take what the agent says: see ``keeper``."""
+    async def load(self, said: Mapping[str, Any]) -> None:
+        """Take what the agent says: see ``keeper``. Questions are answered in between."""
         self.forwarders = tuple(said["forwarders"])
         directory = Path(said["directory"])
         guests = [guest_of(one) for one in said["guests"]]
-        self._load_zones(directory, said["zones"])
+        await self._load_zones(directory, said["zones"])
         self._load_data(directory, said["ports"])
         self._guests = {guest.key: guest for guest in guests}
 
-    def _load_zones(self, directory: Path, wanted: Mapping[str, int]) -> None:
+    async def _load_zones(self, directory: Path, wanted: Mapping[str, int]) -> None:
         for vpc_id in self._zones.keys() - wanted.keys():
             del self._zones[vpc_id]
             self.cache.forget(vpc_id)
         for vpc_id, revision in wanted.items():
             held = self._zones.setdefault(vpc_id, ZoneFile(directory / f"{vpc_id}.zone"))
             if held.revision != revision:
-                held.follow()
+                await held.follow()
                 self.cache.forget(vpc_id)
 
     def _load_data(self, directory: Path, wanted: Mapping[str, int]) -> None:

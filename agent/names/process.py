@@ -9,6 +9,7 @@ in the other one, which lives as long as they do.
 import asyncio
 import contextlib
 import ctypes
+import gc
 import json
 import logging
 import os
@@ -17,16 +18,16 @@ import signal
 import sys
 from typing import Any
 
+from agent.decide.names.turns import Turns
 from agent.names import sockets
 from agent.names.dns_server import DnsServer
 from agent.names.http_server import HttpServer
 from agent.names.library import Library
+from agent.priority import put_first
 
 log = logging.getLogger("agent.names")
 
 _NEWNET = 0x40000000
-_NICE = -10
-"""What packages run ovs-vswitchd with: whoever forwards for guests waits for none of them."""
 _COUNT_EVERY_S = 5.0
 _HERE = "/proc/thread-self/ns/net"
 _MAX_ORDER = 1 << 26
@@ -39,8 +40,7 @@ def main() -> None:
     with contextlib.suppress(OSError, ValueError):
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, _NICE)
+    put_first()
     try:
         asyncio.run(_run())
     except (OSError, EOFError) as error:
@@ -51,17 +51,22 @@ def main() -> None:
 async def _run() -> None:
     home = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
     _check(_libc.unshare(_NEWNET), "unshare")
-    _say({"ready": os.getpid()})
+    # Held open: this thread goes home, and the agent may have to connect the namespace anew.
+    inner = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
+    _say({"ready": f"/proc/{os.getpid()}/fd/{inner}"})
     orders = await _orders()
     await _next(orders)
     library = Library()
     servers = _open()
     _check(_libc.setns(home, _NEWNET), "setns")
-    library.load(await _next(orders))
+    await library.load(await _next(orders))
     datagrams, names, metadata = servers
-    await DnsServer(library).start(datagrams, names)
-    await HttpServer(library).start(metadata)
+    turns = Turns()
+    await DnsServer(library, turns).start(datagrams, names)
+    await HttpServer(library, turns).start(metadata)
     _say({"serving": True})
+    gc.collect()
+    gc.freeze()  # what is there for good is not looked through again while guests wait
     await asyncio.gather(_obey(orders, library), _count(library))
 
 
@@ -91,17 +96,22 @@ async def _next(orders: asyncio.StreamReader) -> Any:
 async def _obey(orders: asyncio.StreamReader, library: Library) -> None:
     while True:
         try:
-            library.load(await _next(orders))
+            await library.load(await _next(orders))
         except (ValueError, KeyError) as error:
             log.error("an order of the agent cannot be read: %r", error)
+        _say_counts(library, done=True)
 
 
 async def _count(library: Library) -> None:
     while True:
         await asyncio.sleep(_COUNT_EVERY_S)
         if library.counts:
-            _say({"counts": dict(library.counts)})
-            library.counts.clear()
+            _say_counts(library)
+
+
+def _say_counts(library: Library, **more: bool) -> None:
+    _say({"counts": dict(library.counts), **more})
+    library.counts.clear()
 
 
 def _say(said: dict[str, Any]) -> None:

@@ -4,15 +4,20 @@ A line of JSON for the whole, then one for each change (:class:`vpcctl.wire.zone
 line that is not whole yet, or never became it, is none.
 """
 
+import asyncio
 import json
 import logging
 import os
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from agent.decide.names.zone import Zone
 
 log = logging.getLogger(__name__)
+
+_AT_ONCE = 100
+"""Ports that are taken in at a time: half a millisecond."""
 
 
 class ZoneFile:
@@ -29,17 +34,17 @@ class ZoneFile:
         self._path = path
         self._inode, self._offset = 0, 0
 
-    def follow(self) -> None:
-        """Take in what has come."""
+    async def follow(self) -> None:
+        """Take in what has come; others run in between."""
         try:
-            if not self._take():
+            if not await self._take():
                 self._inode = 0
-                if not self._take():
+                if not await self._take():
                     log.warning("%s does not fit together", self._path)
         except OSError as error:
             log.warning("%s cannot be read: %s", self._path, error)
 
-    def _take(self) -> bool:
+    async def _take(self) -> bool:
         """Take in further lines, or all of a new file; tell whether each fitted."""
         with self._path.open("rb") as stream:
             inode = os.fstat(stream.fileno()).st_ino
@@ -49,21 +54,31 @@ class ZoneFile:
             for line in stream:
                 if not line.endswith(b"\n"):
                     break
-                if not self._apply(line):
+                if not await self._apply(line):
                     return False
                 self._offset += len(line)
         return True
 
-    def _apply(self, line: bytes) -> bool:
+    async def _apply(self, line: bytes) -> bool:
         try:
             document: dict[str, Any] = json.loads(line)
         except ValueError:
             return False
         if not document["since"]:
-            self.zone = Zone(document) if document["enabled"] else None
+            self.zone = await _built(document) if document["enabled"] else None
         elif document["since"] != self.revision or self.zone is None:
             return False
         else:
             self.zone.add(document)
         self.revision = document["revision"]
         return True
+
+
+async def _built(document: dict[str, Any]) -> Zone:
+    """Return a zone, made some ports at a time: guests are answered from the old one meanwhile."""
+    ports = iter(document["ports"].items())
+    zone = Zone({**document, "ports": {}})
+    while some := dict(islice(ports, _AT_ONCE)):
+        zone.take(some)
+        await asyncio.sleep(0)
+    return zone

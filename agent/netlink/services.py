@@ -28,14 +28,16 @@ class ServicesDriver:
         self._namespaces = namespaces
         self._checksums_off = checksums_off
 
-    def connect(self, pid: int) -> None:
-        """Make the pair into the namespace that process *pid* is in, in place of an earlier one.
+    def connect(self, netns: str) -> None:
+        """Make the pair into a namespace, in place of an earlier one.
+
+        Args:
+            netns: path of what stands for it, such as ``/proc/1/ns/net``.
 
         Raises:
             OSError, NetlinkError: the kernel refused, or the name is somebody else's.
         """
         self.disconnect()
-        netns = f"/proc/{pid}/ns/net"
         host = self._namespaces.host
         with self._namespaces.path(netns).open("rb") as opened:
             peer = {
@@ -82,7 +84,7 @@ class ServicesDriver:
         sock.link("set", index=index, state="up")
         for block in SERVERS4.values():  # each address of it is ours
             sock.route(
-                "add",
+                "replace",  # it is the loopback's, and outlives an earlier pair
                 dst=str(block),
                 type="local",
                 table=_LOCAL_TABLE,

@@ -56,14 +56,17 @@ class SinceQuery(QueryModel):
 async def wait_for_zones(
     request: Request, host_id: HostId, query: Annotated[WaitQuery, Query()]
 ) -> Response:
-    """Answer which of the zones that the agent holds have another revision; else 204."""
+    """Answer which zones have another revision than the agent holds; else 204.
+
+    Nothing is said of VPCs of which the host has no guest.
+    """
     ctx, who = context(request), actor(request)
     body, _ = await bodies.read_model(request, KnownZones, ctx.config.body_limit)
     ctx.services.zones.allow(who, host_id)
     if ctx.zones.polls >= ctx.config.max_polls:
         raise Unavailable("too many long polls are open")
     async with departure(request) as gone:
-        changed = await ctx.zones.changed(body.known, query.timeout, gone)
+        changed = await ctx.zones.changed(host_id, body.known, query.timeout, gone)
     if not changed:
         return Response(status_code=204)
     return Response(ChangedZones(changed=changed).model_dump_json(), media_type=resources.JSON)

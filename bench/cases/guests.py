@@ -1,5 +1,7 @@
 """``guests``: what guests ask their own host, DHCP and DNS, and what answering costs."""
 
+import json
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -9,7 +11,9 @@ from pathlib import Path
 from bench import cpu
 from bench.addressing import mass_port
 from bench.guest_crowd import Answered, Crowd, local_port
+from bench.processes import Process
 from bench.session import Session, Value
+from bench.stats import quantile
 from bench.systems import make_system
 from bench.systems.base import System
 from bench.systems.ours import Ours
@@ -29,6 +33,8 @@ _NAMES = 1_000
 _REPEATED = 20
 _DOMAIN = "vpc.internal"
 _AROUND_S = 0.5
+_DEVICES = {"dhcp": "vpcctl-guests", "dns": "vpcctl-services"}
+"""Through which questions come to the agent."""
 _DETAIL = {"dhcp": "DHCP", "dns": "DNS"}
 
 
@@ -133,6 +139,8 @@ def _measure(session: Session, setup: Setup, size: int) -> None:
         _keep(session, setup, size, series)
     if setup.system.name != "ours":
         return  # its meters are the operator's to set: nothing to compare
+    for series in _SERIES:
+        _share(session, setup, size, series)
     for series in _NEIGHBOURS:
         _keep(session, setup, size, series)
         for flood in MOST:
@@ -152,6 +160,29 @@ def _keep(
         value = Value(KEY, f"{series.label}{suffix}, {what}", answered.at(share), "ms", detail)
         session.add(value, size, setup.system.name, stalled=span.stalled)
     return answered, span.stalled
+
+
+def _share(session: Session, setup: Setup, size: int, series: Series) -> None:
+    """Ask, and keep how long the agent itself had of the answers."""
+    host = setup.system.world.host("a")
+    argv = [sys.executable, "-m", "bench.share_worker", series.kind, _DEVICES[series.kind]]
+    log = host.directory / "share.log"
+    with session.span() as span, Process(argv, log=log, netns=host.netns, pipes=True) as watching:
+        stdin, stdout = watching.popen.stdin, watching.popen.stdout
+        assert stdin is not None
+        assert stdout is not None
+        stdout.readline()
+        seconds = session.plan.guest_seconds
+        setup.crowd.start(series.kind, rate=series.rate, seconds=seconds, names=series.names)
+        setup.crowd.result()
+        stdin.write(b"\n")
+        stdin.flush()
+        said = json.loads(stdout.readline())
+    detail = {"answers": len(said["times"]), "load": session.load_now()}
+    for what, share in (("p50", 0.5), ("p99", 0.99)):
+        took = 1000 * quantile(said["times"], share)
+        value = Value(KEY, f"{series.label}, the agent's own share, {what}", took, "ms", detail)
+        session.add(value, size, "ours", stalled=span.stalled)
 
 
 def _beside(session: Session, setup: Setup, size: int, series: Series, flood: str) -> None:

@@ -123,6 +123,9 @@ def test_a_host_fetches_the_zones_of_its_guests_alone(api: Api) -> None:
         known = {"known": {vpc["id"]: revision}}
         return api.admin.post(f"{base}/zones", json=known, params={"timeout": seconds})
 
+    elsewhere, _ = network(tenant)
+    known = {"known": {elsewhere["id"]: 0}}
+    assert api.admin.post(f"{base}/zones", json=known).status_code == 204
     assert wait(zone["revision"], 0).status_code == 204
     assert wait(0, 20).json()["changed"] == {vpc["id"]: zone["revision"]}
     with ThreadPoolExecutor(1) as pool:

@@ -1,51 +1,31 @@
 """Names and metadata as guests ask for them: both families, UDP and TCP, token or none."""
 
 import base64
+import contextlib
+import http.client
 import json
 import signal
+import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
 
+import dns.flags
+import dns.message
+import dns.rcode
 import pytest
 
+from agent.decide import marks
 from tests.e2e.cloud import Cloud, Guest, make_cloud
 from tests.support.waiting import wait_until
+from tests.traffic.site import inside
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBRsDO me@here"
 DNS4, DNS6 = "169.254.169.253", "fd00:ec2::253"
-
-# Asks one question a line of its arguments: server, name, type, and whether over TCP.
-_ASK = """
-import json, sys
-import dns.flags, dns.message, dns.query, dns.rcode
-server, name, kind, how = sys.argv[1:5]
-question = dns.message.make_query(name, kind, use_edns=0, payload=1232)
-ask = dns.query.tcp if how == "tcp" else dns.query.udp
-try:
-    answer = ask(question, server, timeout=3)
-except Exception as error:
-    print(json.dumps({"error": repr(error)}))
-    raise SystemExit
-print(json.dumps({
-    "rcode": dns.rcode.to_text(answer.rcode()),
-    "values": sorted(one.to_text() for found in answer.answer for one in found),
-    "truncated": bool(answer.flags & dns.flags.TC),
-}))
-"""
-
-# Speaks to the metadata service; arguments: address, method, path, headers as JSON.
-_FETCH = """
-import http.client, json, sys
-address, method, path, headers = sys.argv[1:5]
-connection = http.client.HTTPConnection(address, 80, timeout=5)
-connection.request(method, path, headers=json.loads(headers))
-answer = connection.getresponse()
-print(json.dumps({"status": answer.status, "body": answer.read().decode()}))
-"""
 
 # A resolver of the operator's: whatever is asked has one address.
 _RESOLVER = """
@@ -64,21 +44,64 @@ while True:
 """
 
 
-def ask(guest: Guest, name: str, kind: str = "A", *, server: str = DNS4, how: str = "udp") -> Any:
-    done = guest.run(sys.executable, "-c", _ASK, server, name, kind, how)
-    return json.loads(done.stdout)
+def ask(
+    guest: Guest,
+    name: str,
+    kind: str = "A",
+    *,
+    server: str = DNS4,
+    how: str = "udp",
+    timeout: float = 3.0,
+) -> Any:
+    """Ask one question from the guest, over UDP or TCP."""
+    question = dns.message.make_query(name, kind, use_edns=0, payload=1232)
+    try:
+        with _socket(guest, server, how) as opened:
+            opened.settimeout(timeout)
+            opened.connect((server, 53))
+            answer = dns.message.from_wire(_exchanged(opened, question.to_wire()))
+    except OSError as error:
+        return {"error": repr(error)}
+    assert question.is_response(answer)
+    return {
+        "rcode": dns.rcode.to_text(answer.rcode()),
+        "values": sorted(one.to_text() for found in answer.answer for one in found),
+        "truncated": bool(answer.flags & dns.flags.TC),
+    }
 
 
-def values(guest: Guest, name: str, kind: str = "A", **how: str) -> list[str]:
+def _exchanged(opened: socket.socket, wire: bytes) -> bytes:
+    if opened.type == socket.SOCK_DGRAM:
+        opened.send(wire)
+        return opened.recv(4096)
+    opened.sendall(struct.pack("!H", len(wire)) + wire)
+    with opened.makefile("rb") as answers:
+        return answers.read(*struct.unpack("!H", answers.read(2)))
+
+
+def _socket(guest: Guest, server: str, how: str) -> socket.socket:
+    """Return a socket in the guest's namespace."""
+    family = socket.AF_INET6 if ":" in server else socket.AF_INET
+    kind = socket.SOCK_STREAM if how == "tcp" else socket.SOCK_DGRAM
+    return inside(guest.netns, lambda: socket.socket(family, kind))
+
+
+def values(guest: Guest, name: str, kind: str = "A", **how: Any) -> list[str]:
     answer = ask(guest, name, kind, **how)
     return answer.get("values", [])
 
 
 def fetch(guest: Guest, path: str, method: str = "GET", **more: Any) -> tuple[int, str]:
+    """Speak to the metadata service from the guest."""
     address, headers = more.get("address", "169.254.169.254"), more.get("headers", {})
-    done = guest.run(sys.executable, "-c", _FETCH, address, method, path, json.dumps(headers))
-    answer = json.loads(done.stdout)
-    return answer["status"], answer["body"]
+    connection = http.client.HTTPConnection(address, 80)
+    connection.sock = _socket(guest, address, "tcp")
+    connection.sock.settimeout(5)
+    with contextlib.closing(connection):
+        connection.sock.connect((address, 80))
+        connection.request(method, path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +124,8 @@ def guests(cloud: Cloud) -> tuple[Guest, Guest, Guest]:
             for at, name in enumerate(names)
         ]
     web, db, secret = found
-    wait_until(lambda: values(web, "db.one.test") == [db.ipv4], what=f"names: {cloud.logs()}")
+    for guest, name in ((web, "db.one.test"), (db, "web.one.test"), (secret, "secret.two.test")):
+        wait_until(lambda guest=guest, name=name: values(guest, name), what=f"names {cloud.logs()}")
     return web, db, secret
 
 
@@ -203,9 +227,36 @@ def test_an_agent_that_starts_anew_answers_without_the_controller(
         cloud.stop("agent-0", signal.SIGKILL)
         cloud.start_agent(0)
         wait_until(
-            lambda: values(web, "db.one.test") == [db.ipv4], what=f"names again {cloud.logs()}"
+            lambda: values(web, "db.one.test", timeout=0.3) == [db.ipv4],
+            what=f"names again {cloud.logs()}",
         )
         assert fetch(web, "/latest/meta-data/instance-id") == (200, web.id)
     finally:
         cloud.start_controller()
     cloud.in_sync(0)
+
+
+def test_the_way_to_the_answers_is_put_back(
+    cloud: Cloud, guests: tuple[Guest, Guest, Guest]
+) -> None:
+    web, db, _ = guests
+    host = cloud.hosts[0]
+    for what, broken in (
+        ("the port", lambda: host.vsctl("del-port", "br-int", marks.SERVICES)),
+        ("the device", lambda: host.run("ip", "link", "del", marks.SERVICES)),
+        ("the bridge", lambda: host.vsctl("del-br", "br-int")),
+    ):
+        broken()
+        told = f"{what} is put back {cloud.logs()}"
+        wait_until(lambda: values(web, "db.one.test", timeout=0.3) == [db.ipv4], what=told)
+        assert fetch(web, "/latest/meta-data/instance-id") == (200, web.id)
+
+
+def test_what_was_answered_is_shown(cloud: Cloud, guests: tuple[Guest, Guest, Guest]) -> None:
+    assert values(guests[1], "web.one.test") != []
+
+    def shown() -> bool:
+        lines = cloud.agent_command(1, "status").stdout
+        return "guests: dns-answered" in lines and "guests: dns-no-name" not in lines
+
+    wait_until(shown, what="the host of this guest has counted its own questions alone")

@@ -1,27 +1,53 @@
 """br-int, the tunnel and the underlay bridge on a real Open vSwitch."""
 
+import json
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from agent.decide import marks
 from tests.hosts.conftest import AgentHost, Make
 from tests.support.controller import attachment, port_id
 from tests.support.waiting import wait_until
 
 
-def _rows(agent: AgentHost) -> dict[str, str]:
-    """Every row with what the agent writes, by table and UUID; counters and state left out."""
+def _rows(agent: AgentHost) -> dict[str, Any]:
+    """Every row with what the agent writes, by table and UUID; counters and state left out.
+
+    The port to the process for names is made anew with that process: its UUIDs do not count.
+    """
+    vsctl, services = agent.host.vsctl, marks.SERVICES
+    wait_until(lambda: _answers_names(agent), what="the agent's process for names is connected")
+    new = re.compile("|".join(vsctl("get", each, services, "_uuid") for each in _NEW))
     columns = {
         "Bridge": "_uuid,name,ports,fail_mode,protocols,other_config,external_ids,controller",
         "Port": "_uuid,name,interfaces,external_ids",
         "Interface": "_uuid,name,type,options,external_ids,ofport",
         "Controller": "_uuid,target,connection_mode,inactivity_probe,max_backoff,external_ids",
     }
-    return {
-        table: agent.host.vsctl("--format=json", f"--columns={names}", "list", table)
+    told = {
+        table: vsctl("--format=json", f"--columns={names}", "list", table)
         for table, names in columns.items()
     }
+    without = {table: json.loads(new.sub("new", text)) for table, text in told.items()}
+    return {table: _in_order(each["data"]) for table, each in without.items()}
+
+
+_NEW = ("port", "interface")
+
+
+def _answers_names(agent: AgentHost) -> bool:
+    """Tell whether every agent that was started has said that its process answers."""
+    said = agent.log.read_text()
+    return said.count("are answered by process") >= said.count("] datapath: ")
+
+
+def _in_order(value: Any) -> Any:
+    """Return lists within lists in an order of their contents: OVSDB has none."""
+    return sorted(map(_in_order, value), key=str) if isinstance(value, list) else value
 
 
 def test_integration_bridge_is_set_up_as_the_host_state_says(running: AgentHost) -> None:

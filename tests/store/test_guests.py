@@ -58,6 +58,7 @@ def test_guests_are_those_attached_and_those_located(world: World, agents) -> No
     assert (one.key, one.addresses, one.host_name) == (attached.key, ("10.0.1.2",), "web-1")
     (block,) = found.guest_subnets
     assert (block.subnet_id, block.gateway, block.mtu) == (subnet.meta.id, "10.0.1.1", 1450)
+    assert (block.vpc_id, block.tenant_id) == (subnet.vpc_id, subnet.meta.tenant_id)
     assert state(world, agents[1]).guests == ()
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.store.conftest import ADMIN, World
-from tests.store.reporting import Agent
+from tests.store.reporting import Agent, link
 from vpcctl.model.dhcp_options import DhcpOptions
 from vpcctl.model.problems import Exhausted
 from vpcctl.services.dhcp_values import DhcpOptionsCreate
@@ -112,3 +112,30 @@ def test_records_have_a_quota(world: World) -> None:
     service.create(ADMIN, DnsRecordCreate(subnet.vpc_id, "a", "A", ("10.0.0.1",)))
     with pytest.raises(Exhausted):
         service.create(ADMIN, DnsRecordCreate(subnet.vpc_id, "b", "A", ("10.0.0.1",)))
+
+
+def test_all_records_of_a_vpc_have_so_many_characters(world: World) -> None:
+    services, subnet = world.services, world.subnet()
+    service = services.dns_records
+    service._most = 3_000
+    long = DnsRecordCreate(subnet.vpc_id, "a", "TXT", ("x" * 900, "y" * 900))
+    made = service.create(ADMIN, long).meta.id
+    with pytest.raises(Exhausted) as refused:
+        service.create(ADMIN, DnsRecordCreate(subnet.vpc_id, "b", "TXT", long.values))
+    assert (refused.value.field, "3000" in str(refused.value.accepted)) == ("values", True)
+    change = DnsRecordChange(values=("x" * 900, "y" * 900, "z" * 900, "!" * 900))
+    with pytest.raises(Exhausted):
+        service.change(ADMIN, made, change)
+    assert services.dns_records.get(ADMIN, made).values == long.values
+
+
+def test_a_host_hears_of_the_vpcs_of_its_guests_alone(world: World) -> None:
+    services = world.services
+    attached, located, absent = (world.subnet(vpc=world.vpc("10.0.0.0/16")) for _ in range(3))
+    agent = Agent(world, world.host())
+    host_id = agent.host.meta.id
+    world.port(attached, attachment=AttachmentView("namespace", host_id, None, "n"))
+    agent.report(link(world.port(located)))
+    world.port(absent)
+    all_three = [one.vpc_id for one in (attached, located, absent)]
+    assert services.zones.on_host(ADMIN, host_id, all_three) == {attached.vpc_id, located.vpc_id}

@@ -101,3 +101,12 @@ def test_one_port_cannot_use_up_what_another_may_ask() -> None:
     assert (budget.total, budget.reads) == (6, 9_994)
     budget.renew()
     assert budget.take(1)
+
+
+def test_a_tenant_with_many_ports_leaves_others_their_share() -> None:
+    budget = Budget(total=100, port=1)
+    answered = {
+        tenant: sum(budget.take((tenant, port), tenant) for port in range(200))
+        for tenant in ("one", "two", "three")
+    }
+    assert answered == {"one": 50, "two": 25, "three": 13}

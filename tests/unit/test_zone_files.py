@@ -1,5 +1,6 @@
 """Zones on disk: whole and changes, damage, and that following is the same as reading anew."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -77,7 +78,7 @@ def test_changes_add_up_to_the_whole(tmp_path_factory, states: list, records: li
         since = record.since
         said = dict.fromkeys(before) | ports if since else ports
         record.keep(document(revision, since, said, made))
-        file.follow()
+        asyncio.run(file.follow())
         assert file.revision == record.revision == revision
         whole = Zone(document(revision, 0, ports, made).model_dump(mode="json"))
         assert answers(file.zone) == answers(whole)
@@ -96,7 +97,7 @@ def test_a_damaged_end_is_cut_off_and_the_rest_is_kept(tmp_path: Path) -> None:
     for torn in (b'{"vpc_id"', good.splitlines(keepends=True)[1], b"\xff\xfe\n"):
         path.write_bytes(good + torn)
         file, again = ZoneFile(path), ZoneRecord(path)
-        file.follow()
+        asyncio.run(file.follow())
         again.load()
         assert (again.revision, path.read_bytes()) == (2, good)
         assert file.zone is not None
@@ -141,13 +142,13 @@ def test_a_file_that_is_replaced_is_read_anew(tmp_path: Path) -> None:
     path = tmp_path / f"{VPC}.zone"
     record, file = ZoneRecord(path), ZoneFile(path)
     record.keep(document(1, 0, {"a": ("web", ("10.0.0.4",))}))
-    file.follow()
+    asyncio.run(file.follow())
     record.keep(document(9, 0, {}))
     record.keep(document(10, 9, {"b": ("db", ("10.0.0.5",))}))
-    file.follow()
+    asyncio.run(file.follow())
     assert file.zone is not None
     assert not file.zone.find("web.one.test", "A").exists
     assert file.zone.find("db.one.test", "A").exists
     path.write_text(json.dumps({"since": 7}) + "\n")
-    file.follow()
+    asyncio.run(file.follow())
     assert file.revision == 10

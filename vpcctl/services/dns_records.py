@@ -32,6 +32,7 @@ class DnsRecordService:
     def __init__(self, context: Context) -> None:
         self._units = context.units
         self._quota = context.settings.quotas.dns_records
+        self._most = dns_values.MAX_IN_ALL
 
     def create(self, actor: Actor, values: DnsRecordCreate) -> DnsRecordView:
         """Make records of one name and type.
@@ -58,6 +59,7 @@ class DnsRecordService:
             id = new_id("rec")
             own = {"id": id, "key": unit.revision, "tenant_id": vpc.tenant_id, "vpc_id": vpc.id}
             DNS_RECORDS.insert(unit.connection, {**own, **columns, **born(unit)})
+            self._require_room(unit.connection, vpc.id)
             moved(unit, vpc.id)
             unit.tell("rec", id, vpc.tenant_id, "created")
             return _view(unit.connection, id)
@@ -91,7 +93,7 @@ class DnsRecordService:
         """Change records' content, TTL, description or tags.
 
         Raises:
-            Problem: NotFound, Forbidden, Invalid, Stale.
+            Problem: NotFound, Forbidden, Invalid, Stale, Exhausted.
         """
         columns: dict[str, Any] = {}
         if values.ttl is not UNSET:
@@ -108,11 +110,22 @@ class DnsRecordService:
             if values.values is not UNSET:
                 more["content"] = dns_values.content(row.type, values.values)
             DNS_RECORDS.update(unit.connection, id, {**more, **changed(unit)})
+            if "content" in more:
+                self._require_room(unit.connection, row.vpc_id)
             moved(unit, row.vpc_id)
             unit.tell("rec", id, row.tenant_id, "changed")
             return _view(unit.connection, id)
 
         return self._units.write(work)
+
+    def _require_room(self, connection: Any, vpc_id: str) -> None:
+        """Demand that a VPC's records are not too much together, the new ones among them.
+
+        Raises:
+            Exhausted: they are.
+        """
+        count = dns_records.characters(connection, vpc_id)
+        require_at_most(count, self._most, "characters in all DNS records of the VPC", "values")
 
     def delete(self, actor: Actor, id: str, if_match: int | None = None) -> int:
         """Delete records; return the revision made.

@@ -13,6 +13,8 @@ TTL_S = (1, 604_800)
 MAX_VALUES, MAX_TEXT = 50, 1_024
 MAX_CHARACTERS = 4_096
 """Of all values of a record: each question for it is answered from all of them."""
+MAX_IN_ALL = 2_000_000
+"""Characters of all values of all records of a VPC: each host of it holds them in memory."""
 _MAX_DOMAIN, _LONGEST, _LONGEST_WITHIN = 100, 200, 150
 """Characters of a zone's domain, of a whole name, and of one within the domain: a name has at most
 253 with the domain behind it (RFC 1035, section 2.3.4)."""

@@ -64,6 +64,7 @@ def _subnet(row: SubnetRow, options: GuestOptions, size: int) -> GuestSubnet:
     return GuestSubnet(
         subnet_id=row.id,
         vpc_id=row.vpc_id,
+        tenant_id=row.tenant_id,
         cidr=row.cidr,
         gateway=row.gateway,
         ipv6_cidr=row.ipv6_cidr,

@@ -1,6 +1,6 @@
 """VPCs' private zones and ports' metadata, as the hosts of their guests fetch them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from vpcctl.model.problems import NotFound
@@ -46,6 +46,15 @@ class ZoneService:
         """
         require_host(actor, host_id)
 
+    def on_host(self, actor: Actor, host_id: str, vpc_ids: Iterable[str]) -> set[str]:
+        """Return those of some VPCs of which the host has a guest: it hears of no others.
+
+        Raises:
+            Problem: Forbidden.
+        """
+        require_host(actor, host_id)
+        return self._units.read(lambda connection: zones.on_host(connection, host_id, vpc_ids))
+
     def zone(self, actor: Actor, host_id: str, vpc_id: str, since: int = 0) -> ZoneDocument:
         """Return the zone of a VPC of which the host has a guest.
 
@@ -62,7 +71,7 @@ class ZoneService:
 
         def work(connection: Any) -> ZoneDocument:
             row = VPCS.get(connection, vpc_id) if rules.well_formed("vpc", vpc_id) else None
-            if row is None or not zones.is_on(connection, vpc_id, host_id):
+            if row is None or not zones.on_host(connection, host_id, (vpc_id,)):
                 raise NotFound(f"The host has no guest of a VPC {rules.printable(vpc_id)}.")
             return _changes(connection, row, since) or _document(connection, row)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, Text, bindparam, cast, func, select
 
 from vpcctl.store.rows import Repository
 from vpcctl.store.tables import DnsRecordRow
@@ -31,6 +31,9 @@ _COUNT = (
     .select_from(DnsRecordRow)
     .where(DnsRecordRow.vpc_id == bindparam("vpc_id_"))
 )
+_CHARACTERS = select(
+    func.coalesce(func.sum(func.length(cast(DnsRecordRow.content, Text))), 0)
+).where(DnsRecordRow.vpc_id == bindparam("vpc_id_"))
 
 
 def types_at(connection: Connection, vpc_id: str, name: str) -> dict[str, str]:
@@ -48,6 +51,11 @@ def of_vpc(connection: Connection, vpc_id: str) -> Sequence[tuple[str, str, int,
 def count(connection: Connection, vpc_id: str) -> int:
     """Return how many records a VPC has."""
     return connection.execute(_COUNT, {"vpc_id_": vpc_id}).scalar_one()
+
+
+def characters(connection: Connection, vpc_id: str) -> int:
+    """Return how many characters all values of a VPC's records have, as the database keeps them."""
+    return connection.execute(_CHARACTERS, {"vpc_id_": vpc_id}).scalar_one()
 
 
 def ids_in_vpc(connection: Connection, vpc_id: str, limit: int) -> Sequence[str]:

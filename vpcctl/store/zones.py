@@ -10,8 +10,8 @@ from vpcctl.store.tables import (
     AddressRow,
     ChangeRow,
     LedgerRow,
-    LocationRow,
     PortRow,
+    PresenceRow,
     SubnetRow,
     VpcRow,
 )
@@ -36,11 +36,11 @@ _TOUCHED = (
     .where(ChangeRow.kind.in_(("port", "rec", "vpc")))
     .limit(bindparam("most"))
 )
-_ATTACHED = select(PortRow.id).where(
-    PortRow.attach_host_id == bindparam("host_id_"), PortRow.vpc_id == bindparam("vpc_id_")
-)
-_LOCATED = select(LocationRow.port_id).where(
-    LocationRow.host_id == bindparam("host_id_"), LocationRow.vpc_id == bindparam("vpc_id_")
+_ON_HOST = tuple(
+    select(row.vpc_id)
+    .where(host == bindparam("host_id_"), row.vpc_id.in_(bindparam("ids", expanding=True)))
+    .distinct()
+    for row, host in ((PresenceRow, PresenceRow.host_id), (PortRow, PortRow.attach_host_id))
 )
 _SETTINGS = (
     select(SubnetRow.id, SubnetRow.ipv6_cidr, VpcRow.dns_enabled, VpcRow.dns_domain)
@@ -105,12 +105,14 @@ def touched(
     return None if len(rows) > most else {(row.kind, row.resource_id) for row in rows}
 
 
-def is_on(connection: Connection, vpc_id: str, host_id: str) -> bool:
-    """Tell whether a host has a guest of a VPC."""
-    keys = {"host_id_": host_id, "vpc_id_": vpc_id}
-    return any(
-        connection.execute(one.limit(1), keys).first() is not None for one in (_LOCATED, _ATTACHED)
-    )
+def on_host(connection: Connection, host_id: str, vpc_ids: Iterable[str]) -> set[str]:
+    """Return those of some VPCs of which a host has a guest."""
+    return {
+        id
+        for part in chunks(vpc_ids)
+        for one in _ON_HOST
+        for id in connection.execute(one, {"host_id_": host_id, "ids": part}).scalars()
+    }
 
 
 def settings_of(connection: Connection, subnet_ids: Iterable[str]) -> dict[str, DnsSettings]:

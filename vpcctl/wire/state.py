@@ -81,6 +81,7 @@ class GuestSubnet(_Wire):
     Attributes:
         subnet_id: the subnet.
         vpc_id: its VPC.
+        tenant_id: whose it is: what guests cost the agent is shared out by tenant.
         cidr: IPv4 block.
         gateway: IPv4 address of the router, which is also the DHCP server.
         ipv6_cidr: IPv6 block, or None.
@@ -92,6 +93,7 @@ class GuestSubnet(_Wire):
 
     subnet_id: str
     vpc_id: str
+    tenant_id: str = ""
     cidr: str
     gateway: str
     ipv6_cidr: str | None = None

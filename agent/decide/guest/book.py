@@ -99,6 +99,11 @@ class Book:
             return old
         return _entry(guest, subnet)
 
+    def tenant(self, key: int | None) -> str:
+        """Return whose port a key is; empty: nobody's that is known."""
+        entry = None if key is None else self._entries.get(key)
+        return "" if entry is None else entry.subnet.tenant_id or entry.subnet.vpc_id
+
     def get(self, key: int) -> Entry | None:
         """Return the guest with a port key, or None."""
         return self._entries.get(key)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from typing import Any
 
@@ -16,9 +17,10 @@ class Guest:
         key: number in flows: what tells guests apart.
         port_id: the port.
         vpc_id: its VPC.
+        tenant: who shares what the host can do for guests; its VPC's.
         subnet_id: its subnet.
         mac: its MAC.
-        interfaces: its addresses with their prefix lengths, in order.
+        addresses: its addresses with their prefix lengths, in order.
         gateways: of its subnet, IPv4 first.
         ipv6_mode: how it gets its IPv6 address; None without one.
         mtu: bytes.
@@ -30,9 +32,10 @@ class Guest:
     key: int
     port_id: str
     vpc_id: str
+    tenant: str
     subnet_id: str
     mac: str
-    interfaces: tuple[Interface, ...]
+    addresses: tuple[str, ...]
     gateways: tuple[str, ...]
     ipv6_mode: str | None
     mtu: int
@@ -41,24 +44,39 @@ class Guest:
     resolvers: tuple[str, ...]
 
     @property
+    def interfaces(self) -> tuple[Interface, ...]:
+        """Its addresses, taken apart: not when a host has a new state, which costs all of them.
+
+        Raises:
+            ValueError: one cannot be read.
+        """
+        return _apart(self.addresses)
+
+    @property
     def full_name(self) -> str:
         """The host's name with its domain."""
         return f"{self.host_name}.{self.domain}" if self.domain else self.host_name
+
+
+@lru_cache(maxsize=64)
+def _apart(texts: tuple[str, ...]) -> tuple[Interface, ...]:
+    return tuple(map(ip_interface, texts))
 
 
 def guest_of(said: Mapping[str, Any]) -> Guest:
     """Return the guest that the agent describes.
 
     Raises:
-        ValueError, KeyError: it cannot be read.
+        KeyError: it cannot be read.
     """
     return Guest(
         said["key"],
         said["port_id"],
         said["vpc_id"],
+        said["tenant"],
         said["subnet_id"],
         said["mac"],
-        tuple(map(ip_interface, said["interfaces"])),
+        tuple(said["interfaces"]),
         tuple(said["gateways"]),
         said["ipv6_mode"],
         said["mtu"],

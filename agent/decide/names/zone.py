@@ -4,17 +4,21 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from itertools import islice
 from typing import Any
 
 PORT_TTL_S = 30
 """Of names and addresses of ports, which come and go."""
 NEGATIVE_TTL_S = 5
 """How long a name that is not there may be taken to be absent: it may be made at any time."""
+MAX_SHARED = 50
+"""Addresses of a family that a name of ports has: as many as a record may have values."""
 MAX_CHAIN = 8
 """CNAME records that are followed for one question."""
 
 _IP4 = re.compile(r"ip-(\d{1,3})-(\d{1,3})-(\d{1,3})-(\d{1,3})")
 _IP6 = re.compile(r"ip-((?:[0-9a-f]{4}-){7}[0-9a-f]{4})")
+_IP4_BYTES = 4
 _ARPA4, _ARPA6 = ".in-addr.arpa", ".ip6.arpa"
 
 Address = IPv4Address | IPv6Address
@@ -55,78 +59,69 @@ class Found:
 class Zone:
     """What one VPC's guests are told of its names.
 
+    Names of ports, of which there may be tens of thousands, are kept as bytes and strings alone:
+    those cost little, and Python's garbage collector does not look through them.
+
     Args:
-        document: see :class:`vpcctl.wire.zones.ZoneDocument`, of the whole zone.
+        document: a whole :class:`vpcctl.wire.zones.ZoneDocument`; ports may follow (:meth:`take`).
     """
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.vpc_id: str = document["vpc_id"]
         self.domain: str = document["domain"]
-        self._ports: dict[str, tuple[str, tuple[Address, ...]]] = {}
-        self._labels: dict[Address, str] = {}
-        self._alike: dict[str, dict[str, None]] = {}  # label → ports that have it, in order
-        self._named: dict[str, dict[str, RecordSet]] = {}
         self._records: dict[str, dict[str, RecordSet]] = {}
+        self._ports: dict[str, tuple[str, *tuple[bytes, ...]]] = {}  # label and addresses
+        self._alike: dict[str, str | dict[str, None]] = {}  # by label: a port, or several
+        self._labels: dict[bytes, str] = {}
+        self._between: set[str] = set()
         self.add(document)
 
     def add(self, document: Mapping[str, Any]) -> None:
         """Take in what has changed; the domain never does."""
         self.revision: int = document["revision"]
         self._blocks = [ip_network(text) for text in document["cidrs"]]
-        self._take_ports(document["ports"])
+        self.take(document["ports"])
         if document["records"] is not None:
             self._take_records(document["records"])
 
-    def _take_ports(self, ports: Mapping[str, tuple[str, list[str]] | None]) -> None:
-        labels = {self._drop_port(id) for id in ports}
+    def take(self, ports: Mapping[str, tuple[str, Iterable[str]] | None]) -> None:
+        """Take in what ports are called now; None: they are gone."""
+        for id in ports:
+            self._drop(id)
         for id, named in ports.items():
             if named is not None:
-                label, addresses = named[0], tuple(ip_address(text) for text in named[1])
-                self._ports[id] = label, addresses
-                self._labels.update(dict.fromkeys(addresses, label))
-                self._alike.setdefault(label, {})[id] = None
-                labels.add(label)
-        for label in labels:
-            self._name(label)
+                self._put(id, *named)
 
-    def _drop_port(self, id: str) -> str:
-        """Forget a port; return the label that it had, empty if none."""
-        label, addresses = self._ports.pop(id, ("", ()))
-        for address in addresses:
-            self._labels.pop(address, None)
-        alike = self._alike.get(label, {})
-        alike.pop(id, None)
-        if not alike:
-            self._alike.pop(label, None)
-        return label
-
-    def _name(self, label: str) -> None:
-        """Make the records of the ports that have a label."""
+    def _put(self, id: str, label: str, texts: Iterable[str]) -> None:
+        addresses = [
+            (IPv6Address(text) if ":" in text else IPv4Address(text)).packed for text in texts
+        ]
+        self._ports[id] = label, *addresses
+        self._labels.update(dict.fromkeys(addresses, label))
         if not label:
             return
-        name, found = f"{label}.{self.domain}", dict[str, list[str]]()
-        for id in self._alike.get(label, ()):
-            for address in self._ports[id][1]:
-                kind = "A" if address.version == 4 else "AAAA"
-                found.setdefault(kind, []).append(str(address))
-        self._named[name] = {
-            kind: RecordSet(name, kind, PORT_TTL_S, tuple(values)) for kind, values in found.items()
-        }
-        if not found:
-            del self._named[name]
+        alike = self._alike.setdefault(label, id)
+        if isinstance(alike, dict):
+            alike[id] = None
+        elif alike != id:
+            self._alike[label] = {alike: None, id: None}
+
+    def _drop(self, id: str) -> None:
+        label, *addresses = self._ports.pop(id, ("",))
+        for address in addresses:
+            self._labels.pop(address, None)
+        alike = self._alike.get(label)
+        if isinstance(alike, dict):
+            del alike[id]
+        if not alike or alike == id:
+            self._alike.pop(label, None)
 
     def _take_records(self, records: Iterable[Mapping[str, Any]]) -> None:
         self._records.clear()
         for one in records:
             made = RecordSet(one["name"], one["type"], one["ttl"], tuple(one["values"]))
             self._records.setdefault(made.name, {})[made.kind] = made
-        # Ports' names are all right below the domain.
         self._between = {parent for name in self._records for parent in _parents(name)}
-        self._between.update((self.domain, *_parents(self.domain)))
-
-    def _sets(self, name: str) -> dict[str, RecordSet] | None:
-        """Return the records of a name; the tenant's stand in place of a port's."""
-        return self._records.get(name) or self._named.get(name)
 
     def has(self, name: str) -> bool:
         """Tell whether a name is this zone's to answer for: nobody else is asked then."""
@@ -155,11 +150,11 @@ class Zone:
 
     def _at(self, name: str) -> Mapping[str, RecordSet] | None:
         """Return all records of a name; None when there is no such name."""
-        here = self._sets(name) or self._made(name)
+        here = self._records.get(name) or self._of_port(name) or self._made(name)
         if here is not None or name in self._between:
             return here
         for parent in _parents(name):
-            if self._sets(parent):
+            if parent in self._records or self._is_port(parent):
                 return None  # a wildcard is not for what is below a name that is there
             wild = self._records.get(f"*.{parent}")
             if wild is not None:
@@ -170,18 +165,38 @@ class Zone:
                 break
         return None
 
+    def _is_port(self, name: str) -> bool:
+        label, _, rest = name.partition(".")
+        return rest == self.domain and label in self._alike
+
+    def _of_port(self, name: str) -> Mapping[str, RecordSet] | None:
+        """Return the addresses of the ports that have a name; a tenant's records hide them."""
+        label, _, rest = name.partition(".")
+        alike = self._alike.get(label)
+        if rest != self.domain or alike is None:
+            return None
+        found: dict[str, list[str]] = {}
+        for id in islice((alike,) if isinstance(alike, str) else alike, MAX_SHARED):
+            for packed in self._ports[id][1:]:
+                kind = "A" if len(packed) == _IP4_BYTES else "AAAA"
+                found.setdefault(kind, []).append(str(ip_address(packed)))
+        return {
+            kind: RecordSet(name, kind, PORT_TTL_S, tuple(values[:MAX_SHARED]))
+            for kind, values in found.items()
+        }
+
     def _made(self, name: str) -> Mapping[str, RecordSet] | None:
         """Return the records that follow from a port's address alone."""
         address = reverse_address(name)
         if address is not None:
-            label = self._labels.get(address)
+            label = self._labels.get(address.packed)
             if label is None:
                 return None
             target = f"{label or address_label(address)}.{self.domain}."
             return {"PTR": RecordSet(name, "PTR", PORT_TTL_S, (target,))}
         label, _, rest = name.partition(".")
         address = _named_address(label) if rest == self.domain else None
-        if address is None or address not in self._labels:
+        if address is None or address.packed not in self._labels:
             return None
         kind = "A" if address.version == 4 else "AAAA"
         return {kind: RecordSet(name, kind, PORT_TTL_S, (str(address),))}

@@ -1,0 +1,246 @@
+"""The process for names under hogs and noise, over its real sockets: others notice nothing."""
+
+import json
+import select
+import socket
+import struct
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rrset
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.support.names_process import NamesProcess, guest, names_process, zone
+from tests.support.waiting import wait_until
+from tests.traffic.site import inside
+from vpcctl.model.names import Service
+
+HOGS = range(1, 41)
+SMALL, BIG = 0x2_0001, 0x3_0001
+_SO_RCVBUFFORCE = 33  # Python has no name for it
+SECRET = "only-two-may-know"
+ADDRESS = "10.0.1.10"
+RESOLVER = "127.0.0.1"
+NAME = "web.two.test"
+
+
+@pytest.fixture(scope="module")
+def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NamesProcess]:
+    """Forty ports of tenant one, and one of tenant two; what is in no zone has a resolver."""
+    secret = {"name": "secret.two.test", "type": "TXT", "ttl": 60, "values": [f'"{SECRET}"']}
+    with names_process(tmp_path_factory.mktemp("names")) as made:
+        made.write(zone("one", ("web", [ADDRESS])))
+        made.write(zone("two", ("web", [ADDRESS, "fd00:1::10"]), records=[secret]))
+        made.serve(GUESTS, forwarders=(RESOLVER,))
+        yield made
+
+
+GUESTS = [*(guest(key) for key in HOGS), guest(SMALL, "two")]
+
+
+def again(process: NamesProcess) -> Counter[str]:
+    """Tell the process the same again, and return what it has counted."""
+    process.order(GUESTS, forwarders=(RESOLVER,))
+    return process.done()
+
+
+def asked(opened: socket.socket, name: str = NAME, kind: str = "A") -> list[str]:
+    """Ask over UDP or TCP; return the values."""
+    question = dns.message.make_query(name, kind)
+    wire = question.to_wire()
+    stream = opened.type == socket.SOCK_STREAM
+    opened.sendall(struct.pack("!H", len(wire)) + wire if stream else wire)
+    answer = dns.message.from_wire(opened.recv(4096)[2 if stream else 0 :])
+    assert answer.id == question.id
+    return [one.to_text() for found in answer.answer for one in found]
+
+
+def fetched(opened: socket.socket) -> str:
+    """Ask who is asking; return all that is said."""
+    opened.sendall(
+        b"GET /latest/meta-data/instance-id HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    )
+    said = b""
+    while chunk := opened.recv(4096):
+        said += chunk
+    return said.decode()
+
+
+def answers_others(process: NamesProcess) -> None:
+    """Demand that the port of the other tenant gets its own answers, by all ways."""
+    for version in (4, 6):
+        with process.datagrams(SMALL, version) as opened:
+            assert asked(opened) == [ADDRESS]
+            assert asked(opened, "secret.two.test", "TXT") == [f'"{SECRET}"']
+        with process.stream(SMALL, "dns", version) as opened:
+            assert asked(opened, kind="AAAA") == ["fd00:1::10"]
+        with process.stream(SMALL, "metadata", version) as opened:
+            assert fetched(opened).endswith(f"port-{SMALL:017x}")
+
+
+def test_each_is_answered_as_what_its_addresses_say(process: NamesProcess) -> None:
+    answers_others(process)
+    with process.datagrams(1) as opened:
+        assert asked(opened, "web.one.test") == [ADDRESS]
+        assert asked(opened, "secret.one.test", "TXT") == []
+    with process.datagrams(99) as opened:
+        opened.send(dns.message.make_query(NAME, "A").to_wire())
+    wait_until(lambda: again(process)["dns-unknown-port"] == 1, what="it is counted")
+
+
+@contextmanager
+def resolver(process: NamesProcess) -> Iterator[None]:
+    """A resolver that never answers what hogs ask."""
+    opened = inside(process.netns, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 1 << 22)
+    opened.bind((RESOLVER, 53))
+
+    def run() -> None:
+        while data := opened.recvfrom(4096):
+            if not data[0]:
+                return
+            question = dns.message.from_wire(data[0])
+            name = question.question[0].name
+            if b"hog" not in name.labels:
+                answer = dns.message.make_response(question)
+                answer.answer = [dns.rrset.from_text(name, 60, "IN", "A", "203.0.113.7")]
+                opened.sendto(answer.to_wire(), data[1])
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        with inside(process.netns, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as end:
+            end.sendto(b"", (RESOLVER, 53))
+        thread.join()
+        opened.close()
+
+
+def test_a_tenant_that_has_all_asked_elsewhere_leaves_others_a_place(process: NamesProcess) -> None:
+    wire = dns.message.make_query("a.hog", "A").to_wire()
+
+    def is_limited() -> bool:
+        for _ in range(65):
+            hogs[0].send(wire)
+        return again(process)["dns-forwarding-port-limit"] > 0
+
+    def is_full() -> bool:
+        for opened in hogs:
+            for _ in range(64):
+                opened.send(wire)
+        with process.datagrams(SMALL) as small:
+            assert asked(small, "www.example.com") == ["203.0.113.7"]
+        return again(process)["dns-forwarding-crowded-out"] > 0
+
+    with ExitStack() as stack:
+        stack.enter_context(resolver(process))
+        hogs = [stack.enter_context(process.datagrams(key)) for key in HOGS[:9]]
+        wait_until(is_limited, what="a port has its limit")
+        wait_until(is_full, what="there is no place left but others'")
+
+
+@pytest.mark.parametrize("service", ["dns", "metadata"])
+def test_a_tenant_that_holds_all_connections_leaves_others_one(
+    process: NamesProcess, service: Service
+) -> None:
+    with ExitStack() as stack:
+        for key in HOGS[:33]:
+            for _ in range(17 if key == 1 else 16):
+                stack.enter_context(process.stream(key, service))
+        answers_others(process)
+        counts = again(process)
+    assert counts[f"{service}-connections-port-limit"] == 1
+    assert counts[f"{service}-connections-crowded-out"] >= 2
+
+
+def test_a_tenant_that_asks_for_all_the_time_leaves_others_some(process: NamesProcess) -> None:
+    whole = dns.message.make_query("n0000.one.test", "TXT", use_edns=0).to_wire()
+    with ExitStack() as stack:
+        hogs = [stack.enter_context(process.datagrams(key)) for key in HOGS]
+        for number in range(2_400):
+            hogs[number % len(hogs)].send(whole.replace(b"n0000", b"n%04d" % number))
+        answers_others(process)
+    wait_until(lambda: again(process)["dns-tenant-limited"] > 0, what="they are limited")
+
+
+def test_a_long_zone_is_taken_in_while_others_are_answered(process: NamesProcess) -> None:
+    ports = [(f"n{at}", [f"10.{at >> 16}.{at >> 8 & 255}.{at & 255}"]) for at in range(20_000)]
+    process.write(zone("big", *ports))
+    with process.datagrams(SMALL) as small, process.datagrams(BIG) as big:
+        process.order([*GUESTS, guest(BIG, "big")], forwarders=(RESOLVER,))
+        is_done = False
+        while not is_done:
+            assert asked(small) == [ADDRESS]
+            is_done = process.is_done()
+        assert asked(big, "n19999.big.test") == ["10.0.78.31"]
+
+
+QUESTION = dns.message.make_query("web.one.test", "A", use_edns=0).to_wire()
+REQUEST = b"PUT /latest/api/token HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nX: y\r\n\r\nabc"
+THROWN = settings(
+    max_examples=150,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+@st.composite
+def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
+    """Something that was well formed once, or never."""
+    at = draw(st.integers(0, len(whole)))
+    noise = draw(st.binary(max_size=20))
+    kept = whole[:at] + noise
+    return draw(st.sampled_from([kept, kept + whole[at:], kept + whole[at + len(noise) :]]))
+
+
+def received(opened: socket.socket) -> bytes:
+    """Return all that comes until the other side has no more to say."""
+    said = b""
+    try:
+        opened.shutdown(socket.SHUT_WR)
+        while chunk := opened.recv(65_536):
+            said += chunk
+    except ConnectionError:
+        return said
+    return said
+
+
+def test_noise_at_all_sockets_changes_nothing(process: NamesProcess) -> None:
+    with ExitStack() as stack:
+        hogs = [stack.enter_context(process.datagrams(key, 4 + 2 * (key % 2))) for key in HOGS]
+        turn = iter(range(1_000_000))
+
+        @given(st.one_of(damaged(QUESTION), st.binary(max_size=1_400)), damaged(REQUEST))
+        @THROWN
+        def throw(noise: bytes, request: bytes) -> None:
+            at = next(turn)
+            hogs[at % len(hogs)].send(noise or b"\0")
+            key = HOGS[at % len(HOGS)]
+            with process.stream(key, "dns") as opened:
+                opened.sendall(struct.pack("!H", len(noise)) + noise)
+                assert SECRET.encode() not in received(opened)
+            with process.stream(key, "metadata") as opened:
+                opened.sendall(request)
+                assert SECRET.encode() not in received(opened)
+
+        throw()
+        counts = again(process)
+        before = process.resident()
+        throw()
+        answers_others(process)
+        assert process.resident() < before + 4 * 1024
+        for opened in hogs:
+            opened.setblocking(False)
+            while select.select([opened], [], [], 0)[0]:
+                assert SECRET.encode() not in opened.recv(4096)
+    for reason in ("dns-malformed", "dns-length", "dns-response", "metadata-broken-off"):
+        assert counts[reason], json.dumps(counts)
