@@ -19,6 +19,7 @@ from agent.jsonrpc import RpcError
 from agent.names.child import Child
 from agent.names.keeper import Keeper
 from agent.names.plug import Plug
+from agent.nat import NatCounter
 from agent.neighbours import Neighbours
 from agent.netlink import monitor
 from agent.outside import Outside
@@ -88,6 +89,7 @@ class Agent:
         self._poller = Poller(self._client, self._revision, self._take)
         self._program = Program(settings, host, self._watches.flows_are_back)
         self._zones = ZoneKeeper(settings, host, self._vswitchd, self._report_now)
+        self._nat = NatCounter(settings, host, self._vswitchd, self._watches.lives)
         callbacks = Callbacks(
             self._revision,
             self._take_newer,
@@ -95,6 +97,7 @@ class Agent:
             self._poller.resync,
             self._zones.sending,
             self._answered,
+            self._nat.take,
         )
         self._reporter = Reporter(self._client, host, self._directory, callbacks)
 
@@ -118,6 +121,7 @@ class Agent:
             tasks.create_task(self._poller.run())
             tasks.create_task(self._program.run())
             tasks.create_task(self._zones.run())
+            tasks.create_task(self._nat.run())
             tasks.create_task(certificates.keep(self._settings, self._client, self._bridges.wake))
             tasks.create_task(self._guests.run())
             tasks.create_task(self._world.run())
@@ -182,6 +186,7 @@ class Agent:
         self._world.want(state)
         self._documents.want(state)
         self._zones.want(state)
+        self._nat.want(state)
         self._name_interfaces(tuple(self._host.rows.values()))
         if save:
             self._loop.call_later(0.05, self._save, state)
