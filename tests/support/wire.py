@@ -1,11 +1,13 @@
 """One host with real packets: what its dummy datapath, conntrack included, sends out where."""
 
+import asyncio
 import re
 import struct
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from agent.ofctl import Switch
 from tests.support.dummy_ovs import DummyOvs, wait_until
 from vpcctl.compile import compile_host
 from vpcctl.flows.cookie import LEARNED_COOKIE, OWNER_MASK, Feature, cookie
@@ -106,6 +108,12 @@ class Wire:
         shown = self._ovs.ofctl("dump-flows", self._bridge, f"table={DROP.number}", "--no-names")
         found = re.findall(rf"n_packets=(\d+),.*reg6={int(reason):#x}[ ,]", shown)
         return sum(map(int, found))
+
+    def packets(self, owner: int) -> int:
+        """Packets that the flows with a cookie have counted, as agents ask for them."""
+        self.settle()
+        switch = Switch(self._ovs.directory / f"{self._bridge}.mgmt")
+        return asyncio.run(switch.packets([owner]))[0]
 
     def learned(self) -> str:
         """The flows that flows have learned."""

@@ -31,9 +31,17 @@ COLUMNS = (
 )
 ROUTE_COLUMNS = (
     Column("DESTINATION", "destination"),
-    Column("TARGET", lambda route: lines(route["targets"]) if route["targets"] else "blackhole"),
+    Column("TARGET", lambda route: lines(_targets(route)) if route["targets"] else "blackhole"),
     Column("DESCRIPTION", "description", whole=False),
 )
+
+
+def _targets(route: Json) -> list[str]:
+    """Return a route's targets, with why those are dead that are."""
+    return [
+        one["id"] if one["reason"] is None else f"{one['id']} (dead: {one['reason']})"
+        for one in route["target_states"]
+    ]
 
 
 @app.command("list")
@@ -90,6 +98,18 @@ def set_(context: typer.Context, reference: Reference, changes: Changes, waiting
     client = client_of(context, patience_s=waiting.timeout)
     path = path_of("rtb", client.resolve("rtb", reference))
     print_table(client.change(path, changes.body(), waiting.query), waiting.output)
+
+
+@app.command("main")
+@command
+def main_(context: typer.Context, reference: Reference, waiting: Waiting) -> None:
+    """Make a route table the main one of its VPC: that of all subnets that name none.
+
+    The one that was main stays as it is, and may be deleted.
+    """
+    client = client_of(context, patience_s=waiting.timeout)
+    path = path_of("rtb", client.resolve("rtb", reference))
+    print_table(client.change(path, {"main": True}, waiting.query), waiting.output)
 
 
 add_delete(app, "rtb")
