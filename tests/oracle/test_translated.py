@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 from tests.oracle.oracle import text
-from tests.oracle.translated import Address, Flow, Place, Seen, Translated
+from tests.oracle.translated import Address, Flow, Place, Seen, Translated, Translation
 from tests.pipeline.outward import (
     DATA,
     HOST,
@@ -117,9 +117,11 @@ def hear(town: Town, of: Place) -> None:
     town.wire.settle()
 
 
-def framed(ends: Ends, flow: Flow) -> bytes:
+def framed(ends: Ends, flow: Flow, *, answers: bool) -> bytes:
     ports = (flow.source_port, flow.to_port)
-    return f.tcp(ends, ports) if flow.protocol == f.TCP else f.udp(ends, ports)
+    if flow.protocol == f.UDP:
+        return f.udp(ends, ports)
+    return f.tcp(ends, ports, f.SYN_ACK, (7, 2)) if answers else f.tcp(ends, ports)
 
 
 def read(sent: dict[int, list[Packet]]) -> Seen | None:
@@ -154,11 +156,6 @@ def _in(chance: Random, of: Place) -> Flow:
     return Flow(protocol, ipaddress.ip_address(far), source, to, chance.choice(ports))
 
 
-def enters(town: Town, of: Place, flow: Flow) -> Seen | None:
-    ends = Ends((ROUTER[0], mac_of(of, flow.to)), (str(flow.source), str(flow.to)))
-    return read(town.sends(OUT, framed(ends, flow)))
-
-
 def mac_of(of: Place, address: Address) -> str:
     """Whom the router sends what is for an address."""
     for eip in of.eips:
@@ -181,24 +178,33 @@ class Play:
         """Say something; tell what went wrong."""
         roll, known = self.chance.random(), self.judge.known
         if known and roll < 0.3:
-            return self._answer(self.chance.choice(known).outside.back())
+            return self._answer(self.chance.choice(known))
         if roll < 0.5:
-            return self._answer(_in(self.chance, self.of))
+            return self._enter(_in(self.chance, self.of), answers=False)
         port = self.chance.choice(GUESTS)
-        return self._say(port, _out(self.chance, port))
+        return self._say(port, _out(self.chance, port), answers=False)
 
-    def _answer(self, flow: Flow) -> str | None:
-        if self.judge.place is not self.of or not self._is_ours(flow.to):
+    def _answer(self, one: Translation) -> str | None:
+        """Answer a connection of a NAT gateway, on whichever side it was not opened."""
+        if not self._is_ours(one.outside.to):
+            return self._enter(one.outside.back(), answers=True)
+        port = next(port for port in EVERYBODY if one.inside.to in port.ips)
+        if not self.judge.leads_only_to(port, one.inside.back(), one.nat):
             return None
-        expected, got = self.judge.entered(flow), enters(self.town, self.of, flow)
-        return None if got == expected else f"{flow} enters: {got}, but must be {expected}"
+        return self._say(port, one.inside.back(), answers=True)
 
     def _is_ours(self, address: Address) -> bool:
-        return address.version == 6 or any(one.address == address for one in self.of.eips)
+        return any(one.address == address for one in self.of.eips)
 
-    def _say(self, port: Port, flow: Flow) -> str | None:
+    def _enter(self, flow: Flow, *, answers: bool) -> str | None:
+        expected = self.judge.entered(flow)
+        ends = Ends((ROUTER[0], mac_of(self.of, flow.to)), (str(flow.source), str(flow.to)))
+        got = read(self.town.sends(OUT, framed(ends, flow, answers=answers)))
+        return None if got == expected else f"{flow} enters: {got}, but must be {expected}"
+
+    def _say(self, port: Port, flow: Flow, *, answers: bool) -> str | None:
         ends = leaving(port, str(flow.to), flow.to.version)
-        got = read(self.town.sends(port, framed(ends, flow)))
+        got = read(self.town.sends(port, framed(ends, flow, answers=answers)))
         wrong = self.judge.sent(port, flow, got)
         return None if wrong is None else f"{port.id} sends {flow}: {got}, but {wrong}"
 
@@ -211,7 +217,7 @@ def play(town: Town, of: Place, chance: Random, steps: int) -> str | None:
     return next((wrong for wrong in found if wrong is not None), None)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_ways_are_shared_and_addresses_translated_as_the_oracle_says(town: Town, seed: int) -> None:
     chance = Random(seed)
     of = place(chance)

@@ -101,9 +101,13 @@ class Translated:
     def _answered(self, flow: Flow) -> Seen | None:
         """What an answer to a forwarded packet looks like outside; None: it is none."""
         for one in self.known:
-            if one.inside.back() == flow and one.outside.to != flow.source:
+            if one.inside.back() == flow:
                 return Seen(None, one.outside.back())
         return None
+
+    def leads_only_to(self, port: Port, flow: Flow, nat: str) -> bool:
+        """Tell whether what a port sends can take no other way than by a NAT gateway."""
+        return [one.id for one in self._targets(port, flow)] == [nat]
 
     def _targets(self, port: Port, flow: Flow) -> list[Target]:
         subnet = next(one for one in self.place.subnets if one.id == port.subnet_id)
