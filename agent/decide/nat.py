@@ -13,7 +13,7 @@ SHARE = 50
 _SEPARATOR = rb"\n"
 """Between connections, as it stands in JSON: a backslash and a letter."""
 _CONNECTION = re.compile(
-    rb"([a-z0-9]+),orig=\(src=[0-9.]+,dst=([0-9.]+),(?:sport=\d+,dport=(\d+))?[^)]*\),"
+    rb"(?:^|\"|\\n)([a-z0-9]+),orig=\(src=[0-9.]+,dst=([0-9.]+),(?:sport=\d+,dport=(\d+))?[^)]*\),"
     rb"reply=\(src=[0-9.]+,dst=([0-9.]+),(?:sport=\d+,dport=(\d+))?"
 )
 _TOTAL = re.compile(r"Total: (\d+)")

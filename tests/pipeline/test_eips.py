@@ -164,6 +164,26 @@ def test_an_eip_moves_to_another_port(town: Setting) -> None:
     assert got["nw_dst"] == "10.0.1.13"
 
 
+def test_who_gets_a_used_eip_gets_none_of_its_connections(town: Setting) -> None:
+    web = n.group(1, RED, n.allow("egress"), n.allow("ingress", protocol=6, ports=(80, 80)))
+    old, new = (guest(number, groups=(web.id,)) for number in (1, 3))
+    made = town(old, new, web, n.eip(1, NETWORK, "203.0.113.10", old))
+    made.hear(EIP)
+    asked = f.udp(leaving(old), (5000, 53))
+    only(made.sends(old, asked), OUT)
+    answered = f.udp(entering(EIP), (53, 5000))
+    only(made.sends(OUT, answered), ofport(old))
+    made.change(n.eip(1, NETWORK, "203.0.113.10", new))
+    made.hear(EIP)
+    # The old connection goes on trying, on both sides.
+    assert made.sends(OUT, answered) == {}
+    assert made.sends(OUT, f.tcp(entering(EIP), (4000, 81), f.ACK, (7, 2))) == {}
+    assert made.sends(old, asked) == {}
+    assert made.wire.dropped(Reason.NO_EIP) == 1
+    only(made.sends(OUT, f.tcp(entering(EIP), (4000, 80))), ofport(new))
+    assert only(made.sends(new, f.udp(leaving(new), (5000, 53))), OUT)["nw_src"] == "203.0.113.10"
+
+
 def test_frames_for_others_and_with_an_end_here_are_not_taken(town: Setting) -> None:
     made = town()
     ends = Ends((ROUTER[0], ROUTER[0]), (FAR, "203.0.113.10"))

@@ -228,7 +228,8 @@ def test_an_ipv6_block_belongs_to_the_vpc_that_announces_it_first(world: World) 
         known = tenant == "red"
         assert (first.meta.id in caught.value.detail) == known
         assert [one.id for one in caught.value.blockers] == [first.meta.id] * known
-    outer.nat(second)  # translates IPv4, and announces nothing
+    # A NAT gateway translates IPv4, and announces nothing.
+    outer.nat(second, outer.eip(tenant_id="blue"))
     other = outside(world, "198.51.100.0/24", vlan=9, ipv6_cidr="2001:db8:fe::/64")
     other.internet(second)
     third = world.vpc("10.0.0.0/16", "fd00:1::/48")  # what is not global is nobody's business
