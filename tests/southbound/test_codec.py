@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.southbound.fake_switch import hello
 from tests.southbound.ovs import Ovs
+from vpcctl.compile import compile_host
 from vpcctl.flows import fields as f
 from vpcctl.flows.actions import (
     OFPP_IN_PORT,
@@ -34,6 +35,7 @@ from vpcctl.flows.fields import Bits, Field
 from vpcctl.flows.flow import Flow, match
 from vpcctl.flows.meter import Meter
 from vpcctl.flows.tables import FLOOD, OUTPUT, TABLES
+from vpcctl.pipeline.example import HERE, example
 from vpcctl.southbound.codec import messages as m
 from vpcctl.southbound.codec import meters as codec
 from vpcctl.southbound.transport import validate
@@ -152,6 +154,8 @@ def actions(draw: st.DrawFn):
     kind = draw(st.sampled_from(("set", "load", "move", "output", "resubmit", "choose", "learn")))
     field = draw(st.sampled_from(writable))
     if kind == "set":
+        if draw(st.integers(0, 7)) == 0:
+            return SetField(f.IN_PORT, draw(st.integers(0, 0xFEFF)))
         return SetField(field, draw(st.integers(0, field.ones)))
     if kind == "load":
         n = draw(st.integers(1, min(field.bits, 64)))
@@ -374,6 +378,20 @@ def test_open_vswitch_lists_exactly_the_bytes_that_we_sent(tmp_path: Path) -> No
 
         check()
     assert len(seen) > 100
+
+
+@pytest.mark.ovs
+def test_open_vswitch_takes_every_flow_of_the_example_as_we_send_it(tmp_path: Path) -> None:
+    """The example has flows of all tables."""
+    flows = [flow for part in compile_host(example(), HERE) for flow in part]
+    with Ovs(tmp_path) as ovs:
+        ovs.add_bridge("br", 1, "unix:/nonexistent")
+        direct = Direct(tmp_path / "br.mgmt")
+        direct.meters(*{flow.meter for flow in flows if flow.meter is not None})
+        sent = [m.add_flow(flow, 100 + i) for i, flow in enumerate(flows)]
+        assert direct.bundle(*sent) == []
+        entries, listed = dict(m.entry_of(data) for data in sent), direct.flows()
+        assert listed == entries, _difference(listed, entries)
 
 
 def _difference(listed: dict[bytes, bytes], sent: dict[bytes, bytes]) -> str:

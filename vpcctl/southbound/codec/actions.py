@@ -66,12 +66,18 @@ class _Setting(NamedTuple):
     padding: bytes
 
 
+_OLD_IN_PORT, _OLD_IN_PORT_BYTES = 2, 2
+"""Header of ``NXM_OF_IN_PORT`` and length of its value: Open vSwitch matches the port that a packet
+came in by under its newer number, and lets it be set under this one alone."""
+
+
 def _setting(field: Field) -> _Setting:
-    used = 8 + field.n_bytes
-    padding = bytes(-used % 8)
-    length = used + len(padding)
-    head = struct.pack("!HHI", _SET_FIELD, length, field.header)
-    return _Setting(head, field.n_bytes, padding)
+    header, n = field.header, field.n_bytes
+    if field is f.IN_PORT:
+        header, n = _OLD_IN_PORT, _OLD_IN_PORT_BYTES
+    padding = bytes(-(8 + n) % 8)
+    head = struct.pack("!HHI", _SET_FIELD, 8 + n + len(padding), header)
+    return _Setting(head, n, padding)
 
 
 _SETTINGS = {field: _setting(field) for field in f.FIELDS.values()}
@@ -207,6 +213,8 @@ def decode_action(kind: int, body: bytes) -> Action:
     if kind == _DEC_TTL:
         return DecTtl()
     if kind == _SET_FIELD:
+        if int.from_bytes(body[:4], "big") == _OLD_IN_PORT:
+            return SetField(f.IN_PORT, int.from_bytes(body[4 : 4 + _OLD_IN_PORT_BYTES], "big"))
         field = field_of(body[:4])
         return SetField(field, int.from_bytes(body[4 : 4 + field.n_bytes], "big"))
     if kind == _VENDOR and len(body) >= 12:
