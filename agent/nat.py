@@ -1,8 +1,8 @@
 """Counts the connections of the NAT gateways that this host is the active one of.
 
 That costs ovs-vswitchd and the agent time, some microseconds a connection, so it is done once an
-interval at most, less often where it takes long, and not by looking at each where there are too
-many. What is counted is decided in :mod:`agent.decide.nat`.
+interval at most, less often where it takes long, and not by looking at each, or not at all, where
+there are too many. What is counted is decided in :mod:`agent.decide.nat`.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from agent.decide import nat as decide
 from agent.host import Host
@@ -83,9 +84,9 @@ class NatCounter:
         active = [one for one in self._wanted if self._is_active(one)]
         try:
             failures = await self._failures(active)
-            each = await self._tracked() <= decide.MOST
+            how = decide.how(await self._tracked())
             counts = [
-                await self._count(one, failed, each=each)
+                await self._count(NatCounts(gateway_id=one.gateway_id, failures=failed), one, how)
                 for one, failed in zip(active, failures, strict=True)
             ]
         except (RpcError, OfctlError) as error:
@@ -117,19 +118,15 @@ class NatCounter:
             return 0
 
     async def _count(
-        self, gateway: NatGatewayState, failures: int | None, *, each: bool
+        self, counts: NatCounts, gateway: NatGatewayState, how: Literal["each", "number", "not"]
     ) -> NatCounts:
+        """Return *counts* of a gateway with what is to be counted of its connections."""
         kind, zone = self._host.datapath_type, gateway.zone
-        if not each:
-            number = decide.total(await self._vswitchd.entries(kind, zone))
-            return NatCounts(
-                gateway_id=gateway.gateway_id, connections=number or 0, failures=failures
-            )
-        tally = decide.Tally(gateway.addresses)
-        await self._vswitchd.connections(kind, zone, tally.take)
-        return NatCounts(
-            gateway_id=gateway.gateway_id,
-            connections=tally.connections,
-            ports=tally.ports(),
-            failures=failures,
-        )
+        news: dict[str, object] = {}
+        if how == "number":
+            news["connections"] = decide.total(await self._vswitchd.entries(kind, zone))
+        elif how == "each":
+            tally = decide.Tally(gateway.addresses)
+            await self._vswitchd.connections(kind, zone, tally.take)
+            news = {"connections": tally.connections, "ports": tally.ports()}
+        return counts.model_copy(update=news)

@@ -98,7 +98,8 @@ class Metrics:
         for gauge in (self._nat_connections, self._nat_ports, self._nat_failures):
             gauge.clear()
         for id, one in counted.items():
-            self._nat_connections.labels(id).set(one.connections)
+            if one.connections is not None:
+                self._nat_connections.labels(id).set(one.connections)
             for ports in one.ports or ():
                 self._nat_ports.labels(id, str(ports.eip.address)).set(ports.count)
             if one.failures is not None:

@@ -36,7 +36,7 @@ VPC_CIDRS = {RED: ["10.0.0.0/16", "fd00:10::/48"], BLUE: ["10.0.0.0/16", "fd00:2
 PLACES = {"red-1": (RED, "host1"), "red-2": (RED, "host3"), "blue-1": (BLUE, "host3")}
 """Workload → its tenant and host."""
 FORWARDED = 8080
-_LATE_S, _BACK_S, _TAKEN_OVER_S = 60.0, 10.0, 2.0
+_LATE_S, _BACK_S, _TAKEN_OVER_S = 60.0, 5.0, 2.0
 SILENCE_MS = 1_000
 """So long a conversation may stand still when the active gateway host dies."""
 
@@ -127,6 +127,7 @@ class EipLab:
         internet.lead_out(self._tenants[RED], port)
         self._expect_placed(RED, "distributed", checks)
         self._converse("red-1", self._address(RED), checks)
+        self._expect_reached("red-1", "red-1", self._address(RED), checks)
 
     def _moved(self, checks: Checks) -> None:
         say("\n2. The same EIP moves to red-2, on a host without a way out: through a gateway host")
@@ -165,6 +166,15 @@ class EipLab:
         checks.expect(who == "blue-1", "the forwarded port leads to blue-1")
         who, _ = self._visitors["outside"].call(address, PORT, 0.5)
         checks.expect(who is None, "no other port of the gateway's EIP leads in")
+        self._expect_reached("blue-1", "red-2", address, checks)
+        self._expect_reached("red-2", "red-2", self._address(RED), checks)
+
+    def _expect_reached(self, name: str, other: str, seen_as: str, checks: Checks) -> None:
+        """Let a workload call red's EIP, which is *other*'s, and be seen by its own."""
+        address = self._address(RED)
+        who, seen = self._visitors[name].call(address, PORT, PATIENCE_S)
+        say(f"  {name} calls {address}: {who} answers, and sees {seen}")
+        checks.expect((who, seen) == (other, seen_as), f"{name} reaches {other} by its EIP")
 
     def _failover(self, checks: Checks) -> None:
         say("\n4. The active gateway host dies while red-2 (EIP) and blue-1 (NAT) talk")
@@ -175,7 +185,7 @@ class EipLab:
         time.sleep(1.0)
         say(f"  {active}: ovs-vswitchd and vpc-agent are killed")
         self._site.kill(active)
-        time.sleep(3.0)
+        time.sleep(_TAKEN_OVER_S)
         for visitor in others:
             self._expect_heard(visitor.workload.name, "when the host dies", checks)
         who, seen_as = self._visitors["blue-1"].call(ROUTER, PORT, PATIENCE_S)

@@ -161,11 +161,13 @@ class PortsInUseOut(Output):
 class NatCountersOut(Output):
     """What the active host of a NAT gateway has counted of it."""
 
-    connections: int = Field(
-        description="Connections that there are now, in both directions.", examples=[1040]
+    connections: int | None = Field(
+        description="Connections that there are now, in both directions; null: its host has too "
+        "many in all to count those of one gateway.",
+        examples=[1040],
     )
     ports: list[PortsInUseOut] | None = Field(
-        description="Ports in use by EIP; null: there are too many connections on the host to look "
+        description="Ports in use by EIP; null: its host has too many connections in all to look "
         "at each.",
         examples=[[{"eip_id": "eip-0a1b2c3d4e5f60718", "address": "203.0.113.7", "in_use": 812}]],
     )

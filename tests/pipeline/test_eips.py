@@ -35,16 +35,17 @@ from vpcctl.model.changes import Resource
 from vpcctl.model.host import Question, error_inwards, error_outwards, outside_question
 
 pytestmark = pytest.mark.ovs
-ONE, TWO, BARE, BLUE_ONE = guest(1), guest(2, DATA), guest(3), guest(4, BLUES)
+ONE, TWO, BARE, BLUE_ONE, NEAR = guest(1), guest(2, DATA), guest(3), guest(4, BLUES), guest(5)
 EIP = n.eip(1, NETWORK, "203.0.113.10", ONE)
 EIP_2 = n.eip(2, NETWORK, "203.0.113.11", TWO)
+EIP_NEAR = n.eip(4, NETWORK, "203.0.113.13", NEAR)
 EIP_BLUE = n.eip(3, NETWORK, "203.0.113.12", BLUE_ONE)
 Setting = Callable[..., Town]
 
 
 @pytest.fixture(scope="module")
 def place(ovs: DummyOvs) -> Iterator[Town]:
-    made = Town(ovs, ONE, TWO, BARE, BLUE_ONE)
+    made = Town(ovs, ONE, TWO, BARE, BLUE_ONE, NEAR)
     yield made
     made.close()
 
@@ -52,7 +53,7 @@ def place(ovs: DummyOvs) -> Iterator[Town]:
 @pytest.fixture
 def town(place: Town) -> Setting:
     def make(*resources: Resource) -> Town:
-        usual = (ONE, TWO, BARE, BLUE_ONE, EIP, EIP_2, EIP_BLUE)
+        usual = (ONE, TWO, BARE, BLUE_ONE, NEAR, EIP, EIP_2, EIP_BLUE, EIP_NEAR)
         return place.anew(*(resources or usual))
 
     return make
@@ -246,12 +247,13 @@ def test_the_agent_speaks_for_addresses_that_are_here_alone(town: Setting) -> No
     ("sender", "eip", "target", "source"),
     [
         (ONE, EIP, ONE, "203.0.113.10"),
+        (ONE, EIP_NEAR, NEAR, "203.0.113.10"),
         (ONE, EIP_2, TWO, "203.0.113.10"),
         (TWO, EIP, ONE, "203.0.113.11"),
         (ONE, EIP_BLUE, BLUE_ONE, "203.0.113.10"),
         (BLUE_ONE, EIP, ONE, "203.0.113.12"),
     ],
-    ids=["own", "other-subnet", "back", "other-vpc", "back-from-other-vpc"],
+    ids=["own", "same-subnet", "other-subnet", "back", "other-vpc", "back-from-other-vpc"],
 )
 def test_eips_of_one_host_reach_each_other(
     town: Setting, kind, sender, eip, target, source

@@ -42,6 +42,12 @@ def test_the_number_alone_is_read_where_there_are_too_many() -> None:
     assert nat.total("") is None
 
 
+def test_not_every_connection_is_looked_at_where_there_are_many() -> None:
+    assert [nat.how(number) for number in (0, 20_000, 20_001, 200_000, 200_001)] == [
+        *("each", "each", "number", "number", "not")
+    ]
+
+
 def test_counting_takes_a_fiftieth_of_the_time() -> None:
     assert nat.pause(0.01, 5.0) == 5.0
     assert nat.pause(1.0, 5.0) == 50.0

@@ -194,14 +194,14 @@ class NatCountersView:
     """What the active host of a NAT gateway has counted of it.
 
     Attributes:
-        connections: there are now, in both directions.
-        ports: in use, by EIP; None: there are too many connections to look at each.
+        connections: there are now, in both directions; None: the host has too many to count.
+        ports: in use, by EIP; None: the host has too many connections to look at each.
         failures: packets of new connections for which no port was left, since the gateway is
             active there; None: the host's datapath does not say.
         reported_at: when the host reported last.
     """
 
-    connections: int
+    connections: int | None
     ports: tuple[PortsInUse, ...] | None
     failures: int | None
     reported_at: datetime

@@ -114,14 +114,15 @@ class NatCounts(_Wire):
 
     Attributes:
         gateway_id: the gateway.
-        connections: that conntrack knows now, in both directions.
-        ports: by EIP; None: there are too many connections to look at each.
+        connections: that conntrack knows now, in both directions; None: the host has too many in
+            all to count those of one gateway.
+        ports: by EIP; None: the host has too many connections to look at each.
         failures: packets of new connections for which no port was left, since the gateway is on
             this host or Open vSwitch was started; None: the datapath does not say.
     """
 
     gateway_id: Annotated[str, Field(pattern=ids.PATTERNS["nat"])]
-    connections: Count
+    connections: Count | None = None
     ports: Annotated[tuple[EipPorts, ...], Field(max_length=64)] | None = None
     failures: Count | None = None
 
