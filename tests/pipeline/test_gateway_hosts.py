@@ -26,6 +26,7 @@ from tests.pipeline.outward import (
     leaving,
     ofport,
     only,
+    tells,
 )
 from tests.support import frames as f
 from tests.support import networks as n
@@ -72,6 +73,25 @@ def test_packets_go_to_the_first_gateway_host_that_lives(standby: Town) -> None:
     shown = standby.wire.explain(SENT)
     assert f"dst={OTHER.vtep}" in shown
     assert f"vni={NAT.vni:#x}" in shown
+
+
+def test_the_active_host_of_another_address_is_a_neighbour(standby: Town) -> None:
+    """It asks for an address that is active here, and is reached from it."""
+    mine = n.eip(1, NETWORK, "203.0.113.10", ONE)
+    standby.change(mine, n.table(1, RED, n.route("0.0.0.0/0", RED_IGW)))
+    other = (text(NAT_EIP.mac), "203.0.113.20")
+    answer = only(standby.sends(OUT, asks(other, "203.0.113.10")), OUT)
+    assert (answer["arp_sha"], answer["eth_dst"]) == (text(mine.mac), other[0])
+    standby.wire.settle()
+    got = only(standby.sends(ONE, f.udp(leaving(ONE, other[1]), (5000, 53))), OUT)
+    assert (got["nw_src"], got["eth_dst"]) == ("203.0.113.10", other[0])
+    heard = only(standby.sends(OUT, tells(other, mine)), AGENT)
+    assert heard["arp_spa"] == other[1]
+    assert standby.sends(OUT, asks(other, other[1])) == {}  # what it announces is not answered
+    thief = (ROUTER[0], other[1])
+    assert standby.sends(OUT, asks(thief, "203.0.113.10")) == {}
+    assert standby.wire.dropped(Reason.OUTSIDE_SOURCE) == 1
+    standby.change(n.eip(1, NETWORK, "203.0.113.10"), BY_NAT)
 
 
 def test_the_standby_takes_over_by_itself(dead: Town) -> None:
