@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from agent import certificates, ovs_process
 from agent.bridges import Bridges, Ovs
 from agent.client import Client
-from agent.decide import work
+from agent.decide import marks, work
 from agent.decide.rows import InterfaceRow, Wish
 from agent.guests import GuestAnswers
 from agent.host import Host, Urgency, is_link, is_told, most_urgent
@@ -77,7 +77,7 @@ class Agent:
         self._outside = Outside(settings, worker, ovs, host, self._report_now)
         self._watches = Watches(settings, ovs, host, self._report_now, self._look_outside)
         guests = functools.partial(self._tap_error, "guests")
-        self._guests = GuestAnswers(worker, guests, self._keeper("guests"))
+        self._guests = GuestAnswers(worker, guests, self._keeper("guests"), self._watches.may_stand)
         world = functools.partial(self._tap_error, "outside")
         keep = self._keeper("outside")
         self._world = World(worker, settings.host_id, self._watches, world, keep)
@@ -138,6 +138,7 @@ class Agent:
 
     def _look_outside(self) -> None:
         self._world.look()
+        self._guests.look()
 
     def _bridges_changed(self) -> None:
         self._report_now()
@@ -344,7 +345,16 @@ class Agent:
             finally:
                 self._program.vswitchd_ended()
                 self._watches.vswitchd_ended()
+                if not self._watches.may_stand():
+                    self._loop.create_task(self._stand_by())
                 os.close(fd)
+
+    async def _stand_by(self) -> None:
+        """Take the port down that is this host for flows, until it is known who lives."""
+        try:
+            await self._worker.run(lambda: self._worker.underlay.stop_on(marks.GUESTS))
+        except Exception as error:  # netlink's own errors are plain Exceptions
+            log.warning("%s cannot be taken down: %s", marks.GUESTS, error)
 
     async def _readable(self, fd: int) -> None:
         ready = self._loop.create_future()

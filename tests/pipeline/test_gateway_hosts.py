@@ -103,6 +103,15 @@ def test_the_standby_takes_over_by_itself(dead: Town) -> None:
     assert only(dead.sends(OUT, back), ofport(ONE))["tp_dst"] == "5000"
 
 
+def test_a_standby_that_does_not_know_yet_takes_nothing_over(dead: Town) -> None:
+    """Its agent's port is down as long as BFD has not begun."""
+    dead.wire.lose(AGENT)
+    assert dead.sends(OUT, asks(ROUTER, "203.0.113.20")) == {}
+    assert dead.sends(ONE, f.udp(leaving(ONE), (5001, 53))) == {}
+    dead.wire.find(AGENT)
+    only(dead.sends(OUT, asks(ROUTER, "203.0.113.20")), OUT)
+
+
 def test_the_first_takes_over_again_when_it_is_back(standby: Town) -> None:
     assert standby.sends(OUT, asks(ROUTER, "203.0.113.20")) == {}
     assert "tnl_push" in standby.wire.explain(SENT)

@@ -99,8 +99,11 @@ class Wire:
         self._ovs.control.call("revalidator/wait")
 
     def _is_down(self, ofport: int) -> bool:
-        shown = self._ovs.ofctl("dump-ports-desc", self._bridge, str(ofport))
-        return "LINK_DOWN" in shown
+        shown = self._ovs.ofctl("dump-ports-desc", self._bridge)  # of ports this high only all
+        (found,) = re.findall(
+            rf"^ {ofport}\([^)]*\):.*?state: +(.*?)$", shown, re.DOTALL | re.MULTILINE
+        )
+        return "LINK_DOWN" in found
 
     def dropped(self, reason: Reason) -> int:
         """Packets that have been dropped for *reason*, all told."""
