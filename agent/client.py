@@ -150,13 +150,16 @@ class Client:
         except ValidationError as error:
             raise ClientError(f"unreadable zones: {_brief(error)}") from error
 
-    async def zone(self, vpc_id: str) -> ZoneDocument | None:
-        """Return a VPC's zone; None: no guest of it is here any more.
+    async def zone(self, vpc_id: str, since: int) -> ZoneDocument | None:
+        """Return a VPC's zone, or what has changed since the one at revision *since*.
+
+        Returns:
+            None: no guest of it is here any more.
 
         Raises:
             ClientError: no usable answer.
         """
-        return await self._document(f"{self._base}/zones/{vpc_id}", ZoneDocument)
+        return await self._document(f"{self._base}/zones/{vpc_id}?since={since}", ZoneDocument)
 
     async def metadata(self, port_id: str) -> PortMetadata | None:
         """Return what a port's owner has said for it; None: it is not here any more.

@@ -7,6 +7,9 @@ import structlog
 
 from api.context import SELF, Context
 
+_SOON_S = 0.1
+"""Seconds by which names come after traffic: whoever makes a port plugs it next."""
+
 
 class ZoneHub:
     """Knows the revisions of all VPCs' zones while somebody waits for one."""
@@ -46,6 +49,8 @@ class ZoneHub:
                     wait = min(left, self._context.config.poll_s)
                     first = asyncio.FIRST_COMPLETED
                     await asyncio.wait({woken, stopping, gone}, timeout=wait, return_when=first)
+                    if woken.done():
+                        await asyncio.wait({stopping, gone}, timeout=_SOON_S, return_when=first)
         finally:
             self.polls -= 1
 

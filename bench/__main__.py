@@ -6,6 +6,7 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,17 +16,19 @@ from typing import Any
 from rich.console import Console
 
 from bench import machine, plots, report
-from bench.cases import guests, simulated
+from bench.cases import guests, simulated, simulated_eips
 from bench.plan import FULL, QUICK, Plan
 from bench.rig import Rig
-from bench.run import DATAPLANE, NAMES, build_rigs, run, start_session
+from bench.run import DATAPLANE, NAMES, OUTSIDE, build_rigs, run, start_session
 from bench.session import Session
 from bench.stats import summarise
 from bench.systems.packages import find
 from bench.world import sweep
 
-NEEDED = ("ovs-vswitchd", "ovsdb-server", "ovs-ofctl", "iperf3", "ethtool", "ip", "setpriv")
-_PACKAGES = ("openvswitch-switch", "iperf3", "ethtool", "iproute2", "util-linux")
+SYSTEMS = ("ovn", "ours")
+CASES = (*NAMES, "guests", "simulated", "simulated_eips")
+NEEDED = ("ovs-vswitchd", "ovsdb-server", "ovs-ofctl", "iperf3", "ethtool", "ip", "ping", "setpriv")
+_PACKAGES = ("openvswitch-switch", "iperf3", "ethtool", "iproute2", "iputils-ping", "util-linux")
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -33,16 +36,29 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few samples, up to 1,000 ports")
     parser.add_argument("--out", type=Path, default=Path("build/bench"), help="results folder")
-    parser.add_argument("--systems", default="ovn,ours", help="which systems, by comma")
     parser.add_argument(
-        "--cases", default=",".join((*NAMES, "guests", "simulated")), help="by comma"
+        "--systems", type=_some_of(SYSTEMS), default=SYSTEMS, help="which systems, by comma"
     )
+    parser.add_argument("--cases", type=_some_of(CASES), default=CASES, help="by comma")
     parser.add_argument("--sizes", help="numbers of ports, by comma, instead of the plan's")
     parser.add_argument("--samples", type=int, help="samples of a case instead of the plan's")
     parser.add_argument("--budget", type=float, help="seconds for a case instead of the plan's")
     parser.add_argument("--ovn-prefix", type=Path, help="another OVN build's folder")
     parser.add_argument("--document", type=Path, help="write the results of --out into it; end")
     return parser.parse_args(arguments)
+
+
+def _some_of(accepted: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+    """Return what reads names by comma, each of them one of *accepted*."""
+
+    def read(text: str) -> tuple[str, ...]:
+        names = tuple(name.strip() for name in text.split(","))
+        if unknown := [name for name in names if name not in accepted]:
+            said = ", ".join(map(repr, unknown))
+            raise argparse.ArgumentTypeError(f"there is no {said}; accepted: {', '.join(accepted)}")
+        return names
+
+    return read
 
 
 def plan_of(options: argparse.Namespace) -> Plan:
@@ -95,7 +111,7 @@ def _document(results: Path, path: Path) -> None:
 def _measure(
     stack: ExitStack, options: argparse.Namespace, plan: Plan, console: Console
 ) -> Session:
-    wanted = options.cases.split(",")
+    wanted = options.cases
     session = start_session(stack, plan, (), options.out, console)
     try:
         # What was measured until something fails is worth keeping: an hour of it, at worst.
@@ -104,24 +120,29 @@ def _measure(
                 _side_by_side(session, options, wanted)
         if "guests" in wanted:
             with session.part("guests"):
-                guests.run(session, options.systems.split(","), options.ovn_prefix, options.out)
+                guests.run(session, options.systems, options.ovn_prefix, options.out)
         # Only now, when the other systems are gone: they need the whole machine.
         if "simulated" in wanted:
             with session.part("simulated hosts"):
                 simulated.run(session, options.out / "simulated")
+        if "simulated_eips" in wanted:
+            with session.part("EIPs of simulated hosts"):
+                simulated_eips.run(session, options.out / "simulated")
     except KeyboardInterrupt:
         session.failures.append("ended by a signal")
     return session
 
 
-def _side_by_side(session: Session, options: argparse.Namespace, wanted: list[str]) -> None:
+def _side_by_side(session: Session, options: argparse.Namespace, wanted: Sequence[str]) -> None:
     """Run every case that compares systems."""
+    outside = bool(set(wanted) & set(OUTSIDE))
+    prefix, cache = options.ovn_prefix, options.out
     with ExitStack() as stack:
-        names = options.systems.split(",")
-        session.rigs = tuple(build_rigs(stack, names, options.ovn_prefix, options.out))
+        rigs = build_rigs(stack, options.systems, prefix, cache, outside=outside)
+        session.rigs = tuple(rigs)
         static: Rig | None = None
         if set(wanted) & set(DATAPLANE):
-            static = build_rigs(stack, ["static"], None, options.out)[0]
+            static = build_rigs(stack, ["static"], None, cache, outside=outside)[0]
         run(session, wanted, static)
 
 

@@ -2,7 +2,7 @@
 # Another OVN build: make bench OVN_PREFIX=DIR. A part: make bench BENCH="--sizes 0,100".
 
 BENCH ?=
-BENCH_PACKAGES := openvswitch-switch iperf3 ethtool iproute2 procps
+BENCH_PACKAGES := openvswitch-switch iperf3 ethtool iproute2 iputils-ping procps
 BENCH_OPTIONS := $(if $(OVN_PREFIX),--ovn-prefix $(OVN_PREFIX)) $(BENCH)
 
 .PHONY: bench bench-quick bench-packages

@@ -10,24 +10,25 @@ _KEPT = 0.90
 
 def judge_groups(medians: Medians) -> Iterator[Verdict]:
     """Yield the verdict on every goal."""
-    yield from _rules(medians)
+    yield from judge_change(medians, "rule_ms")
     yield from _members(medians)
     yield from _scale(medians)
     yield from _dataplane(medians)
 
 
-def _rules(medians: Medians) -> Iterator[Verdict]:
-    for variant in medians.variants("rule_ms"):
+def judge_change(medians: Medians, key: str) -> Iterator[Verdict]:
+    """Yield the verdicts on a change: against OVN's, and against its own in a small network."""
+    for variant in medians.variants(key):
         mine = {
-            size: medians.get("rule_ms", variant, size, "ours")
-            for size in medians.sizes("rule_ms", variant, "ours")
+            size: medians.get(key, variant, size, "ours")
+            for size in medians.sizes(key, variant, "ours")
         }
-        goal = f"rule_ms, {variant}: median at most OVN's at 100 ports"
-        theirs = medians.get("rule_ms", variant, 100, "ovn")
+        goal = f"{key}, {variant}: median at most OVN's at 100 ports"
+        theirs = medians.get(key, variant, 100, "ovn")
         yield compare(goal, mine.get(100), theirs, "ms")
         small, large = mine.get(100), max((size for size in mine if size <= 10_000), default=0)
         if small is not None and large > 100:
-            goal = f"rule_ms, {variant}: at {large:,} ports at most 1.2 times its own at 100"
+            goal = f"{key}, {variant}: at {large:,} ports at most 1.2 times its own at 100"
             yield compare(goal, mine[large], 1.2 * small, "ms")
 
 

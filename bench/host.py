@@ -100,26 +100,44 @@ class Host:
         self._configure_underlay()
         return start
 
+    def kill_vswitchd(self) -> None:
+        """Kill ovs-vswitchd as a crash would; :meth:`restart_vswitchd` starts it again."""
+        assert self.vswitchd is not None
+        self.vswitchd.kill()
+
     def _add_bridges(self) -> None:
-        for bridge, fail_mode in (("br-phy", "standalone"), ("br-int", "secure")):
-            self.ovsdb.transact(
-                insert("Interface", {"name": bridge, "type": "internal"}, "interface"),
-                insert("Port", {"name": bridge, "interfaces": ["named-uuid", "interface"]}, "port"),
-                insert(
-                    "Bridge",
-                    {
-                        "name": bridge,
-                        "datapath_type": "netdev",
-                        "fail_mode": fail_mode,
-                        "ports": ["named-uuid", "port"],
-                        "other_config": ovs_map({"disable-in-band": "true"}),
-                    },
-                    "bridge",
-                ),
-                _into("Open_vSwitch", [], "bridges", "bridge"),
-            )
+        self.add_bridge("br-phy", "standalone")
+        self.add_bridge("br-int", "secure")
         self.add_interface("br-phy", "phy")
         self._configure_underlay()
+
+    def add_bridge(self, bridge: str, fail_mode: str) -> None:
+        """Make a bridge on the userspace datapath, without ports."""
+        self.ovsdb.transact(
+            insert("Interface", {"name": bridge, "type": "internal"}, "interface"),
+            insert("Port", {"name": bridge, "interfaces": ["named-uuid", "interface"]}, "port"),
+            insert(
+                "Bridge",
+                {
+                    "name": bridge,
+                    "datapath_type": "netdev",
+                    "fail_mode": fail_mode,
+                    "ports": ["named-uuid", "port"],
+                    "other_config": ovs_map({"disable-in-band": "true"}),
+                },
+                "bridge",
+            ),
+            _into("Open_vSwitch", [], "bridges", "bridge"),
+        )
+
+    def add_patch(self, bridge: str, name: str, peer: str) -> None:
+        """Add one end of a pair of patch ports to *bridge*."""
+        row = {"name": name, "type": "patch", "options": ovs_map({"peer": peer})}
+        self.ovsdb.transact(
+            insert("Interface", row, "interface"),
+            insert("Port", {"name": name, "interfaces": ["named-uuid", "interface"]}, "port"),
+            _into("Bridge", where("name", bridge), "ports", "port"),
+        )
 
     def _configure_underlay(self) -> None:
         def has_bridge() -> bool:

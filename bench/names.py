@@ -27,16 +27,19 @@ _PORTS = 1_000
 
 _SERVER = """
 import asyncio, json, sys
+from pathlib import Path
 from agent.decide.names.zone import Zone
 from agent.names import sockets
 from agent.names.dns_server import DnsServer
 from agent.names.library import Library
+from agent.names.zone_file import ZoneFile
 
 async def run():
     library = Library()
     said = json.loads(sys.stdin.readline())
     library.load(said["order"])
-    library._zones[said["zone"]["vpc_id"]] = Zone(said["zone"])
+    file = library._zones[said["zone"]["vpc_id"]] = ZoneFile(Path())
+    file.zone = Zone(said["zone"])
     await DnsServer(library).start([sockets.datagrams(4)], [])
     print("ready", flush=True)
     await asyncio.Event().wait()
@@ -70,7 +73,7 @@ def _isolate() -> None:
 
 
 def _zone() -> dict[str, object]:
-    ports = [(f"p{n}", [f"10.0.{n // 250}.{n % 250 + 2}"]) for n in range(_PORTS)]
+    ports = {f"p{n}": (f"p{n}", [f"10.0.{n // 250}.{n % 250 + 2}"]) for n in range(_PORTS)}
     shown = {"vpc_id": _VPC, "revision": 1, "domain": "vpc.internal", "cidrs": ["10.0.0.0/16"]}
     return {**shown, "ports": ports, "records": []}
 

@@ -30,9 +30,14 @@ class Plan:
         guest_sizes: numbers of ports on the host whose guests ask, ascending.
         guest_rounds: rounds of questions at each.
         guest_seconds: how long is asked at a time.
+        eip_sizes: sizes at which EIPs come and go; None means those at which ports do.
+        failover_samples: how often the active gateway host is killed.
         simulated_hosts: number of simulated hosts.
         simulated_ports: number of ports on them.
         simulated_changes: one-port changes measured on them.
+        eip_hosts: number of simulated hosts that reach an external network.
+        eip_counts: numbers of EIPs on them, ascending.
+        eip_changes: associations measured with each.
     """
 
     sizes: tuple[int, ...] = (0, 100, 1_000, 5_000, 10_000, 20_000)
@@ -56,9 +61,14 @@ class Plan:
     guest_sizes: tuple[int, ...] = (50, 500)
     guest_rounds: int = 5
     guest_seconds: float = 2.0
+    eip_sizes: tuple[int, ...] | None = None
+    failover_samples: int = 4
     simulated_hosts: int = 1_000
     simulated_ports: int = 100_000
     simulated_changes: int = 100
+    eip_hosts: int = 100
+    eip_counts: tuple[int, ...] = (10, 10_000)
+    eip_changes: int = 50
 
 
 FULL = Plan()
@@ -82,7 +92,12 @@ QUICK = Plan(
     group_scale_sizes=(100,),
     guest_rounds=2,
     guest_seconds=1.0,
+    eip_sizes=(100,),
+    failover_samples=1,
     simulated_hosts=50,
     simulated_ports=2_000,
     simulated_changes=10,
+    eip_hosts=20,
+    eip_counts=(10, 200),
+    eip_changes=5,
 )

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from bench import cpu
 from bench.addressing import guest_port
+from bench.external import external_of
+from bench.host import Host
 from bench.policies import policies_of
 from bench.probe import Answers, Prober, new_identifier
 from bench.systems.base import System
@@ -52,6 +54,7 @@ class Rig:
         self.world: World = system.world
         self.name = system.name
         self.policies = policies_of(system)
+        self.external = external_of(system)
         self._idle = 0.0
         add = self.world.add_guest
         self.source = add("a", guest_port("a0", 0, 1))
@@ -148,6 +151,21 @@ class Rig:
         if not self.system.is_plugged(self.far_resident):
             self.system.plug(self.far_resident)
         self.settle()
+
+    def crash(self, host: Host) -> None:
+        """Kill a whole host at once: its cables, its Open vSwitch, its control plane."""
+        self.world.unplug_cables(host)
+        host.kill_vswitchd()
+        self.external.kill(host)
+
+    def revive(self, host: Host) -> None:
+        """Bring back a host that was killed; returns once it is what it was."""
+        self.world.plug_cables(host)
+        host.restart_vswitchd()
+        self.external.revive(host)
+        for resident in (self.resident, self.far_resident):
+            self.await_answer(self.source, resident)
+        self.quiet()
 
     def idle_rate(self, seconds: float) -> Spent:
         """Return the CPU seconds that a second costs when nothing happens."""

@@ -13,6 +13,9 @@ from bench.cases import (
     cold_start,
     dataplane,
     dataplane_groups,
+    eip,
+    eip_dataplane,
+    gateway_failover,
     group_scale,
     member,
     move,
@@ -32,12 +35,16 @@ Case = Callable[[Session, int], None]
 DATAPLANE: dict[str, Case] = {
     "dataplane": dataplane.run,
     "dataplane_groups": dataplane_groups.run,
+    "eip_dataplane": eip_dataplane.run,
 }
 """Cases in which hand-written flows take part."""
 
+OUTSIDE = ("eip", "gateway_failover", "eip_dataplane")
+"""Cases that need a provider's network."""
+
 NAMES = (
     *("attach", "plug", "move", "add_one", "restart", "cold_start"),
-    *("rule", "member", "group_scale", "trace"),
+    *("rule", "member", "group_scale", "trace", "eip", "gateway_failover"),
     *DATAPLANE,
 )
 
@@ -64,6 +71,11 @@ def cases_at(plan: Plan, size: int) -> dict[str, Case]:
         cases["group_scale"] = group_scale.run
     if size in (plan.dataplane_size, plan.sizes[-1]):
         cases["trace"] = trace.run
+    # What was led outside leaves nothing behind, but nothing else shall have to rely on that.
+    if "attach" in cases and (plan.eip_sizes is None or size in plan.eip_sizes):
+        cases["eip"] = eip.run
+    if size == plan.dataplane_size:
+        cases["gateway_failover"] = gateway_failover.run
     if size == 0 and plan.empty_cases is not None:
         return {name: case for name, case in cases.items() if name in plan.empty_cases}
     return cases
@@ -101,12 +113,17 @@ def _grown(session: Session, rig: Rig, size: int) -> bool:
 
 
 def build_rigs(
-    stack: ExitStack, names: Sequence[str], ovn_prefix: Path | None, cache: Path
+    stack: ExitStack,
+    names: Sequence[str],
+    ovn_prefix: Path | None,
+    cache: Path,
+    *,
+    outside: bool = False,
 ) -> list[Rig]:
-    """Start the systems called *names*, each on a world of its own."""
+    """Start the systems called *names*, each on a world of its own, with an *outside* or not."""
     rigs: list[Rig] = []
     for name in names:
-        world = stack.enter_context(World(name))
+        world = stack.enter_context(World(name, outside=outside))
         system = make_system(name, world, ovn_prefix, cache)
         stack.callback(system.close)
         rig = Rig(system)

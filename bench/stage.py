@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from bench.addressing import mass_port
 from bench.policies.base import ANYTHING_OUT, Policies, Rule
 from bench.probe import Prober
+from bench.probe_worker import Flight
 from bench.processes import Process
 from bench.rig import ANSWER_TIMEOUT_S, Rig
 from bench.udp_worker import UdpFlight
@@ -30,12 +31,16 @@ _SOURCE_PORTS = itertools.count(20_000)
 
 
 class Conversation:
-    """Datagrams from a client to a server's echo, one a millisecond; each train is a connection."""
+    """Questions that somebody answers, one a millisecond; each train is a connection of its own.
 
-    def __init__(self, client: Guest, server: Guest, prober: Prober) -> None:
-        self._client = client
-        self._server = server
+    Args:
+        prober: who asks.
+        make: returns what a new train consists of.
+    """
+
+    def __init__(self, prober: Prober, make: Callable[[], Flight | UdpFlight]) -> None:
         self._prober = prober
+        self._make = make
 
     def starts(self, change: Callable[[], None]) -> tuple[float, float]:
         """Return milliseconds from before *change* to the first answer, and to its own return.
@@ -78,19 +83,7 @@ class Conversation:
         return max(0.0, last - start) * 1000, (called - start) * 1000
 
     def _train(self, *, until_first: bool) -> None:
-        train = flight(self._client, self._server, next(_SOURCE_PORTS))
-        self._prober.start(
-            UdpFlight(
-                train.source_mac,
-                train.next_mac,
-                train.source,
-                train.target,
-                train.identifier,
-                ECHO_PORT,
-            ),
-            until_first=until_first,
-            timeout=2 * ANSWER_TIMEOUT_S,
-        )
+        self._prober.start(self._make(), until_first=until_first, timeout=2 * ANSWER_TIMEOUT_S)
 
     def _flows(self) -> bool:
         last = self._prober.last_answer()
@@ -143,9 +136,22 @@ def conversing(rig: Rig) -> Iterator[Conversation]:
             worker="bench.udp_worker",
         )
         try:
-            yield Conversation(client, server, prober)
+            yield Conversation(prober, lambda: _datagrams(client, server))
         finally:
             prober.close()
+
+
+def _datagrams(client: Guest, server: Guest) -> UdpFlight:
+    """Return a train of datagrams to the server's echo."""
+    train = flight(client, server, next(_SOURCE_PORTS))
+    return UdpFlight(
+        train.source_mac,
+        train.next_mac,
+        train.source,
+        train.target,
+        train.identifier,
+        ECHO_PORT,
+    )
 
 
 def gather(rig: Rig, count: int) -> None:

@@ -20,6 +20,7 @@ from types import TracebackType
 from bench import netns
 from bench.addressing import GATEWAY_MAC, GUEST_MTU, PortSpec
 from bench.host import HOSTS, Host
+from bench.outside import REACH, Outside
 from bench.probe import Prober
 from bench.probe_worker import Flight
 from bench.processes import CommandError
@@ -48,15 +49,22 @@ class Guest:
 
 
 class World:
-    """Three hosts, their underlay and guests; a context manager that leaves nothing behind."""
+    """Three hosts, their underlay and guests; a context manager that leaves nothing behind.
 
-    def __init__(self, label: str) -> None:
+    Args:
+        label: for the names of its files.
+        outside: whether there is a provider's network, which some of the hosts reach.
+    """
+
+    def __init__(self, label: str, *, outside: bool = False) -> None:
         self.prefix = f"vb{random.randrange(0x10000):04x}"
         self.directory = _RUNS / f"{os.getpid()}-{label}-{self.prefix}"
         self.hosts = tuple(Host(index, self.prefix, self.directory) for index in range(len(HOSTS)))
         self.guests: dict[tuple[str, str], Guest] = {}
         self._probers: dict[str, Prober] = {}
         self._netns: list[str] = []
+        self._has_outside = outside
+        self._outside: Outside | None = None
 
     def __enter__(self) -> "World":
         self.directory.mkdir(parents=True)
@@ -95,6 +103,32 @@ class World:
             address = f"172.30.0.{host.index + 1}"
             netns.ip_batch(host.netns, f"addr add {address}/24 dev mgmt")
             host.start()
+        if self._has_outside:
+            space = self.add_netns("o")
+            log = self.directory / "probe-outside.log"
+            self._outside = Outside(underlay, space, self.hosts, log)
+
+    @property
+    def outside(self) -> Outside:
+        """The provider's network; only in a world that was asked for one."""
+        assert self._outside is not None
+        return self._outside
+
+    def reaches(self, host: Host) -> bool:
+        """Tell whether *host* reaches the provider's network."""
+        return self._has_outside and host.name in REACH
+
+    def unplug_cables(self, host: Host) -> None:
+        """Take every cable of *host* off: the underlay's, the management's, the provider's."""
+        netns.ip_batch(self.central_netns, *(f"link set {one} down" for one in self._cables(host)))
+
+    def plug_cables(self, host: Host) -> None:
+        """Put the cables of *host* back."""
+        netns.ip_batch(self.central_netns, *(f"link set {one} up" for one in self._cables(host)))
+
+    def _cables(self, host: Host) -> list[str]:
+        kinds = ("phy", "mgmt", "ext") if self.reaches(host) else ("phy", "mgmt")
+        return [f"{kind}-{host.name}" for kind in kinds]
 
     @property
     def central_netns(self) -> str:
@@ -159,6 +193,8 @@ class World:
         """Remove everything that this world made."""
         for prober in self._probers.values():
             prober.close()
+        if self._outside is not None:
+            self._outside.close()
         for host in self.hosts:
             host.stop()
         present = set(netns.list_netns(self.prefix))

@@ -12,17 +12,15 @@ from pydantic import ValidationError
 
 from agent.client import POLL_S, Client, ClientError
 from agent.decide.backoff import Backoff
+from agent.names.zone_record import ZoneRecord
 from agent.statedir import write_atomically
-from vpcctl.model import ids
 from vpcctl.wire.state import Guest, GuestSubnet, HostState
-from vpcctl.wire.zones import PortMetadata, ZoneDocument, digest_of
+from vpcctl.wire.zones import PortMetadata, digest_of
 
 log = logging.getLogger(__name__)
 
 _PAUSE_S = 0.2
 """Between two looks: what changes in a burst is fetched once."""
-
-Document = ZoneDocument | PortMetadata
 
 
 class Keeper:
@@ -41,6 +39,7 @@ class Keeper:
         self._directory = directory
         self._tell = tell
         self._state: HostState | None = None
+        self._records: dict[str, ZoneRecord] = {}
         self._held: dict[str, int] = {}
         self._absent: set[str] = set()  # not to be had, until the next state
         self._asking: asyncio.Task[dict[str, int]] | None = None
@@ -61,6 +60,7 @@ class Keeper:
         """Work for ever; what is on disk is told before the controller is asked."""
         await self._wanted.wait()
         self._held = await asyncio.to_thread(_load, self._directory)
+        self._records = await asyncio.to_thread(_load_zones, self._directory)
         self._publish()
         failures = 0
         while True:
@@ -83,8 +83,8 @@ class Keeper:
     def _zones(self) -> dict[str, int]:
         """Return the VPCs of the guests here with the revision that is held; 0: none."""
         subnets = self._state.guest_subnets if self._state is not None else ()
-        wanted = {one.vpc_id for one in subnets}
-        return {id: self._held.get(id, 0) for id in sorted(wanted)}
+        wanted = sorted({one.vpc_id for one in subnets})
+        return {id: self._records[id].revision if id in self._records else 0 for id in wanted}
 
     def _ports(self) -> dict[str, int]:
         """Return the guests of which their owners have said something, with its revision."""
@@ -104,12 +104,12 @@ class Keeper:
         changed = False
         for port_id, revision in self._ports().items():
             if self._held.get(port_id, 0) < revision and port_id not in self._absent:
-                changed |= await self._keep(port_id, await self._client.metadata(port_id))
+                changed |= await self._keep_metadata(port_id)
         if changed:
             return True
         known = {id: held for id, held in self._zones().items() if id not in self._absent}
         for vpc_id in await self._ask(known, wait_s):
-            changed |= await self._keep(vpc_id, await self._client.zone(vpc_id))
+            changed |= await self._keep_zone(vpc_id)
         await self._forget()
         return changed
 
@@ -129,8 +129,9 @@ class Keeper:
             self._asking.cancel()
             self._asking = None
 
-    async def _keep(self, id: str, document: Document | None) -> bool:
-        """Write a document down, if the controller has it; tell whether it has."""
+    async def _keep_metadata(self, id: str) -> bool:
+        """Fetch a port's metadata and write it down; tell whether the controller has any."""
+        document = await self._client.metadata(id)
         if document is None:
             self._absent.add(id)
             return False
@@ -139,12 +140,25 @@ class Keeper:
         self._held[id] = document.revision
         return True
 
+    async def _keep_zone(self, id: str) -> bool:
+        """Fetch a zone or what is new of it, and write that down; tell whether there is any."""
+        record = self._records.get(id) or ZoneRecord(self._directory / f"{id}.zone")
+        document = await self._client.zone(id, record.since)
+        if document is None:
+            self._absent.add(id)
+            return False
+        self._records[id] = record
+        await asyncio.to_thread(record.keep, document)
+        return True
+
     async def _forget(self) -> None:
         """Remove what no guest of this host needs any more."""
-        gone = self._held.keys() - self._zones().keys() - self._ports().keys()
-        for id in gone:
+        for id in self._held.keys() - self._ports().keys():
             await asyncio.to_thread((self._directory / f"{id}.json").unlink, missing_ok=True)
             del self._held[id]
+        for id in self._records.keys() - self._zones().keys():
+            await asyncio.to_thread(self._records[id].drop)
+            del self._records[id]
 
     def _publish(self) -> None:
         if self._state is None:
@@ -203,14 +217,20 @@ def _write(directory: Path, id: str, text: str) -> None:
 
 
 def _load(directory: Path) -> dict[str, int]:
-    """Return the revisions of the documents on disk; what cannot be read is fetched again."""
+    """Return the revisions of ports' metadata on disk; what cannot be read is fetched again."""
     found: dict[str, int] = {}
-    for path in sorted(directory.glob("*.json")):
-        kind: type[Document] = ZoneDocument if ids.is_id("vpc", path.stem) else PortMetadata
+    for path in sorted(directory.glob("port-*.json")):
         try:
-            document = kind.model_validate_json(path.read_text())
+            document = PortMetadata.model_validate_json(path.read_text())
             if document.digest == digest_of(document):
                 found[path.stem] = document.revision
         except (OSError, ValidationError, UnicodeDecodeError) as error:
             log.warning("%s cannot be read: %s", path, type(error).__name__)
+    return found
+
+
+def _load_zones(directory: Path) -> dict[str, ZoneRecord]:
+    found = {path.stem: ZoneRecord(path) for path in sorted(directory.glob("*.zone"))}
+    for record in found.values():
+        record.load()
     return found

@@ -11,6 +11,7 @@ from agent.decide.names.cache import Cache
 from agent.decide.names.guest import Guest, guest_of
 from agent.decide.names.metadata import Data, data_of
 from agent.decide.names.zone import Zone
+from agent.names.zone_file import ZoneFile
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ class Library:
         self.cache = Cache()
         self.counts: Counter[str] = Counter()
         self._guests: dict[int, Guest] = {}
-        self._zones: dict[str, Zone] = {}
+        self._zones: dict[str, ZoneFile] = {}
         self._data: dict[str, tuple[int, Data | None]] = {}
 
     def guest(self, key: int) -> Guest | None:
@@ -38,7 +39,8 @@ class Library:
 
     def zone(self, guest: Guest) -> Zone | None:
         """Return the zone of the guest's VPC; None when it has none."""
-        return self._zones.get(guest.vpc_id)
+        held = self._zones.get(guest.vpc_id)
+        return None if held is None else held.zone
 
     def data(self, guest: Guest) -> Data | None:
         """Return what the guest's owner has said of it; None: something, that is not here yet."""
@@ -58,15 +60,10 @@ class Library:
             del self._zones[vpc_id]
             self.cache.forget(vpc_id)
         for vpc_id, revision in wanted.items():
-            held = self._zones.get(vpc_id)
-            if held is not None and held.revision == revision:
-                continue
-            document = _read(directory / f"{vpc_id}.json")
-            self.cache.forget(vpc_id)
-            if document is None or not document["enabled"]:
-                self._zones.pop(vpc_id, None)
-            else:
-                self._zones[vpc_id] = Zone(document)
+            held = self._zones.setdefault(vpc_id, ZoneFile(directory / f"{vpc_id}.zone"))
+            if held.revision != revision:
+                held.follow()
+                self.cache.forget(vpc_id)
 
     def _load_data(self, directory: Path, wanted: Mapping[str, int]) -> None:
         for port_id in self._data.keys() - wanted.keys():

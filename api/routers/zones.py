@@ -31,6 +31,18 @@ class WaitQuery(QueryModel):
     )
 
 
+class SinceQuery(QueryModel):
+    """What the asker has already."""
+
+    since: int = Field(
+        default=0,
+        ge=0,
+        le=2**63 - 1,
+        description="Revision of the zone that you have: what changed since may be all you get.",
+        examples=[0],
+    )
+
+
 @router.post(
     "/zones",
     **describe(
@@ -62,13 +74,13 @@ async def wait_for_zones(
     **describe("get_zone", "Show a VPC's zone", answer=ZoneDocument, refuses=(404,)),
 )
 async def get_zone(
-    request: Request, host_id: HostId, vpc_id: VpcId, _query: Annotated[NoQuery, Query()]
+    request: Request, host_id: HostId, vpc_id: VpcId, query: Annotated[SinceQuery, Query()]
 ) -> Response:
-    """Answer the zone of a VPC of which the host has a guest."""
+    """Answer the zone of a VPC of which the host has a guest, or what has changed of it."""
     ctx, who = context(request), actor(request)
 
     def work() -> str:
-        return ctx.services.zones.zone(who, host_id, vpc_id).model_dump_json()
+        return ctx.services.zones.zone(who, host_id, vpc_id, query.since).model_dump_json()
 
     return Response(await ctx.aside(work), media_type=resources.JSON)
 

@@ -5,10 +5,12 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from bench import cpu
-from bench.probe import INTERVAL_S, new_identifier
+from bench.host import Host
+from bench.probe import INTERVAL_S, Prober, new_identifier
+from bench.probe_worker import Flight
 from bench.processes import CommandError, Process, in_netns
 from bench.processes import run as command
 from bench.rig import Rig
@@ -52,56 +54,91 @@ def _ends(rig: Rig, path: str) -> tuple[Guest, Guest]:
     return (rig.routed_source if path.startswith("same") else rig.source), rig.resident
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """From whom to whom is measured.
+
+    Attributes:
+        client: namespace of who sends.
+        server: namespace of who answers.
+        address: at which the client finds the server.
+        hosts: whose Open vSwitches may work for it; the last one has the servers' logs.
+        prober: of the client.
+        train: what it probes with.
+    """
+
+    client: str
+    server: str
+    address: str
+    hosts: tuple[Host, ...]
+    prober: Prober
+    train: Flight
+
+
 def measure(rig: Rig, path: str, seconds: float) -> list[Value]:
     """Return everything about one path of one system."""
     source, target = _ends(rig, path)
-    values = [_icmp(rig, source, target, seconds), _udp(source, target, min(seconds, 2.0))]
-    with _iperf_server(rig, target):
-        values += _tcp(rig, source, target, seconds)
-        values.append(_small_packets(source, target, seconds))
+    line = Line(
+        source.netns,
+        target.netns,
+        target.spec.address,
+        (source.host, target.host),
+        rig.world.prober(source),
+        flight(source, target, new_identifier()),
+    )
+    values = [icmp(line, seconds), _udp(line, min(seconds, 2.0)), *streams(line, seconds)]
     return [Value(KEY, f"{name}, {path}", value, unit) for name, value, unit in values]
 
 
-def _icmp(rig: Rig, source: Guest, target: Guest, seconds: float) -> tuple[str, float, str]:
-    prober = rig.world.prober(source)
-    train = flight(source, target, new_identifier())
-    prober.start(train, until_first=False, timeout=min(seconds, 2.0), interval=INTERVAL_S)
-    times = prober.result().round_trips_ms()
+def streams(line: Line, seconds: float) -> list[tuple[str, float, str]]:
+    """Return throughput with its CPU, and small packets."""
+    # A server that has served one client resets those who come before it listens again.
+    with _iperf_server(line):
+        values = _tcp(line, seconds)
+    with _iperf_server(line):
+        return [*values, _small_packets(line, seconds)]
+
+
+def icmp(line: Line, seconds: float) -> tuple[str, float, str]:
+    """Return the median round trip."""
+    timeout = min(seconds, 2.0)
+    line.prober.start(line.train, until_first=False, timeout=timeout, interval=INTERVAL_S)
+    times = line.prober.result().round_trips_ms()
     if not times:
         raise TooLongError("no answer to ICMP")
     return "ICMP round trip", quantile(times, 0.5) * 1000, "µs"
 
 
-def _udp(source: Guest, target: Guest, seconds: float) -> tuple[str, float, str]:
+def _udp(line: Line, seconds: float) -> tuple[str, float, str]:
     worker = [sys.executable, "-m", "bench.echo_worker"]
-    log = target.host.directory / "echo.log"
-    with Process([*worker, "serve", "7007"], log=log, netns=target.netns, pipes=True) as server:
+    log = line.hosts[-1].directory / "echo.log"
+    with Process([*worker, "serve", "7007"], log=log, netns=line.server, pipes=True) as server:
         assert server.popen.stdout is not None
         server.popen.stdout.readline()
-        asking = [*worker, "ask", target.spec.address, "7007", str(seconds)]
-        times = json.loads(command(*in_netns(source.netns, asking)))
+        asking = [*worker, "ask", line.address, "7007", str(seconds)]
+        times = json.loads(command(*in_netns(line.client, asking)))
     if not times:
         raise TooLongError("no answer to UDP")
     return "UDP round trip", quantile(times, 0.5), "µs"
 
 
 @contextmanager
-def _iperf_server(rig: Rig, target: Guest) -> Iterator[None]:
+def _iperf_server(line: Line) -> Iterator[None]:
     argv = ["iperf3", "--server", "--port", str(PORT)]
-    log = target.host.directory / "iperf3.log"
-    with Process(argv, log=log, netns=target.netns):
+    log = line.hosts[-1].directory / "iperf3.log"
+    with Process(argv, log=log, netns=line.server):
 
         def listening() -> bool:
-            return f":{PORT} " in command("ip", "netns", "exec", target.netns, "ss", "-tlnH")
+            return f":{PORT} " in command("ip", "netns", "exec", line.server, "ss", "-tlnH")
 
         wait_for("iperf3", listening, timeout=10)
         yield
 
 
-def _iperf(source: Guest, target: Guest, words: Sequence[str]) -> dict[str, dict[str, float]]:
-    argv = ["iperf3", "--client", target.spec.address, "--port", str(PORT), "--json", *words]
+def _iperf(line: Line, words: Sequence[str]) -> dict[str, dict[str, float]]:
+    argv = ["iperf3", "--client", line.address, "--port", str(PORT), "--json", *words]
     try:
-        document = json.loads(command(*in_netns(source.netns, argv)))
+        document = json.loads(command(*in_netns(line.client, argv)))
     except CommandError as error:
         raise TooLongError(f"iperf3: {error}") from error
     # It can end well and still have an error and no figures to tell.
@@ -115,10 +152,10 @@ def whole(seconds: float) -> str:
     return str(max(1, round(seconds)))
 
 
-def _tcp(rig: Rig, source: Guest, target: Guest, seconds: float) -> list[tuple[str, float, str]]:
-    pids = [pid for host in (source.host, target.host) for pid in host.switch_pids()]
+def _tcp(line: Line, seconds: float) -> list[tuple[str, float, str]]:
+    pids = [pid for host in line.hosts for pid in host.switch_pids()]
     before = cpu.total(set(pids))
-    end = _iperf(source, target, ["--time", whole(seconds)])
+    end = _iperf(line, ["--time", whole(seconds)])
     used = cpu.total(set(pids)) - before
     received = end["sum_received"]
     gigabytes = received["bytes"] / _GB
@@ -128,9 +165,9 @@ def _tcp(rig: Rig, source: Guest, target: Guest, seconds: float) -> list[tuple[s
     ]
 
 
-def _small_packets(source: Guest, target: Guest, seconds: float) -> tuple[str, float, str]:
+def _small_packets(line: Line, seconds: float) -> tuple[str, float, str]:
     words = ["--udp", "--bitrate", "0", "--length", str(_SMALL), "--time", whole(seconds)]
-    end = _iperf(source, target, words).get("sum")
+    end = _iperf(line, words).get("sum")
     if not end:
         raise TooLongError("iperf3: no figures of small packets")
     received = (end["packets"] - end["lost_packets"]) / end["seconds"]

@@ -8,11 +8,14 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.outside import BRIDGE
 from bench.systems.ours import link_report
-from vpcctl.wire.report import Link
+from vpcctl.wire.report import Link, OutsideFact
 
 _POLL_S = 30
 _PAUSE_S = 1.0
+_OUTSIDE_OFPORT = 60_000
+"""Above what links get."""
 
 
 class Channel:
@@ -75,6 +78,7 @@ class Agent:
         reports: reports answered well so far.
         errors: calls that failed so far.
         interval_s: seconds between two reports.
+        network: the external network that the host reaches; empty: none.
     """
 
     host_id: str
@@ -84,6 +88,7 @@ class Agent:
     report_line: Channel
     poll_line: Channel
     interval_s: float = 5.0
+    network: str = ""
     reports: int = 0
     errors: int = 0
     last_error: str = ""
@@ -116,7 +121,13 @@ class Agent:
     async def _report(self, *, full: bool) -> dict[str, Any] | None:
         async with self._busy:
             self._sequence += 1
-            report = link_report(self.host_id, self.vtep, tuple(self.links), dpid=self.dpid)
+            report = link_report(
+                self.host_id,
+                self.vtep,
+                tuple(self.links),
+                dpid=self.dpid,
+                outside=self._outside(),
+            )
             values = {"boot": self._boot, "sequence": self._sequence}
             values["state_revision"] = self._revision
             body = report.model_copy(update=values)
@@ -127,6 +138,11 @@ class Agent:
         if answer is not None:
             self.reports += 1
         return answer
+
+    def _outside(self) -> tuple[OutsideFact, ...]:
+        if not self.network:
+            return ()
+        return (OutsideFact(network_id=self.network, ofport=_OUTSIDE_OFPORT, bridge=BRIDGE),)
 
     async def _keep_polling(self) -> None:
         await asyncio.sleep(random.random() * _PAUSE_S)

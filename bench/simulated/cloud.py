@@ -11,7 +11,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -34,7 +34,7 @@ HOSTS_PER_VPC = 10
 _ENROLLED_PER_ADDRESS = 40
 """Fewer than what one address may ask at once without a token; beyond it, it is five a second."""
 _STRIDE = 37  # spreads a VPC's hosts; coprime to the numbers of hosts that plans have
-_ADMIN = Actor(role="admin")
+ADMIN = Actor(role="admin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,24 +42,31 @@ class Vpc:
     """A VPC of the simulated network.
 
     Attributes:
+        id: of the VPC.
+        tenant_id: whose it is.
         subnet_id: its subnet.
         open_group: its security group that allows everything both ways.
-        hosts: the numbers of the hosts that have its ports.
+        hosts: the numbers of the hosts that have its ports, in turn.
+        ports: those that it began with.
     """
 
+    id: str
+    tenant_id: str
     subnet_id: str
     open_group: str
     hosts: tuple[int, ...]
+    ports: tuple[str, ...]
 
 
 @dataclass(slots=True)
 class SimulatedHost:
-    """A host before and after its enrolment."""
+    """A host before and after its enrolment; it reaches the external network, or none."""
 
     id: str
     vtep: str
     dpid: int
     ports: list[str]
+    network: str = ""
     certificate: str = ""
     key: str = ""
     token: str = ""
@@ -91,8 +98,9 @@ class Cloud:
         self._controller: Process | None = None
         self._process: Process | None = None
         self._api: Api | None = None
+        self._trust: ssl.SSLContext | None = None
 
-    def __enter__(self) -> "Cloud":
+    def __enter__(self) -> Self:
         self._directory.mkdir(parents=True)
         # The controller's processes inherit what one connection per host needs.
         allow_connections()
@@ -130,30 +138,35 @@ class Cloud:
         hosts, ports = self._numbers
         for number in range(hosts):
             vtep = f"172.29.{number // 250}.{1 + number % 250}"
-            view = services.hosts.create(_ADMIN, HostCreate(f"host-{number}", vtep))
+            view = services.hosts.create(ADMIN, HostCreate(f"host-{number}", vtep))
             self.hosts.append(SimulatedHost(view.meta.id, vtep, view.dpid, []))
         wide = tuple(range(hosts))
         self._seed_vpc(services, 0, wide, hosts)
         for number in range(1, 1 + (ports - hosts) // PORTS_PER_VPC):
             members = tuple((number + index * _STRIDE) % hosts for index in range(HOSTS_PER_VPC))
             self._seed_vpc(services, number, members, PORTS_PER_VPC)
+        self.seed_more(services)
         database.close()
+
+    def seed_more(self, services: Services) -> None:
+        """Fill the database with what more there is to be; nothing, unless a cloud says so."""
 
     def _seed_vpc(
         self, services: Services, number: int, members: tuple[int, ...], ports: int
     ) -> None:
-        wanted = VpcCreate(("10.0.0.0/16",), name=f"vpc-{number}", tenant_id=f"tenant-{number}")
-        vpc = services.vpcs.create(_ADMIN, wanted).meta.id
-        subnet = services.subnets.create(_ADMIN, SubnetCreate(vpc, "10.0.0.0/18")).meta.id
+        tenant = f"tenant-{number}"
+        wanted = VpcCreate(("10.0.0.0/16",), name=f"vpc-{number}", tenant_id=tenant)
+        vpc = services.vpcs.create(ADMIN, wanted).meta.id
+        subnet = services.subnets.create(ADMIN, SubnetCreate(vpc, "10.0.0.0/18")).meta.id
         rules = (RuleCreate("ingress"), RuleCreate("egress"))
         group = services.security_groups.create(
-            _ADMIN, SecurityGroupCreate(vpc, rules=rules, stateful=False)
+            ADMIN, SecurityGroupCreate(vpc, rules=rules, stateful=False)
         )
-        self.vpcs.append(Vpc(subnet, group.meta.id, members))
         values = PortCreate(subnet, security_groups=(group.meta.id,))
-        for index in range(ports):
-            port = services.ports.create(_ADMIN, values).meta.id
+        made = [services.ports.create(ADMIN, values).meta.id for _ in range(ports)]
+        for index, port in enumerate(made):
             self.hosts[members[index % len(members)]].ports.append(port)
+        self.vpcs.append(Vpc(vpc, tenant, subnet, group.meta.id, members, tuple(made)))
 
     def _start_controller(self) -> None:
         self._controller = Process(
@@ -164,20 +177,27 @@ class Cloud:
                 *("--log-level", "warning"),
             ],
             log=self._directory / "controller.log",
+            # These switches do not list their flows: each audit would write all of them again.
+            env={"VPCCTL_AUDIT_INTERVAL_S": "86400"},
         )
-        ca = ssl.create_default_context(cafile=str(self._ca()))
+        self._trust = ssl.create_default_context(cafile=str(self._ca()))
 
         def ready() -> bool:
             if not (self._state / "admin.token").exists():
                 return False
-            token = (self._state / "admin.token").read_text().strip()
-            self._api = Api.tls((ADDRESS, self._api_port), token, ca)
+            self._api = self.connect()
             with contextlib.suppress(ApiError):
                 self._api.call("GET", "/readyz")
                 return True
             return False
 
         wait_for("the controller behind TLS", ready, timeout=120, every=0.1)
+
+    def connect(self) -> Api:
+        """Return a connection of the administrator's to the API."""
+        assert self._trust is not None
+        token = (self._state / "admin.token").read_text().strip()
+        return Api.tls((ADDRESS, self._api_port), token, self._trust)
 
     def _ca(self) -> Path:
         """Return the authority's certificate, as ``pki show`` prints it."""

@@ -19,6 +19,8 @@ from vpcctl.wire.report import Link
 
 _CONNECTS_AT_ONCE = 32
 _RETRY_S = 1.0
+_STILL_S = 0.15
+"""So long without a commit, a host has nothing more to commit."""
 
 
 class Hosts:
@@ -32,6 +34,7 @@ class Hosts:
         self.switches: list[Switch] = []
         self.agents: list[Agent] = []
         self._contexts: list[ssl.SSLContext] = []
+        self._marked: list[tuple[Switch, int]] = []
         for host in document["hosts"]:
             self._add(host, document["ca"])
 
@@ -45,7 +48,9 @@ class Hosts:
         lines = [Channel(self._api, context, host["token"]) for _ in range(2)]
         self._contexts.append(context)
         self.switches.append(Switch(host["dpid"], self._reconnect))
-        self.agents.append(Agent(host["id"], host["vtep"], host["dpid"], links, lines[0], lines[1]))
+        agent = Agent(host["id"], host["vtep"], host["dpid"], links, lines[0], lines[1])
+        agent.network = host["network"]
+        self.agents.append(agent)
 
     def start(self) -> None:
         """Start every agent and connect every switch."""
@@ -108,6 +113,23 @@ class Hosts:
         late = sum(s.commits <= b for s, b in zip(concerned, before, strict=True))
         return {"ms": None, "start": start, "late": late}
 
+    def mark(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Remember what the hosts concerned by a change that is to come have committed."""
+        switches = [self.switches[index] for index in command["concerned"]]
+        self._marked = [(switch, switch.commits) for switch in switches]
+        return {}
+
+    async def committed(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Wait until these hosts have committed what is new; return when the last one did."""
+        deadline = time.monotonic() + command["timeout"]
+        while time.monotonic() < deadline:
+            last = max(switch.committed_at for switch, _ in self._marked)
+            done = all(switch.commits > before for switch, before in self._marked)
+            if done and time.monotonic() - last > _STILL_S:
+                return {"at": last}
+            await asyncio.sleep(0.01)
+        return {"at": None}
+
 
 async def serve(path: Path) -> None:
     """Answer commands until standard input ends."""
@@ -123,6 +145,10 @@ async def serve(path: Path) -> None:
             hosts.start()
         elif command["op"] == "change":
             answer = await hosts.change(command)
+        elif command["op"] == "mark":
+            answer = hosts.mark(command)
+        elif command["op"] == "committed":
+            answer = await hosts.committed(command)
         else:
             answer = hosts.state()
         print(json.dumps(answer), flush=True)

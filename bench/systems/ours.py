@@ -21,13 +21,14 @@ from bench.addressing import (
     shadow_vtep,
 )
 from bench.host import Host
+from bench.outside import BRIDGE, PROVIDER
 from bench.ovsdb import insert, ovs_set, where
 from bench.processes import Process
 from bench.rest import Api, ApiError
 from bench.systems.base import Plugging
 from bench.waiting import wait_for
 from bench.world import MANAGEMENT, World
-from vpcctl.wire.report import HostFacts, Link, LinkReport, digest
+from vpcctl.wire.report import HostFacts, Link, LinkReport, OutsideFact, digest
 
 CONTROLLER, AGENT = "controller", "agent"
 OPENFLOW_PORT = 6653
@@ -46,6 +47,7 @@ class Ours(Plugging):
 
     name = "ours"
     parts: tuple[str, ...] = (CONTROLLER, AGENT)
+    tenant = "bench"
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -78,7 +80,7 @@ class Ours(Plugging):
         self._api = Api.unix(self.api_socket, self._admin_token())
         for host in self.world.hosts:
             self._add_host(host)
-        body = {"name": "vpc", "cidrs": [VPC_CIDR], "tenant_id": "bench"}
+        body = {"name": "vpc", "cidrs": [VPC_CIDR], "tenant_id": self.tenant}
         self.vpc_id = self.api.call("POST", "/v1/vpcs", body)["id"]
         self.open_group = self._create_open_group()
         for number in range(SUBNETS):
@@ -156,6 +158,8 @@ class Ours(Plugging):
             "vtep-address": host.vtep,
             "log-level": "warning",
         }
+        if self.world.reaches(host):
+            words["providers"] = f"{PROVIDER}={BRIDGE}"
         options = [text for name, value in words.items() for text in (f"--{name}", value)]
         self._agents[host.name] = Process(
             [sys.executable, "-m", "agent.main", "run", *options],
@@ -163,6 +167,18 @@ class Ours(Plugging):
             netns=host.netns,
             env=host.env,
         )
+
+    def kill_agent(self, host: Host) -> None:
+        """Kill the host's agent with SIGKILL; :meth:`restart` starts it again."""
+        self._agents[host.name].kill()
+
+    def host_id(self, name: str) -> str:
+        """Return the id of the host called *name*."""
+        return self._host_ids[name]
+
+    def subnet_id(self, number: int) -> str:
+        """Return the id of subnet *number*."""
+        return self._subnets[number]
 
     def keep_agent(self, host: Host) -> None:
         """Stop the agents of all other hosts: what they share of memory is then *host*'s alone."""
@@ -355,7 +371,12 @@ class Ours(Plugging):
 
 
 def link_report(
-    host_id: str, vtep: str, links: tuple[Link, ...], *, dpid: int | None = None
+    host_id: str,
+    vtep: str,
+    links: tuple[Link, ...],
+    *,
+    dpid: int | None = None,
+    outside: tuple[OutsideFact, ...] = (),
 ) -> LinkReport:
     """Return a full report as the agent of a host that is not there would send it."""
     facts = HostFacts(
@@ -364,6 +385,8 @@ def link_report(
         dpid=dpid,
         datapath_type="netdev",
         nd_extensions=False,
+        providers=(PROVIDER,) if outside else (),
+        outside=outside,
     )
     return LinkReport(
         agent_id=uuid.uuid5(uuid.NAMESPACE_OID, host_id).hex,

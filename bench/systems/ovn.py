@@ -15,6 +15,7 @@ from bench.addressing import (
     shadow_vtep,
 )
 from bench.host import Host
+from bench.outside import BRIDGE, PROVIDER
 from bench.ovsdb import Ovsdb, insert, ovs_map, ovs_set, where
 from bench.processes import Process, run
 from bench.systems.base import Plugging
@@ -120,6 +121,8 @@ class Ovn(Plugging):
             **_CONTROLLER_SETTINGS,
             **self._settings,
         }
+        if self.world.reaches(host):
+            ids["ovn-bridge-mappings"] = f"{PROVIDER}:{BRIDGE}"
         host.ovsdb.update("Open_vSwitch", [], {"external_ids": ovs_map(ids)})
 
     def _start_controller(self, host: Host) -> None:
@@ -185,6 +188,16 @@ class Ovn(Plugging):
         assert part in self.parts
         self._controllers[host.name].kill()
         self._start_controller(host)
+
+    def kill_controller(self, host: Host) -> None:
+        """Kill the host's ovn-controller with SIGKILL; :meth:`restart` starts it again."""
+        self._controllers[host.name].kill()
+
+    def set_options(self, options: dict[str, str]) -> None:
+        """Set options of the whole installation beside those that it always has."""
+        mutation = ["options", "insert", ovs_map(options)]
+        change = {"op": "mutate", "table": "NB_Global", "where": [], "mutations": [mutation]}
+        self.nb.transact(change)
 
     def rest(self, host: Host) -> None:
         """Do nothing: OVN does not hold its switch back."""

@@ -19,6 +19,7 @@ class Static:
         self.world = world
         self._plugged: dict[str, Guest] = {}
         self._tracked = False
+        self._more: dict[str, list[str]] = {}
 
     def setup(self) -> None:
         """Give every host a flow-based VXLAN port."""
@@ -54,11 +55,21 @@ class Static:
         self._tracked = everything
         self._write()
 
+    def guests(self) -> tuple[Guest, ...]:
+        """Return the guests that are plugged."""
+        return tuple(self._plugged.values())
+
+    def add_flows(self, flows: dict[str, list[str]]) -> None:
+        """Let hosts have these flows, by the host's name, beside those between guests."""
+        self._more = flows
+        self._write()
+
     def _write(self) -> None:
         for host in self.world.hosts:
             flows = self._flows(host)
             if self._tracked:
                 flows = tracked(flows)
+            flows += self._more.get(host.name, [])
             host.ofctl("replace-flows", "-", stdin="\n".join(flows) + "\n")
 
     def unplug(self, guest: Guest) -> None:

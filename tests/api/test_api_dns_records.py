@@ -112,7 +112,7 @@ def test_a_host_fetches_the_zones_of_its_guests_alone(api: Api) -> None:
     body = {"subnet_id": subnet["id"], "name": "Web 1", "attachment": attachment}
     port = tenant.post("/v1/ports", json=body | {"public_keys": [KEY]}).json()
     zone = api.admin.get(f"{base}/zones/{vpc['id']}").json()
-    assert zone["ports"] == [["web-1", port["fixed_ips"]]]
+    assert zone["ports"] == {port["id"]: ["web-1", port["fixed_ips"]]}
     told = api.admin.get(f"{base}/guests/{port['id']}").json()
     assert told["public_keys"] == [KEY]
     (guest,) = api.admin.get(f"{base}/state").json()["guests"]
@@ -131,3 +131,19 @@ def test_a_host_fetches_the_zones_of_its_guests_alone(api: Api) -> None:
         renamed = tenant.patch(f"/v1/ports/{port['id']}", json={"name": "other"}).json()
         assert waiting.result().json()["changed"] == {vpc["id"]: renamed["revision"]}
         assert time.monotonic() - started < 5
+    record = {"vpc_id": vpc["id"], "name": "db", "type": "A", "values": ["10.0.0.9"]}
+    path, since = f"{base}/zones/{vpc['id']}", {"since": zone["revision"]}
+    news = api.admin.get(path, params=since).json()
+    assert (news["since"], news["revision"]) == (zone["revision"], renamed["revision"])
+    assert (news["ports"], news["records"]) == ({port["id"]: ["other", port["fixed_ips"]]}, None)
+    assert tenant.post("/v1/dns-records", json=record).status_code == 201
+    assert tenant.delete(f"/v1/ports/{port['id']}").status_code == 204
+    assert_problem(api.admin.get(path, params=since), 404, "not-found")  # no guest is there now
+    again = tenant.post("/v1/ports", json=body).json()
+    news = api.admin.get(path, params=since).json()
+    assert news["ports"] == {port["id"]: None, again["id"]: ["web-1", again["fixed_ips"]]}
+    assert [one["name"] for one in news["records"]] == ["db.vpc.internal"]
+    whole = api.admin.get(path).json()
+    assert (whole["since"], list(whole["ports"])) == (0, [again["id"]])
+    later = {"since": whole["revision"] + 1_000}
+    assert api.admin.get(path, params=later).json() == whole

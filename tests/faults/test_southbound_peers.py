@@ -16,7 +16,7 @@ from vpcctl.flows.actions import OFPP_IN_PORT, Output, SetField
 from vpcctl.flows.cookie import Feature, cookie
 from vpcctl.flows.flow import Flow, match
 from vpcctl.flows.tables import RESPOND
-from vpcctl.pipeline.pieces import StaticPiece
+from vpcctl.pipeline.pieces import BasePiece
 from vpcctl.southbound.engine import EngineSettings
 from vpcctl.southbound.network_program import NetworkProgram
 from vpcctl.southbound.session import Deadlines
@@ -292,14 +292,9 @@ class WithRefusedFlow(NetworkProgram):
         cookie(Feature.BASE),
     )
 
-    def pieces(self, host_id):
-        for piece, flows in super().pieces(host_id):
-            spoilt = host_id == BAD.id and piece == StaticPiece()
-            yield piece, ((*flows, self.bad) if spoilt else flows)
-
     def flows(self, piece):
         flows = super().flows(piece)
-        return (*flows, self.bad) if piece == StaticPiece() else flows
+        return (*flows, self.bad) if piece == BasePiece(BAD.id) else flows
 
 
 @pytest.mark.ovs

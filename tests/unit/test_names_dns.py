@@ -38,11 +38,11 @@ def zone(*records: dict, vpc_id: str = VPC, domain: str = "one.test") -> Zone:
             "revision": 7,
             "domain": domain,
             "cidrs": ["10.0.0.0/16", "fd00:1::/48"],
-            "ports": [
-                ["web", ["10.0.1.10", "fd00:1::10"]],
-                ["web", ["10.0.1.11"]],
-                ["", ["10.0.1.12", "fd00:1::12"]],
-            ],
+            "ports": {
+                "a": ["web", ["10.0.1.10", "fd00:1::10"]],
+                "b": ["web", ["10.0.1.11"]],
+                "c": ["", ["10.0.1.12", "fd00:1::12"]],
+            },
             "records": list(records),
         }
     )

@@ -1,5 +1,6 @@
 """Changes of the network: what the store's feed hands to whoever holds a network in memory."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -78,3 +79,27 @@ class ChangeBatch:
 
     revision: int
     changes: tuple[Change, ...]
+
+
+def slices(batch: ChangeBatch, before: int, size: int) -> Iterator[ChangeBatch]:
+    """Yield a batch in parts that may be taken one after the other, others running in between.
+
+    Only where ports are is told apart, *size* ports at a time: what is written at once is about
+    one port's place, unless the port itself is concerned, too. All else stays together.
+
+    Args:
+        batch: everything up to its revision.
+        before: revision before it; parts but the last do not go beyond it.
+        size: a batch up to this size stays whole.
+    """
+    if len(batch.changes) <= size:
+        yield batch
+        return
+    ports = {change.id for change in batch.changes if change.kind == "port"}
+    moved = [one for one in batch.changes if one.kind == "location" and one.id not in ports]
+    rest = [one for one in batch.changes if one.kind != "location" or one.id in ports]
+    parts = [rest] if rest else []
+    parts += [moved[start : start + size] for start in range(0, len(moved), size)]
+    for part in parts[:-1]:
+        yield ChangeBatch(before, tuple(part))
+    yield ChangeBatch(batch.revision, tuple(parts[-1]))

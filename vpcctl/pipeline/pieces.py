@@ -205,3 +205,14 @@ Piece = (
     | RelayPiece
     | AdmitPiece
 )
+
+_OWN = (
+    *(BasePiece, EdgePiece, LocalFloodPiece, RelayPiece, AdmitPiece),
+    *(OutsidePiece, GatewayPiece, EipPiece, GlobalPiece),
+)
+"""Pieces that are each one host's."""
+
+
+def is_shared(piece: Piece) -> bool:
+    """Tell whether a piece is the same on every host that has it."""
+    return not isinstance(piece, _OWN)

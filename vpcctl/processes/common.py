@@ -1,6 +1,8 @@
 """What both processes do first."""
 
 import asyncio.sslproto
+import contextlib
+import ctypes
 import logging
 import sys
 
@@ -16,6 +18,9 @@ _TLS_BUFFER = 32 * 1024
 quarter of a gigabyte for a thousand hosts; it has no other setting than this attribute."""
 
 
+_M_TRIM_THRESHOLD, _M_ARENA_MAX = -1, -8
+"""Of mallopt(3)."""
+
 _TURN_S = 0.0005
 """Seconds that a thread which has to run waits for one that computes. Python's own 5 ms would let a
 small transaction hold the database's lock that long while somebody else encodes flows."""
@@ -24,6 +29,18 @@ small transaction hold the database's lock that long while somebody else encodes
 def take_short_turns() -> None:
     """Let threads take turns often: none computes for long, and each is waited for."""
     sys.setswitchinterval(_TURN_S)
+
+
+def keep_memory_small() -> None:
+    """Have the C library give back what is free, and keep one heap for all threads.
+
+    It would keep one a thread, and what a few large states needed once, for ever. Threads of Python
+    take turns anyway. Other C libraries than glibc do neither, and have no such setting.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_ARENA_MAX, 1)
+        libc.mallopt(_M_TRIM_THRESHOLD, 128 * 1024)
 
 
 def limit_tls_buffers() -> None:

@@ -9,6 +9,7 @@ from vpcctl.pki.keeper import ServerKeeper
 from vpcctl.processes.common import (
     configure_logging,
     give_up,
+    keep_memory_small,
     limit_tls_buffers,
     take_short_turns,
 )
@@ -23,6 +24,7 @@ def main() -> int:
     settings = Settings()
     configure_logging(settings)
     limit_tls_buffers()
+    keep_memory_small()
     take_short_turns()
     config = SouthboundConfig(
         database_url=settings.database_url,

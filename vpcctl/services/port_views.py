@@ -61,11 +61,16 @@ def views(connection: Any, rows: Sequence[PortRow]) -> list[PortView]:
 
 
 def fresh_view(
-    connection: Any, row: PortRow, addresses: Sequence[str], groups: Sequence[str]
+    connection: Any,
+    row: PortRow,
+    addresses: Sequence[str],
+    groups: Sequence[str],
+    *,
+    has_metadata: bool,
 ) -> PortView:
     """Return the view of a port made in this transaction: nobody can have claimed it."""
     standing = standings(connection, [row.vpc_id])
-    said = port_metadata.get_many(connection, [row.id])
+    said = port_metadata.get_many(connection, [row.id]) if has_metadata else {}
     own = {row.id: addresses}, {row.id: groups}
     return _view(row, Surroundings(*own, {}, {}, standing, said, mtu(connection), {}))
 

@@ -97,7 +97,8 @@ class PortService:
             attachments.touch_hosts(unit, row["attach_host_id"])
             unit.tell("port", id, subnet.tenant_id, "created")
             made = cast(PortRow, SimpleNamespace(**row))
-            return fresh_view(unit.connection, made, [str(address) for address in taken], groups)
+            texts = [str(address) for address in taken]
+            return fresh_view(unit.connection, made, texts, groups, has_metadata=bool(said))
 
         return self._units.write(work, {"port_key": 1, **limit_values.needs(values.limits)})
 

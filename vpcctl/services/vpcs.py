@@ -137,7 +137,7 @@ class VpcService:
             if values.dhcp_options_id is not UNSET:
                 require_usable(unit.connection, values.dhcp_options_id, row.tenant_id)
                 columns["dhcp_options_id"] = values.dhcp_options_id
-            if NAMES & columns.keys():
+            if (NAMES | {"cidrs"}) & columns.keys():
                 moved(unit, id)
             if (NAMES | {"dhcp_options_id"}) & columns.keys():
                 touch_hosts_with(unit, hosts.of_vpc(id))

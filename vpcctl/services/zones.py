@@ -1,5 +1,6 @@
 """VPCs' private zones and ports' metadata, as the hosts of their guests fetch them."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vpcctl.model.problems import NotFound
@@ -13,9 +14,13 @@ from vpcctl.store import dns_records, port_metadata, zones
 from vpcctl.store.tables import VpcRow
 from vpcctl.store.units import Unit
 from vpcctl.store.vpcs import VPCS
-from vpcctl.wire.zones import PortMetadata, ZoneDocument, sealed
+from vpcctl.wire.zones import PortMetadata, ZoneDocument, ZoneRecord, sealed
 
 TOPIC = "zones"
+_MOST_CHANGES = 1_000
+"""More are told as a whole zone, which is about as long."""
+
+_Ports = dict[str, tuple[str, tuple[str, ...]] | None]
 
 
 class ZoneService:
@@ -41,8 +46,14 @@ class ZoneService:
         """
         require_host(actor, host_id)
 
-    def zone(self, actor: Actor, host_id: str, vpc_id: str) -> ZoneDocument:
+    def zone(self, actor: Actor, host_id: str, vpc_id: str, since: int = 0) -> ZoneDocument:
         """Return the zone of a VPC of which the host has a guest.
+
+        Args:
+            actor: who asks.
+            host_id: the host.
+            vpc_id: the VPC.
+            since: revision of the zone that the host has, 0: none. What has changed is enough.
 
         Raises:
             Problem: NotFound, Forbidden.
@@ -53,7 +64,7 @@ class ZoneService:
             row = VPCS.get(connection, vpc_id) if rules.well_formed("vpc", vpc_id) else None
             if row is None or not zones.is_on(connection, vpc_id, host_id):
                 raise NotFound(f"The host has no guest of a VPC {rules.printable(vpc_id)}.")
-            return _document(connection, row)
+            return _changes(connection, row, since) or _document(connection, row)
 
         return self._units.read(work)
 
@@ -87,18 +98,48 @@ class ZoneService:
 
 
 def _document(connection: Any, row: VpcRow) -> ZoneDocument:
-    enabled, domain = row.dns_enabled, row.dns_domain
-    records = dns_records.of_vpc(connection, row.id) if enabled else ()
-    named = zones.named(connection, row.id) if enabled else ()
+    """Return the whole zone of a VPC."""
+    named = zones.named(connection, row.id) if row.dns_enabled else {}
+    records = _records(connection, row) if row.dns_enabled else ()
+    return _sealed(row, 0, _ports(named), records)
+
+
+def _changes(connection: Any, row: VpcRow, since: int) -> ZoneDocument | None:
+    """Return what has changed of a zone since a revision; None when only the whole says it."""
+    if not 0 < since <= row.names_revision or not row.dns_enabled:
+        return None
+    touched = zones.touched(connection, row.tenant_id, since, _MOST_CHANGES)
+    if touched is None or ("vpc", row.id) in touched:
+        return None
+    ids = {id for kind, id in touched if kind == "port"}
+    gone: _Ports = dict.fromkeys(sorted(ids))
+    changed = any(kind == "rec" for kind, _ in touched)
+    ports = gone | _ports(zones.some_named(connection, row.id, gone))
+    return _sealed(row, since, ports, _records(connection, row) if changed else None)
+
+
+def _ports(named: Mapping[str, tuple[str, Sequence[str]]]) -> _Ports:
+    return {id: (host_name(name, ()), tuple(addresses)) for id, (name, addresses) in named.items()}
+
+
+def _records(connection: Any, row: VpcRow) -> tuple[ZoneRecord, ...]:
+    records = dns_records.of_vpc(connection, row.id)
+    return tuple(dns_values.on_wire(record, row.dns_domain) for record in records)
+
+
+def _sealed(
+    row: VpcRow, since: int, ports: _Ports, records: tuple[ZoneRecord, ...] | None
+) -> ZoneDocument:
     return sealed(
         ZoneDocument(
             vpc_id=row.id,
             revision=row.names_revision,
-            enabled=enabled,
-            domain=domain,
+            since=since,
+            enabled=row.dns_enabled,
+            domain=row.dns_domain,
             cidrs=tuple(row.cidrs),
-            ports=tuple((host_name(name, ()), tuple(addresses)) for name, addresses in named),
-            records=tuple(dns_values.on_wire(record, domain) for record in records),
+            ports=ports,
+            records=records,
         )
     )
 

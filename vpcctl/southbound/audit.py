@@ -9,6 +9,7 @@ from vpcctl.southbound.program import Program
 from vpcctl.southbound.recorder import Recorder
 from vpcctl.southbound.resync import Actual, Comparer, Drift
 from vpcctl.southbound.session import OpenFlowError, Session, SwitchTimeout
+from vpcctl.southbound.shared import Shared
 
 _TOLD = 16
 """So many flows get an event each; the others are counted."""
@@ -54,7 +55,9 @@ class Auditor:
     ) -> int:
         everything = 1 << 30
         fitted = session.meters.fitted
-        comparer = Comparer(self._program, self._encoder, fitted, skip=frozenset(), keep=everything)
+        comparer = Comparer(
+            self._program, self._encoder, Shared(), fitted, skip=frozenset(), keep=everything
+        )
         present = await session.list_meters()
         parts = [part async for part in comparer.messages(host.id, actual, present)]
         result = comparer.result

@@ -11,8 +11,8 @@ from typing import Protocol
 import structlog
 
 from vpcctl.compile.relaying import Relaying
-from vpcctl.compile.transition import Transition
-from vpcctl.model.changes import ChangeBatch
+from vpcctl.compile.transition import HostChange, Transition
+from vpcctl.model.changes import ChangeBatch, slices
 from vpcctl.model.host import Host
 from vpcctl.model.relay import Relay
 from vpcctl.pipeline.counters import Subject
@@ -28,6 +28,7 @@ from vpcctl.southbound.program import Program
 from vpcctl.southbound.recorder import Outputs, Recorder
 from vpcctl.southbound.resync import Slots
 from vpcctl.southbound.session import Deadlines, Session
+from vpcctl.southbound.shared import Shared
 from vpcctl.southbound.transport.connection import Connection, Datapath
 from vpcctl.southbound.worker import Tools, Worker
 from vpcctl.store.realisation import HostRealised
@@ -36,6 +37,10 @@ log = structlog.get_logger(__name__)
 
 _POLL_S = 1.0
 _RETRY_S = 1.0
+_SLICE = 500
+"""Changes that are planned without letting others run."""
+_AUDIT_REST = 9
+"""So many times as long as an audit took, nothing is audited."""
 
 
 class Inputs(Protocol):
@@ -96,7 +101,7 @@ class Engine:
         self.loaded = asyncio.Event()
         self._inputs = inputs
         self._program = program
-        self._encoder = Encoder()
+        self._encoder, self._shared = Encoder(), Shared()
         self._ageing = Ageing()
         self._by_dpid: dict[int, HostState] = {}
         self._workers: dict[str, Worker] = {}
@@ -108,7 +113,7 @@ class Engine:
         self._auditor = Auditor(program, self._encoder, self.recorder, metrics)
         comparing = Slots(self.settings.concurrent_compares)
         self._tools = Tools(
-            program, self._encoder, self.recorder, metrics, comparing, self._advance
+            program, self._encoder, self.recorder, metrics, comparing, self._shared, self._advance
         )
         self._relaying = Relaying(self._is_connected, self._is_ready)
 
@@ -208,6 +213,7 @@ class Engine:
                 log.warning("cannot load the network", error=str(error))
                 await asyncio.sleep(_RETRY_S)
         await self._program.load(batch)
+        self._shared.clear()
         self._ageing.settle()
         self._refresh_hosts()
         for worker in self._workers.values():
@@ -227,6 +233,13 @@ class Engine:
             return
         if batch.revision == self._program.revision:
             return
+        self.metrics.time(batch.revision, "feed", time.perf_counter() - started)
+        for part in slices(batch, self._program.revision, _SLICE):
+            self._take(part)
+            await asyncio.sleep(0)
+
+    def _take(self, batch: ChangeBatch) -> None:
+        """Apply changes and hand each host its part."""
         read = time.perf_counter()
         transition = self._program.apply(batch, self._relaying)
         planned = time.perf_counter()
@@ -236,7 +249,6 @@ class Engine:
         encoded = time.perf_counter()
         self.recorder.round(transition.revision, waiting)
         self.metrics.processed.set(transition.revision)
-        self.metrics.time(transition.revision, "feed", read - started)
         self.metrics.time(transition.revision, "plan", planned - read)
         self.metrics.time(transition.revision, "encode", encoded - planned)
 
@@ -257,23 +269,27 @@ class Engine:
         Quiet is what nobody asked for: a host that was in sync stays so.
         """
         self._encoder.new_round()
+        self._shared.drop(transition.touched)
         waiting: list[str] = []
         for host_id, change in transition.hosts.items():
             host, worker = self.hosts.get(host_id), self._workers.get(host_id)
             if host is None or worker is None:
                 continue
-            try:
-                work = self._encoder.work(change, transition.revision, host.fitted)
-                host.enqueue(work)
-            except EncodeError as error:
-                log.error("a flow cannot be written", host=host_id, error=str(error))
-                host.overflowed = True
+            if not host.waiting:
+                self._enqueue(host, change, transition.revision)
             if host.state == "in_sync" and not quiet:
                 host.state = "pending"
             waiting.append(host_id)
             worker.wake()
         self._encoder.new_round()
         return waiting
+
+    def _enqueue(self, host: HostState, change: HostChange, revision: int) -> None:
+        try:
+            host.enqueue(self._encoder.work(change, revision, host.fitted))
+        except EncodeError as error:
+            log.error("a flow cannot be written", host=host.id, error=str(error))
+            host.overflowed = True
 
     def _refresh(self, batch: ChangeBatch, transition: Transition) -> None:
         for change in batch.changes:
@@ -321,13 +337,19 @@ class Engine:
         return wrong
 
     async def run_audits(self) -> None:
-        """Audit every switch once per interval, one after the other, evenly spread."""
+        """Audit every switch once per interval, one after the other, evenly spread.
+
+        With so many that this would be most of what we do, less often.
+        """
         interval = self.settings.audit_interval_s
         while interval > 0:
             hosts = [host.id for host in self.hosts.values() if host.session is not None]
             if not hosts:
                 await asyncio.sleep(interval)
+            took = 0.0
             for host_id in hosts:
-                await asyncio.sleep(interval / len(hosts))
+                await asyncio.sleep(max(interval / len(hosts), min(interval, took * _AUDIT_REST)))
+                started = time.perf_counter()
                 if host_id in self.hosts:
                     await self.audit(host_id)
+                took = time.perf_counter() - started

@@ -52,11 +52,16 @@ class AuditMark:
 
 
 class HostState:
-    """Everything that the engine keeps of one host; small, whatever the size of its program."""
+    """Everything that the engine keeps of one host; small, whatever the size of its program.
+
+    While it is ``waiting`` its switch is going to be compared and has not been read yet: what
+    changes meanwhile need not be queued.
+    """
 
     __slots__ = (
         *("id", "dpid", "session", "queue", "queued_bytes", "overflowed", "busy", "revision"),
         *("error", "flows", "marks", "_failures", "_connected_at", "state", "problem", "loading"),
+        "waiting",
     )
 
     def __init__(self, host_id: str, dpid: int) -> None:
@@ -72,6 +77,7 @@ class HostState:
         self.problem: str | None = None
         self.flows = 0
         self.loading = True
+        self.waiting = True
         self.marks: list[AuditMark] = []
         self.state: State = "disconnected"
         self._failures = 0
@@ -135,7 +141,7 @@ class HostState:
         """Note a connection and return how many seconds to hold back before working on it."""
         self.session = session
         self.state = "pending"
-        self.loading = True
+        self.loading = self.waiting = True
         self.error = None
         pause = _BACKOFF_S[min(self._failures, len(_BACKOFF_S) - 1)]
         self._connected_at = time.monotonic()

@@ -66,13 +66,9 @@ class NetworkProgram:
         """Return what is to be read for the counters of a port; None when it is nowhere."""
         return subject(self._network, port_id)
 
-    def pieces(self, host_id: str) -> Iterator[tuple[Piece, FlowTuple]]:
-        """Yield a host's whole program, lazily; changes may be applied meanwhile."""
-        network = self._network
-        for piece in host_pieces(network, host_id):
-            flows = compile_piece(network, piece)
-            if flows:
-                yield piece, flows
+    def pieces(self, host_id: str) -> Iterator[Piece]:
+        """Yield the pieces of a host's program, lazily; changes may be applied meanwhile."""
+        return host_pieces(self._network, host_id)
 
     def flows(self, piece: Piece) -> FlowTuple:
         """Return the flows of one piece as they are now."""

@@ -48,8 +48,8 @@ class Program(Protocol):
         """Return what is to be read for the counters of a port; None when it is nowhere."""
         ...
 
-    def pieces(self, host_id: str) -> Iterator[tuple[Piece, FlowTuple]]:
-        """Yield a host's whole program, lazily; changes may be applied meanwhile."""
+    def pieces(self, host_id: str) -> Iterator[Piece]:
+        """Yield the pieces of a host's program, lazily; changes may be applied meanwhile."""
         ...
 
     def flows(self, piece: Piece) -> FlowTuple:

@@ -6,20 +6,20 @@ and compared, so an empty switch takes in the first flows while the last are sti
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from vpcctl.compile.transition import FlowTuple
 from vpcctl.flows.cookie import is_ours
-from vpcctl.flows.flow import Flow, meters_of
+from vpcctl.flows.flow import Flow
 from vpcctl.flows.meter import Meter
 from vpcctl.flows.text import format_flow
 from vpcctl.pipeline.pieces import Piece
 from vpcctl.southbound.codec import messages as m
-from vpcctl.southbound.encoded import Encoder, Fitting
+from vpcctl.southbound.encoded import Encoded, Encoder, Fitting
 from vpcctl.southbound.program import Program
+from vpcctl.southbound.shared import Shared
 from vpcctl.southbound.slicing import Slicer
 
 _HOLD_S = 3.0
@@ -60,7 +60,7 @@ class Comparison:
         wrong: how many are missing or changed; with ``aliens``, how many messages were yielded.
         aliens: how many are there and should not be.
         drift: the first few of them.
-        sent: where the messages of each piece begin: transaction id and piece.
+        sent: the messages of each piece: first transaction id, how many follow, and the piece.
         skipped: flows left out, because the switch has refused them.
         meters: how many meters are missing or changed.
         spare: numbers of meters that are there and should not be; they go last.
@@ -71,7 +71,7 @@ class Comparison:
     wrong: int = 0
     aliens: int = 0
     drift: list[Drift] = field(default_factory=list)
-    sent: list[tuple[int, Piece]] = field(default_factory=list)
+    sent: list[tuple[int, int, Piece]] = field(default_factory=list)
     skipped: int = 0
     meters: int = 0
     spare: tuple[int, ...] = ()
@@ -122,6 +122,7 @@ class Comparer:
         self,
         program: Program,
         encoder: Encoder,
+        shared: Shared,
         fitted: Fitting,
         *,
         skip: frozenset[bytes],
@@ -129,6 +130,7 @@ class Comparer:
     ) -> None:
         self._program = program
         self._encoder = encoder
+        self._shared = shared
         self._fitted = fitted
         self._skip = skip
         self._keep = keep
@@ -143,13 +145,11 @@ class Comparer:
             EncodeError: a flow is too long for one message.
         """
         slicer, wanted = Slicer(), dict[int, Meter]()
-        for piece, flows in self._program.pieces(host_id):
-            self.result.flows += len(flows)
-            fitted = self._fitted(flows)
-            meters = tuple(self._meters(fitted, present, wanted))
-            data, messages = self._piece(piece, fitted, actual)
-            if fitted is not flows:
-                self.result.unmetered += sum(map(_lacks_meter, flows, fitted))
+        for piece in self._program.pieces(host_id):
+            encoded = self._shared.get(piece) or self._encode(piece)
+            self.result.flows += encoded.messages
+            meters = tuple(self._meters(encoded.meters, present, wanted))
+            data, messages = self._piece(piece, encoded, actual)
             if messages or meters:
                 yield Repair(data, messages, meters)
             await slicer.breathe()
@@ -159,15 +159,24 @@ class Comparer:
             if not is_ours(m.cookie_of(entry)):
                 continue
             self.result.aliens += 1
-            self._note("alien", entry, None)
+            self._note("alien", entry)
             yield Repair(m.delete_entry(entry, self._encoder.next_xid()), 1)
             await slicer.breathe()
 
+    def _encode(self, piece: Piece) -> Encoded:
+        flows = self._program.flows(piece)
+        fitted = self._fitted(flows)
+        if fitted is not flows:
+            self.result.unmetered += sum(map(_lacks_meter, flows, fitted))
+        encoded = self._encoder.add(fitted)
+        self._shared.put(piece, encoded)
+        return encoded
+
     def _meters(
-        self, flows: FlowTuple, present: Mapping[int, Meter], wanted: dict[int, Meter]
+        self, needed: Iterable[Meter], present: Mapping[int, Meter], wanted: dict[int, Meter]
     ) -> Iterator[Meter]:
-        """Yield the meters of *flows* that are missing or changed, and not *wanted* yet."""
-        for meter in meters_of(flows):
+        """Yield the meters that are *needed*, missing or changed, and not *wanted* yet."""
+        for meter in needed:
             if wanted.setdefault(meter.id, meter) is not meter:
                 continue
             found = present.get(meter.id)
@@ -186,16 +195,15 @@ class Comparer:
         if len(self.result.drift) < self._keep:
             self.result.drift.append(Drift(kind, str(meter), 0, meter.id))
 
-    def _piece(self, piece: Piece, flows: FlowTuple, actual: Actual) -> tuple[bytes, int]:
-        encoded = self._encoder.add(flows)
+    def _piece(self, piece: Piece, encoded: Encoded, actual: Actual) -> tuple[bytes, int]:
         if not actual and not self._skip and not self._keep:
             if encoded.messages:
-                self.result.sent.append((encoded.first_xid, piece))
+                self.result.sent.append((encoded.first_xid, encoded.messages, piece))
                 self.result.wrong += encoded.messages
             return encoded.data, encoded.messages
         parts: list[bytes] = []
         position, data = 0, encoded.data
-        for flow in flows:
+        for index in range(encoded.messages):
             length = data[position + 2] << 8 | data[position + 3]
             message = data[position : position + length]
             position += length
@@ -206,22 +214,27 @@ class Comparer:
             if entry.key in self._skip:
                 self.result.skipped += 1
                 continue
-            self._note("missing" if found is None else "changed", entry, flow)
+            self._note("missing" if found is None else "changed", entry, piece, index)
             parts.append(message)
         if parts:
-            self.result.sent.append((encoded.first_xid, piece))
+            self.result.sent.append((encoded.first_xid, encoded.messages, piece))
             self.result.wrong += len(parts)
         return b"".join(parts), len(parts)
 
-    def _note(self, kind: str, entry: m.StatsEntry, flow: Flow | None) -> None:
+    def _note(
+        self, kind: str, entry: m.StatsEntry, piece: Piece | None = None, index: int = 0
+    ) -> None:
         if len(self.result.drift) < self._keep:
-            text = describe(entry) if flow is None else format_flow(flow)
+            if piece is None:
+                text = describe(entry)
+            else:
+                text = format_flow(self._fitted(self._program.flows(piece))[index])
             self.result.drift.append(Drift(kind, text, m.cookie_of(entry)))
 
     def flow_of(self, xid: int) -> Flow | None:
         """Return the flow whose message had *xid*, if its piece is still what it was."""
-        for first, piece in reversed(self.result.sent):
-            if first <= xid:
+        for first, count, piece in self.result.sent:
+            if first <= xid < first + count:
                 flows = self._program.flows(piece)
                 return flows[xid - first] if xid - first < len(flows) else None
         return None

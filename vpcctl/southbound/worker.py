@@ -25,6 +25,7 @@ from vpcctl.southbound.session import (
     Session,
     SwitchTimeout,
 )
+from vpcctl.southbound.shared import Shared
 from vpcctl.southbound.slicing import Slicer
 
 log = structlog.get_logger(__name__)
@@ -41,6 +42,7 @@ class Tools:
 
     Attributes:
         comparing: how many switches may be compared at the same time.
+        shared: what these have in common.
         advance: to be told of the relays that a host has confirmed its part of.
     """
 
@@ -49,6 +51,7 @@ class Tools:
     recorder: Recorder
     metrics: Metrics
     comparing: Slots
+    shared: Shared
     advance: Callable[[tuple[Relay, ...]], None]
 
 
@@ -277,12 +280,16 @@ class Worker:
         host.forget()
         revision, relays = self._tools.program.revision, self._tools.program.relays(host.id)
         skip = frozenset(self._refused)
-        comparer = Comparer(self._tools.program, self._tools.encoder, host.fitted, skip=skip)
+        tools = self._tools
+        comparer = Comparer(tools.program, tools.encoder, tools.shared, host.fitted, skip=skip)
+        tools.shared.enter()
         try:
-            async with self._tools.comparing.hold():
+            host.waiting = True
+            async with tools.comparing.hold():
                 await self._session.know_meters()
+                host.waiting = False
                 host.forget()
-                revision, relays = self._tools.program.revision, self._tools.program.relays(host.id)
+                revision, relays = tools.program.revision, tools.program.relays(host.id)
                 await self._compare(comparer)
         except BundleRefused as refused:
             if self._refused_meters():
@@ -297,7 +304,8 @@ class Worker:
                 self._retry_later()
             return
         finally:
-            host.busy = False
+            tools.shared.leave()
+            host.busy = host.waiting = False
         host.flows = comparer.result.flows - comparer.result.skipped
         self._tell_unmetered(comparer.result.unmetered)
         if self._refused_meters():

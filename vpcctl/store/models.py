@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from sys import intern
 
 from vpcctl.model.address_group import AddressGroup
 from vpcctl.model.addresses import IPNetwork, Mac
@@ -66,15 +67,15 @@ def pairs(row: PortRow) -> tuple[AddressPair, ...]:
 def port(row: PortRow, addresses: Iterable[str], groups: Iterable[str]) -> Port:
     """Return the port of a row, its addresses in order and its groups, sorted."""
     return Port(
-        row.id,
-        row.subnet_id,
+        intern(row.id),
+        intern(row.subnet_id),
         row.key,
         Mac(row.mac),
         tuple(map(ip_address, addresses)),
         row.port_security,
         pairs(row),
         row.admin_up,
-        tuple(groups) if row.port_security else None,
+        tuple(map(intern, groups)) if row.port_security else None,
         row.source_dest_check,
         outside_models.limits(row),
     )
@@ -102,7 +103,7 @@ def host(row: HostRow) -> Host:
 
 def location(row: LocationRow) -> Location:
     """Return the location of a row."""
-    return Location(row.port_id, row.host_id, row.ofport)
+    return Location(intern(row.port_id), intern(row.host_id), row.ofport)
 
 
 def address_group(row: AddressGroupRow, blocks: Iterable[str]) -> AddressGroup:

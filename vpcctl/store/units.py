@@ -7,7 +7,7 @@ by another before it commits.
 
 import functools
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -17,7 +17,7 @@ from sqlalchemy import Connection, bindparam, insert, select, text, update
 
 from vpcctl.store.database import Database
 from vpcctl.store.tables import ChangeRow, LedgerRow
-from vpcctl.store.wake import CHANNEL, TOPICS, NullWaker, Topic, Waker
+from vpcctl.store.wake import CHANNEL, LATER, TOPICS, NullWaker, Topic, Waker
 
 T = TypeVar("T")
 
@@ -165,11 +165,19 @@ class Units:
             result, topics = self.database.write(body)
         except Unchanged as unchanged:
             return unchanged.result
+        self._wake(topics, durable=durable)
+        return result
+
+    def _wake(self, topics: Sequence[str], *, durable: bool) -> None:
+        """Wake for *topics*, and wait for the disk; what can wait comes after it."""
         for topic in topics:
-            self._waker.wake(topic)
+            if topic not in LATER:
+                self._waker.wake(topic)
         if durable:
             self.database.flush()
-        return result
+        for topic in topics:
+            if topic in LATER:
+                self._waker.wake(topic)
 
     @contextmanager
     def riding(self, rider: Rider) -> Iterator[None]:
@@ -194,10 +202,7 @@ class Units:
             return result
 
         result = self.database.write(body)
-        for topic in topics:
-            self._waker.wake(topic)
-        if durable:
-            self.database.flush()
+        self._wake(topics, durable=durable)
         return result
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 Topic = Literal["network", "realised", "hoststate", "hoststate-soon", "zones"]
 TOPICS: tuple[Topic, ...] = ("network", "realised", "hoststate", "hoststate-soon", "zones")
 """In the order of urgency: traffic waits for the network's flows."""
+LATER: frozenset[Topic] = frozenset(("hoststate-soon", "zones"))
+"""What nobody's packets wait for: each wake-up takes some of the time in which a write is made."""
 CHANNEL = "vpcctl"
 
 

@@ -1,12 +1,20 @@
 """What makes up VPCs' private zones, in the database."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, select, update
 
 from vpcctl.store.rows import chunks
-from vpcctl.store.tables import AddressRow, LocationRow, PortRow, SubnetRow, VpcRow
+from vpcctl.store.tables import (
+    AddressRow,
+    ChangeRow,
+    LedgerRow,
+    LocationRow,
+    PortRow,
+    SubnetRow,
+    VpcRow,
+)
 
 _MOVE = (
     update(VpcRow)
@@ -19,6 +27,14 @@ _NAMED = (
     .join(AddressRow, AddressRow.port_id == PortRow.id)
     .where(PortRow.vpc_id == bindparam("vpc_id_"))
     .order_by(PortRow.key, AddressRow.place)
+)
+_SOME_NAMED = _NAMED.where(PortRow.id.in_(bindparam("ids", expanding=True)))
+_PRUNED = select(LedgerRow.pruned)
+_TOUCHED = (
+    select(ChangeRow.kind, ChangeRow.resource_id)
+    .where(ChangeRow.tenant_id == bindparam("tenant_id_"), ChangeRow.revision > bindparam("after"))
+    .where(ChangeRow.kind.in_(("port", "rec", "vpc")))
+    .limit(bindparam("most"))
 )
 _ATTACHED = select(PortRow.id).where(
     PortRow.attach_host_id == bindparam("host_id_"), PortRow.vpc_id == bindparam("vpc_id_")
@@ -52,12 +68,41 @@ def revisions(connection: Connection, after: int) -> dict[str, int]:
     return {row.id: row.names_revision for row in rows}
 
 
-def named(connection: Connection, vpc_id: str) -> list[tuple[str, list[str]]]:
-    """Return name and addresses of a VPC's ports, the oldest first."""
+def named(connection: Connection, vpc_id: str) -> dict[str, tuple[str, list[str]]]:
+    """Return name and addresses of a VPC's ports by id, the oldest first."""
+    return _by_id(connection.execute(_NAMED, {"vpc_id_": vpc_id}))
+
+
+def some_named(
+    connection: Connection, vpc_id: str, ids: Iterable[str]
+) -> dict[str, tuple[str, list[str]]]:
+    """Return the same of those of some ports that are the VPC's."""
     found: dict[str, tuple[str, list[str]]] = {}
-    for id, name, address in connection.execute(_NAMED, {"vpc_id_": vpc_id}):
+    for part in chunks(ids):
+        found |= _by_id(connection.execute(_SOME_NAMED, {"vpc_id_": vpc_id, "ids": part}))
+    return found
+
+
+def _by_id(rows: Iterable[Any]) -> dict[str, tuple[str, list[str]]]:
+    found: dict[str, tuple[str, list[str]]] = {}
+    for id, name, address in rows:
         found.setdefault(id, (name, []))[1].append(address)
-    return list(found.values())
+    return found
+
+
+def touched(
+    connection: Connection, tenant_id: str, after: int, most: int
+) -> set[tuple[str, str]] | None:
+    """Return (kind, id) of a tenant's ports, DNS records and VPCs that changed after a revision.
+
+    Returns:
+        None when that is not known any more, or are more than *most* changes.
+    """
+    if after < connection.execute(_PRUNED).scalar_one():
+        return None
+    asked = {"tenant_id_": tenant_id, "after": after, "most": most + 1}
+    rows = connection.execute(_TOUCHED, asked).all()
+    return None if len(rows) > most else {(row.kind, row.resource_id) for row in rows}
 
 
 def is_on(connection: Connection, vpc_id: str, host_id: str) -> bool:

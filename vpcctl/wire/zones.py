@@ -40,27 +40,29 @@ class ZoneRecord(_Wire):
 
 
 class ZoneDocument(_Wire):
-    """A VPC's private zone.
+    """A VPC's private zone, or what has changed of it.
 
     Attributes:
         vpc_id: the VPC.
         revision: of the newest change of it.
+        since: 0: this is the whole zone; else the revision of the one that this is to be added to.
         digest: of the rest, see :func:`digest_of`.
         enabled: False: the VPC has no resolver.
         domain: under which its ports have their names.
         cidrs: its blocks, whose reverse names are its own.
-        ports: (label, addresses) of its ports, in the order of their making.
-        records: that its tenant has made.
+        ports: (label, addresses) by port; None: the VPC has no such port (any more).
+        records: all that its tenant has made; None: as they were.
     """
 
     vpc_id: Annotated[str, Field(pattern=ids.PATTERNS["vpc"])]
     revision: Revision
+    since: Revision = 0
     digest: str = ""
     enabled: bool
     domain: Domain
     cidrs: tuple[str, ...]
-    ports: tuple[tuple[str, tuple[str, ...]], ...]
-    records: tuple[ZoneRecord, ...]
+    ports: dict[str, tuple[str, tuple[str, ...]] | None]
+    records: tuple[ZoneRecord, ...] | None
 
 
 class PortMetadata(_Wire):

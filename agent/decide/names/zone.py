@@ -56,50 +56,83 @@ class Zone:
     """What one VPC's guests are told of its names.
 
     Args:
-        document: see :class:`vpcctl.wire.zones.ZoneDocument`.
+        document: see :class:`vpcctl.wire.zones.ZoneDocument`, of the whole zone.
     """
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.vpc_id: str = document["vpc_id"]
-        self.revision: int = document["revision"]
         self.domain: str = document["domain"]
-        self._blocks = [ip_network(text) for text in document["cidrs"]]
-        self._sets: dict[str, dict[str, RecordSet]] = {}
+        self._ports: dict[str, tuple[str, tuple[Address, ...]]] = {}
         self._labels: dict[Address, str] = {}
-        self._take_ports(document["ports"])
-        self._take_records(document["records"])
-        self._between = {parent for name in self._sets for parent in _parents(name)}
+        self._alike: dict[str, dict[str, None]] = {}  # label → ports that have it, in order
+        self._named: dict[str, dict[str, RecordSet]] = {}
+        self._records: dict[str, dict[str, RecordSet]] = {}
+        self.add(document)
 
-    def _take_ports(self, ports: Iterable[tuple[str, list[str]]]) -> None:
-        found: dict[tuple[str, str], list[str]] = {}
-        for label, texts in ports:
-            for text in texts:
-                address = ip_address(text)
-                self._labels.setdefault(address, label)
-                if label:
-                    kind = "A" if address.version == 4 else "AAAA"
-                    found.setdefault((f"{label}.{self.domain}", kind), []).append(str(address))
-        for (name, kind), values in found.items():
-            self._put(RecordSet(name, kind, PORT_TTL_S, tuple(values)))
+    def add(self, document: Mapping[str, Any]) -> None:
+        """Take in what has changed; the domain never does."""
+        self.revision: int = document["revision"]
+        self._blocks = [ip_network(text) for text in document["cidrs"]]
+        self._take_ports(document["ports"])
+        if document["records"] is not None:
+            self._take_records(document["records"])
+
+    def _take_ports(self, ports: Mapping[str, tuple[str, list[str]] | None]) -> None:
+        labels = {self._drop_port(id) for id in ports}
+        for id, named in ports.items():
+            if named is not None:
+                label, addresses = named[0], tuple(ip_address(text) for text in named[1])
+                self._ports[id] = label, addresses
+                self._labels.update(dict.fromkeys(addresses, label))
+                self._alike.setdefault(label, {})[id] = None
+                labels.add(label)
+        for label in labels:
+            self._name(label)
+
+    def _drop_port(self, id: str) -> str:
+        """Forget a port; return the label that it had, empty if none."""
+        label, addresses = self._ports.pop(id, ("", ()))
+        for address in addresses:
+            self._labels.pop(address, None)
+        alike = self._alike.get(label, {})
+        alike.pop(id, None)
+        if not alike:
+            self._alike.pop(label, None)
+        return label
+
+    def _name(self, label: str) -> None:
+        """Make the records of the ports that have a label."""
+        if not label:
+            return
+        name, found = f"{label}.{self.domain}", dict[str, list[str]]()
+        for id in self._alike.get(label, ()):
+            for address in self._ports[id][1]:
+                kind = "A" if address.version == 4 else "AAAA"
+                found.setdefault(kind, []).append(str(address))
+        self._named[name] = {
+            kind: RecordSet(name, kind, PORT_TTL_S, tuple(values)) for kind, values in found.items()
+        }
+        if not found:
+            del self._named[name]
 
     def _take_records(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Take the tenant's records; those of a port's name stand in place of the port's."""
-        sets = [
-            RecordSet(one["name"], one["type"], one["ttl"], tuple(one["values"])) for one in records
-        ]
-        for name in {one.name for one in sets}:
-            self._sets.pop(name, None)
-        for one in sets:
-            self._put(one)
+        self._records.clear()
+        for one in records:
+            made = RecordSet(one["name"], one["type"], one["ttl"], tuple(one["values"]))
+            self._records.setdefault(made.name, {})[made.kind] = made
+        # Ports' names are all right below the domain.
+        self._between = {parent for name in self._records for parent in _parents(name)}
+        self._between.update((self.domain, *_parents(self.domain)))
 
-    def _put(self, one: RecordSet) -> None:
-        self._sets.setdefault(one.name, {})[one.kind] = one
+    def _sets(self, name: str) -> dict[str, RecordSet] | None:
+        """Return the records of a name; the tenant's stand in place of a port's."""
+        return self._records.get(name) or self._named.get(name)
 
     def has(self, name: str) -> bool:
         """Tell whether a name is this zone's to answer for: nobody else is asked then."""
         if name == self.domain or name.endswith(f".{self.domain}"):
             return True
-        if name in self._sets:
+        if name in self._records:
             return True
         address = reverse_address(name)
         return address is not None and any(address in block for block in self._blocks)
@@ -122,13 +155,13 @@ class Zone:
 
     def _at(self, name: str) -> Mapping[str, RecordSet] | None:
         """Return all records of a name; None when there is no such name."""
-        here = self._sets.get(name) or self._made(name)
+        here = self._sets(name) or self._made(name)
         if here is not None or name in self._between:
             return here
         for parent in _parents(name):
-            if parent in self._sets:
+            if self._sets(parent):
                 return None  # a wildcard is not for what is below a name that is there
-            wild = self._sets.get(f"*.{parent}")
+            wild = self._records.get(f"*.{parent}")
             if wild is not None:
                 return {
                     kind: RecordSet(name, kind, one.ttl, one.values) for kind, one in wild.items()

@@ -36,7 +36,7 @@ from vpcctl.southbound.codec.extensions import (
     encode_learn,
     encode_nat,
 )
-from vpcctl.southbound.codec.references import bits_of, field_of, old_header, span
+from vpcctl.southbound.codec.references import OLD_IN_PORT, bits_of, field_of, old_header, span
 
 _OUTPUT, _DEC_TTL, _SET_FIELD, _VENDOR = 0, 24, 25, 0xFFFF
 _NICIRA = 0x2320
@@ -66,17 +66,14 @@ class _Setting(NamedTuple):
     padding: bytes
 
 
-_OLD_IN_PORT, _OLD_IN_PORT_BYTES = 2, 2
-"""Header of ``NXM_OF_IN_PORT`` and length of its value: Open vSwitch matches the port that a packet
-came in by under its newer number, and lets it be set under this one alone."""
-
-
 def _setting(field: Field) -> _Setting:
-    header, n = field.header, field.n_bytes
-    if field is f.IN_PORT:
-        header, n = _OLD_IN_PORT, _OLD_IN_PORT_BYTES
-    padding = bytes(-(8 + n) % 8)
-    head = struct.pack("!HHI", _SET_FIELD, 8 + n + len(padding), header)
+    # OpenFlow forbids setting its own field of the port that a packet came in by; Open vSwitch
+    # lets its older one, of 16 bits, be set.
+    header, n = (OLD_IN_PORT, 2) if field is f.IN_PORT else (field.header, field.n_bytes)
+    used = 8 + n
+    padding = bytes(-used % 8)
+    length = used + len(padding)
+    head = struct.pack("!HHI", _SET_FIELD, length, header)
     return _Setting(head, n, padding)
 
 
@@ -213,8 +210,8 @@ def decode_action(kind: int, body: bytes) -> Action:
     if kind == _DEC_TTL:
         return DecTtl()
     if kind == _SET_FIELD:
-        if int.from_bytes(body[:4], "big") == _OLD_IN_PORT:
-            return SetField(f.IN_PORT, int.from_bytes(body[4 : 4 + _OLD_IN_PORT_BYTES], "big"))
+        if body[:4] == OLD_IN_PORT.to_bytes(4, "big"):
+            return SetField(f.IN_PORT, int.from_bytes(body[4:6], "big"))
         field = field_of(body[:4])
         return SetField(field, int.from_bytes(body[4 : 4 + field.n_bytes], "big"))
     if kind == _VENDOR and len(body) >= 12:

@@ -9,13 +9,11 @@ from vpcctl.flows.actions import BundleLoad, HashFields, Learn, Multipath, Nat
 from vpcctl.flows.fields import Field
 from vpcctl.flows.tables import BY_NUMBER
 from vpcctl.model.addresses import IPAddress
-from vpcctl.southbound.codec.references import bits_of, field_of, old_header, span
+from vpcctl.southbound.codec.references import OLD_IN_PORT, bits_of, field_of, old_header, span
 
 MULTIPATH, BUNDLE_LOAD, LEARN, _NAT = 10, 13, 16, 36
 """Subtypes."""
 _VENDOR, _NICIRA = 0xFFFF, 0x2320
-_IN_PORT_16 = 0x0000_0002
-"""NXM_OF_IN_PORT, a port number in 16 bits."""
 NAT_HEAD = struct.pack("!IH", _NICIRA, _NAT)
 """How the body of a translation begins."""
 
@@ -96,7 +94,7 @@ def encode_choice(action: BundleLoad | Multipath) -> bytes:
         head = (_NICIRA, MULTIPATH, _FIELDS[action.fields], 0, _HRW, action.n - 1, 0)
         return _padded(_MULTIPATH.pack(*head, *target))
     count = len(action.members)
-    head = (_NICIRA, BUNDLE_LOAD, _ACTIVE_BACKUP, 0, 0, _IN_PORT_16, count)
+    head = (_NICIRA, BUNDLE_LOAD, _ACTIVE_BACKUP, 0, 0, OLD_IN_PORT, count)
     return _padded(_BUNDLE.pack(*head, *target) + struct.pack(f"!{count}H", *action.members))
 
 
@@ -113,7 +111,7 @@ def decode_choice(body: bytes) -> BundleLoad | Multipath:
             raise ValueError("unknown kind of multipath")
         return Multipath(named, most + 1, bits_of(header, where))
     *_, how, fields, basis, kind, count, where, header = _BUNDLE.unpack_from(body)
-    if (how, fields, basis, kind) != (_ACTIVE_BACKUP, 0, 0, _IN_PORT_16):
+    if (how, fields, basis, kind) != (_ACTIVE_BACKUP, 0, 0, OLD_IN_PORT):
         raise ValueError("unknown kind of bundle")
     return BundleLoad(struct.unpack_from(f"!{count}H", body, _BUNDLE.size), bits_of(header, where))
 
@@ -133,7 +131,7 @@ def encode_learn(learn: Learn) -> bytes:
     specs = [_matching(field, source) for field, source in learn.match]
     specs += [_copying(field, source, _LOADS) for field, source in learn.loads]
     if learn.back:
-        specs.append(struct.pack("!HIH", _OUTPUTS | 16, _IN_PORT_16, 0))
+        specs.append(struct.pack("!HIH", _OUTPUTS | 16, OLD_IN_PORT, 0))
     return _padded(_HEAD.pack(*head) + b"".join(specs))
 
 

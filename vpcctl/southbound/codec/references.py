@@ -20,6 +20,9 @@ _NXM: dict[Field, int] = {
 
 Open vSwitch writes these, where there are any, in moves and loads whatever the OpenFlow version.
 """
+OLD_IN_PORT = 0x0000_0002
+"""NXM_OF_IN_PORT, a port number in 16 bits."""
+
 _BY_NXM = {number: field for field, number in _NXM.items()}
 
 

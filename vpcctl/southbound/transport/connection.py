@@ -37,6 +37,8 @@ _MAX_PORTS = 70_000
 _CREDENTIALS = struct.Struct("3i")
 _CONTROL_XID = 0x8000_0000
 """Transaction ids from here on belong to the connection, those below to encoded flows."""
+_LATE_S = 0.1
+"""By so much a busy event loop is late without meaning anything by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +273,14 @@ class Connection(asyncio.Protocol):
     def is_open(self) -> bool:
         """Whether bytes can still be written."""
         return self._transport is not None and not self._transport.is_closing()
+
+    def excuse(self, late: float) -> None:
+        """Do not hold against the peer that we ourselves were busy for *late* seconds."""
+        if late > _LATE_S:
+            now = time.monotonic()
+            self.opened = min(now, self.opened + late)
+            self.last_heard = min(now, self.last_heard + late)
+            self.last_drained = min(now, self.last_drained + late)
 
     @property
     def is_stalled(self) -> bool:

@@ -182,9 +182,11 @@ class Listeners:
 
     async def _watch_connections(self) -> None:
         while True:
+            due = time.monotonic() + _WATCH_S
             await asyncio.sleep(_WATCH_S)
             now = time.monotonic()
             for connection in list(self.connections):
+                connection.excuse(now - due)
                 self._check(connection, now)
 
     def _check(self, connection: Connection, now: float) -> None:

@@ -1,0 +1,93 @@
+"""A zone on disk, as the agent writes and verifies it; see :mod:`agent.names.zone_file`."""
+
+import logging
+import os
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from agent.statedir import write_atomically
+from vpcctl.wire.zones import ZoneDocument, digest_of
+
+log = logging.getLogger(__name__)
+
+
+class ZoneRecord:
+    """A zone's file.
+
+    Attributes:
+        revision: of what it says; 0: nothing that can be relied on.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.revision = 0
+        self._path = path
+        self._most = self._lines = self._room = 0
+
+    @property
+    def since(self) -> int:
+        """Revision whose changes may be added; 0: the whole is to be written next."""
+        return self.revision if self._room > 0 else 0
+
+    def load(self) -> None:
+        """See what an earlier agent has left; the rest after a line that is damaged is cut off."""
+        try:
+            whole = self._verify()
+            if whole < self._path.stat().st_size:
+                log.warning("%s is damaged after %d bytes", self._path, whole)
+                os.truncate(self._path, whole)
+        except OSError as error:
+            self.revision = 0
+            log.warning("%s cannot be read: %s", self._path, error)
+
+    def _verify(self) -> int:
+        """Read line after line; return how many bytes of them follow from each other."""
+        whole = 0
+        with self._path.open("rb") as stream:
+            for line in stream:
+                document = _document(line)
+                if document is None or document.since != self.revision:
+                    break
+                self._note(document)
+                whole += len(line)
+        return whole
+
+    def keep(self, document: ZoneDocument) -> None:
+        """Write a whole zone in place of what is there, or add a change to it.
+
+        Raises:
+            OSError: it cannot be written; the whole is to be written next.
+        """
+        line = document.model_dump_json() + "\n"
+        self._room = 0
+        if document.since not in (0, self.revision):
+            return
+        if not document.since:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_atomically(self._path, line)
+        else:
+            with self._path.open("a") as stream:
+                stream.write(line)
+        self._note(document)
+
+    def _note(self, document: ZoneDocument) -> None:
+        self.revision = document.revision
+        self._lines = self._lines + 1 if document.since else 0
+        if not document.since:
+            # So many lines that reading them costs about as much as reading the whole.
+            self._most = 100 + len(document.ports) // 4
+        self._room = self._most - self._lines
+
+    def drop(self) -> None:
+        """Remove it."""
+        self._path.unlink(missing_ok=True)
+
+
+def _document(line: bytes) -> ZoneDocument | None:
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        document = ZoneDocument.model_validate_json(line)
+    except (ValidationError, UnicodeDecodeError):
+        return None
+    return document if document.digest == digest_of(document) else None

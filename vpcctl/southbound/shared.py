@@ -1,0 +1,55 @@
+"""Messages of pieces that several hosts have, made once for all switches that are compared."""
+
+import dataclasses
+from collections.abc import Iterable
+
+from vpcctl.pipeline.pieces import Piece, is_shared
+from vpcctl.southbound.encoded import Encoded
+
+_MOST_BYTES = 64 << 20
+
+
+class Shared:
+    """Keeps encoded pieces as long as more than one switch is compared or waits for it.
+
+    Kept as bytes alone: the flows that they were made of weigh ten times as much.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[Piece, Encoded] = {}
+        self._bytes = 0
+        self._users = 0
+
+    def enter(self) -> None:
+        """Note that a switch is to be compared."""
+        self._users += 1
+
+    def leave(self) -> None:
+        """Note that a switch has been compared."""
+        self._users -= 1
+        if self._users == 0:
+            self.clear()
+
+    def get(self, piece: Piece) -> Encoded | None:
+        """Return a piece's messages, without the flows; None: to be made."""
+        return self._kept.get(piece)
+
+    def put(self, piece: Piece, encoded: Encoded) -> None:
+        """Keep a piece's messages, if others may need them; meters are each switch's own matter."""
+        if self._users < 2 or encoded.meters or not is_shared(piece):
+            return
+        if self._bytes + len(encoded.data) <= _MOST_BYTES:
+            self._kept[piece] = dataclasses.replace(encoded, flows=())
+            self._bytes += len(encoded.data)
+
+    def drop(self, pieces: Iterable[Piece]) -> None:
+        """Forget what has changed."""
+        if self._kept:
+            for piece in pieces:
+                found = self._kept.pop(piece, None)
+                self._bytes -= len(found.data) if found is not None else 0
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._kept.clear()
+        self._bytes = 0
