@@ -5,11 +5,14 @@ not watch, because they change all the time) and ovs-vswitchd's tunnel neighbour
 """
 
 import asyncio
+import contextlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 _LIMIT = 64 * 1024 * 1024
+_PIECE, _EDGE = 65536, 256
 
 
 class RpcError(Exception):
@@ -34,6 +37,36 @@ async def _read_answer(reader: asyncio.StreamReader) -> Any:
                 raise RpcError("answer too long") from None
             continue
         return value
+
+
+async def listing(
+    path: Path, method: str, params: list[Any], take: Callable[[bytes], None], *, timeout: float
+) -> None:
+    """Ask for a long text and have *take* take in the answer as it comes, as JSON.
+
+    The text must not hold a brace. Others get their turn between two pieces.
+
+    Raises:
+        RpcError: no answer within *timeout* seconds, or an error.
+    """
+    request = json.dumps({"id": 0, "method": method, "params": params})
+    head = tail = b""
+    try:
+        async with asyncio.timeout(timeout):
+            reader, writer = await asyncio.open_unix_connection(path)
+            with contextlib.closing(writer):
+                writer.write(request.encode())
+                while not tail.endswith(b"}"):
+                    piece = await reader.read(_PIECE)
+                    if not piece:
+                        raise RpcError("connection closed before the end")
+                    head, tail = (head + piece)[:_EDGE], (tail + piece)[-_EDGE:]
+                    take(piece)
+                    await asyncio.sleep(0)
+    except (OSError, TimeoutError) as error:
+        raise RpcError(f"{method} at {path}: {error or type(error).__name__}") from error
+    if b'"error":null' not in head + tail:
+        raise RpcError(f"{method} at {path}: {head.decode(errors='replace')}")
 
 
 async def call(path: Path, method: str, params: list[Any], *, timeout: float = 2.0) -> Any:

@@ -19,6 +19,7 @@ from agent.jsonrpc import RpcError
 from agent.names.child import Child
 from agent.names.keeper import Keeper
 from agent.names.plug import Plug
+from agent.nat import NatCounter
 from agent.neighbours import Neighbours
 from agent.netlink import monitor
 from agent.outside import Outside
@@ -76,7 +77,7 @@ class Agent:
         self._outside = Outside(settings, worker, ovs, host, self._report_now)
         self._watches = Watches(settings, ovs, host, self._report_now, self._look_outside)
         guests = functools.partial(self._tap_error, "guests")
-        self._guests = GuestAnswers(worker, guests, self._keeper("guests"))
+        self._guests = GuestAnswers(worker, guests, self._keeper("guests"), self._watches.may_stand)
         world = functools.partial(self._tap_error, "outside")
         keep = self._keeper("outside")
         self._world = World(worker, settings.host_id, self._watches, world, keep)
@@ -88,6 +89,7 @@ class Agent:
         self._poller = Poller(self._client, self._revision, self._take)
         self._program = Program(settings, host, self._watches.flows_are_back)
         self._zones = ZoneKeeper(settings, host, self._vswitchd, self._report_now)
+        self._nat = NatCounter(settings, host, self._vswitchd, self._watches.lives)
         callbacks = Callbacks(
             self._revision,
             self._take_newer,
@@ -95,6 +97,7 @@ class Agent:
             self._poller.resync,
             self._zones.sending,
             self._answered,
+            self._nat.take,
         )
         self._reporter = Reporter(self._client, host, self._directory, callbacks)
 
@@ -118,6 +121,7 @@ class Agent:
             tasks.create_task(self._poller.run())
             tasks.create_task(self._program.run())
             tasks.create_task(self._zones.run())
+            tasks.create_task(self._nat.run())
             tasks.create_task(certificates.keep(self._settings, self._client, self._bridges.wake))
             tasks.create_task(self._guests.run())
             tasks.create_task(self._world.run())
@@ -134,6 +138,7 @@ class Agent:
 
     def _look_outside(self) -> None:
         self._world.look()
+        self._guests.look()
 
     def _bridges_changed(self) -> None:
         self._report_now()
@@ -182,6 +187,7 @@ class Agent:
         self._world.want(state)
         self._documents.want(state)
         self._zones.want(state)
+        self._nat.want(state)
         self._name_interfaces(tuple(self._host.rows.values()))
         if save:
             self._loop.call_later(0.05, self._save, state)
@@ -344,7 +350,16 @@ class Agent:
             finally:
                 self._program.vswitchd_ended()
                 self._watches.vswitchd_ended()
+                if not self._watches.may_stand():
+                    self._loop.create_task(self._stand_by())
                 os.close(fd)
+
+    async def _stand_by(self) -> None:
+        """Take the port down that is this host for flows, until it is known who lives."""
+        try:
+            await self._worker.run(lambda: self._worker.underlay.stop_on(marks.GUESTS))
+        except Exception as error:  # netlink's own errors are plain Exceptions
+            log.warning("%s cannot be taken down: %s", marks.GUESTS, error)
 
     async def _readable(self, fd: int) -> None:
         ready = self._loop.create_future()

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from agent.decide import marks, meters, program
+from agent.decide import aggregate, marks, meters, program
 
 _OURS = f"cookie={marks.COOKIE_OWNER << 48:#x}/{0xFFFF << 48:#x}"
 _FLOW_COUNT = re.compile(r"flow_count=(\d+)")
@@ -100,19 +100,36 @@ class Switch:
         Raises:
             OfctlError: the switch does not answer.
         """
-        refused: set[int] = set()
+        answers = await self._converse(meters.request(wanted))
+        numbers = (meters.refused(*answer) for answer in answers)
+        return {number for number in numbers if number is not None}
+
+    async def packets(self, cookies: Sequence[int]) -> list[int]:
+        """Return how many packets the flows with each of some cookies have counted.
+
+        Over the socket itself: it is asked again and again.
+
+        Raises:
+            OfctlError: the switch does not answer.
+        """
+        answers = await self._converse(aggregate.request(cookies))
+        counts = {xid: aggregate.packets(kind, body) for kind, xid, body in answers}
+        return [counts.get(number) or 0 for number in range(1, len(cookies) + 1)]
+
+    async def _converse(self, request: bytes) -> list[tuple[int, int, bytes]]:
+        """Send what ends with a barrier; return type, transaction id and body of each answer."""
+        answers: list[tuple[int, int, bytes]] = []
         try:
             async with asyncio.timeout(_TIMEOUT_S):
                 reader, writer = await asyncio.open_unix_connection(self._socket)
                 with contextlib.closing(writer):
-                    writer.write(meters.request(wanted))
+                    writer.write(request)
                     while not meters.is_end((head := await reader.readexactly(8))[1]):
                         body = await reader.readexactly(int.from_bytes(head[2:4], "big") - 8)
-                        number = meters.refused(head[1], int.from_bytes(head[4:8], "big"), body)
-                        refused.update(() if number is None else (number,))
+                        answers.append((head[1], int.from_bytes(head[4:8], "big"), body))
         except (OSError, EOFError, TimeoutError) as error:
-            raise OfctlError(f"the switch takes no meters: {error!r}") from error
-        return refused
+            raise OfctlError(f"the switch does not answer: {error!r}") from error
+        return answers
 
     async def put(self, text: bytes) -> None:
         """Carry out flow changes as one atomic bundle.

@@ -2,6 +2,7 @@
 
 import os
 import select
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from vpcctl.wire.report import LinkCounters
 _DATAPATHS = {"netdev": "netdev@ovs-netdev", "system": "system@ovs-system"}
 """Open vSwitch has one datapath of a type, whatever bridges there are."""
 _FLUSHES = 8
+_LISTING_S = 20.0
 _COUNTERS = tuple(LinkCounters.model_fields)
 
 
@@ -55,11 +57,13 @@ class Vswitchd:
         Raises:
             jsonrpc.RpcError: it does not run, or refused.
         """
+        return str(await jsonrpc.call(self._socket(), command, list(arguments)))
+
+    def _socket(self) -> Path:
         pid = self.pid()
         if pid is None:
             raise jsonrpc.RpcError("ovs-vswitchd does not run")
-        socket = self._rundir / f"ovs-vswitchd.{pid}.ctl"
-        return str(await jsonrpc.call(socket, command, list(arguments)))
+        return self._rundir / f"ovs-vswitchd.{pid}.ctl"
 
     async def empty_zone(self, datapath_type: str, zone: int) -> None:
         """Delete all conntrack entries of a zone; returns when there is none any more.
@@ -99,6 +103,27 @@ class Vswitchd:
         except jsonrpc.RpcError:
             return None
         return int(text) if text.strip().isdecimal() else None
+
+    async def entries(self, datapath_type: str, zone: int) -> str:
+        """Return what ``dpctl/ct-stats-show`` says of a zone: how many entries it has.
+
+        Raises:
+            jsonrpc.RpcError: it does not run, refused, or takes too long.
+        """
+        return await self.appctl("dpctl/ct-stats-show", _DATAPATHS[datapath_type], f"zone={zone}")
+
+    async def connections(
+        self, datapath_type: str, zone: int, take: Callable[[bytes], None]
+    ) -> None:
+        """Have *take* take in the connections of a zone, in pieces (see ``jsonrpc.listing``).
+
+        Raises:
+            jsonrpc.RpcError: it does not run, refused, or takes too long.
+        """
+        arguments = [_DATAPATHS[datapath_type], f"zone={zone}"]
+        await jsonrpc.listing(
+            self._socket(), "dpctl/dump-conntrack", arguments, take, timeout=_LISTING_S
+        )
 
     async def version(self) -> str:
         """Return its version, such as ``3.1.0``; empty when it does not answer."""

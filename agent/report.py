@@ -12,7 +12,7 @@ from agent.decide import links as decide
 from agent.decide.backoff import Backoff
 from agent.host import Host, Urgency
 from agent.statedir import StateDir
-from vpcctl.wire.report import HostFacts, LinkCounters, LinkReport, ReportAnswer
+from vpcctl.wire.report import HostFacts, LinkCounters, LinkReport, NatCounts, ReportAnswer
 from vpcctl.wire.state import HostState
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ class Callbacks:
         back: told when the controller answers again after it did not.
         sending: told that a report of what is known leaves now.
         answered: told what the answer to an accepted report is, after any state in it.
+        nat: gives what has been counted of NAT gateways since it was asked last.
     """
 
     revision: Callable[[], int]
@@ -46,6 +47,7 @@ class Callbacks:
     back: Callable[[], None]
     sending: Callable[[], None]
     answered: Callable[[ReportAnswer], None]
+    nat: Callable[[], tuple[NatCounts, ...] | None]
 
 
 class Reporter:
@@ -148,6 +150,7 @@ class Reporter:
             sequence=self.sent,
             digest=inventory.digest(facts),
             state_revision=self._callbacks.revision(),
+            nat=self._callbacks.nat(),
         )
         change = inventory.take_change()
         same_facts, self._known_facts = facts == self._known_facts, facts

@@ -8,6 +8,7 @@ the last one ends. An agent that is started while the flows are there holds noth
 
 import asyncio
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable
 
@@ -59,6 +60,9 @@ class Watches:
         self._living: set[str] = set()
         self._unsure: dict[str, float] = {}  # host → loop time until which it counts as living
         self.returns: Counter[str] = Counter()
+        self._before: frozenset[str] = frozenset()  # gateway hosts that come before this one
+        self._seen: set[str] = set()  # hosts that BFD has seen since ovs-vswitchd was started
+        self._stand_by_until = math.inf
         self._switch = Switch(settings.ovs_rundir / f"{settings.bridge}.mgmt")
         self._watched: tuple[Watched, ...] | None = None
         self._fresh: dict[str, int] = {}  # host → revision whose flows it is to wait for
@@ -74,6 +78,7 @@ class Watches:
 
     def want(self, state: HostState) -> None:
         """Take in a new host state."""
+        self._before = decide.before(state.outside_addresses, self._settings.host_id)
         before = {each.host_id for each in self._watched or ()}
         if state.watched == self._watched:
             return
@@ -119,6 +124,9 @@ class Watches:
 
     async def vswitchd_started(self) -> None:
         """Find out, once, if an ovs-vswitchd that ran before this agent has flows of ours."""
+        loop = asyncio.get_running_loop()
+        self._stand_by_until = loop.time() + _BEGIN_S
+        loop.call_later(_BEGIN_S, self._looked)
         if self._held is not None:
             return
         there = await self._flows_are_there()
@@ -131,6 +139,8 @@ class Watches:
         """Hold: the next ovs-vswitchd has no flows when it starts."""
         self._held = True
         self._unsure.clear()
+        self._seen.clear()
+        self._stand_by_until = math.inf
         self.wake()
         self._looked()
 
@@ -168,6 +178,7 @@ class Watches:
             return
         if row.alive:
             self._living.add(host_id)
+            self._seen.add(host_id)
             self._unsure[host_id] = 0.0
             self.returns[host_id] += 1
         else:
@@ -180,6 +191,15 @@ class Watches:
         if host_id in self._living:
             self._living.discard(host_id)
             self._looked()
+
+    def may_stand(self) -> bool:
+        """Tell whether flows may take this host for the active one of gateways.
+
+        They do as long as no host before it lives as far as BFD says. Right after a start of
+        ovs-vswitchd it has not said anything yet, and the standby would answer for the active one.
+        """
+        loop = asyncio.get_running_loop()
+        return self._before <= self._seen or loop.time() >= self._stand_by_until
 
     def lives(self, host_id: str) -> bool:
         """Tell whether another host lives, as far as BFD says.

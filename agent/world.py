@@ -69,7 +69,7 @@ class World:
         self._neighbours = Neighbours()
         self._announcements = Announcements(random.random)
         self._budget = Budget(total=TOTAL_BUDGET, port=ADDRESS_BUDGET)
-        self._tap = Tap(worker, _KIND, self._answer, self._budget, trouble)
+        self._tap = Tap(worker, _KIND, self._answer, self._budget, trouble, watches.may_stand)
         self._renew_at = 0.0
         self._wake = asyncio.Event()
         self._stale = True  # what this host answers for is to be looked at again

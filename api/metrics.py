@@ -2,10 +2,12 @@
 
 import math
 import time
+from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from vpcctl.services.facade import Summary
+from vpcctl.services.routing_views import NatCountersView
 
 _BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _FRESH_S = 1.0
@@ -52,6 +54,16 @@ class Metrics:
             "vpcctl_resources", "Resources stored.", ("kind",), registry=self._registry
         )
 
+        self._nat_connections = self._of_nat("connections", "Connections through a NAT gateway.")
+        self._nat_ports = self._of_nat("ports", "Ports of a NAT gateway's EIP in use.", "address")
+        self._nat_failures = self._of_nat(
+            "failures", "Packets that found no port since the gateway is active where it is."
+        )
+
+    def _of_nat(self, name: str, text: str, *labels: str) -> Gauge:
+        labels = ("gateway", *labels)
+        return Gauge(f"vpcctl_nat_gateway_{name}", text, labels, registry=self._registry)
+
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(name, text, registry=self._registry)
 
@@ -80,6 +92,18 @@ class Metrics:
         connections = [host.connection for host in summary.hosts]
         for connection in ("in_sync", "pending", "degraded", "disconnected"):
             self._connections.labels(connection).set(connections.count(connection))
+
+    def count_nat(self, counted: Mapping[str, NatCountersView]) -> None:
+        """Take over the counters of NAT gateways, by id; what others there were is gone."""
+        for gauge in (self._nat_connections, self._nat_ports, self._nat_failures):
+            gauge.clear()
+        for id, one in counted.items():
+            if one.connections is not None:
+                self._nat_connections.labels(id).set(one.connections)
+            for ports in one.ports or ():
+                self._nat_ports.labels(id, str(ports.eip.address)).set(ports.count)
+            if one.failures is not None:
+                self._nat_failures.labels(id).set(one.failures)
 
     def render(self) -> bytes:
         """Return the exposition text."""

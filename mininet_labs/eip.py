@@ -3,7 +3,7 @@
 Two hosts reach the provider's network, the third does not. Step by step: an EIP where traffic
 leaves from the port's own host; the same EIP moved to a port whose host has no way out, through a
 gateway host; a NAT gateway with a port forward; its active host killed under a conversation, and
-back again.
+back again; the controller killed, and then the active host.
 
 Run as root by Debian's Python: ``python3 -m mininet_labs.eip run``.
 """
@@ -36,7 +36,7 @@ VPC_CIDRS = {RED: ["10.0.0.0/16", "fd00:10::/48"], BLUE: ["10.0.0.0/16", "fd00:2
 PLACES = {"red-1": (RED, "host1"), "red-2": (RED, "host3"), "blue-1": (BLUE, "host3")}
 """Workload → its tenant and host."""
 FORWARDED = 8080
-_LATE_S, _BACK_S = 60.0, 10.0
+_LATE_S, _BACK_S, _TAKEN_OVER_S = 60.0, 5.0, 2.0
 SILENCE_MS = 1_000
 """So long a conversation may stand still when the active gateway host dies."""
 
@@ -72,6 +72,7 @@ class EipLab:
         self._moved(checks)
         self._nat(checks)
         self._failover(checks)
+        self._alone(checks)
         strangers, doubled = self._visitors["outside"].testify()
         say("\nThe witness outside")
         say(f"  addresses that are none of the network's: {', '.join(strangers) or 'none'}")
@@ -126,13 +127,16 @@ class EipLab:
         internet.lead_out(self._tenants[RED], port)
         self._expect_placed(RED, "distributed", checks)
         self._converse("red-1", self._address(RED), checks)
+        self._expect_reached("red-1", "red-1", self._address(RED), checks)
 
     def _moved(self, checks: Checks) -> None:
         say("\n2. The same EIP moves to red-2, on a host without a way out: through a gateway host")
         address = self._address(RED)
         words = ("eip", "associate", eip_of(RED), "--port", "red-2", "--move", "--wait")
+        self._visitors["outside"].tick(address, PORT)
         self._site.vpcctl(RED, *words)
         self._expect_placed(RED, "gateway", checks)
+        self._expect_heard("outside", "while it moves", checks)
         self._converse("red-2", address, checks)
         who, _ = self._visitors["red-1"].call(ROUTER, PORT, 0.5)
         checks.expect(who is None, "red-1 reaches nobody outside without an EIP")
@@ -162,6 +166,15 @@ class EipLab:
         checks.expect(who == "blue-1", "the forwarded port leads to blue-1")
         who, _ = self._visitors["outside"].call(address, PORT, 0.5)
         checks.expect(who is None, "no other port of the gateway's EIP leads in")
+        self._expect_reached("blue-1", "red-2", address, checks)
+        self._expect_reached("red-2", "red-2", self._address(RED), checks)
+
+    def _expect_reached(self, name: str, other: str, seen_as: str, checks: Checks) -> None:
+        """Let a workload call red's EIP, which is *other*'s, and be seen by its own."""
+        address = self._address(RED)
+        who, seen = self._visitors[name].call(address, PORT, PATIENCE_S)
+        say(f"  {name} calls {address}: {who} answers, and sees {seen}")
+        checks.expect((who, seen) == (other, seen_as), f"{name} reaches {other} by its EIP")
 
     def _failover(self, checks: Checks) -> None:
         say("\n4. The active gateway host dies while red-2 (EIP) and blue-1 (NAT) talk")
@@ -172,12 +185,9 @@ class EipLab:
         time.sleep(1.0)
         say(f"  {active}: ovs-vswitchd and vpc-agent are killed")
         self._site.kill(active)
-        time.sleep(3.0)
+        time.sleep(_TAKEN_OVER_S)
         for visitor in others:
-            name, (sent, back, silence) = visitor.workload.name, visitor.stop()
-            said = f"{back} of {sent} datagrams came back, the longest silence was {silence} ms"
-            say(f"  {name}: {said}")
-            checks.expect(0 < silence <= SILENCE_MS, f"{name} is silent for a second at most")
+            self._expect_heard(visitor.workload.name, "when the host dies", checks)
         who, seen_as = self._visitors["blue-1"].call(ROUTER, PORT, PATIENCE_S)
         say(f"  blue-1 calls {ROUTER} again: {who} answers, and sees {seen_as}")
         checks.expect(seen_as == self._address(BLUE), "blue-1 keeps its address outside")
@@ -189,6 +199,30 @@ class EipLab:
         say(f"  {active} is back: {self._active()} stays the active one")
         checks.expect(self._active() != active, "who comes back takes nothing over")
         self._converse("red-2", self._address(RED), checks)
+
+    def _alone(self, checks: Checks) -> None:
+        say("\n5. The controller dies, and then the active gateway host")
+        active, address = self._active(), self._address(BLUE)
+        visitor = self._visitors["blue-1"]
+        visitor.tick(ROUTER, PORT)
+        self._site.kill_controller()
+        self._site.kill(active)
+        say(f"  the controller is killed, and then {active}")
+        time.sleep(_TAKEN_OVER_S)
+        self._expect_heard("blue-1", "without a controller", checks)
+        who, seen_as = visitor.call(ROUTER, PORT, PATIENCE_S)
+        say(f"  blue-1 calls {ROUTER} again: {who} answers, and sees {seen_as}")
+        checks.expect(seen_as == address, "blue-1 keeps its address all the same")
+        self._site.revive(active)
+        self._site.revive_controller()
+        self._site.await_hosts()
+
+    def _expect_heard(self, name: str, when: str, checks: Checks) -> None:
+        """Have a visitor stop to tick; it must have been heard, but for a second at most."""
+        sent, back, silence = self._visitors[name].stop()
+        said = f"{back} of {sent} datagrams came back, the longest silence was {silence} ms"
+        say(f"  {name}: {said}")
+        checks.expect(0 < silence <= SILENCE_MS, f"{name} is silent for a second at most {when}")
 
     def _active(self) -> str:
         """Return the label of the host that is active for blue's NAT gateway."""

@@ -12,7 +12,7 @@ from agent.decide.bridge import BridgeSettings, tunnel_port
 from agent.decide.links import MAX_OFPORT
 from agent.decide.rows import InterfaceRow, PlugWish, PortWish, UnplugWish
 from vpcctl.wire.report import WatchFact
-from vpcctl.wire.state import Watched
+from vpcctl.wire.state import OutsideAddress, Watched
 
 WATCH_VNI = 0xFF_FFFF
 """VNI of BFD's packets; subnets and gateways have others."""
@@ -66,6 +66,12 @@ def stale(
         for row in rows
         if marks.WATCH_KEY in row.external_ids and row.external_ids[marks.WATCH_KEY] not in wanted
     ]
+
+
+def before(addresses: Iterable[OutsideAddress], owner: str) -> frozenset[str]:
+    """Return the gateway hosts that come before *owner* for some address."""
+    orders = [each.hosts for each in addresses if owner in each.hosts]
+    return frozenset(host for order in orders for host in order[: order.index(owner)])
 
 
 def facts(rows: Iterable[InterfaceRow]) -> tuple[WatchFact, ...]:

@@ -116,6 +116,16 @@ class UnderlayDriver:
         if device is not None and not device.up:
             self._sock.link("set", index=device.index, state="up")
 
+    def stop_on(self, name: str) -> None:
+        """Take an internal port down again, if it is there.
+
+        Raises:
+            OSError, NetlinkError: the kernel refused.
+        """
+        device = self.device(name)
+        if device is not None and device.up:
+            self._sock.link("set", index=device.index, state="down")
+
     def _delete_address(self, index: int, address: str, length: int) -> None:
         try:
             self._sock.addr("del", index=index, address=address, prefixlen=length)

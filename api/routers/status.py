@@ -59,13 +59,14 @@ async def readyz(request: Request) -> Response:
     **describe_open("metrics", "Give Prometheus metrics", answer=None),
 )
 async def metrics(request: Request) -> Response:
-    """Give requests, hosts by state and the revisions' lag in Prometheus' text format."""
+    """Give requests, hosts by state, revisions' lag and NAT in Prometheus' text format."""
     ctx = context(request)
 
     def work() -> bytes:
         if ctx.metrics.is_stale():
             try:
                 ctx.metrics.summarise(ctx.services.status.summary(SELF))
+                ctx.metrics.count_nat(ctx.services.nat_gateways.counted(SELF))
             except Problem:  # what the process itself counts is worth telling all the same
                 ctx.metrics.database_up.set(0)
         return ctx.metrics.render()

@@ -25,9 +25,11 @@ from vpcctl.services.routing_views import (
     ForwardsView,
     ForwardView,
     ForwardWanted,
+    NatCountersView,
     NatGatewayChange,
     NatGatewayCreate,
     NatGatewayView,
+    PortsInUse,
 )
 
 _Id = Annotated[str, Field(max_length=64)]
@@ -145,6 +147,41 @@ class GatewayEipOut(Output):
     address: str = Field(description="Its address.", examples=["203.0.113.7"])
 
 
+class PortsInUseOut(Output):
+    """How many ports of an EIP are in use."""
+
+    eip_id: str = id_field("eip", "The EIP.")
+    address: str = Field(description="Its address.", examples=["203.0.113.7"])
+    in_use: int = Field(
+        description="TCP and UDP ports; one that leads to several places counts once.",
+        examples=[812],
+    )
+
+
+class NatCountersOut(Output):
+    """What the active host of a NAT gateway has counted of it."""
+
+    connections: int | None = Field(
+        description="Connections that there are now, in both directions; null: its host has too "
+        "many in all to count those of one gateway.",
+        examples=[1040],
+    )
+    ports: list[PortsInUseOut] | None = Field(
+        description="Ports in use by EIP; null: its host has too many connections in all to look "
+        "at each.",
+        examples=[[{"eip_id": "eip-0a1b2c3d4e5f60718", "address": "203.0.113.7", "in_use": 812}]],
+    )
+    failures: int | None = Field(
+        description="Packets of new connections for which no port was left, since the gateway is "
+        "active on its host; null: the host's datapath does not say.",
+        examples=[0],
+    )
+    reported_at: datetime = Field(
+        description="When the host reported last (RFC 3339, UTC).",
+        examples=["2026-01-31T12:00:00Z"],
+    )
+
+
 class NatGatewayLineOut(ResourceOut):
     """A NAT gateway without its port forwards, as lists show it."""
 
@@ -159,6 +196,9 @@ class NatGatewayLineOut(ResourceOut):
     placement: PlacementOut = Field(
         description="Where it is realised.",
         examples=[{"hosts": [], "active_host_id": None, "since_revision": None}],
+    )
+    counters: NatCountersOut | None = Field(
+        description="What its active host has counted; null: nothing yet.", examples=[None]
     )
 
 
@@ -182,9 +222,24 @@ def render(view: NatGatewayView) -> dict[str, Any]:
     body["eips"] = [{"id": eip.id, "address": str(eip.address)} for eip in view.eips]
     body["forward_count"] = view.forward_count
     body["placement"] = render_placement(view.placement)
+    body["counters"] = None if view.counters is None else _render_counters(view.counters)
     if view.forwards is not None:
         body["forwards"] = [render_forward(forward) for forward in view.forwards]
     return body
+
+
+def _render_counters(view: NatCountersView) -> dict[str, Any]:
+    ports = None if view.ports is None else [_render_ports(one) for one in view.ports]
+    return {
+        "connections": view.connections,
+        "ports": ports,
+        "failures": view.failures,
+        "reported_at": view.reported_at,
+    }
+
+
+def _render_ports(view: PortsInUse) -> dict[str, Any]:
+    return {"eip_id": view.eip.id, "address": str(view.eip.address), "in_use": view.count}
 
 
 def render_forward(view: ForwardView) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Route tables as the API shows and takes them."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, RootModel
 
@@ -105,6 +105,12 @@ class RouteTablePatch(Input):
     """A partial change of a route table; absent fields stay, `routes` is the whole new list."""
 
     routes: _Routes = Field(default_factory=list)
+    main: bool = Field(
+        default=False,
+        description="True makes it the main table of its VPC, in the place of the one that is; "
+        "both in one step. A main table stops being it only by another one's becoming it.",
+        examples=[True],
+    )
     name: Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
@@ -117,6 +123,18 @@ class RouteTablePatch(Input):
         return RouteTableChange(**given)
 
 
+class TargetStateOut(Output):
+    """Whether a target of a route gets packets."""
+
+    id: str = Field(description="The target.", examples=["igw-0a1b2c3d4e5f60718"])
+    state: Literal["live", "dead"] = Field(
+        description="dead: the others share what would be its.", examples=["live"]
+    )
+    reason: str | None = Field(
+        description="Why it is dead, null when it lives.", examples=["it is on no host"]
+    )
+
+
 class TableRouteOut(Output):
     """A route."""
 
@@ -124,6 +142,10 @@ class TableRouteOut(Output):
     targets: list[str] = Field(
         description="Where it leads; several share the connections, none is a blackhole.",
         examples=[["igw-0a1b2c3d4e5f60718"]],
+    )
+    target_states: list[TargetStateOut] = Field(
+        description="Which of its targets live.",
+        examples=[[{"id": "igw-0a1b2c3d4e5f60718", "state": "live", "reason": None}]],
     )
     description: str = Field(description="Free text.", examples=["To the office."])
 
@@ -168,5 +190,13 @@ def _render_route(view: RouteView) -> dict[str, Any]:
     return {
         "destination": str(view.destination),
         "targets": list(view.targets),
+        "target_states": [
+            {
+                "id": target.id,
+                "state": "live" if target.dead is None else "dead",
+                "reason": target.dead,
+            }
+            for target in view.states
+        ],
         "description": view.description,
     }

@@ -46,6 +46,10 @@ class Controller:
         command += [f"--openflow-listen=unix:{self._run.path('openflow.sock')}"]
         self._daemons.start(_NAME, command)
 
+    def kill(self) -> None:
+        """End it at once, as a power cut would."""
+        self._daemons.kill(_NAME)
+
     def wait(self) -> Api:
         """Return the API with the admin token, once the controller is ready."""
         try:

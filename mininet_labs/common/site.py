@@ -242,6 +242,15 @@ Inside a workload (as root):
         """Start what :meth:`kill` has ended."""
         self.hosts[label].start_again()
 
+    def kill_controller(self) -> None:
+        """End the controller at once."""
+        self._controller.kill()
+
+    def revive_controller(self) -> None:
+        """Start what :meth:`kill_controller` has ended; return when it is ready."""
+        self._controller.start()
+        self._controller.wait()
+
     def _build_network(self, reach: Sequence[str]) -> None:
         # Mininet would raise system-wide limits that a lab of this size does not need.
         Mininet.inited = True

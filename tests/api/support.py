@@ -161,12 +161,16 @@ def _thread(
 
 
 def report(
-    sequence: int, links: tuple[Link, ...] | None = (), *, vtep: str = "192.0.2.1", boot: int = 1
+    sequence: int,
+    links: tuple[Link, ...] | None = (),
+    *,
+    vtep: str = "192.0.2.1",
+    boot: int = 1,
+    **more: Any,
 ) -> dict[str, Any]:
-    """Return a link report as JSON members."""
-    facts = HostFacts(
-        vtep_address=vtep, datapath_type="netdev", nd_extensions=True, tunnel_ofport=1
-    )
+    """Return a link report, with *more* facts, as JSON members."""
+    values = {"datapath_type": "netdev", "nd_extensions": True, "tunnel_ofport": 1, **more}
+    facts = HostFacts(vtep_address=vtep, **values)
     body: dict[str, Any] = {
         "agent_id": "0" * 32,
         "boot": boot,

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.support import BOTH, Api, assert_problem, network
+from tests.api.support import BOTH, Api, assert_problem, network, report, wait_until
 from tests.api.test_api_security import create
 
 pytestmark = BOTH
@@ -36,7 +36,9 @@ def test_route_table_life(tenant: httpx.Client, isp: str) -> None:
     default = {"destination": "0.0.0.0/0", "targets": [nat["id"]], "description": "out"}
     table = create(tenant, "route-tables", vpc_id=vpc["id"], name="private", routes=[default])
     assert (table["main"], table["route_count"], table["subnet_count"]) == (False, 1, 0)
-    assert table["routes"] == [default]
+    nobody = "no host with the gateway label reaches its external network"
+    states = [{"id": nat["id"], "state": "dead", "reason": nobody}]
+    assert table["routes"] == [{**default, "target_states": states}]
     path = f"/v1/route-tables/{table['id']}"
     listed = tenant.get("/v1/route-tables", params={"vpc_id": vpc["id"]}).json()["items"]
     assert [(one["name"], one["main"], "routes" in one) for one in listed] == [
@@ -51,6 +53,12 @@ def test_route_table_life(tenant: httpx.Client, isp: str) -> None:
     assert [blocker["id"] for blocker in problem["blockers"]] == [table["id"]]
     changed = tenant.patch(path, json={"routes": [], "tags": {"a": "b"}}).json()
     assert (changed["routes"], changed["tags"]) == ([], {"a": "b"})
+    assert tenant.patch(path, json={"main": True}).json()["main"] is True
+    again = tenant.get("/v1/route-tables", params={"vpc_id": vpc["id"]}).json()["items"]
+    assert [one["main"] for one in again] == [False, True]
+    assert assert_problem(tenant.patch(path, json={"main": False}), 422)["field"] == "main"
+    first = f"/v1/route-tables/{again[0]['id']}"
+    assert tenant.patch(first, json={"main": True}).status_code == 200
     tenant.patch(f"/v1/subnets/{subnet['id']}", json={"route_table_id": None}).raise_for_status()
     assert tenant.delete(path).status_code == 204
     assert tenant.delete(f"/v1/nat-gateways/{nat['id']}").status_code == 204
@@ -100,6 +108,35 @@ def test_a_bad_route_is_named(tenant: httpx.Client, route: dict[str, Any], field
     problem = assert_problem(answer, 422)
     assert problem["field"] == field
     assert tenant.get("/v1/route-tables").json()["items"] == before
+
+
+def test_what_a_nat_gateways_host_counts_is_told(api: Api, tenant: httpx.Client) -> None:
+    body = {"provider": "counted", "cidr": "198.18.7.0/24", "pools": ["198.18.7.16/28"]}
+    isp = create(api.admin, "external-networks", **body)["id"]
+    host_id, agent = api.host("counting")
+    api.admin.patch(f"/v1/hosts/{host_id}", json={"gateway": True}).raise_for_status()
+    reached = ({"network_id": isp, "ofport": 9, "bridge": "br-counted"},)
+    path, facts = f"/v1/hosts/{host_id}/reports", {"providers": ("counted",), "outside": reached}
+    agent.post(path, json=report(1, (), **facts)).raise_for_status()
+    vpc, _ = network(tenant)
+    nat = nat_gateway(tenant, vpc, isp)
+    assert (nat["placement"]["active_host_id"], nat["counters"]) == (host_id, None)
+    (eip,) = nat["eips"]
+    ports = [{"address": eip["address"], "ports": 812}]
+    counts = {"gateway_id": nat["id"], "connections": 1040, "ports": ports, "failures": 3}
+    said = {**report(2, (), **facts), "links": None, "facts": None, "nat": [counts]}
+    agent.post(path, json=said).raise_for_status()
+    shown = wait_until(
+        lambda: tenant.get(f"/v1/nat-gateways/{nat['id']}").json()["counters"], "counters"
+    )
+    assert shown.pop("reported_at")
+    assert shown == {
+        "connections": 1040,
+        "ports": [{"eip_id": eip["id"], "address": eip["address"], "in_use": 812}],
+        "failures": 3,
+    }
+    told = f'vpcctl_nat_gateway_ports{{address="{eip["address"]}",gateway="{nat["id"]}"}} 812.0'
+    wait_until(lambda: told in api.client().get("/metrics").text, told)
 
 
 def test_nat_gateway_life(api: Api, tenant: httpx.Client, isp: str) -> None:

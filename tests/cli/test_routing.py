@@ -28,8 +28,14 @@ def test_routes_read_as_they_are_said(controller: Served, tenant: str, isp: str)
         *("route", "add", "main", "0.0.0.0/0", *in_vpc, "--to", f"igw:{out}"),
         *("--description", "everything"),
     )
+    unreached = f"no host reaches {internet['external_network_id']}"
     assert added["routes"] == [
-        {"destination": "0.0.0.0/0", "targets": [internet["id"]], "description": "everything"}
+        {
+            "destination": "0.0.0.0/0",
+            "targets": [internet["id"]],
+            "target_states": [{"id": internet["id"], "state": "dead", "reason": unreached}],
+            "description": "everything",
+        }
     ]
     table = controller.document("route-table", "create", f"private-{tenant}", *in_vpc)
     name = table["name"]
@@ -38,6 +44,7 @@ def test_routes_read_as_they_are_said(controller: Served, tenant: str, isp: str)
     controller.document("route", "set", name, "192.0.2.0/24", "--blackhole")
     shown = controller.run("route", "list", name).out
     assert re.search(r"192\.0\.2\.0/24 +blackhole", shown)
+    assert f"{port['id']} (dead: its source_dest_check is on" in shown
     assert {port["id"], internet["id"]} <= set(shown.split())
     back = make_subnet_of(controller, vpc, f"back-{tenant}", "--route-table", name)
     assert back["route_table_id"] == table["id"]
@@ -48,6 +55,8 @@ def test_routes_read_as_they_are_said(controller: Served, tenant: str, isp: str)
     assert left["routes"] == []
     for wrong in (("--to", "out"), ("--blackhole", "--to", internet["id"])):
         assert controller.run("route", "add", name, "1.0.0.0/8", *wrong).code == 2
+    assert controller.document("route-table", "main", name)["main"]
+    assert controller.run("route-table", "main", "main", *in_vpc).code == 0
     listed = controller.document("route-table", "list", *in_vpc)
     assert [(one["name"], one["main"], one["subnet_count"]) for one in listed] == [
         ("main", True, 0),

@@ -14,11 +14,12 @@ import pytest
 
 from agent.decide import marks
 from tests.hosts.conftest import AgentHost, Make
-from tests.support import leftovers
+from tests.support import frames, leftovers
 from tests.support.hosts import checksums_off, command
 from tests.support.outside import (
     EIP,
     EIP_MAC,
+    FIXED,
     NETWORK,
     PEER_MAC,
     arp,
@@ -31,7 +32,8 @@ from tests.support.outside import (
 from tests.support.waiting import wait_until
 from tests.traffic.site import inside
 from vpcctl.model.host import Question
-from vpcctl.wire.state import Watched
+from vpcctl.wire.report import EipPorts, NatCounts
+from vpcctl.wire.state import NatGatewayState, Watched
 
 VLAN = 7
 INSIDE, OUTSIDE = marks.patch_inside(NETWORK), marks.patch_outside(NETWORK)
@@ -174,6 +176,40 @@ def test_an_eip_speaks_on_its_vlan(agent: AgentHost, provider: Provider) -> None
         assert wire.next(waiting, vlan=VLAN)[: len(sent)] == sent
     counted = "outside: announced "
     wait_until(lambda: counted in agent.once("status").stdout, what=counted)
+
+
+def test_connections_of_a_nat_gateway_are_counted_where_it_is_active(agent: AgentHost) -> None:
+    agent.start()
+    gateway = NatGatewayState(
+        gateway_id="nat-00000000000000001",
+        zone=0x8001,
+        addresses=(EIP,),
+        hosts=(agent.host_id,),
+        exhausted_cookie=marks.COOKIE_OWNER << 48 | 0x81,
+    )
+    owner = f"cookie={gateway.exhausted_cookie:#x}"
+    agent.host.ofctl("add-flow", "br-int", f"{owner},table=9,udp,actions=drop")
+    translate = f"ct(commit,zone={gateway.zone},nat(src={EIP}))"
+    ways = (("192.0.2.9", 53), ("192.0.2.10", 53), ("192.0.2.9", 80))
+    for target, port in ways:
+        ends = frames.Ends(("0e:00:00:00:00:01", EIP_MAC), (FIXED, target))
+        packet = frames.udp(ends, (5000, port)).hex()
+        out = f"in_port=CONTROLLER,packet={packet},actions={translate},resubmit(,9)"
+        agent.host.ofctl("packet-out", "br-int", out)
+    agent.controller.set(nat_gateways=(gateway,))
+    wanted = NatCounts(
+        gateway_id=gateway.gateway_id,
+        connections=len(ways),
+        ports=(EipPorts(address=EIP, ports=1),),
+        failures=len(ways),
+    )
+    wait_until(lambda: wanted in _counted(agent), what="counts")
+    agent.controller.set(nat_gateways=(gateway.model_copy(update={"hosts": ("host-other",)}),))
+    wait_until(lambda: agent.controller.reports[-1][1].nat == (), what="another host's gateway")
+
+
+def _counted(agent: AgentHost) -> tuple[NatCounts, ...]:
+    return agent.controller.reports[-1][1].nat or ()
 
 
 def _packets(agent: AgentHost, kind: str) -> int:

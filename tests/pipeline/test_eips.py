@@ -35,16 +35,17 @@ from vpcctl.model.changes import Resource
 from vpcctl.model.host import Question, error_inwards, error_outwards, outside_question
 
 pytestmark = pytest.mark.ovs
-ONE, TWO, BARE, BLUE_ONE = guest(1), guest(2, DATA), guest(3), guest(4, BLUES)
+ONE, TWO, BARE, BLUE_ONE, NEAR = guest(1), guest(2, DATA), guest(3), guest(4, BLUES), guest(5)
 EIP = n.eip(1, NETWORK, "203.0.113.10", ONE)
 EIP_2 = n.eip(2, NETWORK, "203.0.113.11", TWO)
+EIP_NEAR = n.eip(4, NETWORK, "203.0.113.13", NEAR)
 EIP_BLUE = n.eip(3, NETWORK, "203.0.113.12", BLUE_ONE)
 Setting = Callable[..., Town]
 
 
 @pytest.fixture(scope="module")
 def place(ovs: DummyOvs) -> Iterator[Town]:
-    made = Town(ovs, ONE, TWO, BARE, BLUE_ONE)
+    made = Town(ovs, ONE, TWO, BARE, BLUE_ONE, NEAR)
     yield made
     made.close()
 
@@ -52,7 +53,7 @@ def place(ovs: DummyOvs) -> Iterator[Town]:
 @pytest.fixture
 def town(place: Town) -> Setting:
     def make(*resources: Resource) -> Town:
-        usual = (ONE, TWO, BARE, BLUE_ONE, EIP, EIP_2, EIP_BLUE)
+        usual = (ONE, TWO, BARE, BLUE_ONE, NEAR, EIP, EIP_2, EIP_BLUE, EIP_NEAR)
         return place.anew(*(resources or usual))
 
     return make
@@ -164,6 +165,26 @@ def test_an_eip_moves_to_another_port(town: Setting) -> None:
     assert got["nw_dst"] == "10.0.1.13"
 
 
+def test_who_gets_a_used_eip_gets_none_of_its_connections(town: Setting) -> None:
+    web = n.group(1, RED, n.allow("egress"), n.allow("ingress", protocol=6, ports=(80, 80)))
+    old, new = (guest(number, groups=(web.id,)) for number in (1, 3))
+    made = town(old, new, web, n.eip(1, NETWORK, "203.0.113.10", old))
+    made.hear(EIP)
+    asked = f.udp(leaving(old), (5000, 53))
+    only(made.sends(old, asked), OUT)
+    answered = f.udp(entering(EIP), (53, 5000))
+    only(made.sends(OUT, answered), ofport(old))
+    made.change(n.eip(1, NETWORK, "203.0.113.10", new))
+    made.hear(EIP)
+    # The old connection goes on trying, on both sides.
+    assert made.sends(OUT, answered) == {}
+    assert made.sends(OUT, f.tcp(entering(EIP), (4000, 81), f.ACK, (7, 2))) == {}
+    assert made.sends(old, asked) == {}
+    assert made.wire.dropped(Reason.NO_EIP) == 1
+    only(made.sends(OUT, f.tcp(entering(EIP), (4000, 80))), ofport(new))
+    assert only(made.sends(new, f.udp(leaving(new), (5000, 53))), OUT)["nw_src"] == "203.0.113.10"
+
+
 def test_frames_for_others_and_with_an_end_here_are_not_taken(town: Setting) -> None:
     made = town()
     ends = Ends((ROUTER[0], ROUTER[0]), (FAR, "203.0.113.10"))
@@ -226,12 +247,13 @@ def test_the_agent_speaks_for_addresses_that_are_here_alone(town: Setting) -> No
     ("sender", "eip", "target", "source"),
     [
         (ONE, EIP, ONE, "203.0.113.10"),
+        (ONE, EIP_NEAR, NEAR, "203.0.113.10"),
         (ONE, EIP_2, TWO, "203.0.113.10"),
         (TWO, EIP, ONE, "203.0.113.11"),
         (ONE, EIP_BLUE, BLUE_ONE, "203.0.113.10"),
         (BLUE_ONE, EIP, ONE, "203.0.113.12"),
     ],
-    ids=["own", "other-subnet", "back", "other-vpc", "back-from-other-vpc"],
+    ids=["own", "same-subnet", "other-subnet", "back", "other-vpc", "back-from-other-vpc"],
 )
 def test_eips_of_one_host_reach_each_other(
     town: Setting, kind, sender, eip, target, source

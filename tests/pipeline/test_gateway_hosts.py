@@ -26,6 +26,7 @@ from tests.pipeline.outward import (
     leaving,
     ofport,
     only,
+    tells,
 )
 from tests.support import frames as f
 from tests.support import networks as n
@@ -74,6 +75,25 @@ def test_packets_go_to_the_first_gateway_host_that_lives(standby: Town) -> None:
     assert f"vni={NAT.vni:#x}" in shown
 
 
+def test_the_active_host_of_another_address_is_a_neighbour(standby: Town) -> None:
+    """It asks for an address that is active here, and is reached from it."""
+    mine = n.eip(1, NETWORK, "203.0.113.10", ONE)
+    standby.change(mine, n.table(1, RED, n.route("0.0.0.0/0", RED_IGW)))
+    other = (text(NAT_EIP.mac), "203.0.113.20")
+    answer = only(standby.sends(OUT, asks(other, "203.0.113.10")), OUT)
+    assert (answer["arp_sha"], answer["eth_dst"]) == (text(mine.mac), other[0])
+    standby.wire.settle()
+    got = only(standby.sends(ONE, f.udp(leaving(ONE, other[1]), (5000, 53))), OUT)
+    assert (got["nw_src"], got["eth_dst"]) == ("203.0.113.10", other[0])
+    heard = only(standby.sends(OUT, tells(other, mine)), AGENT)
+    assert heard["arp_spa"] == other[1]
+    assert standby.sends(OUT, asks(other, other[1])) == {}  # what it announces is not answered
+    thief = (ROUTER[0], other[1])
+    assert standby.sends(OUT, asks(thief, "203.0.113.10")) == {}
+    assert standby.wire.dropped(Reason.OUTSIDE_SOURCE) == 1
+    standby.change(n.eip(1, NETWORK, "203.0.113.10"), BY_NAT)
+
+
 def test_the_standby_takes_over_by_itself(dead: Town) -> None:
     got = only(dead.sends(OUT, asks(ROUTER, "203.0.113.20")), OUT)
     assert got["arp_sha"] == text(NAT_EIP.mac)
@@ -81,6 +101,15 @@ def test_the_standby_takes_over_by_itself(dead: Town) -> None:
     assert sent["nw_src"] == "203.0.113.20"
     back = f.udp(entering(NAT_EIP), (53, int(sent["tp_src"])))
     assert only(dead.sends(OUT, back), ofport(ONE))["tp_dst"] == "5000"
+
+
+def test_a_standby_that_does_not_know_yet_takes_nothing_over(dead: Town) -> None:
+    """Its agent's port is down as long as BFD has not begun."""
+    dead.wire.lose(AGENT)
+    assert dead.sends(OUT, asks(ROUTER, "203.0.113.20")) == {}
+    assert dead.sends(ONE, f.udp(leaving(ONE), (5001, 53))) == {}
+    dead.wire.find(AGENT)
+    only(dead.sends(OUT, asks(ROUTER, "203.0.113.20")), OUT)
 
 
 def test_the_first_takes_over_again_when_it_is_back(standby: Town) -> None:

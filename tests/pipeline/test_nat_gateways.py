@@ -26,6 +26,7 @@ from tests.support import frames as f
 from tests.support import networks as n
 from tests.support.dissect import Packet, ipv4
 from tests.support.dummy_ovs import DummyOvs
+from vpcctl.flows.cookie import Feature, cookie
 from vpcctl.flows.reasons import Reason
 from vpcctl.model.changes import Resource
 
@@ -195,6 +196,15 @@ def test_what_no_eip_is_left_for_never_leaves(town: Setting) -> None:
     assert made.sends(TWO, f.udp(leaving(TWO), (5000, 53))) == {}
     assert made.wire.dropped(Reason.NO_EIP) == 1
     assert made.sends(OUT, asks(ROUTER, FIRST)) == {}
+
+
+def test_what_finds_no_port_is_counted_by_gateway(town: Setting) -> None:
+    made = town()
+    pings = [f.icmp(leaving(one), 8) for one in (TWO, THREE)]
+    assert list(made.sends(TWO, pings[0])) == [OUT]
+    assert made.sends(THREE, pings[1], pings[1]) == {}  # the identifier is taken
+    assert made.wire.dropped(Reason.NAT_EXHAUSTED) == 2
+    assert made.wire.packets(cookie(Feature.EXHAUSTED, NAT.vni)) == 2
 
 
 def test_ipv6_is_not_translated(town: Setting) -> None:

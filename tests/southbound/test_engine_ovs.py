@@ -11,6 +11,8 @@ from tests.southbound.ovs import wait_until
 from tests.southbound.rig import MemoryStore, Rig, rig
 from tests.support import networks as n
 from vpcctl.compile.view import compile_host
+from vpcctl.flows.cookie import LEARNED_COOKIE
+from vpcctl.flows.tables import OUTSIDE_NEIGHBOUR
 from vpcctl.flows.text import format_flow
 from vpcctl.southbound.engine import EngineSettings
 
@@ -28,6 +30,8 @@ PORTS = [
 SUBNET9 = n.subnet(9, n.vpc(2), "10.9.0.0/24")
 MAC = "0e:00:00:00:99:01"
 ALIEN = "0x7663000000000001"
+LEARNED = f"cookie={LEARNED_COOKIE | 7:#x},table={OUTSIDE_NEIGHBOUR.number},idle_timeout=300"
+"""What flows learn of neighbours outside begins so."""
 
 
 @asynccontextmanager
@@ -155,10 +159,11 @@ def test_drift_is_repaired_counted_and_named() -> None:
             changed = next(flow for flow in before if "output:12" in flow)
             r.ovs.ofctl("add-flow", "br0", changed.replace("output:12", "output:77"))
             r.ovs.ofctl("add-flow", "br0", "cookie=0x1,table=5,priority=8,ip,actions=drop")
+            r.ovs.ofctl("add-flow", "br0", f"{LEARNED},priority=100,ip,reg7=7,actions=output:9")
             assert await r.southbound.engine.audit(HOSTS[0].id) == 3
             await wait_until(lambda: len(store.events) == 3, f"{store.events}")
-            foreign = [flow for flow in r.ovs.flows("br0") if "cookie=0x1," in flow]
-            assert len(foreign) == 1
+            foreign = [flow for flow in r.ovs.flows("br0") if flow not in before]
+            assert len(foreign) == 2
             assert sorted(r.ovs.flows("br0")) == sorted([*before, *foreign])
             assert store.told("missing flow repaired: cookie=0x7663", HOSTS[0].id)
             assert store.told("changed flow repaired: cookie=0x7663", HOSTS[0].id)
@@ -169,6 +174,10 @@ def test_drift_is_repaired_counted_and_named() -> None:
                     registry.get_sample_value("vpcctl_southbound_drift_total", {"kind": kind}) == 1
                 )
             assert await r.southbound.engine.audit() == 0
+            await r.stop()
+            await r.start()
+            await r.settle(*(host.id for host in HOSTS))
+            assert sorted(r.ovs.flows("br0")) == sorted([*before, *foreign])
 
     asyncio.run(scenario())
 

@@ -34,9 +34,13 @@ class Outside:
         made = self.world.services.hosts.create(ADMIN, values)
         number = len(self.agents) + 1
         self.agents[name] = Agent(self.world, made, f"192.0.2.{number}")
-        reached = OutsideFact(network_id=self.network.meta.id, ofport=7, bridge="br-isp")
-        self.tell(name, providers=(PROVIDER,), outside=(reached,))
+        self.tell(name, providers=(PROVIDER,), outside=(self.reached,))
         return made.meta.id
+
+    @property
+    def reached(self) -> OutsideFact:
+        """What a host says that reaches the network."""
+        return OutsideFact(network_id=self.network.meta.id, ofport=7, bridge="br-isp")
 
     def tell(self, name: str, **more: Any) -> None:
         """Let a host report other facts than before."""

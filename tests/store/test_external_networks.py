@@ -7,7 +7,7 @@ import pytest
 
 from tests.store.conftest import ADMIN, World
 from tests.store.outside import PROVIDER, outside
-from tests.store.test_security_groups import held
+from tests.store.test_security_groups import at_once, held
 from vpcctl.model.external_network import ExternalNetwork
 from vpcctl.model.gateway import InternetGateway
 from vpcctl.model.problems import Conflict, Exhausted, Forbidden, Invalid, NotFound, Problem, Stale
@@ -213,6 +213,52 @@ def test_what_is_outside_is_not_inside(world: World) -> None:
     with pytest.raises(Conflict) as moved:
         change(world, outer.network, ipv6_gateway="2001:db8:0:100::1")
     assert moved.value.field == "ipv6_gateway"
+
+
+def test_an_ipv6_block_belongs_to_the_vpc_that_announces_it_first(world: World) -> None:
+    outer = outside(world, ipv6_cidr="2001:db8:ff::/64")
+    first = world.vpc("10.0.0.0/16", "2001:db8:1::/48", "fd00:1::/48")
+    outer.internet(first)
+    for tenant in ("red", "blue"):
+        second = world.vpc("10.0.0.0/16", "2001:db8:1:f::/64", "fd00:1::/48", tenant=tenant)
+        wanted = InternetGatewayCreate(second.meta.id, outer.network.meta.id)
+        with pytest.raises(Conflict) as caught:
+            world.services.internet_gateways.create(Actor("tenant", tenant), wanted)
+        assert caught.value.field == "external_network_id"
+        known = tenant == "red"
+        assert (first.meta.id in caught.value.detail) == known
+        assert [one.id for one in caught.value.blockers] == [first.meta.id] * known
+    # A NAT gateway translates IPv4, and announces nothing.
+    outer.nat(second, outer.eip(tenant_id="blue"))
+    other = outside(world, "198.51.100.0/24", vlan=9, ipv6_cidr="2001:db8:fe::/64")
+    other.internet(second)
+    third = world.vpc("10.0.0.0/16", "fd00:1::/48")  # what is not global is nobody's business
+    outer.internet(third)
+    grown = VpcChange(cidrs=("10.0.0.0/16", "2001:db8:1::/56"))
+    with pytest.raises(Conflict) as later:
+        world.services.vpcs.change(ADMIN, third.meta.id, grown)
+    assert (later.value.field, first.meta.id in later.value.detail) == ("cidrs", True)
+    grown = VpcChange(cidrs=("10.0.0.0/16", "2001:db8:2::/48"))
+    world.services.vpcs.change(ADMIN, third.meta.id, grown)
+
+
+def test_of_two_that_announce_one_block_at_once_one_does(world: World) -> None:
+    outer = outside(world, ipv6_cidr="2001:db8:ff::/64")
+    vpcs = [world.vpc("10.0.0.0/16", "2001:db8:1::/48") for _ in range(3)]
+    outcomes = at_once(*(lambda v=vpc: outer.internet(v) for vpc in vpcs))
+    assert sum(outcome is None for outcome in outcomes) == 1
+
+
+def test_a_network_gets_ipv6_when_no_block_would_be_announced_twice(world: World) -> None:
+    outer = outside(world)
+    vpcs = [world.vpc("10.0.0.0/16", "2001:db8:1::/48") for _ in range(2)]
+    gateways = [outer.internet(vpc) for vpc in vpcs]
+    with pytest.raises(Conflict) as caught:
+        change(world, outer.network, ipv6_cidr="2001:db8:ff::/64")
+    assert caught.value.field == "ipv6_cidr"
+    assert {one.id for one in caught.value.blockers} == {vpc.meta.id for vpc in vpcs}
+    world.services.internet_gateways.delete(ADMIN, gateways[0].meta.id)
+    change(world, outer.network, ipv6_cidr="2001:db8:ff::/64")
 
 
 def test_gateways_need_what_they_join_and_a_quota(world: World) -> None:

@@ -1,13 +1,16 @@
 """Gateway hosts: who is chosen, who takes over, and who is drained."""
 
+import random
+
 import pytest
 
 from tests.store.conftest import ADMIN, ON_SQLITE, World
 from tests.store.outside import Outside, outside
 from tests.store.test_security_groups import held
+from vpcctl.services import gateway_hosts
 from vpcctl.services.views import HostChange, PortCreate
 from vpcctl.store.realisation import HostRealised
-from vpcctl.store.units import present_revision
+from vpcctl.store.units import Units, present_revision
 
 
 @pytest.fixture
@@ -165,3 +168,40 @@ def test_hosts_are_told_of_a_move(site: Outside) -> None:
         (one,) = after[name].outside_addresses
         assert one.hosts == (site.id(second), site.id(third))
         assert after[name].revision > before[name].revision
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("seed", range(4))
+def test_who_looks_at_what_changed_finds_what_who_looks_at_all_does(
+    world: World, seed: int
+) -> None:
+    """After any change, nothing is left to do for whoever looks at all hosts."""
+    chance, names = random.Random(seed), ["a", "b", "c", "d", "e"]
+    site = outside(world)
+    for name in names:
+        site.host(name, chance.choice(["one", "two", "three"]), gateway=chance.random() < 0.7)
+    for _ in range(4):
+        vpc = site.world.vpc()
+        site.internet(vpc)
+        site.nat(vpc)
+    units, everybody = Units(world.database, clock=world.clock), [site.id(one) for one in names]
+    for _ in range(25):
+        _disturb(site, chance, names)
+        assert units.write(lambda unit: gateway_hosts.rearrange(unit, everybody)) == 0
+
+
+def _disturb(site: Outside, chance: random.Random, names: list[str]) -> None:
+    """Let something happen to some host."""
+    name = chance.choice(names)
+    match chance.randrange(5):
+        case 0:
+            gone(site, *chance.sample(names, chance.randrange(4)))
+        case 1:
+            site.says(name, **{other: chance.random() < 0.5 for other in names if other != name})
+        case 2:
+            change(site, name, drained=chance.random() < 0.5)
+        case 3:
+            change(site, name, gateway=chance.random() < 0.7)
+        case _:
+            reached = site.agents[name].facts.outside
+            site.tell(name, outside=() if reached else (site.reached,))

@@ -9,8 +9,9 @@ import pytest
 from tests.store.conftest import ADMIN, ON_SQLITE, World
 from tests.store.outside import Outside, outside
 from tests.store.test_security_groups import at_once, held, vpc_of
+from vpcctl.flows.cookie import Feature, cookie
 from vpcctl.model.gateway import Forward, NatGateway
-from vpcctl.model.problems import Conflict, Exhausted, Invalid, NotFound, Problem
+from vpcctl.model.problems import Conflict, Exhausted, Forbidden, Invalid, NotFound, Problem
 from vpcctl.services.facade import Quotas, Services, ServiceSettings
 from vpcctl.services.outside_views import Association, EipChange
 from vpcctl.services.routing_views import (
@@ -18,10 +19,12 @@ from vpcctl.services.routing_views import (
     NatGatewayChange,
     NatGatewayCreate,
     NatGatewayView,
+    PortsInUse,
     RouteTableCreate,
     RouteWanted,
 )
 from vpcctl.services.views import Actor, Listing, PortChange, PortView
+from vpcctl.wire.report import EipPorts, NatCounts
 
 HTTPS = ForwardWanted("tcp", "443", "10.0.1.20")
 
@@ -126,6 +129,46 @@ def test_an_eip_goes_to_one_of_two_gateways(site: Outside) -> None:
         eip = site.eip()
         outcomes = at_once(*(lambda v=vpc, e=eip: site.nat(v, e) for vpc in vpcs))
         assert sorted(outcome is None for outcome in outcomes) == [False, True]
+
+
+def test_what_the_active_host_counts_is_shown(site: Outside) -> None:
+    site.host("a")
+    site.host("b")
+    service = site.world.services.nat_gateways
+    nat = site.nat(site.world.vpc(), site.eip(), site.eip())
+    one, two = nat.eips
+    first, second = site.names(tuple(host.host_id for host in nat.placement.hosts))
+    assert nat.counters is None
+    assert service.counted(ADMIN) == {}
+    ports = (EipPorts(address=str(one.address), ports=812),)
+    counts = NatCounts(gateway_id=nat.meta.id, connections=1040, ports=ports, failures=3)
+    for name, said in ((first, counts), (second, counts.model_copy(update={"failures": 9}))):
+        agent = site.agents[name]
+        agent.send(agent.make(full=False).model_copy(update={"nat": (said,)}))
+        agent.report(full=False)  # that says nothing of it, and changes nothing
+    site.world.services.maintain()
+    shown = service.get(ADMIN, nat.meta.id).counters
+    assert shown is not None
+    assert (shown.connections, shown.failures) == (1040, 3)
+    assert shown.ports == (PortsInUse(one, 812), PortsInUse(two, 0))
+    assert shown.reported_at == site.world.clock.now
+    assert service.counted(ADMIN) == {nat.meta.id: shown}
+    with pytest.raises(Forbidden):
+        service.counted(Actor("tenant", "red"))
+    agent = site.agents[first]
+    agent.send(agent.make(full=False).model_copy(update={"nat": ()}))
+    site.world.services.maintain()
+    assert service.get(ADMIN, nat.meta.id).counters is None
+
+
+@ON_SQLITE
+def test_agents_are_told_what_to_count(site: Outside) -> None:
+    id = site.host("a")
+    nat = site.nat(site.world.vpc())
+    (told,) = site.world.services.hosts.state(ADMIN, id).nat_gateways
+    assert (told.gateway_id, told.zone, told.hosts) == (nat.meta.id, 0x8000 | nat.key, (id,))
+    assert told.addresses == (str(nat.eips[0].address),)
+    assert told.exhausted_cookie == cookie(Feature.EXHAUSTED, nat.vni)
 
 
 def test_ports_are_forwarded(site: Outside, server: PortView) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from tests.store.conftest import ADMIN, ON_SQLITE, World
+from tests.store.outside import outside
+from tests.store.reporting import link
 from tests.store.test_security_groups import at_once, held, vpc_of
 from vpcctl.model.problems import Conflict, Exhausted, Invalid, NotFound, Problem, Stale
 from vpcctl.model.route_table import Route, Target
@@ -268,3 +270,74 @@ def test_tables_are_their_tenants(world: World) -> None:
             call(blue, ours.meta.id)
     with pytest.raises(Problem):
         world.services.route_tables.create(blue, RouteTableCreate(ours.vpc_id))
+
+
+def test_another_table_becomes_main_in_one_step(world: World) -> None:
+    vpc = world.vpc()
+    old, new = main(world, vpc), table(world, vpc, RouteWanted("192.0.2.0/24"))
+    service = world.services.route_tables
+    made = service.change(ADMIN, new.meta.id, RouteTableChange(main=True, name="out"))
+    assert (made.main, made.meta.name) == (True, "out")
+    assert not service.get(ADMIN, old.meta.id).main
+    assert {id: one.is_main for id, one in held(world, "rtb").items()} == {
+        old.meta.id: False,
+        new.meta.id: True,
+    }
+    again = service.change(ADMIN, new.meta.id, RouteTableChange(main=True))
+    assert again.main
+    with pytest.raises(Invalid) as caught:
+        service.change(ADMIN, new.meta.id, RouteTableChange(main=False))
+    assert caught.value.field == "main"
+    service.delete(ADMIN, old.meta.id)
+    world.services.vpcs.delete(ADMIN, vpc.meta.id)
+    assert held(world, "rtb") == {}
+
+
+def test_of_two_that_become_main_at_once_one_is(world: World) -> None:
+    vpc = world.vpc()
+    tables = [table(world, vpc) for _ in range(3)]
+    wanted, service = RouteTableChange(main=True), world.services.route_tables
+    at_once(*(lambda t=one: service.change(ADMIN, t.meta.id, wanted) for one in tables))
+    assert sum(one.is_main for one in held(world, "rtb").values()) == 1
+
+
+@ON_SQLITE
+def test_a_table_that_would_lead_in_a_circle_does_not_become_main(world: World) -> None:
+    front = world.subnet("10.0.1.0/24")
+    vpc = vpc_of(world, front)
+    before = main(world, vpc)
+    firewall = port_id(world.port(front))
+    ours = table(world, vpc, RouteWanted("0.0.0.0/0", (firewall,)))
+    with pytest.raises(Invalid) as caught:
+        world.services.route_tables.change(ADMIN, ours.meta.id, RouteTableChange(main=True))
+    assert (caught.value.field, firewall in caught.value.detail) == ("main", True)
+    assert main(world, vpc).meta.id == before.meta.id
+
+
+@ON_SQLITE
+def test_it_is_said_which_targets_are_dead_and_why(world: World) -> None:
+    outer = outside(world)
+    subnet = world.subnet()
+    vpc = vpc_of(world, subnet)
+    internet, nat = outer.internet(vpc), outer.nat(vpc)
+    firewall, checked = (world.port(subnet, source_dest_check=check) for check in (False, True))
+    ids = (internet.meta.id, nat.meta.id, port_id(firewall), port_id(checked))
+    ours = table(world, vpc, RouteWanted("0.0.0.0/0", ids))
+
+    def dead() -> dict[str, str]:
+        (route,) = world.services.route_tables.get(ADMIN, ours.meta.id).routes or ()
+        assert {one.id for one in route.states} == set(ids)
+        return {one.id: one.dead for one in route.states if one.dead is not None}
+
+    assert dead() == {
+        internet.meta.id: f"no host reaches {outer.network.meta.id}",
+        nat.meta.id: "no host with the gateway label reaches its external network",
+        port_id(firewall): "it is on no host",
+        port_id(checked): "its source_dest_check is on, so it takes nothing that is not for itself",
+    }
+    outer.host("a")
+    outer.agents["a"].report(link(firewall), link(checked, 6, "u2"))
+    assert dead().keys() == {port_id(checked)}
+    world.clock.forward(20)
+    world.services.maintain()
+    assert dead()[nat.meta.id] == "none of its gateway hosts lives"

@@ -1,11 +1,13 @@
 """One host with real packets: what its dummy datapath, conntrack included, sends out where."""
 
+import asyncio
 import re
 import struct
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from agent.ofctl import Switch
 from tests.support.dummy_ovs import DummyOvs, wait_until
 from vpcctl.compile import compile_host
 from vpcctl.flows.cookie import LEARNED_COOKIE, OWNER_MASK, Feature, cookie
@@ -97,8 +99,11 @@ class Wire:
         self._ovs.control.call("revalidator/wait")
 
     def _is_down(self, ofport: int) -> bool:
-        shown = self._ovs.ofctl("dump-ports-desc", self._bridge, str(ofport))
-        return "LINK_DOWN" in shown
+        shown = self._ovs.ofctl("dump-ports-desc", self._bridge)  # of ports this high only all
+        (found,) = re.findall(
+            rf"^ {ofport}\([^)]*\):.*?state: +(.*?)$", shown, re.DOTALL | re.MULTILINE
+        )
+        return "LINK_DOWN" in found
 
     def dropped(self, reason: Reason) -> int:
         """Packets that have been dropped for *reason*, all told."""
@@ -106,6 +111,12 @@ class Wire:
         shown = self._ovs.ofctl("dump-flows", self._bridge, f"table={DROP.number}", "--no-names")
         found = re.findall(rf"n_packets=(\d+),.*reg6={int(reason):#x}[ ,]", shown)
         return sum(map(int, found))
+
+    def packets(self, owner: int) -> int:
+        """Packets that the flows with a cookie have counted, as agents ask for them."""
+        self.settle()
+        switch = Switch(self._ovs.directory / f"{self._bridge}.mgmt")
+        return asyncio.run(switch.packets([owner]))[0]
 
     def learned(self) -> str:
         """The flows that flows have learned."""

@@ -34,6 +34,7 @@ COLUMNS = (
     Column("VPC", "vpc_id"),
     Column("EIPS", lambda item: lines([eip["address"] for eip in item["eips"]])),
     Column("FORWARDS", "forward_count"),
+    Column("CONNECTIONS", lambda item: (item["counters"] or {}).get("connections")),
     Column("ACTIVE HOST", lambda item: item["placement"]["active_host_id"]),
     Column("STATE", state_of),
 )

@@ -31,9 +31,22 @@ COLUMNS = (
 )
 ROUTE_COLUMNS = (
     Column("DESTINATION", "destination"),
-    Column("TARGET", lambda route: lines(route["targets"]) if route["targets"] else "blackhole"),
+    Column("TARGET", lambda route: lines(_targets(route)) if route["targets"] else "blackhole"),
     Column("DESCRIPTION", "description", whole=False),
 )
+
+Vpc = Annotated[
+    str | None,
+    typer.Option(metavar="ID|NAME", help="Its VPC, where several have a table of the name."),
+]
+
+
+def _targets(route: Json) -> list[str]:
+    """Return a route's targets, with why those are dead that are."""
+    return [
+        one["id"] if one["reason"] is None else f"{one['id']} (dead: {one['reason']})"
+        for one in route["target_states"]
+    ]
 
 
 @app.command("list")
@@ -52,15 +65,7 @@ def list_(
 
 @app.command()
 @command
-def show(
-    context: typer.Context,
-    reference: Reference,
-    output: Output,
-    vpc: Annotated[
-        str | None,
-        typer.Option(metavar="ID|NAME", help="Its VPC, where several have a table of the name."),
-    ] = None,
-) -> None:
+def show(context: typer.Context, reference: Reference, output: Output, vpc: Vpc = None) -> None:
     """Show a route table with its routes."""
     client = client_of(context)
     vpc_id = client.resolve("vpc", vpc) if vpc else None
@@ -90,6 +95,19 @@ def set_(context: typer.Context, reference: Reference, changes: Changes, waiting
     client = client_of(context, patience_s=waiting.timeout)
     path = path_of("rtb", client.resolve("rtb", reference))
     print_table(client.change(path, changes.body(), waiting.query), waiting.output)
+
+
+@app.command("main")
+@command
+def main_(context: typer.Context, reference: Reference, waiting: Waiting, vpc: Vpc = None) -> None:
+    """Make a route table the main one of its VPC: that of all subnets that name none.
+
+    The one that was main stays as it is, and may be deleted.
+    """
+    client = client_of(context, patience_s=waiting.timeout)
+    vpc_id = client.resolve("vpc", vpc) if vpc else None
+    path = path_of("rtb", client.resolve("rtb", reference, vpc_id=vpc_id))
+    print_table(client.change(path, {"main": True}, waiting.query), waiting.output)
 
 
 add_delete(app, "rtb")

@@ -95,6 +95,7 @@ def cookies(net: Network, vpc_id: str) -> Iterator[int]:
         gateway = outside.gateway(gateway_id)
         if gateway is not None:
             yield cookie(Feature.GATEWAY, gateway.vni)
+            yield cookie(Feature.EXHAUSTED, gateway.vni)
         for eip_id in outside.eips_of_nat.get(gateway_id, ()):
             yield cookie(Feature.EIP, outside.eips[eip_id].key)
     for eip in _eips_of_vpc(net, vpc_id):

@@ -53,6 +53,8 @@ class Feature(enum.IntEnum):
     """An external network, on a host that reaches it; key of the network."""
     GLOBAL = 17
     """A port's global IPv6 addresses, where they are resident; key of the port."""
+    EXHAUSTED = 18
+    """What a NAT gateway finds no port for; its VNI. Flows that are there to be counted."""
 
 
 class CookieParts(NamedTuple):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from vpcctl.flows import fields as f
 from vpcctl.flows.actions import ClearTracking, Commit, Multipath, Nat, Resubmit, SetField
+from vpcctl.flows.cookie import Feature, cookie
 from vpcctl.flows.flow import Flow, Term, match
 from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import NAT_OUT, OUTSIDE
@@ -23,7 +24,6 @@ _UNTRACKED: Term = (f.CT_STATE, 0, f.CT_TRK)
 _NEW: Term = (f.CT_STATE, f.CT_TRK | f.CT_NEW, f.CT_TRK | f.CT_NEW | f.CT_INV)
 
 STATIC: tuple[Flow, ...] = (
-    # The userspace datapath lets a new connection pass untranslated for which nothing is left.
     drop(NAT_OUT, 10, (_NEW,), Reason.NAT_EXHAUSTED),
     drop(NAT_OUT, 0, (), Reason.NAT_UNMATCHED),
 )
@@ -46,6 +46,16 @@ def gateway(net: Network, facts: GatewayFacts, gateway: NatGateway) -> Iterator[
             second = match(*scope, flag(f.PICKED), drawn)
             actions = (mark(f.PICKED, 0), _translate(eip))
             yield Flow(NAT_OUT, 100, second, actions, None, owner)
+    yield _exhausted(gateway)
+
+
+def _exhausted(gateway: NatGateway) -> Flow:
+    """Return the flow that counts connections for which a gateway has no port left.
+
+    The userspace datapath lets their packets pass untranslated, the kernel's drops them itself.
+    """
+    owner = cookie(Feature.EXHAUSTED, gateway.vni)
+    return drop(NAT_OUT, 20, match((f.VNI, gateway.vni), _NEW), Reason.NAT_EXHAUSTED, owner)
 
 
 def _translate(eip: Eip) -> Commit:

@@ -19,6 +19,7 @@ from vpcctl.flows.actions import (
     Move,
     Nat,
     Output,
+    Resubmit,
     SetField,
     Track,
 )
@@ -52,6 +53,7 @@ from vpcctl.pipeline.terms import (
     TCP,
     UDP,
     drop,
+    flag,
     mark,
 )
 
@@ -130,16 +132,35 @@ def _resolution(facts: EipFacts) -> Iterator[Flow]:
     """Yield what becomes of ARP about an EIP: of others who claim it, who ask, who answer it."""
     network, mac, owner = facts.via.network, facts.eip.mac, facts.cookie
     scope, address = (on_network(network), IS_ARP), int(facts.eip.address)
-    claimed = match(*scope, (f.ARP_SPA, address))
-    own = match(*claimed, (f.ARP_SHA, mac))
-    yield Flow(OUTSIDE_IN, 260, own, (), None, owner)
-    yield drop(OUTSIDE_IN, 250, claimed, Reason.OUTSIDE_SOURCE, owner)
+    yield from _said_of_itself(facts)
     asked = match(*scope, (f.ARP_OP, ARP_REQUEST), (f.ARP_TPA, address))
     answer = (_arp_sender(network), *_arp_answer(address, mac))
     yield from if_active(Flow(OUTSIDE_IN, 200, asked, answer, None, owner), facts.members)
     told = match(*scope, (f.ARP_OP, ARP_REPLY), (f.ARP_TPA, address))
     heard = (_arp_sender(network), *to_agent(network, Question.HEARD))
     yield Flow(OUTSIDE_IN, 200, told, heard, None, owner)
+
+
+def _said_of_itself(facts: EipFacts) -> Iterator[Flow]:
+    """Yield what becomes of ARP that comes from an EIP of ours, or says so.
+
+    Where another host may be the active one, that is a neighbour like others: gateways that are
+    active there reach those that are active here, and the other way round.
+    """
+    network, owner, address = facts.via.network, facts.cookie, int(facts.eip.address)
+    claimed = match(on_network(network), IS_ARP, (f.ARP_SPA, address))
+    own = match(*claimed, (f.ARP_SHA, facts.eip.mac))
+    if not facts.members:
+        yield Flow(OUTSIDE_IN, 260, own, (), None, owner)
+        yield drop(OUTSIDE_IN, 250, claimed, Reason.OUTSIDE_SOURCE, owner)
+        return
+    announced, fresh = match(*own, (f.ARP_TPA, address)), flag(f.ROUTED, 0)
+    learn = _arp_sender(network)
+    yield Flow(OUTSIDE_IN, 265, announced, (learn,), None, owner)
+    # It is looked at once more, as what any neighbour says.
+    again = (learn, mark(f.ROUTED), Resubmit(OUTSIDE_IN))
+    yield Flow(OUTSIDE_IN, 260, match(*own, fresh), again, None, owner)
+    yield drop(OUTSIDE_IN, 250, match(*claimed, fresh), Reason.OUTSIDE_SOURCE, owner)
 
 
 def _arp_answer(address: int, mac: int) -> tuple[Action, ...]:

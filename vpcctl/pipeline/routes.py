@@ -14,6 +14,7 @@ from vpcctl.flows.flow import Flow, match
 from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import GATEWAY, ROUTES, SUBNET_IN, Table
 from vpcctl.model.addresses import GATEWAY_MAC, IPAddress, link_local
+from vpcctl.model.gateway import NatGateway
 from vpcctl.model.network import Network
 from vpcctl.model.route_table import Route, RouteTable, Target
 from vpcctl.pipeline.facts import PortFacts, is_gateway, port_facts
@@ -71,6 +72,8 @@ def _way(net: Network, table: RouteTable, target: Target, version: int) -> _Way 
     known = net.outside.internet if target.kind == "internet" else net.outside.nats
     facts = gateway_facts(net, target.id) if target.id in known else None
     if facts is None or facts.vpc.id != table.vpc_id:
+        return None
+    if isinstance(facts.gateway, NatGateway) and not facts.hosts:
         return None
     return _Way((*_ROUTED, SetField(f.VNI, facts.gateway.vni)), GATEWAY)
 

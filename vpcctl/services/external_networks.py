@@ -226,6 +226,8 @@ def _changed_blocks(
         raise Invalid("There would be no block.", field="ipv6_cidr", accepted="an IPv6 block")
     outside_blocks.require_alone(unit.connection, row.id, {"ipv6_cidr": six[0]})
     outside_blocks.require_clear_of_vpcs(unit.connection, row.id, six[1])
+    if row.ipv6_cidr is None and six[0] is not None:
+        outside_blocks.require_none_twice(unit.connection, row.id)
     present = pools.pools_of(unit.connection, [row.id]).get(row.id, [])
     if values.pools is UNSET:
         if four[1] is not None and holds(present, int(four[1])):

@@ -39,6 +39,7 @@ from vpcctl.store.ledger import told_settings
 from vpcctl.store.southbound import SouthboundClient
 from vpcctl.store.units import Unchanged, Unit, Units, utc_now
 from vpcctl.store.wake import Waker
+from vpcctl.wire.state import FORM
 
 __all__ = [
     "Concern",
@@ -125,7 +126,7 @@ class Services:
     def _announce_settings(self) -> None:
         settings = self._settings
         told = (settings.openflow_targets, settings.report_interval_s, settings.dns_forwarders)
-        said = repr(told)
+        said = repr((*told, FORM))
         fingerprint = hashlib.sha256(said.encode()).hexdigest()
 
         def work(unit: Unit) -> None:

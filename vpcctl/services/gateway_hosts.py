@@ -1,12 +1,13 @@
 """Gateway hosts: which hosts stand for which gateways, and in which order they take over."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from vpcctl.services import eip_hosts
 from vpcctl.services.attachments import touch_hosts, touch_hosts_with
-from vpcctl.services.gateway_order import Candidate, Load, arrange, is_dead
+from vpcctl.services.gateway_order import MOST_HOSTS, Candidate, Load, arrange, is_dead
 from vpcctl.services.routing_views import GatewayHostsView, GatewayHostView, Standby
 from vpcctl.services.views import Status
 from vpcctl.store import eips, gateway_hosts, gateways, hosts
@@ -25,6 +26,13 @@ def dead_hosts(known: Sequence[HostFact]) -> set[str]:
     return {fact.id for fact in known if is_dead(fact.id in silent, says.get(fact.id, ()))}
 
 
+def judged_otherwise(connection: Any, host_ids: Iterable[str]) -> set[str]:
+    """Return these hosts and those that they watch: their word counts as long as they report."""
+    changed = set(host_ids)
+    known = (fact for fact in gateway_hosts.facts(connection) if fact.id in changed)
+    return changed | {host_id for fact in known for host_id, *_ in fact.watches}
+
+
 def _candidates(known: Sequence[HostFact]) -> dict[str, dict[str, Candidate]]:
     """Return who could stand for gateways of each external network, by network and host id."""
     dead = dead_hosts(known)
@@ -41,25 +49,29 @@ def _candidates(known: Sequence[HostFact]) -> dict[str, dict[str, Candidate]]:
 def place(unit: Unit, gateway_id: str, network_id: str) -> list[str]:
     """Choose hosts for a new gateway to an external network; return them in order."""
     candidates = _candidates(gateway_hosts.facts(unit.connection)).get(network_id, {})
-    load = Load()
-    for order in gateway_hosts.all_standing(unit.connection).values():
-        load.add([one.host_id for one in order])
-    chosen = arrange((), candidates, load)
+    chosen = arrange((), candidates, _load(unit.connection))
     gateways.set_hosts(unit.connection, gateway_id, chosen, unit.revision)
     touch_hosts(unit, *chosen)
     return list(chosen)
 
 
-def rearrange(unit: Unit) -> int:
-    """Put the hosts of gateways in order for what is known of hosts now; return how many moved."""
-    placed = gateway_hosts.placed(unit.connection)
+def rearrange(unit: Unit, changed: Iterable[str]) -> int:
+    """Put the hosts of gateways in order for what is known of hosts now; return how many moved.
+
+    Args:
+        unit: the transaction.
+        changed: all hosts of which other things are known than when they were in order last: what
+            they report or are meant for, or who says that they live.
+    """
+    connection = unit.connection
+    known = gateway_hosts.facts(connection)
+    ids = _concerned(connection, known, frozenset(changed))
+    placed = gateway_hosts.placed(connection, ids)
     if not placed:
         return 0
-    candidates = _candidates(gateway_hosts.facts(unit.connection))
-    standing = gateway_hosts.all_standing(unit.connection)
-    load = Load()
-    for order in standing.values():
-        load.add([one.host_id for one in order])
+    candidates = _candidates(known)
+    standing = gateway_hosts.standing_of(connection, ids)
+    load = _load(connection)
     moved = 0
     for gateway in sorted(placed, key=lambda one: one.id):
         before = [one.host_id for one in standing.get(gateway.id, ())]
@@ -70,6 +82,39 @@ def rearrange(unit: Unit) -> int:
             _move(unit, gateway, before, after)
             moved += 1
     return moved
+
+
+def _load(connection: Any) -> Load:
+    found = gateway_hosts.loads(connection)
+    return Load(
+        Counter({one.host_id: one.active for one in found}),
+        Counter({one.host_id: one.listed for one in found}),
+    )
+
+
+def _concerned(connection: Any, known: Sequence[HostFact], changed: frozenset[str]) -> list[str]:
+    """Return the gateways that may have to move: those on hosts that changed, and those in want.
+
+    A gateway is in want that has fewer hosts than it may have, or has one that is dead or drained,
+    and whose network a host reaches that has changed and could stand for it.
+    """
+    dead = dead_hosts(known)
+    unfit = [fact.id for fact in known if fact.drained or fact.id in dead]
+    fresh = (
+        fact
+        for fact in known
+        if fact.id in changed and fact.gateway and not fact.drained and fact.id not in dead
+    )
+    networks = {network_id for fact in fresh for network_id, *_ in fact.outside}
+    ids = set(gateway_hosts.ids_on(connection, changed))
+    if networks:
+        wanting = [
+            *gateway_hosts.ids_on(connection, unfit),
+            *gateway_hosts.short_ids(connection, MOST_HOSTS),
+        ]
+        there = gateway_hosts.placed(connection, wanting)
+        ids.update(one.id for one in there if one.network_id in networks)
+    return sorted(ids)
 
 
 def _move(unit: Unit, gateway: Placed, before: Sequence[str], after: Sequence[str]) -> None:
@@ -113,12 +158,14 @@ def judge_placed(status: Status, placement: GatewayHostsView) -> Status:
     """Return the status of a gateway: that of its VPC, and an error while no host carries it."""
     if placement.active_host_id is not None:
         return status
-    reason = (
-        "none of its gateway hosts lives"
-        if placement.hosts
-        else "no host with the gateway label reaches its external network"
-    )
-    return replace(status, state="error", reason=reason)
+    return replace(status, state="error", reason=why_dead(placement))
+
+
+def why_dead(placement: GatewayHostsView) -> str:
+    """Return why no host carries a gateway."""
+    if placement.hosts:
+        return "none of its gateway hosts lives"
+    return "no host with the gateway label reaches its external network"
 
 
 def _placement(

@@ -42,6 +42,7 @@ def compose(connection: Any, row: HostRow, settings: ServiceSettings) -> HostSta
         external_networks=outside_state.networks(connection),
         outside_addresses=outside_state.addresses(connection, row),
         watched=outside_state.watched(connection, row),
+        nat_gateways=outside_state.nat_gateways(connection, row),
     )
 
 

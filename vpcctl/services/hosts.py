@@ -139,7 +139,7 @@ class HostService:
             state = {"state_revision": unit.revision}
             HOSTS.update(unit.connection, id, {**columns, **vtep, **state, **changed(unit)})
             if columns.keys() & {"gateway", "drained", "availability_zone"}:
-                gateway_hosts.rearrange(unit)
+                gateway_hosts.rearrange(unit, [id])
             unit.wake("hoststate")
             unit.tell("host", id, "", "changed")
             return self._view(unit.connection, id)
@@ -160,10 +160,13 @@ class HostService:
             row = _own(unit.connection, actor, id)
             rules.require_match(row.revision, if_match)
             refuse_blocked("The host still has ports", _blockers(unit, id))
-            HOSTS.update(unit.connection, id, {"gateway": False, "outside": []})
-            gateway_hosts.rearrange(unit)
+            judged = gateway_hosts.judged_otherwise(unit.connection, [id])
+            HOSTS.update(unit.connection, id, {"gateway": False, "outside": [], "watches": []})
+            gateway_hosts.rearrange(unit, judged)
             HOSTS.delete(unit.connection, id)
-            touch_hosts(unit, *outside_claims.reconsider(unit, id))
+            believed = outside_claims.reconsider(unit, id)
+            gateway_hosts.rearrange(unit, believed)
+            touch_hosts(unit, *believed)
             if row.vtep is not None:
                 tell_peers(unit, id)
             unit.tell("host", id, "", "deleted")

@@ -19,6 +19,7 @@ from vpcctl.services.context import (
     spend,
 )
 from vpcctl.services.external_networks import network_for
+from vpcctl.services.outside_blocks import Claim
 from vpcctl.services.outside_views import (
     InternetGatewayChange,
     InternetGatewayCreate,
@@ -45,7 +46,8 @@ class InternetGatewayService:
         """Attach a VPC to an external network; hosts are chosen for those that do not reach it.
 
         Raises:
-            Problem: Forbidden, Invalid, Conflict (attached already, blocks overlap), Exhausted.
+            Problem: Forbidden, Invalid, Conflict (attached already, blocks overlap, another VPC
+                announces the same addresses), Exhausted.
         """
         rules.require_tenancy(actor)
         columns = rules.described(values)
@@ -55,6 +57,8 @@ class InternetGatewayService:
             network = network_for(unit.connection, values.external_network_id)
             _require_first(unit.connection, vpc.id, network.id)
             outside_blocks.require_apart(network, vpc.id, vpc.cidrs, "external_network_id")
+            claim = Claim(network, vpc.id, vpc.cidrs, "external_network_id")
+            outside_blocks.require_sole(unit.connection, actor, claim)
             spend(unit, self._context, vpc.tenant_id, "internet_gateways")
             id = new_id("igw")
             row = {

@@ -7,7 +7,7 @@ from typing import Any
 
 from vpcctl.model.ids import new_id
 from vpcctl.model.problems import Invalid, NotFound
-from vpcctl.services import forwards, gateway_hosts, nat_eips, route_targets, rules
+from vpcctl.services import forwards, gateway_hosts, nat_counters, nat_eips, route_targets, rules
 from vpcctl.services.attachments import touch_hosts, touch_hosts_with
 from vpcctl.services.context import (
     Context,
@@ -27,6 +27,7 @@ from vpcctl.services.routing_views import (
     EipOfGateway,
     ForwardsView,
     ForwardWanted,
+    NatCountersView,
     NatGatewayChange,
     NatGatewayCreate,
     NatGatewayView,
@@ -146,6 +147,21 @@ class NatGatewayService:
 
         return self._units.write(work)
 
+    def counted(self, actor: Actor) -> dict[str, NatCountersView]:
+        """Return the counters of all NAT gateways, by id; those that nobody counts are missing.
+
+        Raises:
+            Forbidden: only an admin may see them all.
+        """
+        rules.require_admin(actor, "see the counters of all NAT gateways")
+
+        def work(connection: Any) -> dict[str, NatCountersView]:
+            ids = nat_gateways.counted_ids(connection)
+            places = gateway_hosts.placements(connection, ids)
+            return nat_counters.of(connection, _eips(connection, ids), places)
+
+        return self._units.read(work)
+
     def add_forward(
         self, actor: Actor, id: str, values: ForwardWanted, if_match: int | None = None
     ) -> ForwardsView:
@@ -244,9 +260,10 @@ def _view(connection: Any, id: str) -> NatGatewayView:
 def _views(connection: Any, rows: Sequence[NatGatewayRow]) -> Sequence[NatGatewayView]:
     found = standings(connection, [row.vpc_id for row in rows])
     ids = [row.id for row in rows]
-    eips = nat_gateways.eips_of(connection, ids)
+    eips = _eips(connection, ids)
     counts = nat_gateways.forward_counts(connection, ids)
     places = gateway_hosts.placements(connection, ids)
+    counters = nat_counters.of(connection, eips, places)
     return [
         NatGatewayView(
             meta(row, row.tenant_id),
@@ -254,11 +271,21 @@ def _views(connection: Any, rows: Sequence[NatGatewayRow]) -> Sequence[NatGatewa
             row.external_network_id,
             row.key,
             row.vni,
-            tuple(EipOfGateway(eip.id, ip_address(eip.address)) for eip in eips.get(row.id, ())),
+            eips[row.id],
             None,
             counts.get(row.id, 0),
             places[row.id],
+            counters.get(row.id),
             gateway_hosts.judge_placed(judge(found[row.vpc_id], row.revision), places[row.id]),
         )
         for row in rows
     ]
+
+
+def _eips(connection: Any, ids: Sequence[str]) -> dict[str, tuple[EipOfGateway, ...]]:
+    """Return the EIPs of these gateways, oldest first."""
+    found = nat_gateways.eips_of(connection, ids)
+    return {
+        id: tuple(EipOfGateway(eip.id, ip_address(eip.address)) for eip in found.get(id, ()))
+        for id in ids
+    }

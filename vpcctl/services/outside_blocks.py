@@ -1,15 +1,20 @@
 """Blocks outside and inside that must not get into each other's way."""
 
 from collections.abc import Mapping, Sequence
-from ipaddress import ip_address, ip_network
-from typing import Any
+from ipaddress import IPv6Network, ip_address, ip_network
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 from vpcctl.model.addresses import IPAddress, IPNetwork
 from vpcctl.model.problems import Blocker, Conflict
 from vpcctl.services import rules
+from vpcctl.services.views import Actor
 from vpcctl.store import external_networks
-from vpcctl.store.external_networks import EXTERNAL_NETWORKS
-from vpcctl.store.tables import ExternalNetworkRow
+from vpcctl.store.external_networks import EXTERNAL_NETWORKS, Announcing
+from vpcctl.store.tables import ExternalNetworkRow, VpcRow
+
+GLOBAL_UNICAST = IPv6Network("2000::/3")
+"""RFC 4291, section 2.5.4."""
 
 
 def blocks_of(row: ExternalNetworkRow) -> list[IPNetwork]:
@@ -72,14 +77,96 @@ def _clash(row: ExternalNetworkRow, block: IPNetwork) -> IPNetwork | IPAddress |
     return None
 
 
-def require_vpc_apart(connection: Any, vpc_id: str, cidrs: Sequence[str]) -> None:
+def require_vpc_apart(connection: Any, actor: Actor, vpc: VpcRow, cidrs: Sequence[str]) -> None:
     """Demand that a VPC's new blocks are apart from the external networks that it leads to.
 
     Raises:
         Conflict: naming the blocks.
     """
-    for row in external_networks.of_vpc(connection, vpc_id):
-        require_apart(row, vpc_id, cidrs, "cidrs")
+    for row in external_networks.of_vpc(connection, vpc.id):
+        require_apart(row, vpc.id, cidrs, "cidrs")
+    new = [text for text in cidrs if text not in vpc.cidrs]
+    for row in external_networks.of_vpc(connection, vpc.id, internet=True):
+        require_sole(connection, actor, Claim(row, vpc.id, new, "cidrs"))
+
+
+class Claim(NamedTuple):
+    """What a VPC is to announce on an external network.
+
+    Attributes:
+        network: the external network.
+        vpc_id: the VPC.
+        cidrs: its blocks, of which the global ones of IPv6 count.
+        field: of the request that asks for it.
+    """
+
+    network: ExternalNetworkRow
+    vpc_id: str
+    cidrs: Sequence[str]
+    field: str
+
+
+def require_sole(connection: Any, actor: Actor, claim: Claim) -> None:
+    """Demand that no other VPC announces a VPC's global IPv6 addresses on an external network.
+
+    They are not translated, so two VPCs that said that one is theirs would both be unreachable.
+
+    Raises:
+        Conflict: naming the other VPC to those who may see it.
+    """
+    blocks = _global_blocks(claim.cidrs)
+    if claim.network.ipv6_cidr is None or not blocks:
+        return
+    for other in external_networks.announcing(connection, claim.network.id):
+        if other.id == claim.vpc_id:
+            continue
+        for theirs in _global_blocks(other.cidrs):
+            mine = next((one for one in blocks if rules.overlap(one, theirs)), None)
+            if mine is not None:
+                raise _announced(actor, claim, mine, other)
+
+
+def _global_blocks(cidrs: Sequence[str]) -> list[IPNetwork]:
+    found = (ip_network(text) for text in cidrs if ":" in text)
+    return [block for block in found if rules.overlap(block, GLOBAL_UNICAST)]
+
+
+def _announced(actor: Actor, claim: Claim, block: IPNetwork, other: Announcing) -> Conflict:
+    scope = rules.tenant_scope(actor)
+    known = scope is None or other.tenant_id == scope
+    who = other.id if known else "another VPC"
+    blockers = (Blocker("vpc", other.id, f"announces addresses of {block}"),) if known else ()
+    return Conflict(
+        f"Addresses of {block} are announced on {claim.network.id} by {who}.",
+        field=claim.field,
+        accepted="global IPv6 blocks that no other VPC with an internet gateway to it has",
+        blockers=blockers,
+    )
+
+
+def require_none_twice(connection: Any, network_id: str) -> None:
+    """Demand that VPCs with internet gateways to a network share no global IPv6 address.
+
+    For a network that had no IPv6 until now.
+
+    Raises:
+        Conflict: naming two VPCs.
+    """
+    found: list[tuple[IPNetwork, str]] = []
+    for vpc in external_networks.announcing(connection, network_id):
+        found += [(block, vpc.id) for block in _global_blocks(vpc.cidrs)]
+    found.sort(key=lambda one: (int(one[0].network_address), one[0].prefixlen))
+    # Blocks either hold one another or share nothing: those that do meet in this order.
+    for (block, vpc_id), (other, other_id) in pairwise(found):
+        if rules.overlap(block, other):
+            raise Conflict(
+                f"{vpc_id} and {other_id} would both announce {other} on {network_id}.",
+                field="ipv6_cidr",
+                accepted="null, as long as VPCs that lead to it have the same global addresses",
+                blockers=tuple(
+                    Blocker("vpc", id, f"has addresses of {other}") for id in (vpc_id, other_id)
+                ),
+            )
 
 
 def require_clear_of_vpcs(connection: Any, network_id: str, gateway: IPAddress | None) -> None:

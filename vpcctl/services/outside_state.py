@@ -3,14 +3,22 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from vpcctl.flows.cookie import Feature, cookie
 from vpcctl.model.addresses import format_mac
 from vpcctl.model.eip import outside_mac
+from vpcctl.model.gateway import NAT_ZONES
 from vpcctl.store import eips, gateways, hosts, locations, outside_models, routed
+from vpcctl.store import nat_gateways as nat_store
 from vpcctl.store.external_networks import EXTERNAL_NETWORKS
 from vpcctl.store.gateways import GatewayOf
 from vpcctl.store.routed import RoutedAddress
 from vpcctl.store.tables import HostRow
-from vpcctl.wire.state import ExternalNetworkState, OutsideAddress, Watched
+from vpcctl.wire.state import (
+    ExternalNetworkState,
+    NatGatewayState,
+    OutsideAddress,
+    Watched,
+)
 
 
 def networks(connection: Any) -> tuple[ExternalNetworkState, ...]:
@@ -98,6 +106,26 @@ def _of_port(one: RoutedAddress, order: Sequence[str] = ()) -> OutsideAddress:
         port_key=one.port_key,
         hosts=tuple(order),
         seed=one.placed,
+    )
+
+
+def nat_gateways(connection: Any, row: HostRow) -> tuple[NatGatewayState, ...]:
+    """Return the NAT gateways that a host stands for."""
+    ids = gateways.ids_on_host(connection, row.id)
+    if not ids:
+        return ()
+    standing = gateways.hosts_of(connection, ids)
+    eips_of = nat_store.eips_of(connection, ids)
+    found = gateways.NAT_GATEWAYS.get_many(connection, ids)
+    return tuple(
+        NatGatewayState(
+            gateway_id=id,
+            zone=NAT_ZONES | found[id].key,
+            addresses=tuple(eip.address for eip in eips_of.get(id, ())),
+            hosts=tuple(standing[id]),
+            exhausted_cookie=cookie(Feature.EXHAUSTED, found[id].vni),
+        )
+        for id in sorted(found)
     )
 
 

@@ -105,9 +105,10 @@ class ReportWriter:
         if hosts.smallest_mtu(self._connection) != narrowest:
             touch_hosts_with(unit)
         if "outside" in news:
-            self._reaches_others(row, news["outside"])
-        if "outside" in news or "watches" in news:
-            rearrange(unit)
+            believed = self._reaches_others(row, news["outside"])
+            rearrange(unit, [row.id, *believed, *_seen_otherwise(row, columns["watches"])])
+        elif "watches" in news:
+            rearrange(unit, _seen_otherwise(row, columns["watches"]))
 
     def _judged(
         self, row: HostRow, providers: list[str], claims: list[outside_claims.Claim]
@@ -117,13 +118,17 @@ class ReportWriter:
             return row.outside
         return outside_claims.judge(self._unit, row.id, providers, claims)
 
-    def _reaches_others(self, row: HostRow, outside: list[outside_claims.Claim]) -> None:
-        """Tell who is concerned by what external networks this host reaches now."""
+    def _reaches_others(self, row: HostRow, outside: list[outside_claims.Claim]) -> list[str]:
+        """Tell who is concerned by what external networks this host reaches now.
+
+        Returns:
+            The hosts whose own claims are believed now.
+        """
         outside_claims.tell_new(self._unit, row.id, row.outside, outside)
         believed = outside_claims.reconsider(self._unit, row.id)
-        standing = gateway_hosts.all_standing(self._connection).values()
-        carrying = {one.host_id for order in standing for one in order}
-        touch_hosts(self._unit, row.id, *believed, *sorted(carrying))
+        carrying = gateway_hosts.carrying(self._connection)
+        touch_hosts(self._unit, row.id, *believed, *carrying)
+        return believed
 
     def _require_vtep(self, row: HostRow, vtep: str) -> None:
         pinned = row.pinned_vtep
@@ -206,6 +211,13 @@ def _watches_others(row: HostRow, facts: HostFacts) -> bool:
     """Tell whether other hosts are watched, or through other ports, whether they live or not."""
     before = [(host_id, ofport) for host_id, ofport, _ in row.watches]
     return before != [(one.host_id, one.ofport) for one in facts.watches]
+
+
+def _seen_otherwise(row: HostRow, watches: list[list[Any]]) -> set[str]:
+    """Return the hosts of which this one says otherwise than before if they live."""
+    before = {host_id: is_up for host_id, _, is_up in row.watches}
+    after = {host_id: is_up for host_id, _, is_up in watches}
+    return {id for id in before.keys() | after.keys() if before.get(id) != after.get(id)}
 
 
 def _as_link(row: LinkRow) -> Link:

@@ -7,23 +7,23 @@ once a second for all hosts together.
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from vpcctl.model.problems import Invalid, NotFound
 from vpcctl.services import rules
 from vpcctl.services.context import Context
-from vpcctl.services.gateway_hosts import rearrange
+from vpcctl.services.gateway_hosts import judged_otherwise, rearrange
 from vpcctl.services.host_state import compose
 from vpcctl.services.hosts import require_host
 from vpcctl.services.liveness import thresholds
 from vpcctl.services.report_writer import ReportWriter, one_per_port
 from vpcctl.services.views import Actor
-from vpcctl.store import hosts, locations
+from vpcctl.store import hosts, locations, nat_gateways
 from vpcctl.store.hosts import HOSTS, Reported
 from vpcctl.store.units import Unchanged, Unit
-from vpcctl.wire.report import HostFacts, Link, LinkReport, ReportAnswer, digest
+from vpcctl.wire.report import HostFacts, Link, LinkReport, NatCounts, ReportAnswer, digest
 from vpcctl.wire.state import HostState
 
 Position = tuple[int, int]
@@ -37,6 +37,7 @@ class _Seen:
     at: datetime
     dirty: bool = True
     counters: dict[str, dict[str, int]] = field(default_factory=dict)
+    nat: list[dict[str, Any]] | None = None
 
 
 class Sightings:
@@ -53,8 +54,8 @@ class Sightings:
             newest = max(stored, seen.position) if seen else stored
             if position <= newest:
                 return False
-            counters = seen.counters if seen else {}
-            self._seen[host_id] = _Seen(position, at, counters=counters)
+            counters, nat = (seen.counters, seen.nat) if seen else ({}, None)
+            self._seen[host_id] = _Seen(position, at, counters=counters, nat=nat)
             return True
 
     def count(self, host_id: str, links: Sequence[Link]) -> None:
@@ -63,6 +64,14 @@ class Sightings:
             seen = self._seen.get(host_id)
             if seen is not None:
                 seen.counters = {link.port_id: link.counters.model_dump() for link in links}
+                seen.dirty = True
+
+    def count_nat(self, host_id: str, counts: Sequence[NatCounts]) -> None:
+        """Keep what a host has counted of NAT gateways until the next flush."""
+        with self._lock:
+            seen = self._seen.get(host_id)
+            if seen is not None:
+                seen.nat = [one.model_dump(mode="json") for one in counts]
                 seen.dirty = True
 
     def position(self, host_id: str) -> Position:
@@ -88,8 +97,8 @@ class Sightings:
             dirty: dict[str, _Seen] = {}
             for id, seen in self._seen.items():
                 if seen.dirty:
-                    dirty[id] = _Seen(seen.position, seen.at, counters=seen.counters)
-                    seen.dirty, seen.counters = False, {}
+                    dirty[id] = replace(seen)
+                    seen.dirty, seen.counters, seen.nat = False, {}, None
             return dirty
 
     def restore(self, drained: dict[str, _Seen]) -> None:
@@ -99,6 +108,7 @@ class Sightings:
                 seen = self._seen.get(id)
                 if seen is not None:
                     seen.counters = {**old.counters, **seen.counters}
+                    seen.nat = old.nat if seen.nat is None else seen.nat
                     seen.dirty = True
 
 
@@ -119,6 +129,12 @@ class ReportService:
                 Conflict (the VTEP is another host's, or not the pinned one).
         """
         require_host(actor, host_id)
+        answer = self._accept(host_id, report)
+        if answer.accepted and report.nat is not None:
+            self._sightings.count_nat(host_id, report.nat)
+        return answer
+
+    def _accept(self, host_id: str, report: LinkReport) -> ReportAnswer:
         if report.base is not None:
             return self._take_change(host_id, report, report.base)
         facts, links = _content(report)
@@ -228,6 +244,8 @@ class ReportService:
                 for port_id, values in sorted(seen.counters.items())
             ]
             locations.write_counters(connection, counters)
+            nat = [(id, seen.nat) for id, seen in drained.items() if seen.nat is not None]
+            nat_gateways.note_counts(connection, sorted(nat))
 
         try:
             self._units.write_aside(work, durable=False)
@@ -259,7 +277,7 @@ class ReportService:
                 hosts.announce(unit.connection, id, now)
                 action = "changed" if now == "up" else "warning"
                 unit.tell("host", id, "", action, f"{name} is {now}")
-            rearrange(unit)
+            rearrange(unit, judged_otherwise(unit.connection, [id for id, *_ in found]))
             return len(found)
 
         return self._units.write(work, durable=False)

@@ -7,7 +7,7 @@ from typing import Any
 
 from vpcctl.model.ids import new_id
 from vpcctl.model.problems import Blocker, Conflict, Invalid, NotFound
-from vpcctl.services import outside_touch, routes, rules
+from vpcctl.services import main_tables, outside_touch, routes, rules, target_states
 from vpcctl.services.context import (
     MAX_BLOCKERS,
     Context,
@@ -27,6 +27,7 @@ from vpcctl.services.routing_views import (
     RouteTableCreate,
     RouteTableView,
     RouteView,
+    TargetStateView,
 )
 from vpcctl.services.standing import judge
 from vpcctl.services.traffic import field_at
@@ -103,6 +104,8 @@ class RouteTableService:
     ) -> RouteTableView:
         """Change a table and its routes: all that is asked for at once, or nothing.
 
+        Making it main moves the subnets that name no table to it, and their connections with it.
+
         Raises:
             Problem: NotFound, Forbidden, Invalid, Conflict (a destination is there), Exhausted,
                 Stale.
@@ -114,6 +117,8 @@ class RouteTableService:
             row = own_table(unit.connection, actor, id)
             rules.require_match(row.revision, if_match)
             self._change_routes(unit, row, asked)
+            if values.main is not UNSET:
+                main_tables.change_main(unit, row, main=values.main)
             ROUTE_TABLES.update(unit.connection, id, {**columns, **changed(unit)})
             unit.tell("rtb", id, row.tenant_id, "changed")
             return _view(unit.connection, id)
@@ -250,13 +255,15 @@ def _view(connection: Any, id: str) -> RouteTableView:
     row = ROUTE_TABLES.get(connection, id)
     assert row is not None, "written or read in this transaction"  # noqa: S101 - for types
     found = stored.stored_routes(connection, id)
+    states = target_states.of_routes(connection, found)
     (plain,) = _views(connection, [row])
-    return replace(plain, routes=tuple(map(_route_view, found)))
+    shown = map(_route_view, found, states)
+    return replace(plain, routes=tuple(shown))
 
 
-def _route_view(route: StoredRoute) -> RouteView:
+def _route_view(route: StoredRoute, states: tuple[TargetStateView, ...]) -> RouteView:
     targets = tuple(id for _, id in route.targets)
-    return RouteView(ip_network(route.destination), targets, route.description)
+    return RouteView(ip_network(route.destination), targets, route.description, states)
 
 
 def _views(connection: Any, rows: Sequence[RouteTableRow]) -> Sequence[RouteTableView]:

@@ -30,12 +30,25 @@ class RouteWanted:
 
 
 @dataclass(frozen=True, slots=True)
+class TargetStateView:
+    """A target of a route, and why it is dead; None: it lives."""
+
+    id: str
+    dead: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class RouteView:
-    """A route of a table; no targets: a blackhole."""
+    """A route of a table; no targets: a blackhole.
+
+    Attributes:
+        states: of the targets, in order.
+    """
 
     destination: IPNetwork
     targets: tuple[str, ...]
     description: str
+    states: tuple[TargetStateView, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +92,14 @@ class RouteTableChange:
         add: routes to add: their destinations must be new to the table.
         put: routes to put in the place of those with their destinations, or where there is none.
         remove: destinations of routes to take out.
+        main: True makes it the main one of its VPC, instead of the one that is.
     """
 
     routes: tuple[RouteWanted, ...] | Unset = UNSET
     add: tuple[RouteWanted, ...] = ()
     put: tuple[RouteWanted, ...] = ()
     remove: tuple[str, ...] = ()
+    main: bool | Unset = UNSET
     name: str | Unset = UNSET
     description: str | Unset = UNSET
     tags: dict[str, str] | Unset = UNSET
@@ -167,8 +182,38 @@ class EipOfGateway:
 
 
 @dataclass(frozen=True, slots=True)
+class PortsInUse:
+    """How many TCP and UDP ports of an EIP are in use; what leads to several places counts once."""
+
+    eip: EipOfGateway
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class NatCountersView:
+    """What the active host of a NAT gateway has counted of it.
+
+    Attributes:
+        connections: there are now, in both directions; None: the host has too many to count.
+        ports: in use, by EIP; None: the host has too many connections to look at each.
+        failures: packets of new connections for which no port was left, since the gateway is
+            active there; None: the host's datapath does not say.
+        reported_at: when the host reported last.
+    """
+
+    connections: int | None
+    ports: tuple[PortsInUse, ...] | None
+    failures: int | None
+    reported_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class NatGatewayView:
-    """A NAT gateway; ``forwards`` is None in lists."""
+    """A NAT gateway; ``forwards`` is None in lists.
+
+    Attributes:
+        counters: None while its active host has not reported any.
+    """
 
     meta: Meta
     vpc_id: str
@@ -179,6 +224,7 @@ class NatGatewayView:
     forwards: tuple[ForwardView, ...] | None
     forward_count: int
     placement: GatewayHostsView
+    counters: NatCountersView | None
     status: Status
 
 

@@ -133,7 +133,7 @@ class VpcService:
             if "cidrs" in columns:
                 _require_room(unit.connection, id, columns["cidrs"])
                 _require_unrouted(unit.connection, id, columns["cidrs"])
-                require_vpc_apart(unit.connection, id, columns["cidrs"])
+                require_vpc_apart(unit.connection, actor, row, columns["cidrs"])
             if values.dhcp_options_id is not UNSET:
                 require_usable(unit.connection, values.dhcp_options_id, row.tenant_id)
                 columns["dhcp_options_id"] = values.dhcp_options_id

@@ -1,7 +1,7 @@
 """External networks in the database."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Connection, bindparam, or_, select
 
@@ -29,15 +29,28 @@ _ON_WIRE = select(ExternalNetworkRow.__table__).where(
     ExternalNetworkRow.provider == bindparam("provider_"),
     ExternalNetworkRow.vlan == bindparam("vlan_"),
 )
-_OF_VPC = select(ExternalNetworkRow.__table__).where(
-    or_(
-        *(
-            ExternalNetworkRow.id.in_(
-                select(row.external_network_id).where(row.vpc_id == bindparam("vpc_id_"))
+
+
+def _of_vpc(*gateways: Any) -> Any:
+    return select(ExternalNetworkRow.__table__).where(
+        or_(
+            *(
+                ExternalNetworkRow.id.in_(
+                    select(row.external_network_id).where(row.vpc_id == bindparam("vpc_id_"))
+                )
+                for row in gateways
             )
-            for row in _GATEWAYS
         )
     )
+
+
+_OF_VPC = _of_vpc(*_GATEWAYS)
+_INTERNET_OF_VPC = _of_vpc(InternetGatewayRow)
+_ANNOUNCING = (
+    select(VpcRow.id, VpcRow.tenant_id, VpcRow.cidrs)
+    .join(InternetGatewayRow, InternetGatewayRow.vpc_id == VpcRow.id)
+    .where(InternetGatewayRow.external_network_id == bindparam("id_"))
+    .order_by(VpcRow.key)
 )
 _VPCS_OF = select(VpcRow.id, VpcRow.cidrs).where(
     or_(
@@ -55,10 +68,26 @@ def on_wire(connection: Connection, provider: str, vlan: int) -> ExternalNetwork
     return cast("ExternalNetworkRow | None", row)
 
 
-def of_vpc(connection: Connection, vpc_id: str) -> Sequence[ExternalNetworkRow]:
-    """Return the networks that a VPC has a gateway to."""
-    rows = connection.execute(_OF_VPC, {"vpc_id_": vpc_id}).all()
+def of_vpc(
+    connection: Connection, vpc_id: str, *, internet: bool = False
+) -> Sequence[ExternalNetworkRow]:
+    """Return the networks that a VPC has a gateway to, or an internet gateway."""
+    statement = _INTERNET_OF_VPC if internet else _OF_VPC
+    rows = connection.execute(statement, {"vpc_id_": vpc_id}).all()
     return cast("Sequence[ExternalNetworkRow]", rows)
+
+
+class Announcing(NamedTuple):
+    """A VPC that has an internet gateway to an external network."""
+
+    id: str
+    tenant_id: str
+    cidrs: list[str]
+
+
+def announcing(connection: Connection, network_id: str) -> list[Announcing]:
+    """Return the VPCs that have internet gateways to a network, oldest first."""
+    return [Announcing(*row) for row in connection.execute(_ANNOUNCING, {"id_": network_id})]
 
 
 def vpcs_of(connection: Connection, network_id: str) -> Sequence[tuple[str, list[str]]]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, or_, select, union, union_all
+from sqlalchemy import Connection, bindparam, case, func, or_, select, union, union_all
 
 from vpcctl.store.hosts import accepted
 from vpcctl.store.rows import Among, chunks
@@ -83,12 +83,27 @@ _FACTS = (
 
 def _gateways(kind: str, row: Any) -> Any:
     literal = bindparam(f"{kind}_", kind, literal_execute=True).label("kind")
-    return select(literal, row.id, row.vpc_id, row.tenant_id, row.external_network_id)
+    named = row.id.in_(bindparam("ids", expanding=True))
+    return select(literal, row.id, row.vpc_id, row.tenant_id, row.external_network_id).where(named)
 
 
-_INTERNET = _gateways("igw", InternetGatewayRow)
-_NAT = _gateways("nat", NatGatewayRow)
-_PLACED = union_all(_INTERNET, _NAT)
+def _short(row: Any) -> Any:
+    hosts = select(func.count()).where(GatewayHostRow.gateway_id == row.id).scalar_subquery()
+    return select(row.id).where(hosts < bindparam("wanted_"))
+
+
+_PLACED_OF = union_all(_gateways("igw", InternetGatewayRow), _gateways("nat", NatGatewayRow))
+_SHORT = union_all(_short(InternetGatewayRow), _short(NatGatewayRow))
+_ON = (
+    select(GatewayHostRow.gateway_id)
+    .where(GatewayHostRow.host_id.in_(bindparam("ids", expanding=True)))
+    .distinct()
+)
+_LOADS = select(
+    GatewayHostRow.host_id,
+    func.count(),
+    func.sum(case((GatewayHostRow.place == 0, 1), else_=0)),
+).group_by(GatewayHostRow.host_id)
 _STANDING = select(
     GatewayHostRow.gateway_id, GatewayHostRow.host_id, GatewayHostRow.since
 ).order_by(GatewayHostRow.gateway_id, GatewayHostRow.place)
@@ -127,14 +142,44 @@ def facts(connection: Connection) -> list[HostFact]:
     return [fact._replace(outside=accepted(fact.outside)) for fact in known]
 
 
-def placed(connection: Connection) -> list[Placed]:
-    """Return every gateway."""
-    return [Placed(*row) for row in connection.execute(_PLACED)]
+def placed(connection: Connection, gateway_ids: Iterable[str]) -> list[Placed]:
+    """Return these gateways."""
+    return [
+        Placed(*row)
+        for part in chunks(gateway_ids)
+        for row in connection.execute(_PLACED_OF, {"ids": part})
+    ]
 
 
-def all_standing(connection: Connection) -> dict[str, list[Standing]]:
-    """Return the hosts of every gateway, in order, by gateway id."""
-    return _lists(connection.execute(_STANDING))
+def ids_on(connection: Connection, host_ids: Iterable[str]) -> list[str]:
+    """Return the ids of gateways that one of these hosts stands for, in any place."""
+    found: set[str] = set()
+    for part in chunks(host_ids):
+        found.update(connection.execute(_ON, {"ids": part}).scalars())
+    return sorted(found)
+
+
+def short_ids(connection: Connection, wanted: int) -> list[str]:
+    """Return the ids of gateways that have fewer hosts than *wanted*."""
+    return sorted(connection.execute(_SHORT, {"wanted_": wanted}).scalars())
+
+
+class Loaded(NamedTuple):
+    """How many gateways a host stands for, and of how many it is the first."""
+
+    host_id: str
+    listed: int
+    active: int
+
+
+def loads(connection: Connection) -> list[Loaded]:
+    """Return the loads of hosts that have one."""
+    return [Loaded(*row) for row in connection.execute(_LOADS)]
+
+
+def carrying(connection: Connection) -> list[str]:
+    """Return the ids of hosts that stand for some gateway, sorted."""
+    return sorted(one.host_id for one in loads(connection))
 
 
 def standing_of(connection: Connection, gateway_ids: Iterable[str]) -> dict[str, list[Standing]]:

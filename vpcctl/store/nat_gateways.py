@@ -3,10 +3,17 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from vpcctl.store.rows import chunks
-from vpcctl.store.tables import AddressRow, EipRow, ForwardRow, NatGatewayRow, PortRow
+from vpcctl.store.tables import (
+    AddressRow,
+    EipRow,
+    ForwardRow,
+    LivenessRow,
+    NatGatewayRow,
+    PortRow,
+)
 
 
 class EipOfNat(NamedTuple):
@@ -33,6 +40,22 @@ class StoredForward(NamedTuple):
     created_at: Any
 
 
+class Counted(NamedTuple):
+    """What a host has counted of a NAT gateway, as it reported it, and when it reported last."""
+
+    counts: dict[str, Any]
+    at: Any
+
+
+_NOTE_COUNTS = (
+    update(LivenessRow)
+    .where(LivenessRow.host_id == bindparam("host_id_"))
+    .values(nat=bindparam("nat_"))
+)
+_COUNTED = select(LivenessRow.nat).where(LivenessRow.nat.is_not(None))
+_COUNTS_OF = select(LivenessRow.host_id, LivenessRow.nat, LivenessRow.last_report_at).where(
+    LivenessRow.host_id.in_(bindparam("ids", expanding=True)), LivenessRow.nat.is_not(None)
+)
 _EIPS = (
     select(EipRow.nat_gateway_id, EipRow.id, EipRow.address)
     .where(EipRow.nat_gateway_id.in_(bindparam("ids", expanding=True)))
@@ -76,6 +99,29 @@ _ADD = insert(ForwardRow)
 _DROP = delete(ForwardRow).where(
     ForwardRow.id == bindparam("id_"), ForwardRow.nat_gateway_id == bindparam("nat_gateway_id_")
 )
+
+
+def note_counts(connection: Connection, counts: Sequence[tuple[str, list[Any]]]) -> None:
+    """Store what (host id, counts) says that hosts have counted, in the place of what they said."""
+    rows = [{"host_id_": host_id, "nat_": found} for host_id, found in counts]
+    if rows:
+        connection.execute(_NOTE_COUNTS, rows)
+
+
+def counted_ids(connection: Connection) -> list[str]:
+    """Return the ids of the NAT gateways of which some host has counted something, sorted."""
+    said = connection.execute(_COUNTED).scalars()
+    return sorted({one["gateway_id"] for counts in said for one in counts})
+
+
+def counts_of(connection: Connection, host_ids: Iterable[str]) -> dict[tuple[str, str], Counted]:
+    """Return what these hosts have counted last, by (host id, gateway id)."""
+    found: dict[tuple[str, str], Counted] = {}
+    for part in chunks(host_ids):
+        for row in connection.execute(_COUNTS_OF, {"ids": part}):
+            for one in row.nat or ():
+                found[row.host_id, one["gateway_id"]] = Counted(one, row.last_report_at)
+    return found
 
 
 def eips_of(connection: Connection, ids: Iterable[str]) -> dict[str, list[EipOfNat]]:

@@ -18,6 +18,7 @@ from vpcctl.wire.state import HostState
 
 VERSION = 1
 MAX_LINKS = 8192
+MAX_NAT_GATEWAYS = 4096
 _U63 = 2**63 - 1
 
 Count = Annotated[int, Field(ge=0, le=2**64 - 1)]
@@ -98,6 +99,34 @@ class WatchFact(_Wire):
     up: bool
 
 
+class EipPorts(_Wire):
+    """How many TCP and UDP ports of one of a NAT gateway's EIPs are in use.
+
+    A port that leads to several destinations at once counts once.
+    """
+
+    address: Annotated[str, Field(max_length=15)]
+    ports: Annotated[int, Field(ge=0, le=2 * 65536)]
+
+
+class NatCounts(_Wire):
+    """What the active host of a NAT gateway has counted of it. Not in the digest.
+
+    Attributes:
+        gateway_id: the gateway.
+        connections: that conntrack knows now, in both directions; None: the host has too many in
+            all to count those of one gateway.
+        ports: by EIP; None: the host has too many connections to look at each.
+        failures: packets of new connections for which no port was left, since the gateway is on
+            this host or Open vSwitch was started; None: the datapath does not say.
+    """
+
+    gateway_id: Annotated[str, Field(pattern=ids.PATTERNS["nat"])]
+    connections: Count | None = None
+    ports: Annotated[tuple[EipPorts, ...], Field(max_length=64)] | None = None
+    failures: Count | None = None
+
+
 class HostFacts(_Wire):
     """What the host itself is: part of the digest.
 
@@ -148,6 +177,8 @@ class LinkReport(_Wire):
         facts: in a full report only.
         links: all of them in a full report, those that are new or other in a change.
         gone: in a change, ports of the base that have no link any more.
+        nat: NAT gateways that the host is the active one of, counted since the last report; None:
+            nothing new. Only a controller whose host states name NAT gateways is told.
     """
 
     version: Literal[1] = VERSION
@@ -160,6 +191,7 @@ class LinkReport(_Wire):
     facts: HostFacts | None = None
     links: Annotated[tuple[Link, ...], Field(max_length=MAX_LINKS)] | None = None
     gone: Annotated[tuple[PortId, ...], Field(max_length=MAX_LINKS)] | None = None
+    nat: Annotated[tuple[NatCounts, ...], Field(max_length=MAX_NAT_GATEWAYS)] | None = None
 
 
 class ReportAnswer(_Wire):

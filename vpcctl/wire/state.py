@@ -6,6 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vpcctl.model import ids
 
+FORM = 2
+"""Grows when host states say something that they did not say before: then all are told anew."""
+
 
 class _Wire(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -184,6 +187,24 @@ class OutsideAddress(_Wire):
     seed: int = 0
 
 
+class NatGatewayState(_Wire):
+    """A NAT gateway that this host stands for: what is to be counted while it is the active one.
+
+    Attributes:
+        gateway_id: the gateway.
+        zone: its conntrack zone.
+        addresses: its EIPs.
+        hosts: its gateway hosts, the first that lives is the active one.
+        exhausted_cookie: cookie of the flow that counts what found no port.
+    """
+
+    gateway_id: Annotated[str, Field(pattern=ids.PATTERNS["nat"])]
+    zone: Annotated[int, Field(ge=1, le=2**16 - 1)]
+    addresses: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    exhausted_cookie: Annotated[int, Field(ge=0, le=2**64 - 1)]
+
+
 class Watched(_Wire):
     """Another host that this one watches by BFD in a tunnel of its own."""
 
@@ -224,6 +245,7 @@ class HostState(_Wire):
         external_networks: all external networks, sorted by id.
         outside_addresses: sorted by network and address.
         watched: gateway hosts of the VPCs here, and, on a gateway host, whoever watches it; sorted.
+        nat_gateways: those that this host stands for, sorted by id.
     """
 
     revision: int
@@ -240,3 +262,4 @@ class HostState(_Wire):
     external_networks: tuple[ExternalNetworkState, ...] = ()
     outside_addresses: tuple[OutsideAddress, ...] = ()
     watched: tuple[Watched, ...] = ()
+    nat_gateways: tuple[NatGatewayState, ...] = ()

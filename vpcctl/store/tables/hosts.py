@@ -56,7 +56,13 @@ class HostRow(Described, Base):
 
 
 class LivenessRow(Base):
-    """The newest report of a host; ``announced`` is the liveness last told as an event."""
+    """The newest report of a host.
+
+    Attributes:
+        announced: the liveness last told as an event.
+        nat: what it counted last of the NAT gateways that it is the active host of, each as
+            ``NatCounts`` has it; None: nothing ever.
+    """
 
     __tablename__ = "liveness"
 
@@ -67,6 +73,7 @@ class LivenessRow(Base):
     sequence: Mapped[int] = mapped_column(BigInteger)
     last_report_at: Mapped[datetime | None] = mapped_column(Timestamp)
     announced: Mapped[str] = mapped_column(String(8))
+    nat: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class RealisationRow(Base):

@@ -1,0 +1,82 @@
+"""Whether what routes lead to is there: a target that is dead gets no packets."""
+
+from collections.abc import Iterable, Sequence
+from ipaddress import ip_network
+from typing import Any
+
+from vpcctl.services import gateway_hosts
+from vpcctl.services.routing_views import TargetStateView
+from vpcctl.store import hosts, locations, ports
+from vpcctl.store.gateways import INTERNET_GATEWAYS
+from vpcctl.store.ports import PORTS
+from vpcctl.store.routes import StoredRoute
+
+Target = tuple[str, str]
+"""Kind and id."""
+
+
+def of_routes(connection: Any, routes: Sequence[StoredRoute]) -> list[tuple[TargetStateView, ...]]:
+    """Return the states of each route's targets, in order."""
+    targets = {target for route in routes for target in route.targets}
+    dead = {
+        **_internet(connection, _ids(targets, "internet")),
+        **_nats(connection, _ids(targets, "nat")),
+        **_ports(connection, _ids(targets, "port")),
+    }
+    families = ports.addresses_of(connection, _ids(targets, "port"))
+    return [
+        tuple(_state(route, target, dead, families) for target in route.targets) for route in routes
+    ]
+
+
+def _ids(targets: Iterable[Target], kind: str) -> list[str]:
+    return sorted(id for one, id in targets if one == kind)
+
+
+def _state(
+    route: StoredRoute, target: Target, dead: dict[str, str], addresses: dict[str, list[str]]
+) -> TargetStateView:
+    kind, id = target
+    reason, is_four = dead.get(id), ip_network(route.destination).version == 4
+    # Of IPv6, every port has a link-local address.
+    if reason is None and kind == "port" and is_four and not _has_ipv4(addresses.get(id, ())):
+        reason = "it has no IPv4 address"
+    return TargetStateView(id, reason)
+
+
+def _has_ipv4(addresses: Iterable[str]) -> bool:
+    return any("." in text for text in addresses)
+
+
+def _internet(connection: Any, ids: Sequence[str]) -> dict[str, str]:
+    """Return why internet gateways are dead, by id."""
+    if not ids:
+        return {}
+    reached = frozenset[str]().union(*hosts.reach(connection).values())
+    rows = INTERNET_GATEWAYS.get_many(connection, ids)
+    gone = (row for row in rows.values() if row.external_network_id not in reached)
+    return {row.id: f"no host reaches {row.external_network_id}" for row in gone}
+
+
+def _nats(connection: Any, ids: Sequence[str]) -> dict[str, str]:
+    """Return why NAT gateways are dead, by id."""
+    places = gateway_hosts.placements(connection, ids) if ids else {}
+    return {
+        id: gateway_hosts.why_dead(place)
+        for id, place in places.items()
+        if place.active_host_id is None
+    }
+
+
+def _ports(connection: Any, ids: Sequence[str]) -> dict[str, str]:
+    """Return why ports are dead, by id."""
+    if not ids:
+        return {}
+    placed = locations.locations_of(connection, ids)
+    found: dict[str, str] = {}
+    for id, row in PORTS.get_many(connection, ids).items():
+        if row.source_dest_check:
+            found[id] = "its source_dest_check is on, so it takes nothing that is not for itself"
+        elif id not in placed:
+            found[id] = "it is on no host"
+    return found
