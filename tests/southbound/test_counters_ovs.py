@@ -227,6 +227,8 @@ def test_the_next_southbound_takes_the_socket_over() -> None:
         async with running() as (r, client):
             await r.southbound.stop()
             await r.start()
+            connected = r.southbound.engine.session
+            await wait_until(lambda: connected(HOST.id) is not None, "connected again")
             await r.settle(HOST.id)
             assert await asked_until(client, A.id, lambda got: True)
 
