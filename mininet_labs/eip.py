@@ -3,7 +3,8 @@
 Two hosts reach the provider's network, the third does not. Step by step: an EIP where traffic
 leaves from the port's own host; the same EIP moved to a port whose host has no way out, through a
 gateway host; a NAT gateway with a port forward; its active host killed under a conversation, and
-back again; the controller killed, and then the active host.
+back again; the controller killed, and then the active host; and at last everybody calls everybody
+by EIPs, on one host and across, in one subnet, VPC and in another.
 
 Run as root by Debian's Python: ``python3 -m mininet_labs.eip run``.
 """
@@ -28,15 +29,22 @@ RED, BLUE = "red", "blue"
 REACH = ("host1", "host2")
 """Hosts with a cable to the provider's network; gateways may be placed on them."""
 BLOCKS = {
-    RED: {"cidr": "10.0.1.0/24", "ipv6_cidr": "fd00:10:0:1::/64"},
-    BLUE: {"cidr": "10.0.1.0/24", "ipv6_cidr": "fd00:20:0:1::/64"},
+    "red": {"cidr": "10.0.1.0/24", "ipv6_cidr": "fd00:10:0:1::/64"},
+    "red-too": {"cidr": "10.0.2.0/24", "ipv6_cidr": "fd00:10:0:2::/64"},
+    "blue": {"cidr": "10.0.1.0/24", "ipv6_cidr": "fd00:20:0:1::/64"},
 }
-"""The same addresses on purpose: the world must not notice."""
+"""Subnets. The same addresses on purpose: the world must not notice."""
 VPC_CIDRS = {RED: ["10.0.0.0/16", "fd00:10::/48"], BLUE: ["10.0.0.0/16", "fd00:20::/48"]}
-PLACES = {"red-1": (RED, "host1"), "red-2": (RED, "host3"), "blue-1": (BLUE, "host3")}
-"""Workload → its tenant and host."""
+PLACES = {
+    "red-1": ("red", "host1"),
+    "red-2": ("red", "host3"),
+    "red-3": ("red", "host1"),
+    "red-4": ("red-too", "host2"),
+    "blue-1": ("blue", "host3"),
+}
+"""Workload → its subnet and host."""
 FORWARDED = 8080
-_LATE_S, _BACK_S, _TAKEN_OVER_S = 60.0, 5.0, 2.0
+_LATE_S, _BACK_S, _TAKEN_OVER_S = 60.0, 2.0, 2.0
 SILENCE_MS = 1_000
 """So long a conversation may stand still when the active gateway host dies."""
 
@@ -73,6 +81,7 @@ class EipLab:
         self._nat(checks)
         self._failover(checks)
         self._alone(checks)
+        self._everybody(checks)
         strangers, doubled = self._visitors["outside"].testify()
         say("\nThe witness outside")
         say(f"  addresses that are none of the network's: {', '.join(strangers) or 'none'}")
@@ -101,13 +110,18 @@ class EipLab:
         site, api = self._site, self._site.tenant(tenant)
         self._tenants[tenant] = api
         vpc = api.post("/v1/vpcs", {"name": tenant, "cidrs": VPC_CIDRS[tenant]})
-        subnet = api.post("/v1/subnets", {"name": tenant, "vpc_id": vpc["id"], **BLOCKS[tenant]})
+        subnets = {
+            name: api.post("/v1/subnets", {"name": name, "vpc_id": vpc["id"], **blocks})
+            for name, blocks in BLOCKS.items()
+            if name.startswith(tenant)
+        }
         group = api.post("/v1/security-groups", {"vpc_id": vpc["id"], "name": "open"})
         rules = [{"direction": way, "protocol": "any"} for way in _WAYS]
         api.post(f"/v1/security-groups/{group['id']}/rules", rules)
-        for name, (owner, label) in PLACES.items():
-            if owner == tenant:
-                site.create_port(tenant, name, subnet, label, security_groups=[group["id"]])
+        for name, (subnet, label) in PLACES.items():
+            if subnet in subnets:
+                groups = [group["id"]]
+                site.create_port(tenant, name, subnets[subnet], label, security_groups=groups)
         internet.create_eip(api, tenant)
 
     def _start_visitors(self) -> None:
@@ -195,6 +209,8 @@ class EipLab:
         moved = within(lambda: self._active() != active, seconds=_LATE_S)
         checks.expect(moved, "the database follows: another host is active")
         self._site.revive(active)
+        back = within(lambda: self._standing()[active] == "standby", seconds=_LATE_S)
+        checks.expect(back, f"{active} stands by again")
         time.sleep(_BACK_S)
         say(f"  {active} is back: {self._active()} stays the active one")
         checks.expect(self._active() != active, "who comes back takes nothing over")
@@ -217,6 +233,25 @@ class EipLab:
         self._site.revive_controller()
         self._site.await_hosts()
 
+    def _everybody(self, checks: Checks) -> None:
+        say("\n6. Everybody has an EIP, and calls everybody by it: who answers, seen as whom")
+        blue = self._tenants[BLUE]
+        internet.close_way(blue)
+        internet.open_way(blue)
+        addresses = {"red-2": self._address(RED)}
+        for one in self._site.workloads:
+            if one.name not in addresses:
+                api = self._tenants[one.tenant]
+                eip = internet.create_eip(api, one.name)
+                internet.give(api, eip, one.port_id)
+                addresses[one.name] = eip["address"]
+        for name in addresses:
+            for other, address in addresses.items():
+                found = self._visitors[name].call(address, PORT, PATIENCE_S)
+                told = f"{name} reaches {other} by its EIP, and is seen by its own"
+                checks.expect(found == (other, addresses[name]), f"{told}: {found}")
+            say(f"  {name} ({addresses[name]}) has called everybody, itself too")
+
     def _expect_heard(self, name: str, when: str, checks: Checks) -> None:
         """Have a visitor stop to tick; it must have been heard, but for a second at most."""
         sent, back, silence = self._visitors[name].stop()
@@ -226,14 +261,21 @@ class EipLab:
 
     def _active(self) -> str:
         """Return the label of the host that is active for blue's NAT gateway."""
+        standing = self._standing()
+        active = [label for label, state in standing.items() if state == "active"]
+        if not active:
+            raise LabError(f"no host stands for the NAT gateway: {standing}")
+        return active[0]
+
+    def _standing(self) -> dict[str, str]:
+        """Return the state of each of its gateway hosts by label."""
         shown = json.loads(
             self._site.vpcctl(BLUE, "nat-gateway", "show", "out", "--output", "json")
         )
-        active = shown["placement"]["active_host_id"]
-        for label, host in self._site.hosts.items():
-            if host.params["id"] == active:
-                return label
-        raise LabError(f"no host stands for the NAT gateway: {shown['placement']}")
+        states = {one["host_id"]: one["state"] for one in shown["placement"]["hosts"]}
+        return {
+            label: states.get(host.params["id"], "") for label, host in self._site.hosts.items()
+        }
 
     def _converse(self, name: str, address: str, checks: Checks) -> None:
         """Let outside call *name* at its EIP, and *name* call outside."""

@@ -21,15 +21,15 @@ def create(site: Site) -> None:
     say(f"lab: external network {NETWORK}: {BLOCK}, EIPs from {POOL}")
 
 
-def create_eip(api: Api, tenant: str) -> None:
-    """Give a tenant an EIP, named after it."""
+def create_eip(api: Api, owner: str) -> dict[str, Any]:
+    """Give a tenant an EIP, named after it or after one of its workloads; return it."""
     network = _only(api, "external-networks")["id"]
-    api.post("/v1/eips", {"name": eip_of(tenant), "external_network_id": network})
+    return api.post("/v1/eips", {"name": eip_of(owner), "external_network_id": network})
 
 
-def eip_of(tenant: str) -> str:
-    """Return the name of a tenant's EIP."""
-    return f"{tenant}-ip"
+def eip_of(owner: str) -> str:
+    """Return the name of the EIP of a tenant or workload."""
+    return f"{owner}-ip"
 
 
 def lead_out(api: Api, port: str) -> str:
@@ -37,13 +37,24 @@ def lead_out(api: Api, port: str) -> str:
 
     Returns the EIP's address, once every host has it.
     """
-    eip, vpc = _only(api, "eips"), _only(api, "vpcs")["id"]
-    ends = {"vpc_id": vpc, "external_network_id": eip["external_network_id"]}
-    gateway = api.post("/v1/internet-gateways", {"name": "out", **ends})["id"]
-    api.post(f"/v1/route-tables/{_main(api)}/routes", {"destination": _ALL, "targets": [gateway]})
-    api.put(f"/v1/eips/{eip['id']}/association?wait=realized", {"port_id": port})
+    open_way(api)
+    eip = _only(api, "eips")
+    give(api, eip, port)
     say(f"  {_ALL} leads out by an internet gateway; {eip['address']} is {port}'s")
     return eip["address"]
+
+
+def open_way(api: Api) -> None:
+    """Lead a tenant's only VPC to the network by an internet gateway."""
+    ends = {"vpc_id": _only(api, "vpcs"), "external_network_id": _only(api, "external-networks")}
+    gateway = api.post("/v1/internet-gateways", {key: end["id"] for key, end in ends.items()})
+    route = {"destination": _ALL, "targets": [gateway["id"]]}
+    api.post(f"/v1/route-tables/{_main(api)}/routes", route)
+
+
+def give(api: Api, eip: dict[str, Any], port: str) -> None:
+    """Let an EIP stand for the port of this id; return when every host knows it."""
+    api.put(f"/v1/eips/{eip['id']}/association?wait=realized", {"port_id": port})
 
 
 def _only(api: Api, kind: str) -> dict[str, Any]:
@@ -56,10 +67,15 @@ def _main(api: Api) -> str:
 
 
 def take_back(api: Api) -> None:
-    """Take a tenant's EIP from its port, and the route away that leads out."""
-    eip = _only(api, "eips")
-    if eip["port_id"]:
-        api.delete(f"/v1/eips/{eip['id']}/association")
+    """Take a tenant's EIPs from its ports, and the route away that leads out."""
+    for eip in api.get("/v1/eips")["items"]:
+        if eip["port_id"]:
+            api.delete(f"/v1/eips/{eip['id']}/association")
+    close_way(api)
+
+
+def close_way(api: Api) -> None:
+    """Take the route away that leads out."""
     api.delete(f"/v1/route-tables/{_main(api)}/routes?destination={_ALL}")
 
 
