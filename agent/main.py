@@ -93,7 +93,6 @@ def _configure_logging(level: str) -> None:
 
 def _run(settings: Settings) -> None:
     """Run the agent; its libraries are imported here, so that other commands start fast."""
-    gc.disable()  # what is imported stays: there is no garbage in it to look for
     from agent.host import Host
     from agent.loop import Agent
     from agent.worker import Worker
@@ -111,8 +110,8 @@ def _run(settings: Settings) -> None:
 
     with contextlib.suppress(AttributeError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)  # one thread runs at a time: one heap will do
+    gc.collect()
     gc.freeze()  # the program itself stays: looking through it again would stop the loop
-    gc.enable()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     asyncio.run(run())
 

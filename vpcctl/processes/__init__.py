@@ -1,6 +1,5 @@
 """The controller's two processes, each put together from the settings in its environment."""
 
-import gc
 import sys
 
 UNUSED = ("rich", "eventlet")
@@ -12,6 +11,3 @@ with pygments, for structlog's coloured tracebacks alone takes 6 MiB of each."""
 if sys.argv[0] == "-m":
     for _name in UNUSED:
         sys.modules.setdefault(_name, None)  # pyright: ignore[reportArgumentType]
-    # What is loaded stays: to look for garbage in it meanwhile is a fifth of the time that it
-    # takes. ``common.keep_what_is_loaded`` has it looked for again.
-    gc.disable()

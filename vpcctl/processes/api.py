@@ -22,7 +22,6 @@ from vpcctl.processes.common import (
     configure_logging,
     give_up,
     keep_memory_small,
-    keep_what_is_loaded,
     limit_tls_buffers,
     take_short_turns,
 )
@@ -35,7 +34,6 @@ from vpcctl.store.wake import NotifyRelay, Waker
 
 def main() -> int:
     """Serve the API until SIGTERM; return the exit code."""
-    keep_what_is_loaded()
     settings = Settings()
     configure_logging(settings)
     limit_tls_buffers()

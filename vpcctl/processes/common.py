@@ -3,7 +3,6 @@
 import asyncio.sslproto
 import contextlib
 import ctypes
-import gc
 import logging
 import sys
 
@@ -30,12 +29,6 @@ small transaction hold the database's lock that long while somebody else encodes
 def take_short_turns() -> None:
     """Let threads take turns often: none computes for long, and each is waited for."""
     sys.setswitchinterval(_TURN_S)
-
-
-def keep_what_is_loaded() -> None:
-    """Look for garbage from now on, and never in the program itself."""
-    gc.freeze()
-    gc.enable()
 
 
 def keep_memory_small() -> None:

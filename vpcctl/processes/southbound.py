@@ -10,7 +10,6 @@ from vpcctl.processes.common import (
     configure_logging,
     give_up,
     keep_memory_small,
-    keep_what_is_loaded,
     limit_tls_buffers,
     take_short_turns,
 )
@@ -22,7 +21,6 @@ from vpcctl.southbound.transport.listener import ListenError
 
 def main() -> int:
     """Program switches until SIGTERM; return the exit code."""
-    keep_what_is_loaded()
     settings = Settings()
     configure_logging(settings)
     limit_tls_buffers()
