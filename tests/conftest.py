@@ -1,8 +1,11 @@
-"""A run of the tests fails when it leaves anything behind."""
+"""A run of the tests fails when it leaves anything behind; what shares things runs together."""
+
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
+from tests.support import sharing
 from tests.support.leftovers import Run
 
 _RUN = pytest.StashKey[Run]()
@@ -21,10 +24,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests on one worker: they share what is dear to make, such as a cloud."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+    sharing.slow_first(items)
+
+
+@pytest.hookimpl(tryfirst=True, optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> sharing.ByGroup | None:
+    return sharing.ByGroup(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 @pytest.hookimpl(trylast=True)

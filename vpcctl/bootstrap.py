@@ -145,13 +145,17 @@ def make_admin_token(settings: Settings) -> str:
     Raises:
         BootstrapError: the file cannot be written.
     """
-    from vpcctl.services.facade import Services
+    # Not the whole of the services: to load them takes longer than to look for a token.
+    from vpcctl.services.context import Context
+    from vpcctl.services.settings import ServiceSettings
+    from vpcctl.services.tokens import TokenService
+    from vpcctl.store.units import Units
 
     path = settings.token_file
     existed = path.exists()
     with _opened(settings) as database:
         try:
-            Services(database).tokens.bootstrap(path)
+            TokenService(Context(Units(database), ServiceSettings())).bootstrap(path)
         except OSError as error:
             raise BootstrapError(f"state_dir: {path}: {error.strerror}") from None
     if not path.exists():

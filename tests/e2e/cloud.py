@@ -21,65 +21,13 @@ from typing import Any
 
 import httpx
 
+from tests.e2e.guest import Guest
 from tests.support import leftovers
 from tests.support.hosts import Host, HostSet, command
-from tests.support.waiting import PATIENCE_S, wait_until
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 OUR_COOKIES = "cookie=0x7663000000000000/0xffff000000000000"
-
-
-# A gratuitous ARP request: broadcast by an address's new owner.
-_ANNOUNCE = """
-import socket, struct, sys
-wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-wire.bind(("eth0", 0x0806))
-mac, ip = wire.getsockname()[4], socket.inet_aton(sys.argv[1])
-header = struct.pack("!6s6sHHHBBH", b"\\xff" * 6, mac, 0x0806, 1, 0x0800, 6, 4, 1)
-wire.send(header + mac + ip + bytes(6) + ip)
-"""
-
-
-@dataclass
-class Guest:
-    """A workload in a network namespace, and the port that the API knows it by."""
-
-    port: dict[str, Any]
-    netns: str
-
-    @property
-    def id(self) -> str:
-        return self.port["id"]
-
-    @property
-    def ipv4(self) -> str:
-        return next(ip for ip in self.port["fixed_ips"] if "." in ip)
-
-    @property
-    def ipv6(self) -> str:
-        return next(ip for ip in self.port["fixed_ips"] if ":" in ip)
-
-    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return command("nsenter", f"--net=/run/netns/{self.netns}", *arguments, check=check)
-
-    def spawn(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-        inside = ["setpriv", "--pdeathsig", "KILL", "nsenter", f"--net=/run/netns/{self.netns}"]
-        return subprocess.Popen([*inside, *arguments], text=True, **options)
-
-    def pings(self, address: str, *options: str) -> bool:
-        """One echo request and its answer."""
-        done = self.run("ping", "-n", "-c1", "-W1", *options, address, check=False)
-        return done.returncode == 0
-
-    def announce(self, address: str) -> None:
-        """Tell the subnet that this guest has *address* now (a gratuitous ARP)."""
-        self.run(sys.executable, "-c", _ANNOUNCE, address)
-
-    def reaches(self, address: str, *options: str, timeout: float = PATIENCE_S) -> None:
-        """Wait until *address* answers."""
-        wait_until(
-            lambda: self.pings(address, *options), timeout, f"{self.netns} reaches {address}"
-        )
 
 
 class Pinger:
@@ -133,7 +81,7 @@ class Cloud:
         """Return a client of the API with *token*; kept for the cloud's life."""
         if token not in self._clients:
             self._clients[token] = httpx.Client(
-                transport=httpx.HTTPTransport(uds=str(self.api_socket), retries=2),
+                transport=httpx.HTTPTransport(uds=str(self.api_socket), retries=2, verify=False),
                 base_url="http://controller/v1",
                 headers={"Authorization": f"Bearer {token}"},
                 timeout=90,
@@ -148,6 +96,11 @@ class Cloud:
 
     def start_controller(self) -> None:
         """Start it and wait until it is ready."""
+        self.launch_controller()
+        self.await_controller()
+
+    def launch_controller(self) -> None:
+        """Start it, without waiting for it."""
         arguments = [sys.executable, "-m", "vpcctl.cli", "serve"]
         arguments += ["--state-dir", str(self.directory / "state")]
         arguments += ["--api-listen", f"unix:{self.api_socket}", *self.listening()]
@@ -161,6 +114,9 @@ class Cloud:
             stderr=log,
             env={**os.environ, **self.environment, "PYTHONPATH": str(ROOT)},
         )
+
+    def await_controller(self) -> None:
+        """Wait until it is ready."""
         wait_until(self._ready, what="the controller is ready")
 
     def listening(self) -> list[str]:
@@ -171,7 +127,8 @@ class Cloud:
         process = self.processes["controller"]
         assert process.poll() is None, (self.directory / "controller.log").read_text()[-4000:]
         try:
-            transport = httpx.HTTPTransport(uds=str(self.api_socket))
+            # No certificates: to load the system's takes longer than to ask.
+            transport = httpx.HTTPTransport(uds=str(self.api_socket), verify=False)
             with httpx.Client(transport=transport, base_url="http://controller") as client:
                 return client.get("/readyz").status_code == 200
         except httpx.TransportError:
@@ -196,6 +153,15 @@ class Cloud:
             process.kill()
             process.wait(5)
             raise AssertionError(f"{name} did not end within 15 s of a signal") from None
+
+    def mend(self) -> None:
+        """Start what a failed test has left stopped."""
+        for name in ("controller", *(f"agent-{at}" for at, _ in enumerate(self.hosts))):
+            process = self.processes.get(name)
+            if process is None or process.poll() is not None:
+                self.start(name)
+        for at, _ in enumerate(self.hosts):
+            self.in_sync(at)
 
     # -- hosts ------------------------------------------------------------------------------------
 
@@ -363,6 +329,19 @@ class Cloud:
         files = sorted(self.directory.glob("*.log"))
         return "\n".join(f"--- {each.name}\n{each.read_text()[-1500:]}" for each in files)
 
+    def clear(self) -> None:
+        """Delete all that tenants have; returns when the hosts have forgotten it."""
+        for kind in ("ports", "subnets", "security-groups", "vpcs"):
+            for item in self.get(f"{kind}?limit=500")["items"]:
+                if not item.get("default"):  # a VPC's own group goes with it
+                    self.delete(f"{kind}/{item['id']}")
+        for at, _ in enumerate(self.hosts):
+            self.in_sync(at)
+        wait_until(lambda: not self._workloads(), what="the namespaces are gone")
+
+    def _workloads(self) -> list[str]:
+        return [name for name in self.namespaces() if name.startswith(f"vg{self.tag}-")]
+
     def close(self) -> None:
         """Remove everything that this cloud made."""
         for client in self._clients.values():
@@ -462,7 +441,7 @@ def make_cloud(
         environment: further variables of the controller.
     """
     with ExitStack() as stack:
-        hosts = stack.enter_context(HostSet.make(count, mtu=mtu))
+        hosts = stack.enter_context(HostSet.make(count, mtu=mtu, start=False))
         tag, directory = leftovers.tag(2), hosts.directory
         if tls:
             cloud = TlsCloud(tag, directory, hosts.hosts, gateway=hosts.gateway)
@@ -472,7 +451,11 @@ def make_cloud(
         cloud.database_url, cloud.agent_options = database_url, agent_options
         cloud.environment |= environment or {}
         stack.callback(cloud.close)
-        cloud.start_controller()
+        cloud.launch_controller()
+        for host in hosts.hosts:  # while it starts
+            host.start_ovsdb()
+            host.start_vswitchd()
+        cloud.await_controller()
         cloud.add_hosts()
         yield cloud
 

@@ -1,4 +1,4 @@
-"""One cloud serves a module's tests; each test makes VPCs of its own."""
+"""One cloud serves the tests of several modules; each test makes VPCs of its own."""
 
 from collections.abc import Iterator
 
@@ -7,8 +7,15 @@ import pytest
 from tests.e2e.cloud import Cloud, make_cloud
 
 
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[Cloud]:
-    """Two hosts and a controller on the embedded database."""
+@pytest.fixture(scope="package")
+def common_cloud() -> Iterator[Cloud]:
     with make_cloud(2) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def cloud(common_cloud: Cloud) -> Iterator[Cloud]:
+    """Two hosts and a controller on the embedded database, with nothing of another module's."""
+    common_cloud.mend()
+    yield common_cloud
+    common_cloud.clear()

@@ -1,7 +1,6 @@
 """Moves, restarts and ends: what happens to traffic when parts come and go."""
 
 import signal
-from itertools import permutations
 
 import pytest
 
@@ -99,7 +98,12 @@ def test_agents_and_controller_restart_in_any_order(cloud: Cloud) -> None:
     subnet = cloud.get(f"subnets/{one.port['subnet_id']}")
     one.reaches(two.ipv4)
     pinger = Pinger(one, two.ipv4)
-    for order in permutations(("controller", "agent-0", "agent-1")):
+    # The hosts are alike: which of the agents is the first one matters to neither.
+    for order in (
+        ("controller", "agent-0", "agent-1"),
+        ("agent-1", "controller", "agent-0"),
+        ("agent-0", "agent-1", "controller"),
+    ):
         for name in order:
             cloud.stop(name, signal.SIGKILL)
         for name in order:

@@ -1,4 +1,4 @@
-"""A cloud's whole life on each database, and one on an underlay of larger packets."""
+"""A cloud's whole life on each database."""
 
 import signal
 from collections.abc import Iterator
@@ -111,14 +111,3 @@ def _retire_hosts(cloud: Cloud) -> None:
         assert host.vsctl("list", "Controller") == ""
         cloud.delete(f"hosts/{cloud.host_ids[at]}")
         assert host.address in host.run("ip", "-br", "addr", "show", "eth0").stdout
-
-
-def test_a_larger_underlay_gives_guests_larger_packets() -> None:
-    with make_cloud(2, mtu=9000) as cloud:
-        one, two = _network(cloud, "jumbo")
-        assert one.port["mtu"] == 8950
-        assert "mtu 8950" in one.run("ip", "link", "show", "eth0").stdout
-        one.reaches(two.ipv4)
-        assert one.pings(two.ipv4, "-M", "do", "-s", str(8950 - 28))
-        assert not one.pings(two.ipv4, "-M", "do", "-s", str(8950 - 27))
-        assert one.pings(two.ipv6, "-M", "do", "-s", str(8950 - 48))

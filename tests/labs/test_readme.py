@@ -38,7 +38,6 @@ def tools(directory: Path) -> Path:
 
 @pytest.mark.root
 @pytest.mark.slow
-@pytest.mark.xdist_group("labs")
 def test_the_first_vpc_works_as_it_is_typed(tmp_path: Path) -> None:
     up, *typed, down = commands(section("Your first VPC"))
     assert (up, down) == ("make up", "make down")

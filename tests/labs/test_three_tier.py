@@ -12,7 +12,7 @@ from tests.labs.runner import LabProcess, leftovers
 from tests.support.command_line import REPOSITORY, clean_environment
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.xdist_group("labs")]
+pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 LAB = "three_tier"
 PAIRS = len(PLACES) * (len(PLACES) - 1)

@@ -7,7 +7,7 @@ import pytest
 from tests.labs.runner import LabProcess, leftovers
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.xdist_group("labs")]
+pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 LEFT_OUT = 77
 

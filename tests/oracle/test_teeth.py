@@ -47,12 +47,17 @@ _ALONE = ((f.VNI, OTHER.vni, None), (f.LOOKUP_IPV4, int(OTHER_1.ips[0]), None))
 
 
 def notices(fabric: Fabric, answered: list[Question]) -> bool:
-    """Whether one of the questions is answered differently by the flows that are there now."""
-    for host_id, ofport, packet, expected in answered:
+    """Whether one of the questions is answered differently by the flows that are there now.
+
+    The one that is goes to the front: what has noticed one thing is likely to notice the next.
+    """
+    for at, (host_id, ofport, packet, expected) in enumerate(answered):
         try:
-            if seen(fabric.inject(host_id, ofport, packet)) != expected:
-                return True
+            same = seen(fabric.inject(host_id, ofport, packet)) == expected
         except AssertionError:
+            same = False
+        if not same:
+            answered.insert(0, answered.pop(at))
             return True
     return False
 
