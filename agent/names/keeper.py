@@ -42,6 +42,7 @@ class Keeper:
         self._records: dict[str, ZoneRecord] = {}
         self._held: dict[str, int] = {}
         self._absent: set[str] = set()  # not to be had, until the next state
+        self._followed: set[str] = set()  # VPCs whose zone was had since the last failure
         self._asking: asyncio.Task[dict[str, int]] | None = None
         self._wanted = asyncio.Event()
 
@@ -49,7 +50,9 @@ class Keeper:
         """Take in a new host state."""
         before = self._state
         self._state = state
-        if before is not None and _same(before, state):
+        # What could not be had may be had now, even if all is as it was: a guest that left and
+        # came back in between.
+        if before is not None and _same(before, state) and not self._absent:
             return
         self._absent.clear()
         self._wanted.set()
@@ -71,6 +74,7 @@ class Keeper:
                 changed = await self._fetch(0.0 if news else POLL_S)
             except (ClientError, OSError) as error:
                 failures += 1
+                self._followed.clear()
                 log.log(logging.WARNING if failures == 1 else logging.DEBUG, "names: %s", error)
                 await asyncio.sleep(Backoff(limit=5.0).delay(failures, random.random()))  # noqa: S311
                 changed = True
@@ -141,14 +145,19 @@ class Keeper:
         return True
 
     async def _keep_zone(self, id: str) -> bool:
-        """Fetch a zone or what is new of it, and write that down; tell whether there is any."""
+        """Fetch a zone or what is new of it, and write that down; tell whether there is any.
+
+        After any failure the whole is fetched: the controller may have been restored from an older
+        copy, and revisions of this zone may stand for other names than they did.
+        """
         record = self._records.get(id) or ZoneRecord(self._directory / f"{id}.zone")
-        document = await self._client.zone(id, record.since)
+        document = await self._client.zone(id, record.since if id in self._followed else 0)
         if document is None:
             self._absent.add(id)
             return False
         self._records[id] = record
         await asyncio.to_thread(record.keep, document)
+        self._followed.add(id)
         return True
 
     async def _forget(self) -> None:
@@ -159,6 +168,7 @@ class Keeper:
         for id in self._records.keys() - self._zones().keys():
             await asyncio.to_thread(self._records[id].drop)
             del self._records[id]
+            self._followed.discard(id)
 
     def _publish(self) -> None:
         if self._state is None:
