@@ -41,6 +41,7 @@ class Keeper:
         self._state: HostState | None = None
         self._records: dict[str, ZoneRecord] = {}
         self._held: dict[str, int] = {}
+        self._asked: dict[str, int] = {}  # revision by port that metadata were fetched for
         self._absent: set[str] = set()  # not to be had, until the next state
         self._followed: set[str] = set()  # VPCs whose zone was had since the last failure
         self._asking: asyncio.Task[dict[str, int]] | None = None
@@ -107,8 +108,10 @@ class Keeper:
         """
         changed = False
         for port_id, revision in self._ports().items():
-            if self._held.get(port_id, 0) < revision and port_id not in self._absent:
-                changed |= await self._keep_metadata(port_id)
+            # A lower one, too, is news: that of a controller restored from an older copy.
+            known = (self._held.get(port_id, 0), self._asked.get(port_id, 0))
+            if revision not in known and port_id not in self._absent:
+                changed |= await self._keep_metadata(port_id, revision)
         if changed:
             return True
         known = {id: held for id, held in self._zones().items() if id not in self._absent}
@@ -133,15 +136,18 @@ class Keeper:
             self._asking.cancel()
             self._asking = None
 
-    async def _keep_metadata(self, id: str) -> bool:
-        """Fetch a port's metadata and write it down; tell whether the controller has any."""
+    async def _keep_metadata(self, id: str, revision: int) -> bool:
+        """Fetch a port's metadata and write it down; tell whether the controller has any.
+
+        It may be newer than the *revision* that the host state speaks of.
+        """
         document = await self._client.metadata(id)
         if document is None:
             self._absent.add(id)
             return False
         text = document.model_dump_json()
         await asyncio.to_thread(_write, self._directory, id, text)
-        self._held[id] = document.revision
+        self._held[id], self._asked[id] = document.revision, revision
         return True
 
     async def _keep_zone(self, id: str) -> bool:
@@ -165,6 +171,7 @@ class Keeper:
         for id in self._held.keys() - self._ports().keys():
             await asyncio.to_thread((self._directory / f"{id}.json").unlink, missing_ok=True)
             del self._held[id]
+            self._asked.pop(id, None)
         for id in self._records.keys() - self._zones().keys():
             await asyncio.to_thread(self._records[id].drop)
             del self._records[id]

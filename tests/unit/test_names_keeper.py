@@ -8,14 +8,14 @@ from typing import Any, cast
 from agent.client import Client, ClientError
 from agent.names.keeper import Keeper
 from agent.settings import Settings as AgentSettings
-from vpcctl.wire.state import GuestSubnet, HostState, Settings
-from vpcctl.wire.zones import ZoneDocument, sealed
+from vpcctl.wire.state import Guest, GuestSubnet, HostState, Settings
+from vpcctl.wire.zones import PortMetadata, ZoneDocument, sealed
 
 HOST = "host-00000000000000001"
 STATES = 4
 
 
-VPC = "vpc-00000000000000001"
+VPC, PORT = "vpc-00000000000000001", "port-00000000000000001"
 SUBNET = GuestSubnet(subnet_id="s", vpc_id=VPC, cidr="10.0.0.0/24", gateway="10.0.0.1", mtu=1_400)
 
 
@@ -69,6 +69,8 @@ class Controller:
         self.revision = 1
         self.is_there = True
         self.is_away = False
+        self.said = 0  # revision of what is said for the guest
+        self.fetched = 0
         self.asked: list[int] = []  # since which revision, each time
         self.news, self.missed = asyncio.Event(), asyncio.Event()
 
@@ -102,6 +104,10 @@ class Controller:
             records=(),
         )
         return sealed(made)
+
+    async def metadata(self, port_id: str) -> PortMetadata:
+        self.fetched += 1
+        return sealed(PortMetadata(port_id=port_id, revision=self.said))
 
 
 async def _kept(
@@ -158,3 +164,39 @@ def test_a_guest_that_left_and_came_back_unnoticed_has_its_zone(tmp_path: Path) 
         await until(2)
 
     assert asyncio.run(_kept(tmp_path, use)) == [0, 1, 1]
+
+
+async def _told_of_metadata(directory: Path, revisions: list[tuple[int, int]]) -> list[int]:
+    """Return what the process is told to have when states and documents have these revisions."""
+    controller, told, more = Controller(), list[int](), asyncio.Event()
+
+    def tell(order: dict[str, Any]) -> None:
+        told.append(order["ports"][PORT])
+        more.set()
+
+    keeper = Keeper(cast("Client", controller), directory, tell)
+    found: list[int] = []
+    running: asyncio.Task[None] | None = None
+    try:
+        for number, (said, there) in enumerate(revisions, 1):
+            controller.said = there
+            guest = Guest(
+                port_id=PORT, key=1, subnet_id="s", mac="", addresses=(), metadata_revision=said
+            )
+            keeper.want(state(number).model_copy(update={"guests": (guest,)}))
+            running = running or asyncio.create_task(keeper.run())
+            async with asyncio.timeout(20):
+                while not told or told[-1] != there:
+                    more.clear()
+                    await more.wait()
+            found.append(controller.fetched)
+    finally:
+        if running is not None:
+            running.cancel()
+    return found
+
+
+def test_metadata_follow_a_controller_back_to_lower_revisions(tmp_path: Path) -> None:
+    # A document that is newer than the state says is fetched once.
+    found = asyncio.run(_told_of_metadata(tmp_path, [(60, 60), (61, 62), (62, 62), (50, 50)]))
+    assert found == [1, 2, 2, 3]
