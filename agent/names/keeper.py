@@ -75,7 +75,8 @@ class Keeper:
                 changed = await self._fetch(0.0 if news else POLL_S)
             except (ClientError, OSError) as error:
                 failures += 1
-                self._followed.clear()
+                if isinstance(error, ClientError):
+                    self._followed.clear()
                 log.log(logging.WARNING if failures == 1 else logging.DEBUG, "names: %s", error)
                 await asyncio.sleep(Backoff(limit=5.0).delay(failures, random.random()))  # noqa: S311
                 changed = True
@@ -106,7 +107,8 @@ class Keeper:
             ClientError: the controller does not answer.
             OSError: a document cannot be written.
         """
-        changed = False
+        await self._forget()  # first: it may make the room that what is new needs
+        changed, failure = False, None
         for port_id, revision in self._ports().items():
             # A lower one, too, is news: that of a controller restored from an older copy.
             known = (self._held.get(port_id, 0), self._asked.get(port_id, 0))
@@ -116,8 +118,12 @@ class Keeper:
             return True
         known = {id: held for id, held in self._zones().items() if id not in self._absent}
         for vpc_id in await self._ask(known, wait_s):
-            changed |= await self._keep_zone(vpc_id)
-        await self._forget()
+            try:
+                changed |= await self._keep_zone(vpc_id)
+            except OSError as error:  # others may be shorter
+                failure = error
+        if failure is not None:
+            raise failure
         return changed
 
     async def _ask(self, known: dict[str, int], wait_s: float) -> dict[str, int]:

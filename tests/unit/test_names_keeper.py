@@ -16,6 +16,7 @@ STATES = 4
 
 
 VPC, PORT = "vpc-00000000000000001", "port-00000000000000001"
+OTHER = "vpc-00000000000000002"
 SUBNET = GuestSubnet(subnet_id="s", vpc_id=VPC, cidr="10.0.0.0/24", gateway="10.0.0.1", mtu=1_400)
 
 
@@ -80,21 +81,21 @@ class Controller:
         self.news.set()
 
     async def zones(self, known: dict[str, int], wait_s: float) -> dict[str, int]:
-        while known[VPC] == self.revision and wait_s and not self.is_away:
+        while {*known.values()} == {self.revision} and wait_s and not self.is_away:
             self.news.clear()
             await self.news.wait()
         if self.is_away:
             self.is_away = False
             raise ClientError("away")
-        return {} if known[VPC] == self.revision else {VPC: self.revision}
+        return {id: self.revision for id, held in known.items() if held != self.revision}
 
-    async def zone(self, _id: str, since: int) -> ZoneDocument | None:
+    async def zone(self, id: str, since: int) -> ZoneDocument | None:
         self.asked.append(since)
         if not self.is_there:
             self.missed.set()
             return None
         made = ZoneDocument(
-            vpc_id=VPC,
+            vpc_id=id,
             revision=self.revision,
             since=since,
             enabled=True,
@@ -200,3 +201,30 @@ def test_metadata_follow_a_controller_back_to_lower_revisions(tmp_path: Path) ->
     # A document that is newer than the state says is fetched once.
     found = asyncio.run(_told_of_metadata(tmp_path, [(60, 60), (61, 62), (62, 62), (50, 50)]))
     assert found == [1, 2, 2, 3]
+
+
+async def _told_with(directory: Path, *subnets: GuestSubnet) -> dict[str, int]:
+    """Return the first zones that the process is told of, when there are any."""
+    told: asyncio.Future[dict[str, int]] = asyncio.get_running_loop().create_future()
+
+    def tell(order: dict[str, Any]) -> None:
+        if order["zones"] and not told.done():
+            told.set_result(order["zones"])
+
+    keeper = Keeper(cast("Client", Controller()), directory, tell)
+    keeper.want(state(1, *subnets))
+    running = asyncio.create_task(keeper.run())
+    try:
+        async with asyncio.timeout(20):
+            return await told
+    finally:
+        running.cancel()
+
+
+def test_a_zone_that_cannot_be_written_keeps_no_other_from_its_guests(tmp_path: Path) -> None:
+    other = SUBNET.model_copy(update={"subnet_id": "t", "vpc_id": OTHER})
+    (tmp_path / f"{VPC}.zone").mkdir()  # as good as a disk that is full
+    left = tmp_path / "vpc-00000000000000003.zone"
+    left.touch()
+    assert asyncio.run(_told_with(tmp_path, SUBNET, other)) == {OTHER: 1}
+    assert not left.exists()
