@@ -60,7 +60,7 @@ class Watches:
         self._living: set[str] = set()
         self._unsure: dict[str, float] = {}  # host → loop time until which it counts as living
         self.returns: Counter[str] = Counter()
-        self._before: frozenset[str] = frozenset()  # gateway hosts that come before this one
+        self._before: frozenset[str] | None = None  # gateway hosts before this one, once known
         self._seen: set[str] = set()  # hosts that BFD has seen since ovs-vswitchd was started
         self._stand_by_until = math.inf
         self._switch = Switch(settings.ovs_rundir / f"{settings.bridge}.mgmt")
@@ -196,10 +196,11 @@ class Watches:
         """Tell whether flows may take this host for the active one of gateways.
 
         They do as long as no host before it lives as far as BFD says. Right after a start of
-        ovs-vswitchd it has not said anything yet, and the standby would answer for the active one.
+        ovs-vswitchd it has not said anything yet, and the standby would answer for the active one;
+        and before the first host state nobody knows who comes before this one.
         """
-        loop = asyncio.get_running_loop()
-        return self._before <= self._seen or loop.time() >= self._stand_by_until
+        is_known = self._before is not None and self._before <= self._seen
+        return is_known or asyncio.get_running_loop().time() >= self._stand_by_until
 
     def lives(self, host_id: str) -> bool:
         """Tell whether another host lives, as far as BFD says.

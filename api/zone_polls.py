@@ -88,5 +88,7 @@ class ZoneHub:
         except Exception as error:  # the database may be away for a while: try again
             structlog.get_logger("api.zones").warning("zones cannot be read", error=str(error))
             return
+        if any(revision <= self._seen for revision in news.values()):
+            self._revisions, self._seen = {}, 0  # of a database that was replaced by an older copy
         self._revisions.update(news)
         self._seen = max((self._seen, *news.values()))

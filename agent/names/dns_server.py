@@ -40,7 +40,7 @@ class DnsServer:
         self._turns = turns
         self._limits = Limits()
         self._gate = Gate("dns-connections", library.counts)
-        self._forwarder = Forwarder(library.counts)
+        self._forwarder = Forwarder(library.counts, turns)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self, datagrams: list[socket.socket], listeners: list[socket.socket]) -> None:
@@ -125,7 +125,11 @@ class DnsServer:
     async def _forwarded(self, guest: Guest, onward: dns.Onward, *, tcp: bool) -> bytes:
         servers = self._library.forwarders
         answer = await self._forwarder.ask(onward, servers, guest, tcp=tcp)
-        reply = dns.completed(onward, answer, tcp=tcp)
+        started = time.monotonic()
+        try:
+            reply = dns.completed(onward, answer, tcp=tcp)
+        finally:
+            self._turns.took(guest.tenant, time.monotonic() - started)
         self._library.counts[reply.outcome] += 1
         return reply.data
 

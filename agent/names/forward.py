@@ -1,6 +1,7 @@
 """Asks the resolvers that the admin has set, from the host's own network."""
 
 import asyncio
+import functools
 import secrets
 import struct
 from collections import Counter
@@ -14,6 +15,8 @@ import dns.rdatatype
 
 from agent.decide.names.dns import MAX_UDP, Onward
 from agent.decide.names.guest import Guest
+from agent.decide.names.turns import Turns
+from agent.names.counted import counted
 from agent.names.gate import Gate
 
 _TIMEOUT_S = 1.5
@@ -29,9 +32,11 @@ class Forwarder:
 
     Args:
         counts: where it is counted who was not heard.
+        turns: where it is counted for whom the process's time went.
     """
 
-    def __init__(self, counts: Counter[str]) -> None:
+    def __init__(self, counts: Counter[str], turns: Turns) -> None:
+        self._turns = turns
         self._gate = Gate("dns-forwarding", counts, per_port=_PER_PORT)
 
     async def ask(
@@ -45,7 +50,8 @@ class Forwarder:
             guest: who wants to know.
             tcp: whether an answer of any length is wanted.
         """
-        asking = asyncio.ensure_future(self._ask(onward, servers, tcp=tcp))
+        took = functools.partial(self._turns.took, guest.tenant)
+        asking = asyncio.ensure_future(counted(self._ask(onward, servers, tcp=tcp), took))
         place = self._gate.enter(guest.tenant, guest.key, asking.cancel)
         if place is None:
             asking.cancel()

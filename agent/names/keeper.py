@@ -41,7 +41,9 @@ class Keeper:
         self._state: HostState | None = None
         self._records: dict[str, ZoneRecord] = {}
         self._held: dict[str, int] = {}
+        self._asked: dict[str, int] = {}  # revision by port that metadata were fetched for
         self._absent: set[str] = set()  # not to be had, until the next state
+        self._followed: set[str] = set()  # VPCs whose zone was had since the last failure
         self._asking: asyncio.Task[dict[str, int]] | None = None
         self._wanted = asyncio.Event()
 
@@ -49,7 +51,9 @@ class Keeper:
         """Take in a new host state."""
         before = self._state
         self._state = state
-        if before is not None and _same(before, state):
+        # What could not be had may be had now, even if all is as it was: a guest that left and
+        # came back in between.
+        if before is not None and _same(before, state) and not self._absent:
             return
         self._absent.clear()
         self._wanted.set()
@@ -71,6 +75,8 @@ class Keeper:
                 changed = await self._fetch(0.0 if news else POLL_S)
             except (ClientError, OSError) as error:
                 failures += 1
+                if isinstance(error, ClientError):
+                    self._followed.clear()
                 log.log(logging.WARNING if failures == 1 else logging.DEBUG, "names: %s", error)
                 await asyncio.sleep(Backoff(limit=5.0).delay(failures, random.random()))  # noqa: S311
                 changed = True
@@ -101,16 +107,23 @@ class Keeper:
             ClientError: the controller does not answer.
             OSError: a document cannot be written.
         """
-        changed = False
+        await self._forget()  # first: it may make the room that what is new needs
+        changed, failure = False, None
         for port_id, revision in self._ports().items():
-            if self._held.get(port_id, 0) < revision and port_id not in self._absent:
-                changed |= await self._keep_metadata(port_id)
+            # A lower one, too, is news: that of a controller restored from an older copy.
+            known = (self._held.get(port_id, 0), self._asked.get(port_id, 0))
+            if revision not in known and port_id not in self._absent:
+                changed |= await self._keep_metadata(port_id, revision)
         if changed:
             return True
         known = {id: held for id, held in self._zones().items() if id not in self._absent}
         for vpc_id in await self._ask(known, wait_s):
-            changed |= await self._keep_zone(vpc_id)
-        await self._forget()
+            try:
+                changed |= await self._keep_zone(vpc_id)
+            except OSError as error:  # others may be shorter
+                failure = error
+        if failure is not None:
+            raise failure
         return changed
 
     async def _ask(self, known: dict[str, int], wait_s: float) -> dict[str, int]:
@@ -129,26 +142,34 @@ class Keeper:
             self._asking.cancel()
             self._asking = None
 
-    async def _keep_metadata(self, id: str) -> bool:
-        """Fetch a port's metadata and write it down; tell whether the controller has any."""
+    async def _keep_metadata(self, id: str, revision: int) -> bool:
+        """Fetch a port's metadata and write it down; tell whether the controller has any.
+
+        It may be newer than the *revision* that the host state speaks of.
+        """
         document = await self._client.metadata(id)
         if document is None:
             self._absent.add(id)
             return False
         text = document.model_dump_json()
         await asyncio.to_thread(_write, self._directory, id, text)
-        self._held[id] = document.revision
+        self._held[id], self._asked[id] = document.revision, revision
         return True
 
     async def _keep_zone(self, id: str) -> bool:
-        """Fetch a zone or what is new of it, and write that down; tell whether there is any."""
+        """Fetch a zone or what is new of it, and write that down; tell whether there is any.
+
+        After any failure the whole is fetched: the controller may have been restored from an older
+        copy, and revisions of this zone may stand for other names than they did.
+        """
         record = self._records.get(id) or ZoneRecord(self._directory / f"{id}.zone")
-        document = await self._client.zone(id, record.since)
+        document = await self._client.zone(id, record.since if id in self._followed else 0)
         if document is None:
             self._absent.add(id)
             return False
         self._records[id] = record
         await asyncio.to_thread(record.keep, document)
+        self._followed.add(id)
         return True
 
     async def _forget(self) -> None:
@@ -156,9 +177,11 @@ class Keeper:
         for id in self._held.keys() - self._ports().keys():
             await asyncio.to_thread((self._directory / f"{id}.json").unlink, missing_ok=True)
             del self._held[id]
+            self._asked.pop(id, None)
         for id in self._records.keys() - self._zones().keys():
             await asyncio.to_thread(self._records[id].drop)
             del self._records[id]
+            self._followed.discard(id)
 
     def _publish(self) -> None:
         if self._state is None:

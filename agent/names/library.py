@@ -62,7 +62,7 @@ class Library:
         for vpc_id, revision in wanted.items():
             held = self._zones.setdefault(vpc_id, ZoneFile(directory / f"{vpc_id}.zone"))
             if held.revision != revision:
-                await held.follow()
+                await held.follow(revision)
                 self.cache.forget(vpc_id)
 
     def _load_data(self, directory: Path, wanted: Mapping[str, int]) -> None:

@@ -34,12 +34,17 @@ class ZoneFile:
         self._path = path
         self._inode, self._offset = 0, 0
 
-    async def follow(self) -> None:
-        """Take in what has come; others run in between."""
+    async def follow(self, revision: int = 0) -> None:
+        """Take in what has come; others run in between.
+
+        Args:
+            revision: that is there at least. Without it, this is another file than it seems to be:
+                file systems give the number of a file that is gone to the next one.
+        """
         try:
-            if not await self._take():
+            if not await self._take() or self.revision < revision:
                 self._inode = 0
-                if not await self._take():
+                if not await self._take() or self.revision < revision:
                     log.warning("%s does not fit together", self._path)
         except OSError as error:
             log.warning("%s cannot be read: %s", self._path, error)
@@ -47,9 +52,9 @@ class ZoneFile:
     async def _take(self) -> bool:
         """Take in further lines, or all of a new file; tell whether each fitted."""
         with self._path.open("rb") as stream:
-            inode = os.fstat(stream.fileno()).st_ino
-            if inode != self._inode:
-                self._inode, self._offset = inode, 0
+            found = os.fstat(stream.fileno())
+            if found.st_ino != self._inode or found.st_size < self._offset:
+                self._inode, self._offset = found.st_ino, 0
             stream.seek(self._offset)
             for line in stream:
                 if not line.endswith(b"\n"):

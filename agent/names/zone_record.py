@@ -11,6 +11,9 @@ from vpcctl.wire.zones import ZoneDocument, digest_of
 
 log = logging.getLogger(__name__)
 
+_LEAST_BYTES = 1 << 16
+"""Of changes that are kept however short the whole is."""
+
 
 class ZoneRecord:
     """A zone's file.
@@ -22,12 +25,12 @@ class ZoneRecord:
     def __init__(self, path: Path) -> None:
         self.revision = 0
         self._path = path
-        self._most = self._lines = self._room = 0
+        self._lines = self._bytes = 0  # that may still be added
 
     @property
     def since(self) -> int:
         """Revision whose changes may be added; 0: the whole is to be written next."""
-        return self.revision if self._room > 0 else 0
+        return self.revision if self._lines > 0 and self._bytes > 0 else 0
 
     def load(self) -> None:
         """See what an earlier agent has left; the rest after a line that is damaged is cut off."""
@@ -48,7 +51,7 @@ class ZoneRecord:
                 document = _document(line)
                 if document is None or document.since != self.revision:
                     break
-                self._note(document)
+                self._note(document, len(line))
                 whole += len(line)
         return whole
 
@@ -59,7 +62,7 @@ class ZoneRecord:
             OSError: it cannot be written; the whole is to be written next.
         """
         line = document.model_dump_json() + "\n"
-        self._room = 0
+        lines, self._lines = self._lines, 0
         if document.since not in (0, self.revision):
             return
         if not document.since:
@@ -68,15 +71,19 @@ class ZoneRecord:
         else:
             with self._path.open("a") as stream:
                 stream.write(line)
-        self._note(document)
+        self._lines = lines
+        self._note(document, len(line.encode()))
 
-    def _note(self, document: ZoneDocument) -> None:
+    def _note(self, document: ZoneDocument, size: int) -> None:
         self.revision = document.revision
-        self._lines = self._lines + 1 if document.since else 0
-        if not document.since:
-            # So many lines that reading them costs about as much as reading the whole.
-            self._most = 100 + len(document.ports) // 4
-        self._room = self._most - self._lines
+        if document.since:
+            self._lines -= 1
+            self._bytes -= size
+        else:
+            # So many that reading them costs about as much as reading the whole: a line has a
+            # cost of its own, and one with all of a tenant's records may be longer than all names.
+            self._lines = 100 + len(document.ports) // 4
+            self._bytes = max(_LEAST_BYTES, 2 * size)
 
     def drop(self) -> None:
         """Remove it."""

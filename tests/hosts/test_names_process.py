@@ -171,6 +171,22 @@ def test_a_tenant_that_asks_for_all_the_time_leaves_others_some(process: NamesPr
     wait_until(lambda: again(process)["dns-tenant-limited"] > 0, what="they are limited")
 
 
+def test_asking_others_for_a_tenant_takes_of_its_share(process: NamesProcess) -> None:
+    wires = [dns.message.make_query(f"w{at}.example.com", "A").to_wire() for at in range(60)]
+    before = again(process)["dns-tenant-limited"]
+
+    def is_limited() -> bool:
+        for wire in wires:
+            for opened in hogs:
+                opened.send(wire)
+        return again(process)["dns-tenant-limited"] > before
+
+    with ExitStack() as stack:
+        stack.enter_context(resolver(process))
+        hogs = [stack.enter_context(process.datagrams(key)) for key in HOGS[:4]]
+        wait_until(is_limited, what="four ports have used their tenant's share of the time")
+
+
 def test_a_long_zone_is_taken_in_while_others_are_answered(process: NamesProcess) -> None:
     ports = [(f"n{at}", [f"10.{at >> 16}.{at >> 8 & 255}.{at & 255}"]) for at in range(20_000)]
     process.write(zone("big", *ports))

@@ -182,6 +182,26 @@ def test_drift_is_repaired_counted_and_named() -> None:
     asyncio.run(scenario())
 
 
+def test_what_changes_before_a_switch_is_compared_is_no_drift() -> None:
+    async def scenario() -> None:
+        store = MemoryStore(*network())
+        async with connected(store) as r:
+            host, engine = r.host(HOSTS[0].id), r.southbound.engine
+            first = host.session
+            assert first is not None
+            first.connection.drop("a test")
+            await wait_until(lambda: host.session not in (None, first), "connected again")
+            assert host.waiting  # it is held back for half a second
+            store.put(PORTS[4], n.at(PORTS[4], HOSTS[0], 20))
+            await engine.round()
+            assert await engine.audit(host.id) == 0
+            assert not any("repaired" in detail for *_, detail in store.events)
+            await r.settle(host.id)
+            assert len(r.ovs.flows("br0")) == expected(store, host.id)
+
+    asyncio.run(scenario())
+
+
 def test_the_periodic_audit_runs_while_changes_go_on() -> None:
     async def scenario() -> None:
         store = MemoryStore(*network())

@@ -1,9 +1,14 @@
 """Private zones: what moves them, and what hosts and guests are told."""
 
+import asyncio
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from sqlalchemy import delete, update
 
+from api.zone_polls import ZoneHub
 from tests.store.conftest import ADMIN, World
 from tests.store.reporting import Agent, link
 from vpcctl.model.dhcp_options import DhcpOptions
@@ -11,6 +16,8 @@ from vpcctl.model.problems import Exhausted
 from vpcctl.services.dhcp_values import DhcpOptionsCreate
 from vpcctl.services.dns_views import DnsRecordChange, DnsRecordCreate
 from vpcctl.services.views import AttachmentView, PortChange, VpcChange
+from vpcctl.store.database import Database
+from vpcctl.store.tables import ChangeRow, LedgerRow, VpcRow
 from vpcctl.wire.zones import digest_of
 
 
@@ -139,3 +146,28 @@ def test_a_host_hears_of_the_vpcs_of_its_guests_alone(world: World) -> None:
     world.port(absent)
     all_three = [one.vpc_id for one in (attached, located, absent)]
     assert services.zones.on_host(ADMIN, host_id, all_three) == {attached.vpc_id, located.vpc_id}
+
+
+def test_polls_hear_of_an_older_copy_under_a_running_api(world: World, database: Database) -> None:
+    vpc_id = world.subnet().vpc_id
+    world.services.vpcs.change(ADMIN, vpc_id, VpcChange(dns_domain="lost.test"))
+
+    async def aside(call: Callable[..., Any], *given: Any) -> Any:
+        return call(*given)
+
+    async def scenario() -> None:
+        hub = ZoneHub(cast("Any", SimpleNamespace(services=world.services, aside=aside)))
+        assert await hub._look({vpc_id: revision(world, vpc_id)}) == {}
+
+        def restore(connection: Any) -> None:
+            connection.execute(update(VpcRow).values(names_revision=1))
+            connection.execute(update(LedgerRow).values(value=1))
+            connection.execute(delete(ChangeRow).where(ChangeRow.revision > 1))
+
+        before = revision(world, vpc_id)
+        database.write(restore)
+        assert await hub._look({vpc_id: before}) == {vpc_id: 1}
+        world.services.vpcs.change(ADMIN, vpc_id, VpcChange(dns_domain="new.test"))
+        assert await hub._look({vpc_id: 1}) == {vpc_id: 2}
+
+    asyncio.run(scenario())

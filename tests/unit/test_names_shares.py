@@ -1,11 +1,15 @@
 """What the names process shares between tenants, places and time: a hog leaves others theirs."""
 
+import asyncio
+import time
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.decide.names.turns import PERIOD_S, Turns
+from agent.names.counted import counted
 from agent.names.gate import Gate, Place
 
 
@@ -100,3 +104,47 @@ def test_a_busy_processor_is_not_held_against_a_tenant() -> None:
     turns = Turns()
     turns.took("a", 3.0)  # it waited for the processor, mostly
     assert turns.may("a", 0.0)
+
+
+async def _works(seconds: float) -> str:
+    for _ in range(2):
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            pass
+        await asyncio.sleep(0.05)
+    return "done"
+
+
+def test_work_for_a_tenant_is_counted_and_what_it_waits_for_is_not() -> None:
+    took: list[float] = []
+    assert asyncio.run(counted(_works(0.002), took.append)) == "done"
+    assert len(took) == 3  # two turns that work, and the last, which returns
+    assert min(took[:2]) >= 0.002
+    assert min(took) < 0.05
+
+
+async def _ends_early() -> list[str]:
+    seen: list[str] = []
+
+    async def work() -> None:
+        try:
+            async with asyncio.timeout(0.01):
+                await asyncio.Event().wait()
+        except TimeoutError:
+            seen.append("too late")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            seen.append("given up")
+
+    running = asyncio.ensure_future(counted(work(), lambda _: None))
+    while not seen:
+        await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    return seen
+
+
+def test_counted_work_times_out_and_is_given_up_as_any() -> None:
+    assert asyncio.run(_ends_early()) == ["too late", "given up"]

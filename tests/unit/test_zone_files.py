@@ -126,6 +126,23 @@ def test_the_whole_is_asked_for_when_changes_have_become_as_long(tmp_path: Path)
     assert len((tmp_path / f"{VPC}.zone").read_text().splitlines()) == 1
 
 
+def test_a_tenant_s_long_records_fill_no_disk_with_their_changes(tmp_path: Path) -> None:
+    path = tmp_path / f"{VPC}.zone"
+    record = ZoneRecord(path)
+    ports = {f"p{n}": ("web", (f"10.0.{n >> 8}.{n & 255}",)) for n in range(2_000)}
+    record.keep(document(1, 0, ports))
+    sizes = []
+    for revision in range(2, 40):
+        text = (Record(name="a.one.test", type="TXT", ttl=5, values=("x" * 200_000,)),)
+        since = record.since
+        record.keep(document(revision, since, {} if since else ports, text))
+        sizes.append(path.stat().st_size)
+        again = ZoneRecord(path)
+        again.load()
+        assert (again.revision, again.since) == (revision, record.since)
+    assert max(sizes) < 1_500_000
+
+
 def test_what_cannot_be_written_leaves_what_there_was(tmp_path: Path) -> None:
     path = tmp_path / "gone" / f"{VPC}.zone"
     record = ZoneRecord(path)
@@ -152,3 +169,28 @@ def test_a_file_that_is_replaced_is_read_anew(tmp_path: Path) -> None:
     path.write_text(json.dumps({"since": 7}) + "\n")
     asyncio.run(file.follow())
     assert file.revision == 10
+
+
+def test_a_file_that_has_got_the_number_of_one_that_is_gone_is_read_anew(tmp_path: Path) -> None:
+    """As when a VPC leaves a host and comes back while its zone is not looked at."""
+    path = tmp_path / f"{VPC}.zone"
+    names = {f"p{n}": ("web", (f"10.0.0.{n}",)) for n in range(4, 20)}
+    for ports in ({"b": ("db", ("10.0.0.5",))}, names | {"b": ("db", ("10.0.0.5",))}):
+        file = ZoneFile(path)
+        path.write_text(document(1, 0, names).model_dump_json() + "\n")
+        asyncio.run(file.follow(1))
+        path.write_text(document(9, 0, ports).model_dump_json() + "\n")  # the same number
+        asyncio.run(file.follow(9))
+        assert answers(file.zone) == answers(Zone(document(9, 0, ports).model_dump(mode="json")))
+
+
+def test_a_restored_and_shorter_file_of_the_same_number_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / f"{VPC}.zone"
+    file = ZoneFile(path)
+    path.write_text(document(9, 0, {"a": ("web", ("10.0.0.4",))}).model_dump_json() + "\n")
+    asyncio.run(file.follow(9))
+    path.write_text(document(2, 0, {}).model_dump_json() + "\n")
+    asyncio.run(file.follow(2))
+    assert file.revision == 2
+    assert file.zone is not None
+    assert not file.zone.find("web.one.test", "A").exists

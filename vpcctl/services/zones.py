@@ -12,7 +12,7 @@ from vpcctl.services.port_metadata import shown
 from vpcctl.services.views import Actor
 from vpcctl.store import dns_records, port_metadata, zones
 from vpcctl.store.tables import VpcRow
-from vpcctl.store.units import Unit
+from vpcctl.store.units import Unit, present_revision
 from vpcctl.store.vpcs import VPCS
 from vpcctl.wire.zones import PortMetadata, ZoneDocument, ZoneRecord, sealed
 
@@ -32,11 +32,18 @@ class ZoneService:
     def revisions(self, actor: Actor, after: int) -> dict[str, int]:
         """Return the revisions of all zones that changed after *after*, for long polls.
 
+        Those of all zones where the database is not that far: it was restored from an older copy.
+
         Raises:
             Problem: Forbidden.
         """
         rules.require_admin(actor, "read the zones of all VPCs")
-        return self._units.read(lambda connection: zones.revisions(connection, after))
+
+        def work(connection: Any) -> dict[str, int]:
+            is_known = after <= present_revision(connection)
+            return zones.revisions(connection, after if is_known else 0)
+
+        return self._units.read(work)
 
     def allow(self, actor: Actor, host_id: str) -> None:
         """Demand that the actor may ask for the host.

@@ -32,7 +32,7 @@ class Auditor:
         What we planned ourselves in the meantime is left to the next audit: a flow is only called
         wrong when nothing with its cookie was planned since before it was read.
         """
-        if host.session is None or not host.is_idle or host.state == "disconnected":
+        if host.session is None or host.waiting or not host.is_idle:
             return 0
         mark = AuditMark()
         host.marks.append(mark)

@@ -278,6 +278,7 @@ class Worker:
         host.busy, host.overflowed, self._must_compare = True, False, False
         host.loading = True
         host.forget()
+        host.disturb_audits()
         revision, relays = self._tools.program.revision, self._tools.program.relays(host.id)
         skip = frozenset(self._refused)
         tools = self._tools
