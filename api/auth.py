@@ -1,4 +1,7 @@
-"""Bearer tokens (RFC 6750): everything under /v1 needs one, by construction."""
+"""Bearer tokens (RFC 6750): everything under /v1 needs one, by construction.
+
+A token that is sent to ``/metrics`` counts, too: what tenants have is shown to admins alone.
+"""
 
 import hashlib
 import math
@@ -115,6 +118,8 @@ class AuthMiddleware:
 def _is_closed(scope: Scope) -> bool:
     if scope["type"] != "http":
         return False
+    if scope["path"] == "/metrics":  # open, but for what an admin alone may see
+        return any(name == b"authorization" for name, _ in scope["headers"])
     return scope["path"] == "/v1" or scope["path"].startswith("/v1/")
 
 

@@ -19,6 +19,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self._of_tenants = CollectorRegistry()  # what tenants have, by id
         self._summarised_at = -math.inf
         self._requests = Counter(
             "vpcctl_api_requests",
@@ -62,7 +63,7 @@ class Metrics:
 
     def _of_nat(self, name: str, text: str, *labels: str) -> Gauge:
         labels = ("gateway", *labels)
-        return Gauge(f"vpcctl_nat_gateway_{name}", text, labels, registry=self._registry)
+        return Gauge(f"vpcctl_nat_gateway_{name}", text, labels, registry=self._of_tenants)
 
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(name, text, registry=self._registry)
@@ -105,6 +106,7 @@ class Metrics:
             if one.failures is not None:
                 self._nat_failures.labels(id).set(one.failures)
 
-    def render(self) -> bytes:
-        """Return the exposition text."""
-        return generate_latest(self._registry)
+    def render(self, *, of_tenants: bool) -> bytes:
+        """Return the exposition text, with or without what tenants have."""
+        text = generate_latest(self._registry)
+        return text + generate_latest(self._of_tenants) if of_tenants else text

@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic_core import to_json
 
 from api import resources
-from api.context import SELF, actor, context
+from api.context import ACTOR, SELF, actor, context
 from api.openapi import describe, describe_open
 from api.queries import NoQuery
 from api.schemas import status as schema
@@ -59,8 +59,12 @@ async def readyz(request: Request) -> Response:
     **describe_open("metrics", "Give Prometheus metrics", answer=None),
 )
 async def metrics(request: Request) -> Response:
-    """Give requests, hosts by state, revisions' lag and NAT in Prometheus' text format."""
-    ctx = context(request)
+    """Give requests, hosts by state and revisions' lag in Prometheus' text format.
+
+    With an admin's token NAT gateways are told of, too, each by its id.
+    """
+    ctx, who = context(request), request.scope.get(ACTOR)
+    is_admin = who is not None and who.role == "admin"
 
     def work() -> bytes:
         if ctx.metrics.is_stale():
@@ -69,6 +73,6 @@ async def metrics(request: Request) -> Response:
                 ctx.metrics.count_nat(ctx.services.nat_gateways.counted(SELF))
             except Problem:  # what the process itself counts is worth telling all the same
                 ctx.metrics.database_up.set(0)
-        return ctx.metrics.render()
+        return ctx.metrics.render(of_tenants=is_admin)
 
     return Response(await ctx.aside(work), headers={"Content-Type": CONTENT_TYPE_LATEST})

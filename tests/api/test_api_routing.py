@@ -136,7 +136,12 @@ def test_what_a_nat_gateways_host_counts_is_told(api: Api, tenant: httpx.Client)
         "failures": 3,
     }
     told = f'vpcctl_nat_gateway_ports{{address="{eip["address"]}",gateway="{nat["id"]}"}} 812.0'
-    wait_until(lambda: told in api.client().get("/metrics").text, told)
+    wait_until(lambda: told in api.admin.get("/metrics").text, told)
+    for other in (api.client(), tenant):  # tenants see nothing of each other here either
+        shown = other.get("/metrics").raise_for_status().text
+        assert "vpcctl_hosts" in shown
+        assert nat["id"] not in shown
+    assert api.client("nobody").get("/metrics").status_code == 401
 
 
 def test_nat_gateway_life(api: Api, tenant: httpx.Client, isp: str) -> None:
