@@ -58,5 +58,11 @@ def test_a_name_that_many_ports_share_has_so_many_addresses() -> None:
     many = Zone(zone("one", *(("web", [f"10.0.{at}.1"]) for at in range(200))))
     (found,) = many.find("web.one.test", "A").sets
     assert found.values == tuple(f"10.0.{at}.1" for at in range(MAX_SHARED))
+    many.take({"port-0": ("web", ["10.0.0.7"])})  # a port that changes keeps its place
+    assert many.find("web.one.test", "A").sets[0].values[:2] == ("10.0.0.7", "10.0.1.1")
+    many.take({f"six-{at}": ("two", [f"fd00::{at:x}"]) for at in range(MAX_SHARED)})
+    many.take({"four": ("two", ["10.1.0.1"])})
+    assert many.find("two.one.test", "A").sets[0].values == ("10.1.0.1",)
+    assert len(many.find("two.one.test", "AAAA").sets[0].values) == MAX_SHARED
     reverse = many.find("1.199.0.10.in-addr.arpa", "PTR").sets
     assert reverse[0].values == ("web.one.test.",)

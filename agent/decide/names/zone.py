@@ -19,6 +19,7 @@ MAX_CHAIN = 8
 _IP4 = re.compile(r"ip-(\d{1,3})-(\d{1,3})-(\d{1,3})-(\d{1,3})")
 _IP6 = re.compile(r"ip-((?:[0-9a-f]{4}-){7}[0-9a-f]{4})")
 _IP4_BYTES = 4
+_KINDS = ("A", "AAAA")
 _ARPA4, _ARPA6 = ".in-addr.arpa", ".ip6.arpa"
 
 Address = IPv4Address | IPv6Address
@@ -71,7 +72,8 @@ class Zone:
         self.domain: str = document["domain"]
         self._records: dict[str, dict[str, RecordSet]] = {}
         self._ports: dict[str, tuple[str, *tuple[bytes, ...]]] = {}  # label and addresses
-        self._alike: dict[str, str | dict[str, None]] = {}  # by label: a port, or several
+        self._alike: dict[tuple[str, str], str | dict[str, None]] = {}
+        """A port, or several, by label and kind of record."""
         self._labels: dict[bytes, str] = {}
         self._between: set[str] = set()
         self.add(document)
@@ -86,35 +88,35 @@ class Zone:
 
     def take(self, ports: Mapping[str, tuple[str, Iterable[str]] | None]) -> None:
         """Take in what ports are called now; None: they are gone."""
-        for id in ports:
-            self._drop(id)
+        before = {id: self._ports.pop(id, ("",)) for id in ports}
+        for _, *addresses in before.values():
+            for address in addresses:
+                self._labels.pop(address, None)
         for id, named in ports.items():
             if named is not None:
-                self._put(id, *named)
+                label, addresses = named[0], list(map(_packed, named[1]))
+                self._ports[id] = label, *addresses
+                self._labels.update(dict.fromkeys(addresses, label))
+        for id, old in before.items():
+            was, is_now = _names(*old), _names(*self._ports.get(id, ("",)))
+            for name in was - is_now:
+                self._leave(name, id)
+            for name in is_now - was:
+                self._join(name, id)
 
-    def _put(self, id: str, label: str, texts: Iterable[str]) -> None:
-        addresses = [
-            (IPv6Address(text) if ":" in text else IPv4Address(text)).packed for text in texts
-        ]
-        self._ports[id] = label, *addresses
-        self._labels.update(dict.fromkeys(addresses, label))
-        if not label:
-            return
-        alike = self._alike.setdefault(label, id)
+    def _join(self, name: tuple[str, str], id: str) -> None:
+        alike = self._alike.setdefault(name, id)
         if isinstance(alike, dict):
             alike[id] = None
         elif alike != id:
-            self._alike[label] = {alike: None, id: None}
+            self._alike[name] = {alike: None, id: None}
 
-    def _drop(self, id: str) -> None:
-        label, *addresses = self._ports.pop(id, ("",))
-        for address in addresses:
-            self._labels.pop(address, None)
-        alike = self._alike.get(label)
+    def _leave(self, name: tuple[str, str], id: str) -> None:
+        alike = self._alike[name]
         if isinstance(alike, dict):
             del alike[id]
         if not alike or alike == id:
-            self._alike.pop(label, None)
+            del self._alike[name]
 
     def _take_records(self, records: Iterable[Mapping[str, Any]]) -> None:
         self._records.clear()
@@ -167,23 +169,22 @@ class Zone:
 
     def _is_port(self, name: str) -> bool:
         label, _, rest = name.partition(".")
-        return rest == self.domain and label in self._alike
+        return rest == self.domain and any((label, kind) in self._alike for kind in _KINDS)
 
     def _of_port(self, name: str) -> Mapping[str, RecordSet] | None:
         """Return the addresses of the ports that have a name; a tenant's records hide them."""
         label, _, rest = name.partition(".")
-        alike = self._alike.get(label)
-        if rest != self.domain or alike is None:
+        if rest != self.domain:
             return None
-        found: dict[str, list[str]] = {}
-        for id in islice((alike,) if isinstance(alike, str) else alike, MAX_SHARED):
-            for packed in self._ports[id][1:]:
-                kind = "A" if len(packed) == _IP4_BYTES else "AAAA"
-                found.setdefault(kind, []).append(str(ip_address(packed)))
-        return {
-            kind: RecordSet(name, kind, PORT_TTL_S, tuple(values[:MAX_SHARED]))
-            for kind, values in found.items()
-        }
+        found: dict[str, RecordSet] = {}
+        for kind in _KINDS:
+            alike = self._alike.get((label, kind))
+            if alike is not None:
+                ids = (alike,) if isinstance(alike, str) else alike
+                every = (one for id in ids for one in self._ports[id][1:] if _kind(one) == kind)
+                values = tuple(str(ip_address(one)) for one in islice(every, MAX_SHARED))
+                found[kind] = RecordSet(name, kind, PORT_TTL_S, values)
+        return found or None
 
     def _made(self, name: str) -> Mapping[str, RecordSet] | None:
         """Return the records that follow from a port's address alone."""
@@ -205,6 +206,19 @@ class Zone:
         """Return the zone's start of authority, whose last number says how long to remember."""
         said = f"ns.{self.domain}. hostmaster.{self.domain}. {self.revision % 2**32} 3600 600 86400"
         return RecordSet(self.domain, "SOA", NEGATIVE_TTL_S, (f"{said} {NEGATIVE_TTL_S}",))
+
+
+def _packed(text: str) -> bytes:
+    return (IPv6Address(text) if ":" in text else IPv4Address(text)).packed
+
+
+def _kind(packed: bytes) -> str:
+    return "A" if len(packed) == _IP4_BYTES else "AAAA"
+
+
+def _names(label: str, *addresses: bytes) -> set[tuple[str, str]]:
+    """Return label and kind of the records that a port has a part in."""
+    return {(label, _kind(one)) for one in addresses} if label else set()
 
 
 def address_label(address: Address) -> str:
