@@ -28,7 +28,7 @@ class Worker:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="netlink")
         self._namespaces = self._pool.submit(core.Namespaces, netns_dir).result()
         self.attachments = AttachmentDriver(self._namespaces, owner, checksums_off=checksums_off)
-        self.services = ServicesDriver(self._namespaces, checksums_off=checksums_off)
+        self.services = ServicesDriver(self._namespaces, owner, checksums_off=checksums_off)
         self.underlay = UnderlayDriver(self._namespaces)
         self.neighbours = NeighbourDriver(self._namespaces)
 

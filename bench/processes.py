@@ -35,7 +35,8 @@ def run(*argv: str, stdin: str | None = None, env: Mapping[str, str] | None = No
 
 def in_netns(netns: str | None, argv: Sequence[str]) -> list[str]:
     """Return the command that runs *argv* inside the network namespace *netns*."""
-    return ["ip", "netns", "exec", netns, *argv] if netns else list(argv)
+    # Not by ip-netns(8): what the agent mounts would be hidden from its own next start.
+    return ["nsenter", f"--net=/run/netns/{netns}", "--", *argv] if netns else list(argv)
 
 
 class Process:

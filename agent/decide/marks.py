@@ -55,6 +55,16 @@ _ALIAS = "vpcctl:"
 _NETNS_ALIAS = "vpcctl:netns:"
 
 
+def services_netns(owner: str) -> str:
+    """Return the name of the namespace of a host's sockets for names and metadata."""
+    return f"{SERVICES}-{_hash(owner)}"
+
+
+def services_netns_alias(owner: str) -> str:
+    """Return the alias of that namespace's ``lo``."""
+    return f"{SERVICES_ALIAS}:{owner}"
+
+
 def by_hand(owner: str) -> str:
     """Return the value of NAMED_KEY for an iface-id that a person set with ``vpc-agent plug``."""
     return f"{owner}/by-hand"

@@ -19,7 +19,6 @@ from agent.worker import Worker
 
 log = logging.getLogger(__name__)
 
-_READY_S = 20.0
 _MAX_LINE = 1 << 20
 _SETTLED_S = 10.0
 _LOOK_S, _PAUSE_S = 5.0, 0.1
@@ -31,7 +30,7 @@ class Child:
     """The process.
 
     Args:
-        worker: netlink's thread, which connects its namespace with br-int.
+        worker: netlink's thread, which has its namespace, and connects that with br-int.
         plug: br-int's end of that.
         counted: given what was answered since the last time, by outcome.
         trouble: told what is wrong, or None when all is well.
@@ -82,9 +81,13 @@ class Child:
         Raises:
             OSError: it could not be started, or has ended.
         """
+        netns = await self._worker.run(self._worker.services.make)
+        connected = await self._worker.run(self._worker.services.is_connected)
+        if not connected or self._plug.is_missing():
+            await self._connect()
         path = os.pathsep.join(filter(None, (_ROOT, os.environ.get("PYTHONPATH"))))
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "agent.names"),
+            *(sys.executable, "-m", "agent.names", netns),
             stdin=PIPE,
             stdout=PIPE,
             limit=_MAX_LINE,
@@ -92,26 +95,22 @@ class Child:
             env={**os.environ, "PYTHONPATH": path},
         )
         try:
-            async with asyncio.timeout(_READY_S):
-                netns = (await _hear(process))["ready"]
-                await self._connect(netns)
-                await _write(process, b"{}\n")
-            await self._attend(process, netns)
+            await self._attend(process)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
 
-    async def _connect(self, netns: str) -> None:
-        """Connect the process's namespace with br-int, in place of what is left of a pair."""
+    async def _connect(self) -> None:
+        """Connect the namespace with br-int, in place of what is left of a pair."""
         await self._plug.take_out()
-        await self._worker.run(lambda: self._worker.services.connect(netns))
+        await self._worker.run(self._worker.services.connect)
         await self._plug.put_in()
 
-    async def _attend(self, process: Process, netns: str) -> None:
+    async def _attend(self, process: Process) -> None:
         self._ordered.set()
         telling = asyncio.create_task(self._keep_telling(process))
-        connecting = asyncio.create_task(self._keep_connected(netns))
+        connecting = asyncio.create_task(self._keep_connected())
         try:
             while True:
                 said = await _hear(process)
@@ -132,7 +131,7 @@ class Child:
                 if self._order is not None:
                     await _write(process, self._order)
 
-    async def _keep_connected(self, netns: str) -> None:
+    async def _keep_connected(self) -> None:
         """Put back what somebody has deleted: the bridge, its port, or the device."""
         while True:
             with contextlib.suppress(TimeoutError):
@@ -142,7 +141,7 @@ class Child:
             try:
                 if self._plug.is_missing():
                     log.warning("names: br-int has lost its way to the sockets")
-                    await self._connect(netns)
+                    await self._connect()
                     self._trouble(None)
             except Exception as error:  # netlink's own errors are plain Exceptions
                 self._failed(error)

@@ -1,9 +1,8 @@
 """The process: sockets in a network namespace of their own, answers, and the agent's orders.
 
-Orders are lines of JSON on standard input, the first of which says that the namespace is ready;
-its end ends the process. What it says to the agent are lines of JSON on standard output. Whoever
-asks other resolvers does so from the host's own namespace: only the sockets that guests reach are
-in the other one, which lives as long as they do.
+Orders are lines of JSON on standard input; its end ends the process. What it says to the agent are
+lines of JSON on standard output. Whoever asks other resolvers does so from the host's own
+namespace: only the sockets that guests reach are in the other one, whose file is its argument.
 """
 
 import asyncio
@@ -16,7 +15,8 @@ import os
 import resource
 import signal
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from agent.decide.names.turns import Turns
 from agent.names import sockets
@@ -26,6 +26,8 @@ from agent.names.library import Library
 from agent.priority import put_first
 
 log = logging.getLogger("agent.names")
+
+T = TypeVar("T")
 
 _NEWNET = 0x40000000
 _COUNT_EVERY_S = 5.0
@@ -42,23 +44,16 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     put_first()
     try:
-        asyncio.run(_run())
+        asyncio.run(_run(sys.argv[1]))
     except (OSError, EOFError) as error:
         log.error("%s", error)
         sys.exit(1)
 
 
-async def _run() -> None:
-    home = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
-    _check(_libc.unshare(_NEWNET), "unshare")
-    # Held open: this thread goes home, and the agent may have to connect the namespace anew.
-    inner = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
-    _say({"ready": f"/proc/{os.getpid()}/fd/{inner}"})
+async def _run(netns: str) -> None:
+    servers = _within(netns, _open)
     orders = await _orders()
-    await _next(orders)
     library = Library()
-    servers = _open()
-    _check(_libc.setns(home, _NEWNET), "setns")
     await library.load(await _next(orders))
     datagrams, names, metadata = servers
     turns = Turns()
@@ -68,6 +63,21 @@ async def _run() -> None:
     gc.collect()
     gc.freeze()  # what is there for good is not looked through again while guests wait
     await asyncio.gather(_obey(orders, library), _count(library))
+
+
+def _within(netns: str, work: Callable[[], T]) -> T:
+    """Do something in a network namespace, and come home."""
+    home = os.open(_HERE, os.O_RDONLY | os.O_CLOEXEC)
+    there = os.open(netns, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _check(_libc.setns(there, _NEWNET), "setns")
+        try:
+            return work()
+        finally:
+            _check(_libc.setns(home, _NEWNET), "setns")
+    finally:
+        os.close(there)
+        os.close(home)
 
 
 def _open() -> tuple[list[Any], list[Any], list[Any]]:

@@ -17,29 +17,64 @@ _HOPS = ("192.0.2.1", "fe80::1")
 
 
 class ServicesDriver:
-    """Connects a process's network namespace with br-int. Belongs to the worker thread.
+    """Connects the network namespace of the sockets with br-int. Belongs to the worker thread.
+
+    The namespace has a name, so it outlives the process, and the agent, and with it the pair: where
+    Open vSwitch forwards itself, a port that goes or comes costs other ports' packets.
 
     Args:
         namespaces: the host's namespaces.
+        owner: host id that marks what we make.
         checksums_off: see :class:`agent.netlink.attachments.AttachmentDriver`.
     """
 
-    def __init__(self, namespaces: core.Namespaces, *, checksums_off: bool) -> None:
+    def __init__(self, namespaces: core.Namespaces, owner: str, *, checksums_off: bool) -> None:
         self._namespaces = namespaces
+        self._netns = marks.services_netns(owner)
+        self._alias = marks.services_netns_alias(owner)
         self._checksums_off = checksums_off
 
-    def connect(self, netns: str) -> None:
-        """Make the pair into a namespace, in place of an earlier one.
+    def make(self) -> str:
+        """Make the namespace, if it is not there; return its file.
 
-        Args:
-            netns: path of what stands for it, such as ``/proc/1/ns/net``.
+        Raises:
+            OSError, NetlinkError: the kernel refused, or the name is somebody else's.
+        """
+        if not self._namespaces.exists(self._netns):
+            self._namespaces.make(self._netns, self._alias)
+        with self._namespaces.inside(self._netns) as sock:
+            if core.attribute(sock.link("get", index=1)[0], "IFLA_IFALIAS") != self._alias:
+                raise OSError(f"network namespace {self._netns} is not ours")
+        return str(self._namespaces.path(self._netns))
+
+    def is_connected(self) -> bool:
+        """Tell whether the pair is there, one end here and the other in the namespace.
+
+        Raises:
+            OSError, NetlinkError: the kernel refused, or the name is somebody else's.
+        """
+        outer = self._own()
+        if outer is None or core.attribute(outer, "IFLA_IFALIAS") != marks.SERVICES_ALIAS:
+            return False
+        with self._namespaces.inside(self._netns) as sock:
+            try:
+                inner = sock.link("get", ifname=_INSIDE)[0]
+            except NetlinkError as error:
+                if core.not_found(error):
+                    return False
+                raise
+            ends = core.attribute(outer, "IFLA_LINK"), core.attribute(inner, "IFLA_LINK")
+            return ends == (inner["index"], outer["index"])
+
+    def connect(self) -> None:
+        """Make the pair, in place of what is left of an earlier one.
 
         Raises:
             OSError, NetlinkError: the kernel refused, or the name is somebody else's.
         """
         self.disconnect()
         host = self._namespaces.host
-        with self._namespaces.path(netns).open("rb") as opened:
+        with self._namespaces.path(self._netns).open("rb") as opened:
             peer = {
                 "ifname": _INSIDE,
                 "address": format_mac(NAMES_MAC),
@@ -47,13 +82,29 @@ class ServicesDriver:
             }
             host.link("add", ifname=marks.SERVICES, kind="veth", group=marks.LINK_GROUP, peer=peer)
         core.shut_out_kernel(marks.SERVICES, shut=True)
+        with self._namespaces.inside(self._netns) as sock:
+            self._prepare(sock)
+        # The mark comes last: what was left half made is made anew.
         index = host.link("get", ifname=marks.SERVICES)[0]["index"]
         host.link("set", index=index, ifalias=marks.SERVICES_ALIAS, state="up")
-        with self._namespaces.inside(netns) as sock:
-            self._prepare(sock)
 
     def disconnect(self) -> None:
-        """Remove the pair of an earlier process, if it is there.
+        """Remove the pair, if it is there.
+
+        Raises:
+            OSError: the name is somebody else's.
+        """
+        found = self._own()
+        if found is None:
+            return
+        try:
+            self._namespaces.host.link("del", index=found["index"])
+        except NetlinkError as error:
+            if not core.not_found(error):
+                raise
+
+    def _own(self) -> Any:
+        """Return br-int's end of the pair; None: it is not there.
 
         Raises:
             OSError: the name is somebody else's.
@@ -62,17 +113,13 @@ class ServicesDriver:
             found = self._namespaces.host.link("get", ifname=marks.SERVICES)
         except NetlinkError as error:
             if core.not_found(error):
-                return
+                return None
             raise
         if not found:
-            return
+            return None
         if core.attribute(found[0], "IFLA_GROUP") != marks.LINK_GROUP:
             raise OSError(f"{marks.SERVICES} is not ours")
-        try:
-            self._namespaces.host.link("del", index=found[0]["index"])
-        except NetlinkError as error:
-            if not core.not_found(error):
-                raise
+        return found[0]
 
     def _prepare(self, sock: Any) -> None:
         """Give the other end its addresses and the way back."""

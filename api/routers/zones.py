@@ -50,6 +50,7 @@ class SinceQuery(QueryModel):
         "Wait for a change of zones",
         answer=ChangedZones,
         body=KnownZones,
+        refuses=(404,),
         no_content="Nothing changed within the time asked for.",
     ),
 )

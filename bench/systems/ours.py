@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from bench import cpu
+from agent.decide import marks
+from bench import cpu, netns
 from bench.addressing import (
     SUBNETS,
     VPC_CIDR,
@@ -366,6 +367,10 @@ class Ours(Plugging):
             self._api.close()
         for process in self._agents.values():
             process.kill()
+        present = netns.list_netns(marks.SERVICES)
+        for name in map(marks.services_netns, self._host_ids.values()):
+            if name in present:
+                netns.delete_netns(name)
         if self._controller is not None:
             self._controller.stop(timeout=15)
 

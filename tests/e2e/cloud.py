@@ -21,6 +21,7 @@ from typing import Any
 
 import httpx
 
+from agent.decide import marks
 from tests.e2e.guest import Guest
 from tests.support import leftovers
 from tests.support.hosts import Host, HostSet, command
@@ -351,6 +352,8 @@ class Cloud:
         for name in self.namespaces():
             if name.startswith((f"vg{self.tag}-", f"vm{self.tag}-")):
                 command("ip", "netns", "del", name, check=False)
+        for host_id in self.host_ids:
+            command("ip", "netns", "del", marks.services_netns(host_id), check=False)
 
 
 @dataclass

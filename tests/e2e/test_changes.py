@@ -47,13 +47,13 @@ def test_an_ipv6_block_that_comes_later_works_for_old_and_new_guests(cloud: Clou
     for guest, address in ((one, "fd00:41:0:1::11"), (two, "fd00:41:0:1::12")):
         _change(cloud, guest, fixed_ips=[guest.ipv4, address])
         cloud.attached(guest)
-    three = cloud.guest(1, subnet)
     one.reaches(two.ipv6)
-    one.reaches(three.ipv6)
-    three.reaches("fd00:41:0:1::1")
     answered, lost = pinger.stop()
     assert answered > 0
     assert lost == 0, "IPv4 went on meanwhile"
+    three = cloud.guest(1, subnet)
+    one.reaches(three.ipv6)
+    three.reaches("fd00:41:0:1::1")
 
 
 def test_guests_that_speak_ipv6_alone_reach_each_other(cloud: Cloud) -> None:

@@ -105,6 +105,9 @@ class AgentHost:
         return command("nsenter", f"--net={self.netns_dir / netns}", *arguments, check=check).stdout
 
     def namespaces(self) -> list[str]:
+        return [name for name in self._mounts() if not name.startswith(marks.SERVICES)]
+
+    def _mounts(self) -> list[str]:
         return sorted(os.listdir(self.netns_dir)) if self.netns_dir.exists() else []
 
     def devices(self) -> list[str]:
@@ -118,7 +121,7 @@ class AgentHost:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
-        for name in self.namespaces():
+        for name in self._mounts():
             command("umount", str(self.netns_dir / name), check=False)
         command("umount", str(self.netns_dir), check=False)
 

@@ -1,27 +1,21 @@
 """br-int, the tunnel and the underlay bridge on a real Open vSwitch."""
 
 import json
-import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from agent.decide import marks
 from tests.hosts.conftest import AgentHost, Make
 from tests.support.controller import attachment, port_id
 from tests.support.waiting import wait_until
 
 
 def _rows(agent: AgentHost) -> dict[str, Any]:
-    """Every row with what the agent writes, by table and UUID; counters and state left out.
-
-    The port to the process for names is made anew with that process: its UUIDs do not count.
-    """
-    vsctl, services = agent.host.vsctl, marks.SERVICES
+    """Every row with what the agent writes, by table and UUID; counters and state left out."""
+    vsctl = agent.host.vsctl
     wait_until(lambda: _answers_names(agent), what="the agent's process for names is connected")
-    new = re.compile("|".join(vsctl("get", each, services, "_uuid") for each in _NEW))
     columns = {
         "Bridge": "_uuid,name,ports,fail_mode,protocols,other_config,external_ids,controller",
         "Port": "_uuid,name,interfaces,external_ids",
@@ -32,11 +26,7 @@ def _rows(agent: AgentHost) -> dict[str, Any]:
         table: vsctl("--format=json", f"--columns={names}", "list", table)
         for table, names in columns.items()
     }
-    without = {table: json.loads(new.sub("new", text)) for table, text in told.items()}
-    return {table: _in_order(each["data"]) for table, each in without.items()}
-
-
-_NEW = ("port", "interface")
+    return {table: _in_order(json.loads(text)["data"]) for table, text in told.items()}
 
 
 def _answers_names(agent: AgentHost) -> bool:

@@ -89,30 +89,34 @@ class NamesProcess:
         self.counts: Counter[str] = Counter()
         self._directory = directory
         self._zones: dict[str, int] = {}
+        self._spaces = directory / "netns"
+        self._inside = inside(netns, self._connect)
+        for words in _WAYS:
+            command("ip", "-n", netns, *words)
         self._process = subprocess.Popen(
             [
                 *("setpriv", "--pdeathsig", "KILL", "nsenter", f"--net=/run/netns/{netns}"),
-                *(sys.executable, "-m", "agent.names"),
+                *(sys.executable, "-m", "agent.names", self._inside),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
         self.pid = self._process.pid
-        self._inside = self._hear()["ready"]
-        inside(netns, self._connect)
-        for words in _WAYS:
-            command("ip", "-n", netns, *words)
-        self._tell({})
 
-    def _connect(self) -> None:
-        namespaces = Namespaces(self._directory)
+    def _connect(self) -> str:
+        namespaces = Namespaces(self._spaces)
         try:
-            ServicesDriver(namespaces, checksums_off=False).connect(self._inside)
+            driver = ServicesDriver(namespaces, "host-1", checksums_off=False)
+            path = driver.make()
+            assert not driver.is_connected()
+            driver.connect()
+            assert driver.is_connected()
         finally:
             namespaces.close()
         quiet_ipv6(marks.SERVICES)
         shut_out_kernel(marks.SERVICES, shut=False)
+        return path
 
     def _tell(self, said: Mapping[str, Any]) -> None:
         assert self._process.stdin is not None
@@ -186,6 +190,8 @@ class NamesProcess:
         """End it."""
         self._process.kill()
         self._process.communicate()
+        command("umount", self._inside)
+        command("umount", str(self._spaces))
 
 
 _WAYS = (
