@@ -9,6 +9,8 @@ from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
+_SERVING = "are answered by process"
+
 
 def _pair(cloud: Cloud, cidr: str) -> tuple[Guest, Guest]:
     vpc = cloud.post("vpcs", cidrs=[cidr], tenant_id="life")
@@ -83,11 +85,13 @@ def test_a_controller_restart_loses_no_packet_and_changes_no_flow(
 def test_an_agent_restart_loses_no_packet(cloud: Cloud, how: signal.Signals) -> None:
     one, two = _pair(cloud, f"10.{24 if how == signal.SIGTERM else 25}.0.0/16")
     one.reaches(two.ipv4)
+    log = cloud.directory / "agent-1.log"
+    before = log.read_text().count(_SERVING)
     pinger = Pinger(one, two.ipv4)
     cloud.stop("agent-1", how)
     cloud.start_agent(1)
+    wait_until(lambda: log.read_text().count(_SERVING) > before, what="names are answered again")
     cloud.in_sync(1)
-    one.reaches(two.ipv4)
     sent, lost = pinger.stop()
     assert sent > 20
     assert lost == 0
