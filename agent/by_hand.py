@@ -1,5 +1,6 @@
 """Commands for people: plug an interface by hand, clean a host."""
 
+import contextlib
 import sys
 import threading
 
@@ -157,6 +158,8 @@ def _clean_links(worker: Worker) -> list[str]:
         for name in driver.ours().values():
             driver.delete_link(name)
         driver.delete_half_made()
+        with contextlib.suppress(OSError):  # a device of that name that is somebody else's stays
+            worker.services.remove()
         return [name for name in driver.our_namespaces() if not driver.release_namespace(name)]
 
     return worker.call(clean_up)

@@ -42,9 +42,8 @@ class ServicesDriver:
         """
         if not self._namespaces.exists(self._netns):
             self._namespaces.make(self._netns, self._alias)
-        with self._namespaces.inside(self._netns) as sock:
-            if core.attribute(sock.link("get", index=1)[0], "IFLA_IFALIAS") != self._alias:
-                raise OSError(f"network namespace {self._netns} is not ours")
+        if not self._is_ours():
+            raise OSError(f"network namespace {self._netns} is not ours")
         return str(self._namespaces.path(self._netns))
 
     def is_connected(self) -> bool:
@@ -102,6 +101,20 @@ class ServicesDriver:
         except NetlinkError as error:
             if not core.not_found(error):
                 raise
+
+    def remove(self) -> None:
+        """Remove the pair and the namespace, whose sockets are gone.
+
+        Raises:
+            OSError: the pair's name is somebody else's.
+        """
+        self.disconnect()
+        if self._namespaces.exists(self._netns) and self._is_ours():
+            self._namespaces.remove(self._netns)
+
+    def _is_ours(self) -> bool:
+        with self._namespaces.inside(self._netns) as sock:
+            return core.attribute(sock.link("get", index=1)[0], "IFLA_IFALIAS") == self._alias
 
     def _own(self) -> Any:
         """Return br-int's end of the pair; None: it is not there.

@@ -105,9 +105,10 @@ class AgentHost:
         return command("nsenter", f"--net={self.netns_dir / netns}", *arguments, check=check).stdout
 
     def namespaces(self) -> list[str]:
-        return [name for name in self._mounts() if not name.startswith(marks.SERVICES)]
+        return [name for name in self.mounts() if not name.startswith(marks.SERVICES)]
 
-    def _mounts(self) -> list[str]:
+    def mounts(self) -> list[str]:
+        """Every namespace of the host, that of its sockets for names, too."""
         return sorted(os.listdir(self.netns_dir)) if self.netns_dir.exists() else []
 
     def devices(self) -> list[str]:
@@ -121,7 +122,7 @@ class AgentHost:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
-        for name in self._mounts():
+        for name in self.mounts():
             command("umount", str(self.netns_dir / name), check=False)
         command("umount", str(self.netns_dir), check=False)
 

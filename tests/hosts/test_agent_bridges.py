@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from agent.decide import marks
 from tests.hosts.conftest import AgentHost, Make
 from tests.support.controller import attachment, port_id
 from tests.support.waiting import wait_until
@@ -130,6 +131,8 @@ def test_underlay_moves_and_survives_vswitchd_and_is_given_back(make_hosts: Make
     assert "192.0.2.0/24" in agent.host.run("ip", "route").stdout
     agent.stop()
     assert agent.once("clean").returncode == 0
+    assert marks.SERVICES not in agent.host.run("ip", "link").stdout
+    assert agent.mounts() == []
     assert agent.host.vsctl("list-br") == ""
     shown = agent.host.run("ip", "-4", "-br", "addr", "show", "eth0").stdout
     assert f"{agent.host.address}/24" in shown
