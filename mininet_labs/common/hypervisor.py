@@ -136,13 +136,16 @@ class Hypervisor(Host):
         self._start("vpc-agent", *product("agent.main"), environment=self._agent)
 
     def namespaces(self) -> list[str]:
-        """Return the names of the network namespaces that exist on this host now."""
+        """Return the names of the workloads' namespaces that exist on this host now.
+
+        Beside them there is the agent's own, of the sockets that answer for names.
+        """
         listed = subprocess.run(
             self.inside("ls", str(NETNS)), check=False, capture_output=True, text=True
         )
         if listed.returncode != 0:
             raise LabError(f"{self.label}: {listed.stderr.strip()}")
-        return listed.stdout.split()
+        return [one for one in listed.stdout.split() if not one.startswith("vpcctl-services")]
 
     def _start(self, name: str, *command: str, environment: dict[str, str] | None = None) -> None:
         directories = {
