@@ -116,14 +116,12 @@ class AttachmentDriver:
 
     def _is_ours(self, netns: str) -> bool:
         try:
-            with self._namespaces.inside(netns) as sock:
-                alias = core.attribute(sock.link("get", index=1)[0], "IFLA_IFALIAS")
+            return self._namespaces.alias(netns) == marks.netns_alias(self._owner)
         except OSError:
             return False
-        return alias == marks.netns_alias(self._owner)
 
     def _read_host(self, name: str) -> decide.HostEnd | None:
-        link = _get_link(self._namespaces.host, name)
+        link = core.find_link(self._namespaces.host, name)
         if link is None:
             return None
         return decide.HostEnd(
@@ -167,7 +165,7 @@ class AttachmentDriver:
             )
 
     def _set_host_end(self, step: decide.SetHostEnd) -> None:
-        link = _get_link(self._namespaces.host, step.name)
+        link = core.find_link(self._namespaces.host, step.name)
         if link is not None:
             core.shut_out_kernel(step.name, shut=True)
             state = "up" if step.up else "down"
@@ -177,7 +175,7 @@ class AttachmentDriver:
 
     def _set_guest_end(self, step: decide.SetGuestEnd) -> None:
         with self._namespaces.inside(step.netns) as sock:
-            link = _get_link(sock, step.name)
+            link = core.find_link(sock, step.name)
             if link is None:
                 raise OSError(f"interface {step.name} is gone from namespace {step.netns}")
             core.quiet_ipv6(step.name)
@@ -191,7 +189,7 @@ class AttachmentDriver:
 
     def _set_addresses(self, step: decide.SetAddresses) -> None:
         with self._namespaces.inside(step.netns) as sock:
-            link = _get_link(sock, step.name)
+            link = core.find_link(sock, step.name)
             if link is None:
                 raise OSError(f"interface {step.name} is gone from namespace {step.netns}")
             index = link["index"]
@@ -250,22 +248,13 @@ def _is_in_use(sock: Any) -> bool:
     return any(marks.port_of_alias(alias) is None for alias in others)
 
 
-def _get_link(sock: Any, name: str) -> Any:
-    try:
-        return sock.link("get", ifname=name)[0]
-    except NetlinkError as error:
-        if core.not_found(error):
-            return None
-        raise
-
-
 def _kind(link: Any) -> str:
     info = core.attribute(link, "IFLA_LINKINFO")
     return (info.get_attr("IFLA_INFO_KIND") or "") if info is not None else ""
 
 
 def _read_guest(sock: Any, name: str) -> decide.GuestEnd | None:
-    link = _get_link(sock, name)
+    link = core.find_link(sock, name)
     if link is None:
         return None
     index = link["index"]

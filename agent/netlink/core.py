@@ -89,6 +89,21 @@ def not_found(error: NetlinkError) -> bool:
     return error.code in (errno.ENODEV, errno.ENOENT, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENXIO)
 
 
+def find_link(sock: Any, name: str) -> Any:
+    """Return the device of a name; None: there is none.
+
+    Raises:
+        NetlinkError: the kernel refused.
+    """
+    try:
+        found = sock.link("get", ifname=name)
+    except NetlinkError as error:
+        if not_found(error):
+            return None
+        raise
+    return found[0] if found else None
+
+
 def attribute(message: Any, name: str) -> Any:
     """Return an attribute of a netlink message, or None."""
     return message.get_attr(name)
@@ -169,6 +184,15 @@ class Namespaces:
             bind_mount(_HERE, path)
         finally:
             enter(self._home)
+
+    def alias(self, netns: str) -> str | None:
+        """Return the mark on a namespace's ``lo``; None: it has none.
+
+        Raises:
+            OSError: there is no such namespace.
+        """
+        with self.inside(netns) as sock:
+            return attribute(sock.link("get", index=1)[0], "IFLA_IFALIAS")
 
     def remove_bare(self, alias: str) -> None:
         """Remove files that hold a mark but that no namespace was mounted on."""

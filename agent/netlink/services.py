@@ -56,12 +56,9 @@ class ServicesDriver:
         if outer is None or core.attribute(outer, "IFLA_IFALIAS") != marks.SERVICES_ALIAS:
             return False
         with self._namespaces.inside(self._netns) as sock:
-            try:
-                inner = sock.link("get", ifname=_INSIDE)[0]
-            except NetlinkError as error:
-                if core.not_found(error):
-                    return False
-                raise
+            inner = core.find_link(sock, _INSIDE)
+            if inner is None:
+                return False
             ends = core.attribute(outer, "IFLA_LINK"), core.attribute(inner, "IFLA_LINK")
             return ends == (inner["index"], outer["index"])
 
@@ -113,8 +110,7 @@ class ServicesDriver:
             self._namespaces.remove(self._netns)
 
     def _is_ours(self) -> bool:
-        with self._namespaces.inside(self._netns) as sock:
-            return core.attribute(sock.link("get", index=1)[0], "IFLA_IFALIAS") == self._alias
+        return self._namespaces.alias(self._netns) == self._alias
 
     def _own(self) -> Any:
         """Return br-int's end of the pair; None: it is not there.
@@ -122,17 +118,10 @@ class ServicesDriver:
         Raises:
             OSError: the name is somebody else's.
         """
-        try:
-            found = self._namespaces.host.link("get", ifname=marks.SERVICES)
-        except NetlinkError as error:
-            if core.not_found(error):
-                return None
-            raise
-        if not found:
-            return None
-        if core.attribute(found[0], "IFLA_GROUP") != marks.LINK_GROUP:
+        found = core.find_link(self._namespaces.host, marks.SERVICES)
+        if found is not None and core.attribute(found, "IFLA_GROUP") != marks.LINK_GROUP:
             raise OSError(f"{marks.SERVICES} is not ours")
-        return found[0]
+        return found
 
     def _prepare(self, sock: Any) -> None:
         """Give the other end its addresses and the way back."""

@@ -40,12 +40,9 @@ class UnderlayDriver:
 
     def device(self, name: str) -> Device | None:
         """Return a device with its global addresses and its routes, or None."""
-        try:
-            link = self._sock.link("get", ifname=name)[0]
-        except NetlinkError as error:
-            if core.not_found(error):
-                return None
-            raise
+        link = core.find_link(self._sock, name)
+        if link is None:
+            return None
         index = link["index"]
         return Device(
             name=name,

@@ -7,7 +7,6 @@ after that it answers with what it has counted.
 import asyncio
 import json
 import os
-import secrets
 import socket
 import subprocess
 import sys
@@ -19,8 +18,7 @@ from pathlib import Path
 from agent.decide import marks
 from agent.guests import GuestAnswers
 from agent.worker import Worker
-from tests.support import leftovers
-from tests.support.hosts import command
+from tests.support.hosts import command, own_netns
 from tests.traffic.site import inside
 from vpcctl.wire.state import HostState
 
@@ -79,9 +77,7 @@ def _opened() -> socket.socket:
 @contextmanager
 def guests_process(state: HostState) -> Iterator[GuestsProcess]:
     """Start the process in a namespace of its own; nothing of it is left at the end."""
-    netns = f"gp{leftovers.tag(2)}-{secrets.token_hex(3)}"
-    command("ip", "netns", "add", netns)
-    try:
+    with own_netns("gp") as netns:
         words = ("mtu", "9000", "type", "veth", "peer", "name", _FAR, "mtu", "9000")
         command("ip", "-n", netns, "link", "add", marks.GUESTS, *words)
         command("ip", "-n", netns, "link", "set", _FAR, "up")
@@ -90,8 +86,6 @@ def guests_process(state: HostState) -> Iterator[GuestsProcess]:
             yield process
         finally:
             process.close()
-    finally:
-        command("ip", "netns", "del", netns)
 
 
 async def _run() -> None:

@@ -35,6 +35,17 @@ def command(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[
     return done
 
 
+@contextmanager
+def own_netns(prefix: str) -> Iterator[str]:
+    """Make a network namespace of a name that nobody else has; remove it at the end."""
+    netns = f"{prefix}{leftovers.tag(2)}-{secrets.token_hex(3)}"
+    command("ip", "netns", "add", netns)
+    try:
+        yield netns
+    finally:
+        command("ip", "netns", "del", netns)
+
+
 def checksums_off(device: str, *, netns: str | None = None) -> None:
     """Switch transmit checksum offload off, which frames read by a userspace datapath need."""
     inside = ("nsenter", f"--net=/run/netns/{netns}") if netns else ()

@@ -6,7 +6,6 @@ would be, are the test's own sockets, with the addresses that flows would give t
 
 import json
 import os
-import secrets
 import select
 import socket
 import subprocess
@@ -21,8 +20,7 @@ from typing import Any
 from agent.decide import marks
 from agent.netlink.core import Namespaces, quiet_ipv6, shut_out_kernel
 from agent.netlink.services import ServicesDriver
-from tests.support import leftovers
-from tests.support.hosts import command
+from tests.support.hosts import command, own_netns
 from tests.traffic.site import inside
 from vpcctl.model.addresses import GATEWAY_MAC, format_mac
 from vpcctl.model.names import (
@@ -207,13 +205,9 @@ _WAYS = (
 @contextmanager
 def names_process(directory: Path) -> Iterator[NamesProcess]:
     """Start the process on a host of its own; nothing of it is left at the end."""
-    netns = f"nm{leftovers.tag(2)}-{secrets.token_hex(3)}"
-    command("ip", "netns", "add", netns)
-    try:
+    with own_netns("nm") as netns:
         process = NamesProcess(netns, directory)
         try:
             yield process
         finally:
             process.close()
-    finally:
-        command("ip", "netns", "del", netns)
