@@ -62,6 +62,7 @@ class Wire:
         """Give the bridge its flows as the network says now, or those given."""
         some = self.flows() if flows is None else flows
         lines = [format_unmetered(flow) for flow in some]
+        self.settle()  # what was not counted yet, the new flows would count
         self._ovs.replace_flows(self._bridge, lines)
         self._ovs.control.call("revalidator/wait")
 
