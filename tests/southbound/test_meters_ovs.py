@@ -228,8 +228,11 @@ def test_flows_whose_meter_is_refused_go_without() -> None:
     async def scenario() -> None:
         async with faked("refuse-meters", most=262_144) as (store, switch):
             assert len(switch.metered) == 24
-            last = switch.adds[-store.realised(HOST.id).flows :]
-            assert named(last) == set()
+
+            def last() -> list[bytes]:
+                return switch.adds[-store.realised(HOST.id).flows :]
+
+            await wait_until(lambda: named(last()) == set(), "written again, without meters")
             assert store.told("the switch refuses 12 meters, such as ", HOST.id)
             assert store.realised(HOST.id).state == "in_sync"
 

@@ -49,7 +49,9 @@ class Refusal:
 
 
 class BundleRefused(Exception):
-    """The switch refuses a bundle; nothing of it is in force.
+    """The switch refuses a bundle, or parts of it; a comparison is due.
+
+    Nothing of it is in force, or, if it was small (``Session.bundle``), all but these parts.
 
     Attributes:
         refusals: messages that it named, at most a few.
@@ -178,7 +180,7 @@ class Session:
         """Open a bundle; it is committed and confirmed by a barrier when the block ends.
 
         Raises:
-            BundleRefused: the switch refuses it; nothing of it is in force.
+            BundleRefused: the switch refuses it, or parts of it.
             SwitchTimeout: no answer in time.
             ConnectionError: the connection is gone.
         """
@@ -196,34 +198,50 @@ class Session:
                     opened.cancel()
 
     async def _finish(self, bundle: "Bundle", opened: asyncio.Future[None]) -> None:
-        """Close the bundle, so that errors of its parts are known; commit it or discard it."""
+        """Close the bundle and commit it.
+
+        One that is still here as a whole is closed and committed in the same write: that saves a
+        round trip of every small change. Of a larger one, errors of its parts are waited for
+        before anything of it is in force; see docs/southbound.md.
+        """
         patience = self._deadlines.reply_s + bundle.messages * self._deadlines.per_flow_s
         xid, closed = self._expect(m.BUNDLE_CONTROL, m.CLOSED)
         bundle.put(m.bundle_control(m.CLOSE, xid))
+        if bundle.is_whole:
+            await self._commit(bundle, patience, [opened, closed])
+            return
         await bundle.flush()
-        try:
-            await self._answer(closed, patience, "a bundle")
-            await self._answer(opened, patience, "a bundle")
-        except OpenFlowError as error:
+        failed = await self._failure([closed, opened], patience, "a bundle")
+        if failed or self._refusals:
             await self._discard()
-            raise BundleRefused(tuple(self._refusals), str(error)) from None
-        if self._refusals:
-            await self._discard()
-            raise BundleRefused(tuple(self._refusals), "")
-        await self._commit(patience)
+            raise BundleRefused(tuple(self._refusals), failed)
+        await self._commit(bundle, patience, [])
 
-    async def _commit(self, patience: float) -> None:
+    async def _commit(
+        self, bundle: "Bundle", patience: float, before: list[asyncio.Future[None]]
+    ) -> None:
+        """Write what is left of a bundle with its commit and a barrier; judge all their answers."""
         commit_xid, committed = self._expect(m.BUNDLE_CONTROL, m.COMMITTED)
         barrier_xid, passed = self._expect(m.BARRIER_REPLY)
-        self.connection.write(m.bundle_control(m.COMMIT, commit_xid) + m.barrier(barrier_xid))
-        failed: OpenFlowError | None = None
-        try:
-            await self._answer(committed, patience, "a commit")
-        except OpenFlowError as error:
-            failed = error
+        bundle.put(m.bundle_control(m.COMMIT, commit_xid) + m.barrier(barrier_xid))
+        await bundle.flush()
+        failed = await self._failure(before, patience, "a bundle")
+        failed = await self._failure([committed], patience, "a commit") or failed
         await self._answer(passed, patience, "a barrier")
-        if failed is not None or self._refusals:
-            raise BundleRefused(tuple(self._refusals), str(failed))
+        if failed or self._refusals:
+            raise BundleRefused(tuple(self._refusals), failed)
+
+    async def _failure(
+        self, answers: Iterable[asyncio.Future[None]], patience: float, what: str
+    ) -> str:
+        """Wait for answers; return the last error among them, or nothing."""
+        failed = ""
+        for answer in answers:
+            try:
+                await self._answer(answer, patience, what)
+            except OpenFlowError as error:
+                failed = str(error)
+        return failed
 
     async def _discard(self) -> None:
         """Throw the bundle away, so that its id is free again; an error says that it is."""
@@ -366,7 +384,12 @@ class Session:
 
 
 class Bundle:
-    """Messages on their way into one bundle."""
+    """Messages on their way into one bundle.
+
+    Attributes:
+        is_whole: whether nothing of it has been written yet.
+        messages: flow-mods in it.
+    """
 
     _CHUNK = 64 * 1024
 
@@ -374,6 +397,7 @@ class Bundle:
         self._connection = connection
         self._parts: list[bytes] = [opening]
         self._size = len(opening)
+        self.is_whole = True
         self.messages = 0
 
     def put(self, data: bytes, messages: int = 0) -> None:
@@ -397,5 +421,6 @@ class Bundle:
             data = b"".join(self._parts)
             self._parts.clear()
             self._size = 0
+            self.is_whole = False
             self._connection.write(data)
         await self._connection.drained()
