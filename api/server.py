@@ -9,11 +9,10 @@ import ssl
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import h11
 import structlog
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api import peer, problems
 from api.config import ApiConfig
@@ -21,6 +20,8 @@ from api.listeners import BadListener, Listener, TlsFiles, bind
 from api.upkeep import running
 
 _GRACE_S = 5
+_MAX_HEAD = 64 << 10
+_TOO_LONG = f"The request's head is longer than {_MAX_HEAD >> 10} KiB."
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +58,13 @@ def bind_all(listeners: Sequence[Listener]) -> tuple[Bound, ...]:
     return tuple(bound)
 
 
-class _Protocol(H11Protocol):
+class _Protocol(HttpToolsProtocol):
     """HTTP/1.1 whose own refusals are problem documents too, and that knows the TLS peer."""
 
     _head_timer: asyncio.TimerHandle | None = None
+    _in_head = True
+    _heads = 0
+    _head_size = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Let every request of this connection know who is at its other end."""
@@ -71,12 +75,32 @@ class _Protocol(H11Protocol):
             self.app_state = {**self.app_state, peer.STATE: found}
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; a request whose head has begun must go on."""
+        """Take bytes; a request whose head has begun must go on, and end."""
+        before = (self._in_head, self._heads)
         super().data_received(data)
-        if self.conn.their_state is not h11.IDLE:
-            self._head_came()
-        elif self._head_timer is None:
-            self._await_head()
+        if before != (True, self._heads) or not self._in_head:  # not all of it is of one head
+            self._head_size = 0
+        elif (size := self._head_size + len(data)) <= _MAX_HEAD:
+            self._head_size = size
+            if self._head_timer is None and (self.cycle is None or self.cycle.response_complete):
+                self._await_head()
+        elif not self.transport.is_closing():
+            self.send_400_response(_TOO_LONG)
+
+    def on_headers_complete(self) -> None:
+        """Begin a request, unless its head is too long; the parser itself knows no limit."""
+        self._heads += 1
+        self._in_head = False
+        self._head_came()
+        fields = sum(len(name) + len(value) for name, value in self.headers)
+        if fields + len(self.url) > _MAX_HEAD:
+            raise ValueError(_TOO_LONG)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """End a request; what comes now is another one's head."""
+        self._in_head = True
+        super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timer with the connection."""
@@ -183,7 +207,6 @@ def _config(app: FastAPI) -> uvicorn.Config:
         log_level="warning",
         access_log=False,
         server_header=False,
-        h11_max_incomplete_event_size=64 << 10,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=_GRACE_S,
     )

@@ -1,5 +1,6 @@
 """What HTTP itself can get wrong never breaks the server."""
 
+import contextlib
 import http.client
 import select
 import socket
@@ -140,6 +141,28 @@ def test_a_head_that_never_ends_costs_no_descriptor(begun: bytes, tmp_path) -> N
             assert not select.select([kept], [], [], 0.5)[0], "between requests there is time"
             kept.sendall(b"GET /healthz HTTP/1.1\r\nHo")
             assert kept.recv(100) == b""
+
+
+def test_a_head_without_end_is_refused(api: Api) -> None:
+    with socket.create_connection(api.bound[0].sock.getsockname()[:2], timeout=10) as sock:
+        sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n" + b"GET / HTTP/1.1\r\nX: ")
+        sent = 0
+        with contextlib.suppress(OSError):
+            while sent < 8 * MIB and not (_readable(sock) and b" 400 " in sock.recv(65536)):
+                sent += sock.send(b"x" * 4096)
+        assert sent < 8 * MIB, "it took all of it"
+
+
+def _readable(sock: socket.socket) -> bool:
+    return bool(select.select([sock], [], [], 0)[0])
+
+
+def test_requests_may_follow_each_other_at_once(api: Api) -> None:
+    with socket.create_connection(api.bound[0].sock.getsockname()[:2], timeout=10) as sock:
+        sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n" * 20)
+        answers = b""
+        while answers.count(b"HTTP/1.1 200 ") < 20:
+            answers += sock.recv(65536)
 
 
 def test_rate_limit(tmp_path) -> None:

@@ -1,6 +1,5 @@
 """``python -m vpcctl.processes.api``: the API process."""
 
-import asyncio
 import contextlib
 import dataclasses
 import resource
@@ -9,6 +8,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import uvloop
 from fastapi import FastAPI
 
 from api.app import create_app
@@ -22,7 +22,6 @@ from vpcctl.processes.common import (
     configure_logging,
     give_up,
     keep_memory_small,
-    limit_tls_buffers,
     take_short_turns,
 )
 from vpcctl.services.facade import Quotas, Services, ServiceSettings
@@ -36,7 +35,6 @@ def main() -> int:
     """Serve the API until SIGTERM; return the exit code."""
     settings = Settings()
     configure_logging(settings)
-    limit_tls_buffers()
     keep_memory_small()
     take_short_turns()
     _allow_many_files()
@@ -73,7 +71,7 @@ def _run(database: Database, settings: Settings) -> None:
     app = create_app(services, run_dir=settings.run_dir)
     try:
         bound = bind_all([parse_listener(text) for text in settings.api_listen])
-        asyncio.run(_serve(app, bound, settings))
+        uvloop.run(_serve(app, bound, settings))
     finally:
         waker.close()
 
