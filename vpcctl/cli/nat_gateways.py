@@ -12,6 +12,7 @@ from vpcctl.cli.errors import CliError, Exit
 from vpcctl.cli.options import (
     Changes,
     Description,
+    ItsVpc,
     Name,
     Output,
     Reference,
@@ -71,7 +72,7 @@ def show(context: typer.Context, reference: Reference, output: Output) -> None:
 def create(
     context: typer.Context,
     name: Name,
-    vpc: Annotated[str, typer.Option(metavar="ID|NAME", help="The VPC it belongs to.")],
+    vpc: ItsVpc,
     network: Annotated[
         str, typer.Option(metavar="ID|NAME", help="The external network that it leads to.")
     ],

@@ -12,6 +12,7 @@ from vpcctl.cli.errors import CliError
 from vpcctl.cli.options import (
     Changes,
     Description,
+    ItsVpc,
     Name,
     Output,
     Reference,
@@ -129,7 +130,7 @@ def show(context: typer.Context, reference: Reference, output: Output) -> None:
 def create(
     context: typer.Context,
     name: Name,
-    vpc: Annotated[str, typer.Option(metavar="ID|NAME", help="The VPC it belongs to.")],
+    vpc: ItsVpc,
     values: Description,
     waiting: Waiting,
 ) -> None:

@@ -5,7 +5,16 @@ from typing import Annotated
 import typer
 
 from vpcctl.cli.client import path_of
-from vpcctl.cli.options import Changes, Description, Name, Output, Reference, Waiting, command
+from vpcctl.cli.options import (
+    Changes,
+    Description,
+    ItsVpc,
+    Name,
+    Output,
+    Reference,
+    Waiting,
+    command,
+)
 from vpcctl.cli.render import Column, Format, Json, lines, print_parts
 from vpcctl.cli.resources import add_delete, add_list_of_vpc, client_of, state_of
 
@@ -58,7 +67,7 @@ def show(context: typer.Context, reference: Reference, output: Output, vpc: Vpc 
 def create(
     context: typer.Context,
     name: Name,
-    vpc: Annotated[str, typer.Option(metavar="ID|NAME", help="The VPC it belongs to.")],
+    vpc: ItsVpc,
     values: Description,
     waiting: Waiting,
 ) -> None:

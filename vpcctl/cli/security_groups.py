@@ -12,6 +12,7 @@ from vpcctl.cli.group_rules import Place
 from vpcctl.cli.options import (
     Changes,
     Description,
+    ItsVpc,
     Name,
     Output,
     Reference,
@@ -80,7 +81,7 @@ def show(context: typer.Context, reference: Reference, place: Place, output: Out
 def create(
     context: typer.Context,
     name: Name,
-    vpc: Annotated[str, typer.Option(metavar="ID|NAME", help="The VPC it belongs to.")],
+    vpc: ItsVpc,
     values: Description,
     behaviour: Behaviour,
     waiting: Waiting,

@@ -6,7 +6,16 @@ from typing import Annotated
 import typer
 
 from vpcctl.cli.client import Client, path_of
-from vpcctl.cli.options import Changes, Description, Name, Reference, Waiting, command, given
+from vpcctl.cli.options import (
+    Changes,
+    Description,
+    ItsVpc,
+    Name,
+    Reference,
+    Waiting,
+    command,
+    given,
+)
 from vpcctl.cli.render import Column, Json, lines, print_item
 from vpcctl.cli.resources import add_delete, add_list_of_vpc, add_show, client_of, state_of
 from vpcctl.model import ids
@@ -107,7 +116,7 @@ add_show(app, "subnet")
 def create(
     context: typer.Context,
     name: Name,
-    vpc: Annotated[str, typer.Option(metavar="ID|NAME", help="The VPC it belongs to.")],
+    vpc: ItsVpc,
     cidr: Annotated[str, typer.Option(metavar="CIDR", help="IPv4 block of the VPC.")],
     values: Values,
     waiting: Waiting,
