@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 _MAX_LINE = 1 << 20
 _SETTLED_S = 10.0
+_READY_S = 30.0
+"""Until a process that was started answers, at most: millions of names take less."""
 _LOOK_S, _PAUSE_S = 5.0, 0.1
 """Between two looks at the pair: unasked, and at least."""
 _ROOT = str(Path(agent.__file__).parent.parent)
@@ -34,6 +36,7 @@ class Child:
         plug: br-int's end of that.
         counted: given what was answered since the last time, by outcome.
         trouble: told what is wrong, or None when all is well.
+        ready_s: seconds until a process that was started has to say that it answers.
     """
 
     def __init__(
@@ -42,7 +45,9 @@ class Child:
         plug: Plug,
         counted: Callable[[Mapping[str, int]], None],
         trouble: Callable[[str | None], None],
+        ready_s: float = _READY_S,
     ) -> None:
+        self._ready_s = ready_s
         self._worker = worker
         self._plug = plug
         self._counted = counted
@@ -79,7 +84,7 @@ class Child:
         """Start the process and attend to it until it ends.
 
         Raises:
-            OSError: it could not be started, or has ended.
+            OSError: it could not be started, does not begin to answer, or has ended.
         """
         netns = await self._worker.run(self._worker.services.make)
         connected = await self._worker.run(self._worker.services.is_connected)
@@ -112,13 +117,18 @@ class Child:
         telling = asyncio.create_task(self._keep_telling(process))
         connecting = asyncio.create_task(self._keep_connected())
         try:
-            while True:
-                said = await _hear(process)
-                if "counts" in said:
-                    self._counted(said["counts"])
-                if "serving" in said:
-                    log.info("names and metadata are answered by process %d", process.pid)
-                    self._trouble(None)
+            async with asyncio.timeout(self._ready_s) as patience:
+                while True:
+                    said = await _hear(process)
+                    if "counts" in said:
+                        self._counted(said["counts"])
+                    if "serving" in said:
+                        patience.reschedule(None)
+                        log.info("names and metadata are answered by process %d", process.pid)
+                        self._trouble(None)
+        except TimeoutError:
+            self._counted({"names-silent": 1})
+            raise OSError(f"the process did not begin to answer in {self._ready_s:g} s") from None
         finally:
             telling.cancel()
             connecting.cancel()

@@ -92,6 +92,17 @@ class Keeper:
         wanted = sorted({one.vpc_id for one in subnets})
         return {id: self._records[id].revision if id in self._records else 0 for id in wanted}
 
+    def _known(self) -> dict[str, int]:
+        """Return the VPCs whose zones are to be had, with the revision to follow from; 0: none.
+
+        None after any failure: the controller may have been restored from an older copy, and even
+        the revision that is held may stand for other names than it did.
+        """
+        zones = self._zones().items()
+        return {
+            id: held if id in self._followed else 0 for id, held in zones if id not in self._absent
+        }
+
     def _ports(self) -> dict[str, int]:
         """Return the guests of which their owners have said something, with its revision."""
         guests = self._state.guests if self._state is not None else ()
@@ -116,8 +127,7 @@ class Keeper:
                 changed |= await self._keep_metadata(port_id, revision)
         if changed:
             return True
-        known = {id: held for id, held in self._zones().items() if id not in self._absent}
-        for vpc_id in await self._ask(known, wait_s):
+        for vpc_id in await self._ask(self._known(), wait_s):
             try:
                 changed |= await self._keep_zone(vpc_id)
             except OSError as error:  # others may be shorter
@@ -159,8 +169,7 @@ class Keeper:
     async def _keep_zone(self, id: str) -> bool:
         """Fetch a zone or what is new of it, and write that down; tell whether there is any.
 
-        After any failure the whole is fetched: the controller may have been restored from an older
-        copy, and revisions of this zone may stand for other names than they did.
+        The whole, where none was had since the last failure: see :meth:`_known`.
         """
         record = self._records.get(id) or ZoneRecord(self._directory / f"{id}.zone")
         document = await self._client.zone(id, record.since if id in self._followed else 0)

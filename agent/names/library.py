@@ -61,7 +61,7 @@ class Library:
             self.cache.forget(vpc_id)
         for vpc_id, revision in wanted.items():
             held = self._zones.setdefault(vpc_id, ZoneFile(directory / f"{vpc_id}.zone"))
-            if held.revision != revision:
+            if not held.is_at(revision):
                 await held.follow(revision)
                 self.cache.forget(vpc_id)
 

@@ -34,6 +34,16 @@ class ZoneFile:
         self._path = path
         self._inode, self._offset = 0, 0
 
+    def is_at(self, revision: int) -> bool:
+        """Tell whether the file is the one that was read, and has been read up to a revision.
+
+        Another one may have the same: that of a controller restored from an older copy.
+        """
+        try:
+            return self.revision == revision and self._path.stat().st_ino == self._inode
+        except OSError:
+            return False
+
     async def follow(self, revision: int = 0) -> None:
         """Take in what has come; others run in between.
 

@@ -173,39 +173,30 @@ def test_the_process_starts_answers_and_ends(tmp_path: Path, number: signal.Sign
     assert not path.exists()
 
 
+def refusal(directory: Path, **settings: str) -> str:
+    """Return the one line in which the process says why it does not start."""
+    done = subprocess.run(
+        [sys.executable, "-m", "vpcctl.processes.api"],
+        env=os.environ | {"VPCCTL_STATE_DIR": str(directory), **settings},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    return done.stderr
+
+
 def test_a_taken_address_is_told_in_one_line(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        environment = os.environ | {
-            "VPCCTL_STATE_DIR": str(tmp_path),
-            "VPCCTL_API_LISTEN": f"127.0.0.1:{port}",
-        }
-        done = subprocess.run(
-            [sys.executable, "-m", "vpcctl.processes.api"],
-            env=environment,
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
-    assert done.returncode == 2
-    assert done.stderr.decode().startswith(f"vpcctl: error: 127.0.0.1:{port}: ")
-    assert done.stderr.count(b"\n") == 1
+        said = refusal(tmp_path, VPCCTL_API_LISTEN=f"127.0.0.1:{port}")
+    assert said.startswith(f"vpcctl: error: 127.0.0.1:{port}: ")
 
 
 def test_a_database_that_nobody_knows_is_told_in_one_line(tmp_path: Path) -> None:
-    environment = os.environ | {
-        "VPCCTL_STATE_DIR": str(tmp_path),
-        "VPCCTL_DATABASE_URL": "mysql://nobody/nothing",
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "vpcctl.processes.api"],
-        env=environment,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert done.stderr.startswith(b"vpcctl: error: ")
-    assert done.stderr.count(b"\n") == 1
+    said = refusal(tmp_path, VPCCTL_DATABASE_URL="mysql://nobody/nothing")
+    assert said.startswith("vpcctl: error: ")

@@ -92,7 +92,7 @@ def test_integration_bridge_comes_back_after_somebody_deleted_it(running: AgentH
 def test_nothing_is_set_up_before_the_first_host_state(agent: AgentHost) -> None:
     agent.controller.answer = (503, b"later")
     agent.start(wait=False)
-    wait_until(lambda: "503" in agent.log.read_text())
+    wait_until(lambda: "503 later" in agent.log.read_text())
     assert agent.host.vsctl("list-br") == ""
     agent.controller.answer = None
     wait_until(agent.is_up)

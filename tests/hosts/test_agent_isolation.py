@@ -5,6 +5,7 @@ import signal
 
 from tests.hosts.conftest import AgentHost, Make
 from tests.support.controller import attachment, port_id
+from tests.support.dummy_ovs import listens
 from tests.support.waiting import wait_until
 
 
@@ -68,17 +69,20 @@ def test_guests_work_again_after_vswitchd_was_killed(running: AgentHost) -> None
     )
     for at in (2, 3):
         wait_until(lambda at=at: running.controller.has_port(port_id(at)))
-    before = dict(running.controller.links)
+    before = _ofports(running)
     running.host.stop_process("ovs-vswitchd", signal.SIGKILL)
     wait_until(lambda: any("does not run" in text for text in running.controller.facts.errors))
     running.host.start_vswitchd()
+    # It answers, and the agent says that all is well, before it has made its bridges.
+    wait_until(lambda: listens(running.host.directory / "br-int.mgmt"), what="br-int")
     wait_until(running.is_up)
-    after = running.controller.links
-    assert {key: link.ofport for key, link in after.items()} == {
-        key: link.ofport for key, link in before.items()
-    }
-    ofports = [after[key].ofport for key in sorted(after)]
-    for here, there in (ofports, ofports[::-1]):
+    wait_until(lambda: _ofports(running) == before, what="the same ofports")
+    for here, there in (before, before[::-1]):
         running.host.ofctl("add-flow", "br-int", f"in_port={here},actions=output:{there}")
-    shown = running.inside("red", "ping", "-c3", "-i0.1", "-W2", "10.0.0.3")
-    assert "3 received" in shown
+    ping = ("ping", "-c3", "-i0.1", "-W2", "10.0.0.3")
+    wait_until(lambda: "3 received" in running.inside("red", *ping, check=False), what="answers")
+
+
+def _ofports(agent: AgentHost) -> list[int | None]:
+    links = agent.controller.links
+    return [links[key].ofport for key in sorted(links)]

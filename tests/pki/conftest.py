@@ -1,10 +1,11 @@
-"""The same tests on both databases."""
+"""The same tests on both databases, and an Open vSwitch of their own."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.pki.ovs_support import Switch, private_switch
 from tests.support.postgres import Cluster, cluster
 from vpcctl.store.database import Database
 
@@ -29,3 +30,9 @@ def database(database_url: str) -> Iterator[Database]:
     opened.upgrade()
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def switch() -> Iterator[Switch]:
+    with private_switch() as made:
+        yield made

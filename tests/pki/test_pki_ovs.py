@@ -1,75 +1,22 @@
 """How a real ovs-vswitchd takes new keys: the reason why the SSL row changes in one step."""
 
-import os
-import select
 import socket
 import ssl
-import subprocess
-import tempfile
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
-from agent import pki
+from tests.pki.ovs_support import Switch, set_ssl
+from tests.support.waiting import wait_until
 from vpcctl.pki import certificates, keys, tls
 from vpcctl.pki.directory import PkiDirectory
 from vpcctl.pki.files import Credentials, CredentialStore, Material
 
 HOST = "host-0a1b2c3d4e5f60718"
-SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 DEADLINE_S = 20.0
 
 pytestmark = pytest.mark.ovs
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"waited too long for {what}"
-        select.select([], [], [], 0.02)
-
-
-class Switch:
-    """A private ovsdb-server and ovs-vswitchd on the dummy datapath."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._environment = os.environ | {
-            f"OVS_{name}DIR": str(directory) for name in ("RUN", "LOG", "DB", "SYSCONF")
-        }
-        self._processes: list[subprocess.Popen[bytes]] = []
-
-    def start(self) -> None:
-        database, where = self._directory / "conf.db", self._directory / "db.sock"
-        self._run("ovsdb-tool", "create", str(database), SCHEMA)
-        self._spawn("ovsdb-server", str(database), f"--remote=punix:{where}")
-        wait_until(where.exists, "ovsdb-server")
-        self.vsctl("--no-wait", "init")
-        options = ["--enable-dummy=override", "--disable-system"]
-        self._spawn("ovs-vswitchd", f"unix:{where}", *options)
-
-    def stop(self) -> None:
-        for process in self._processes:
-            process.kill()
-            process.wait()
-
-    def vsctl(self, *arguments: str) -> None:
-        self._run("ovs-vsctl", f"--db=unix:{self._directory}/db.sock", "-t", "10", *arguments)
-
-    def _run(self, *command: str) -> None:
-        subprocess.run(command, env=self._environment, check=True, capture_output=True)
-
-    def _spawn(self, *command: str) -> None:
-        self._processes.append(
-            subprocess.Popen(
-                [*command, "--no-chdir", "--log-file=/dev/null"],
-                env=self._environment,
-                stderr=subprocess.DEVNULL,
-            )
-        )
 
 
 class Listener:
@@ -114,18 +61,6 @@ def listener(controller) -> Iterator[Listener]:
 
 
 @pytest.fixture
-def switch() -> Iterator[Switch]:
-    # A socket's path may have 107 bytes: pytest's own directories are too deep.
-    with tempfile.TemporaryDirectory(prefix="pki-") as directory:
-        switch = Switch(Path(directory))
-        try:
-            switch.start()
-            yield switch
-        finally:
-            switch.stop()
-
-
-@pytest.fixture
 def install(controller, tmp_path) -> Callable[[int], tuple[Credentials, str]]:
     """Return a function that gives the host a new certificate, *age* seconds younger."""
     store = CredentialStore(tmp_path / "host")
@@ -139,11 +74,6 @@ def install(controller, tmp_path) -> Callable[[int], tuple[Credentials, str]]:
         return store.install(material), certificates.serial_of(leaf)
 
     return make
-
-
-def set_ssl(switch: Switch, credentials: Credentials) -> None:
-    paths = pki.ssl_files(credentials)
-    switch.vsctl("set-ssl", paths.private_key, paths.certificate, paths.ca_cert)
 
 
 def connect(switch: Switch, listener: Listener) -> None:
@@ -180,7 +110,7 @@ def test_a_row_that_somebody_changed_in_two_steps_is_healed_by_the_next_generati
     listener.next_serial()
     credentials, renewed = install(2)
     set_ssl(switch, credentials)
-    wait_until(lambda: listener.next_serial() == renewed, "the new certificate")
+    wait_until(lambda: listener.next_serial() == renewed, what="the new certificate")
 
 
 def test_a_switch_with_a_stranger_s_certificate_does_not_get_in(

@@ -2,15 +2,14 @@
 
 import asyncio
 import contextlib
-import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from agent import pki as agent_pki
-from tests.pki.test_pki_ovs import Switch, set_ssl
+from tests.pki.ovs_support import Switch, set_ssl
 from vpcctl.pki import certificates, csr, keys
 from vpcctl.pki.directory import PkiDirectory
 from vpcctl.pki.files import Credentials, CredentialStore, Material
@@ -94,17 +93,6 @@ async def installation(directory: Path) -> AsyncIterator[Installation]:
     finally:
         await made.southbound.stop()
         made.database.close()
-
-
-@pytest.fixture
-def switch() -> Iterator[Switch]:
-    with tempfile.TemporaryDirectory(prefix="pki-") as directory:
-        switch = Switch(Path(directory))
-        try:
-            switch.start()
-            yield switch
-        finally:
-            switch.stop()
 
 
 async def eventually(condition: Callable[[], bool], what: str) -> None:

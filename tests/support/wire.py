@@ -94,6 +94,7 @@ class Wire:
 
     def _set(self, ofport: int, state: str) -> None:
         name = f"{self._bridge}-{ofport}"
+        self.settle()  # what was not counted yet would be counted on the new way
         self._ovs.control.call("netdev-dummy/set-admin-state", name, state)
         is_down = state == "down"
         wait_until(lambda: self._is_down(ofport) == is_down, f"port {ofport} is not {state}")

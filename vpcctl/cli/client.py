@@ -125,6 +125,12 @@ class Client:
             raise CliError(f"{named}; accepted: one of {', '.join(found)}", Exit.CONFLICT)
         return found[0]
 
+    def resolve_given(
+        self, kind: ids.Kind, reference: str | None, *, vpc_id: str | None = None
+    ) -> str | None:
+        """Return the id as :meth:`resolve` does; None for an option that was not given."""
+        return self.resolve(kind, reference, vpc_id=vpc_id) if reference else None
+
     def events(self, query: Query, *, idle_s: float | None) -> Iterator[Json]:
         """Yield events as they come; ends when the stream does, or is idle for *idle_s*."""
         import httpx

@@ -16,7 +16,7 @@ from vpcctl.cli.options import (
     command,
     given,
 )
-from vpcctl.cli.render import Column, Format, Json, lines, print_item, print_items, print_json
+from vpcctl.cli.render import Column, Json, lines, print_deleted, print_item, print_items
 from vpcctl.cli.resources import add_show, client_of
 
 app = typer.Typer(no_args_is_help=True, help="DHCP option sets: what a VPC's guests are told.")
@@ -123,7 +123,4 @@ def delete(context: typer.Context, reference: Reference, output: Output) -> None
     client = client_of(context)
     id = client.resolve("dopt", reference)
     revision = client.delete(f"{PATH}/{id}")
-    if output.output is Format.JSON:
-        print_json({"id": id, "deleted": True, "revision": revision})
-    else:
-        print(f"{id} deleted")
+    print_deleted(id, revision, output.output)

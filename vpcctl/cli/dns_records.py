@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from vpcctl.cli.options import Filters, Output, command, given
-from vpcctl.cli.render import Column, Format, lines, print_item, print_items, print_json
+from vpcctl.cli.options import Filters, OfVpc, Output, command, given
+from vpcctl.cli.render import Column, lines, print_deleted, print_item, print_items
 from vpcctl.cli.resources import add_show, client_of
 
 app = typer.Typer(no_args_is_help=True, help="DNS records in the private zones of VPCs.")
@@ -31,12 +31,12 @@ Text = Annotated[str | None, typer.Option("--description", help="Free text.")]
 def list_(
     context: typer.Context,
     filters: Filters,
-    vpc: Annotated[str | None, typer.Option(metavar="ID|NAME", help="Only of this VPC.")] = None,
+    vpc: OfVpc = None,
     type: Annotated[str | None, typer.Option(help="Only of this type.")] = None,
 ) -> None:
     """List DNS records."""
     client = client_of(context)
-    vpc_id = client.resolve("vpc", vpc) if vpc else None
+    vpc_id = client.resolve_given("vpc", vpc)
     query = filters.query(vpc_id=vpc_id, type=type)
     print_items(client.items(PATH, query), COLUMNS, filters.output)
 
@@ -87,7 +87,4 @@ def delete(context: typer.Context, record: Record, output: Output) -> None:
     client = client_of(context)
     id = client.resolve("rec", record)
     revision = client.delete(f"{PATH}/{id}")
-    if output.output is Format.JSON:
-        print_json({"id": id, "deleted": True, "revision": revision})
-    else:
-        print(f"{id} deleted")
+    print_deleted(id, revision, output.output)

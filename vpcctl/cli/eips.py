@@ -9,17 +9,8 @@ import typer
 from vpcctl.cli.client import Client, path_of
 from vpcctl.cli.errors import CliError, Exit
 from vpcctl.cli.limits import LimitOptions, NewLimits
-from vpcctl.cli.options import (
-    Changes,
-    Description,
-    Filters,
-    Name,
-    Output,
-    Waiting,
-    command,
-    given,
-)
-from vpcctl.cli.render import Column, Format, Json, print_item, print_items, print_json
+from vpcctl.cli.options import Changes, Description, Filters, Name, Output, Waiting, command, given
+from vpcctl.cli.render import Column, Json, print_deleted, print_item, print_items
 from vpcctl.cli.resources import client_of, state_of
 from vpcctl.model import ids
 
@@ -62,9 +53,9 @@ class Within:
     def query(self, client: Client) -> dict[str, str | None]:
         """Return the filters as query parameters."""
         return {
-            "external_network_id": client.resolve("ext", self.network) if self.network else None,
-            "vpc_id": client.resolve("vpc", self.vpc) if self.vpc else None,
-            "port_id": client.resolve("port", self.port) if self.port else None,
+            "external_network_id": client.resolve_given("ext", self.network),
+            "vpc_id": client.resolve_given("vpc", self.vpc),
+            "port_id": client.resolve_given("port", self.port),
         }
 
 
@@ -179,10 +170,7 @@ def release(context: typer.Context, reference: Reference, waiting: Waiting) -> N
     client = client_of(context, patience_s=waiting.timeout)
     eip_id = find_eip(client, reference)
     revision = client.delete(path_of("eip", eip_id), waiting.query)
-    if waiting.output is Format.JSON:
-        print_json({"id": eip_id, "deleted": True, "revision": revision})
-    else:
-        print(f"{eip_id} released")
+    print_deleted(eip_id, revision, waiting.output, says="released")
 
 
 def find_eip(client: Client, reference: str) -> str:

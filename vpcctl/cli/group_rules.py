@@ -11,7 +11,7 @@ from vpcctl.cli import traffic
 from vpcctl.cli.client import Client, path_of
 from vpcctl.cli.errors import CliError, Exit
 from vpcctl.cli.options import Output, Waiting, command, given
-from vpcctl.cli.render import Column, Format, Json, print_items, print_json
+from vpcctl.cli.render import Column, Json, print_deleted, print_items
 from vpcctl.cli.resources import client_of
 from vpcctl.model import ids
 
@@ -58,7 +58,7 @@ class Place:
 
     def resolve(self, client: Client, reference: str) -> str:
         """Return the id of the group that *reference* names."""
-        vpc_id = client.resolve("vpc", self.vpc) if self.vpc else None
+        vpc_id = client.resolve_given("vpc", self.vpc)
         return client.resolve("sg", reference, vpc_id=vpc_id)
 
     def find(self, client: Client, reference: str) -> str:
@@ -217,10 +217,7 @@ def delete(
     """Delete a rule; what it alone allowed ends at once, unless the group keeps it."""
     client = client_of(context, patience_s=waiting.timeout)
     revision = client.delete(_path_of_rule(place.find(client, group), rule), waiting.query)
-    if waiting.output is Format.JSON:
-        print_json({"id": rule, "deleted": True, "revision": revision})
-    else:
-        print(f"{rule} deleted")
+    print_deleted(rule, revision, waiting.output)
 
 
 def _path_of_rule(group: str, rule: str) -> str:

@@ -5,7 +5,16 @@ from typing import Annotated
 import typer
 
 from vpcctl.cli.client import path_of
-from vpcctl.cli.options import Changes, Description, Filters, Name, Reference, Waiting, command
+from vpcctl.cli.options import (
+    Changes,
+    Description,
+    Filters,
+    Name,
+    OfVpc,
+    Reference,
+    Waiting,
+    command,
+)
 from vpcctl.cli.render import Column, print_item, print_items
 from vpcctl.cli.resources import add_delete, add_show, client_of, state_of
 
@@ -26,7 +35,7 @@ COLUMNS = (
 def list_(
     context: typer.Context,
     filters: Filters,
-    vpc: Annotated[str | None, typer.Option(metavar="ID|NAME", help="Only of this VPC.")] = None,
+    vpc: OfVpc = None,
     network: Annotated[
         str | None, typer.Option(metavar="ID|NAME", help="Only to this external network.")
     ] = None,
@@ -34,8 +43,8 @@ def list_(
     """List internet gateways."""
     client = client_of(context)
     query = filters.query(
-        vpc_id=client.resolve("vpc", vpc) if vpc else None,
-        external_network_id=client.resolve("ext", network) if network else None,
+        vpc_id=client.resolve_given("vpc", vpc),
+        external_network_id=client.resolve_given("ext", network),
     )
     print_items(client.items(path_of("igw"), query), COLUMNS, filters.output)
 

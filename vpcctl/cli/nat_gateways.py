@@ -12,7 +12,7 @@ from vpcctl.cli.errors import CliError, Exit
 from vpcctl.cli.options import (
     Changes,
     Description,
-    Filters,
+    ItsVpc,
     Name,
     Output,
     Reference,
@@ -20,8 +20,8 @@ from vpcctl.cli.options import (
     command,
     given,
 )
-from vpcctl.cli.render import Column, Format, Json, lines, print_item, print_items, print_json
-from vpcctl.cli.resources import add_delete, client_of, state_of
+from vpcctl.cli.render import Column, Format, Json, lines, print_deleted, print_items, print_parts
+from vpcctl.cli.resources import add_delete, add_list_of_vpc, client_of, state_of
 from vpcctl.model import ids
 
 app = typer.Typer(no_args_is_help=True, help="NAT gateways: the way out for subnets without EIPs.")
@@ -56,17 +56,7 @@ Eips = Annotated[
 _TARGET = re.compile(r"([0-9.]+)(?::([0-9]{1,5}))?")
 
 
-@app.command("list")
-@command
-def list_(
-    context: typer.Context,
-    filters: Filters,
-    vpc: Annotated[str | None, typer.Option(metavar="ID|NAME", help="Only of this VPC.")] = None,
-) -> None:
-    """List NAT gateways."""
-    client = client_of(context)
-    vpc_id = client.resolve("vpc", vpc) if vpc else None
-    print_items(client.items(path_of("nat"), filters.query(vpc_id=vpc_id)), COLUMNS, filters.output)
+add_list_of_vpc(app, "nat", COLUMNS)
 
 
 @app.command()
@@ -82,7 +72,7 @@ def show(context: typer.Context, reference: Reference, output: Output) -> None:
 def create(
     context: typer.Context,
     name: Name,
-    vpc: Annotated[str, typer.Option(metavar="ID|NAME", help="The VPC it belongs to.")],
+    vpc: ItsVpc,
     network: Annotated[
         str, typer.Option(metavar="ID|NAME", help="The external network that it leads to.")
     ],
@@ -205,18 +195,9 @@ def delete_forward(
     client = client_of(context, patience_s=waiting.timeout)
     path = path_of("nat", client.resolve("nat", gateway))
     revision = client.delete(f"{path}/forwards/{forward}", waiting.query)
-    if waiting.output is Format.JSON:
-        print_json({"id": forward, "deleted": True, "revision": revision})
-    else:
-        print(f"{forward} deleted")
+    print_deleted(forward, revision, waiting.output)
 
 
 def print_gateway(item: Json, output: Format) -> None:
     """Print a NAT gateway: its fields, then its port forwards as a table."""
-    if output is Format.JSON:
-        print_json(item)
-        return
-    print_item({name: value for name, value in item.items() if name != "forwards"}, output)
-    if item["forwards"]:
-        print()
-        print_items(item["forwards"], FORWARD_COLUMNS, output)
+    print_parts(item, "forwards", FORWARD_COLUMNS, output)

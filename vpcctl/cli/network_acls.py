@@ -12,7 +12,7 @@ from vpcctl.cli.errors import CliError
 from vpcctl.cli.options import (
     Changes,
     Description,
-    Filters,
+    ItsVpc,
     Name,
     Output,
     Reference,
@@ -20,8 +20,8 @@ from vpcctl.cli.options import (
     command,
     given,
 )
-from vpcctl.cli.render import Column, Format, Json, print_item, print_items, print_json
-from vpcctl.cli.resources import add_delete, client_of, state_of
+from vpcctl.cli.render import Column, Format, Json, print_items, print_json, print_parts
+from vpcctl.cli.resources import add_delete, add_list_of_vpc, client_of, state_of
 
 app = typer.Typer(
     no_args_is_help=True, help="Network ACLs: what may be routed into and out of subnets."
@@ -114,18 +114,7 @@ class Matched:
         return traffic.parse(f"--{direction}", text) | {"cidr": ours} | described
 
 
-@app.command("list")
-@command
-def list_(
-    context: typer.Context,
-    filters: Filters,
-    vpc: Annotated[str | None, typer.Option(metavar="ID|NAME", help="Only of this VPC.")] = None,
-) -> None:
-    """List network ACLs."""
-    client = client_of(context)
-    vpc_id = client.resolve("vpc", vpc) if vpc else None
-    found = client.items(path_of("nacl"), filters.query(vpc_id=vpc_id))
-    print_items(found, COLUMNS, filters.output)
+add_list_of_vpc(app, "nacl", COLUMNS)
 
 
 @app.command()
@@ -141,7 +130,7 @@ def show(context: typer.Context, reference: Reference, output: Output) -> None:
 def create(
     context: typer.Context,
     name: Name,
-    vpc: Annotated[str, typer.Option(metavar="ID|NAME", help="The VPC it belongs to.")],
+    vpc: ItsVpc,
     values: Description,
     waiting: Waiting,
 ) -> None:
@@ -230,10 +219,4 @@ def delete_entry(
 
 def print_acl(item: Json, output: Format) -> None:
     """Print an ACL: its fields, then its entries as a table."""
-    if output is Format.JSON:
-        print_json(item)
-        return
-    print_item({name: value for name, value in item.items() if name != "entries"}, output)
-    if item["entries"]:
-        print()
-        print_items(item["entries"], ENTRY_COLUMNS, output)
+    print_parts(item, "entries", ENTRY_COLUMNS, output)

@@ -12,6 +12,8 @@ from vpcctl.cli.errors import CliError
 from vpcctl.cli.render import Format, Json
 
 Reference = Annotated[str, typer.Argument(metavar="ID|NAME", help="Its id, or its unique name.")]
+ItsVpc = Annotated[str, typer.Option(metavar="ID|NAME", help="The VPC it belongs to.")]
+OfVpc = Annotated[str | None, typer.Option(metavar="ID|NAME", help="Only of this VPC.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A name; 1 to 128 characters.")]
 
 

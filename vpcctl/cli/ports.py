@@ -18,6 +18,7 @@ from vpcctl.cli.options import (
     Description,
     Filters,
     Name,
+    OfVpc,
     Reference,
     Waiting,
     command,
@@ -74,7 +75,7 @@ class Place:
         kind: Literal["namespace", "interface"] = "namespace" if self.netns else "interface"
         return given(
             kind=kind,
-            host_id=client.resolve("host", self.host) if self.host else None,
+            host_id=client.resolve_given("host", self.host),
             netns=self.netns,
             interface=self.interface or ("eth0" if self.netns else None),
         )
@@ -191,7 +192,7 @@ class Metadata:
 class Within:
     """Where to look for ports."""
 
-    vpc: Annotated[str | None, typer.Option(metavar="ID|NAME", help="Only of this VPC.")] = None
+    vpc: OfVpc = None
     subnet: Annotated[str | None, typer.Option(metavar="ID|NAME", help="Only of this subnet.")] = (
         None
     )
@@ -204,13 +205,13 @@ class Within:
 
     def query(self, client: Client) -> dict[str, str | None]:
         """Return the filters as query parameters."""
-        vpc_id = client.resolve("vpc", self.vpc) if self.vpc else None
-        group = client.resolve("sg", self.sg, vpc_id=vpc_id) if self.sg else None
+        vpc_id = client.resolve_given("vpc", self.vpc)
+        group = client.resolve_given("sg", self.sg, vpc_id=vpc_id)
         return {
             "vpc_id": vpc_id,
             "security_group_id": group,
-            "subnet_id": client.resolve("subnet", self.subnet) if self.subnet else None,
-            "host_id": client.resolve("host", self.host) if self.host else None,
+            "subnet_id": client.resolve_given("subnet", self.subnet),
+            "host_id": client.resolve_given("host", self.host),
         }
 
 

@@ -84,6 +84,25 @@ def print_item(item: Json, output: Format) -> None:
             print(f"{'':<{width}}  {line}")
 
 
+def print_parts(item: Json, name: str, columns: Sequence[Column], output: Format) -> None:
+    """Print one item: its fields, then the parts in its field *name* as a table."""
+    if output is Format.JSON:
+        print_json(item)
+        return
+    print_item({field: value for field, value in item.items() if field != name}, output)
+    if item[name]:
+        print()
+        print_items(item[name], columns, output)
+
+
+def print_deleted(id: str, revision: int | None, output: Format, *, says: str = "deleted") -> None:
+    """Print that something is gone, and the revision that this made."""
+    if output is Format.JSON:
+        print_json({"id": id, "deleted": True, "revision": revision})
+    else:
+        print(f"{id} {says}")
+
+
 def print_table(
     titles: Sequence[str], rows: Sequence[Sequence[str]], whole: Sequence[bool]
 ) -> None:

@@ -1,12 +1,12 @@
 """What the commands of every resource have in common."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import typer
 
 from vpcctl.cli.client import Client, named_kind, path_of
-from vpcctl.cli.options import Output, Reference, Waiting, command
-from vpcctl.cli.render import Format, Json, print_item, print_json
+from vpcctl.cli.options import Filters, OfVpc, Output, Reference, Waiting, command
+from vpcctl.cli.render import Column, Json, print_deleted, print_item, print_items
 from vpcctl.cli.target import Target
 from vpcctl.model import ids
 
@@ -29,6 +29,17 @@ def state_of(item: Json) -> str:
     return item["status"]["state"]
 
 
+def add_list_of_vpc(app: typer.Typer, kind: ids.Kind, columns: Sequence[Column]) -> None:
+    """Add ``list`` to *app*, of what VPCs have."""
+
+    def list_(context: typer.Context, filters: Filters, vpc: OfVpc = None) -> None:
+        client = client_of(context)
+        query = filters.query(vpc_id=client.resolve_given("vpc", vpc))
+        print_items(client.items(path_of(kind), query), columns, filters.output)
+
+    _register(app, "list", f"List {named_kind(kind)}s.", list_)
+
+
 def add_show(app: typer.Typer, kind: ids.Kind) -> None:
     """Add ``show`` to *app*."""
 
@@ -47,10 +58,7 @@ def add_delete(app: typer.Typer, kind: ids.Kind) -> None:
         client = client_of(context, patience_s=waiting.timeout)
         resource_id = client.resolve(kind, reference)
         revision = client.delete(path_of(kind, resource_id), waiting.query)
-        if waiting.output is Format.JSON:
-            print_json({"id": resource_id, "deleted": True, "revision": revision})
-        else:
-            print(f"{resource_id} deleted")
+        print_deleted(resource_id, revision, waiting.output)
 
     _register(app, "delete", f"Delete {_one(kind)}.", delete)
 

@@ -8,15 +8,15 @@ from vpcctl.cli.client import path_of
 from vpcctl.cli.options import (
     Changes,
     Description,
-    Filters,
+    ItsVpc,
     Name,
     Output,
     Reference,
     Waiting,
     command,
 )
-from vpcctl.cli.render import Column, Format, Json, lines, print_item, print_items, print_json
-from vpcctl.cli.resources import add_delete, client_of, state_of
+from vpcctl.cli.render import Column, Format, Json, lines, print_parts
+from vpcctl.cli.resources import add_delete, add_list_of_vpc, client_of, state_of
 
 app = typer.Typer(no_args_is_help=True, help="Route tables: where packets go that leave their VPC.")
 
@@ -49,18 +49,7 @@ def _targets(route: Json) -> list[str]:
     ]
 
 
-@app.command("list")
-@command
-def list_(
-    context: typer.Context,
-    filters: Filters,
-    vpc: Annotated[str | None, typer.Option(metavar="ID|NAME", help="Only of this VPC.")] = None,
-) -> None:
-    """List route tables."""
-    client = client_of(context)
-    vpc_id = client.resolve("vpc", vpc) if vpc else None
-    found = client.items(path_of("rtb"), filters.query(vpc_id=vpc_id))
-    print_items(found, COLUMNS, filters.output)
+add_list_of_vpc(app, "rtb", COLUMNS)
 
 
 @app.command()
@@ -68,7 +57,7 @@ def list_(
 def show(context: typer.Context, reference: Reference, output: Output, vpc: Vpc = None) -> None:
     """Show a route table with its routes."""
     client = client_of(context)
-    vpc_id = client.resolve("vpc", vpc) if vpc else None
+    vpc_id = client.resolve_given("vpc", vpc)
     table = client.resolve("rtb", reference, vpc_id=vpc_id)
     print_table(client.get(path_of("rtb", table)), output.output)
 
@@ -78,7 +67,7 @@ def show(context: typer.Context, reference: Reference, output: Output, vpc: Vpc 
 def create(
     context: typer.Context,
     name: Name,
-    vpc: Annotated[str, typer.Option(metavar="ID|NAME", help="The VPC it belongs to.")],
+    vpc: ItsVpc,
     values: Description,
     waiting: Waiting,
 ) -> None:
@@ -105,7 +94,7 @@ def main_(context: typer.Context, reference: Reference, waiting: Waiting, vpc: V
     The one that was main stays as it is, and may be deleted.
     """
     client = client_of(context, patience_s=waiting.timeout)
-    vpc_id = client.resolve("vpc", vpc) if vpc else None
+    vpc_id = client.resolve_given("vpc", vpc)
     path = path_of("rtb", client.resolve("rtb", reference, vpc_id=vpc_id))
     print_table(client.change(path, {"main": True}, waiting.query), waiting.output)
 
@@ -115,10 +104,4 @@ add_delete(app, "rtb")
 
 def print_table(item: Json, output: Format) -> None:
     """Print a route table: its fields, then its routes as a table."""
-    if output is Format.JSON:
-        print_json(item)
-        return
-    print_item({name: value for name, value in item.items() if name != "routes"}, output)
-    if item["routes"]:
-        print()
-        print_items(item["routes"], ROUTE_COLUMNS, output)
+    print_parts(item, "routes", ROUTE_COLUMNS, output)

@@ -38,7 +38,7 @@ class Place:
 
     def find(self, client: Client, reference: str) -> str:
         """Return the path of the table that *reference* names."""
-        vpc_id = client.resolve("vpc", self.vpc) if self.vpc else None
+        vpc_id = client.resolve_given("vpc", self.vpc)
         return path_of("rtb", client.resolve("rtb", reference, vpc_id=vpc_id))
 
 

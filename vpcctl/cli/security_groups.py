@@ -12,7 +12,7 @@ from vpcctl.cli.group_rules import Place
 from vpcctl.cli.options import (
     Changes,
     Description,
-    Filters,
+    ItsVpc,
     Name,
     Output,
     Reference,
@@ -20,8 +20,8 @@ from vpcctl.cli.options import (
     command,
     given,
 )
-from vpcctl.cli.render import Column, Format, Json, print_item, print_items, print_json
-from vpcctl.cli.resources import client_of, state_of
+from vpcctl.cli.render import Column, Format, Json, print_deleted, print_parts
+from vpcctl.cli.resources import add_list_of_vpc, client_of, state_of
 
 app = typer.Typer(no_args_is_help=True, help="Security groups: what ports may send and get.")
 app.add_typer(group_rules.app, name="rule")
@@ -65,18 +65,7 @@ class Behaviour:
         )
 
 
-@app.command("list")
-@command
-def list_(
-    context: typer.Context,
-    filters: Filters,
-    vpc: Annotated[str | None, typer.Option(metavar="ID|NAME", help="Only of this VPC.")] = None,
-) -> None:
-    """List security groups."""
-    client = client_of(context)
-    vpc_id = client.resolve("vpc", vpc) if vpc else None
-    found = client.items(path_of("sg"), filters.query(vpc_id=vpc_id))
-    print_items(found, COLUMNS, filters.output)
+add_list_of_vpc(app, "sg", COLUMNS)
 
 
 @app.command()
@@ -92,7 +81,7 @@ def show(context: typer.Context, reference: Reference, place: Place, output: Out
 def create(
     context: typer.Context,
     name: Name,
-    vpc: Annotated[str, typer.Option(metavar="ID|NAME", help="The VPC it belongs to.")],
+    vpc: ItsVpc,
     values: Description,
     behaviour: Behaviour,
     waiting: Waiting,
@@ -127,18 +116,9 @@ def delete(context: typer.Context, reference: Reference, place: Place, waiting: 
     client = client_of(context, patience_s=waiting.timeout)
     group_id = place.resolve(client, reference)
     revision = client.delete(path_of("sg", group_id), waiting.query)
-    if waiting.output is Format.JSON:
-        print_json({"id": group_id, "deleted": True, "revision": revision})
-    else:
-        print(f"{group_id} deleted")
+    print_deleted(group_id, revision, waiting.output)
 
 
 def print_group(item: Json, output: Format) -> None:
     """Print a group: its fields, then its rules as a table."""
-    if output is Format.JSON:
-        print_json(item)
-        return
-    print_item({name: value for name, value in item.items() if name != "rules"}, output)
-    if item["rules"]:
-        print()
-        print_items(item["rules"], group_rules.COLUMNS, output)
+    print_parts(item, "rules", group_rules.COLUMNS, output)

@@ -9,15 +9,15 @@ from vpcctl.cli.client import Client, path_of
 from vpcctl.cli.options import (
     Changes,
     Description,
-    Filters,
+    ItsVpc,
     Name,
     Reference,
     Waiting,
     command,
     given,
 )
-from vpcctl.cli.render import Column, Json, lines, print_item, print_items
-from vpcctl.cli.resources import add_delete, add_show, client_of, state_of
+from vpcctl.cli.render import Column, Json, lines, print_item
+from vpcctl.cli.resources import add_delete, add_list_of_vpc, add_show, client_of, state_of
 from vpcctl.model import ids
 
 app = typer.Typer(no_args_is_help=True, help="Subnets: layer-2 segments of a VPC.")
@@ -107,19 +107,7 @@ class NewValues(Changes):
         return {name: value or None for name, value in values.items()}
 
 
-@app.command("list")
-@command
-def list_(
-    context: typer.Context,
-    filters: Filters,
-    vpc: Annotated[str | None, typer.Option(metavar="ID|NAME", help="Only of this VPC.")] = None,
-) -> None:
-    """List subnets."""
-    client = client_of(context)
-    vpc_id = client.resolve("vpc", vpc) if vpc else None
-    print_items(client.items("/v1/subnets", filters.query(vpc_id=vpc_id)), COLUMNS, filters.output)
-
-
+add_list_of_vpc(app, "subnet", COLUMNS)
 add_show(app, "subnet")
 
 
@@ -128,7 +116,7 @@ add_show(app, "subnet")
 def create(
     context: typer.Context,
     name: Name,
-    vpc: Annotated[str, typer.Option(metavar="ID|NAME", help="The VPC it belongs to.")],
+    vpc: ItsVpc,
     cidr: Annotated[str, typer.Option(metavar="CIDR", help="IPv4 block of the VPC.")],
     values: Values,
     waiting: Waiting,

@@ -57,7 +57,7 @@ def create(
 ) -> None:
     """Create a token and print its secret, which is shown only this once."""
     client = client_of(context)
-    host_id = client.resolve("host", host) if host else None
+    host_id = client.resolve_given("host", host)
     body = given(
         role=role.value,
         tenant_id=tenant,

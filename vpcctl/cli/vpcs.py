@@ -103,7 +103,7 @@ def set_(
     body = changes.body() | ({"cidrs": cidr} if cidr else {})
     body |= given(dns_enabled=dns, dns_domain=domain)
     if dhcp_options is not None:
-        body["dhcp_options_id"] = client.resolve("dopt", dhcp_options) if dhcp_options else None
+        body["dhcp_options_id"] = client.resolve_given("dopt", dhcp_options)
     path = f"/v1/vpcs/{client.resolve('vpc', reference)}"
     print_item(client.change(path, body, waiting.query), waiting.output)
 

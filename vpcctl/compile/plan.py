@@ -28,7 +28,6 @@ from vpcctl.pipeline.pieces import (
     GatewayPiece,
     GlobalPiece,
     GroupPiece,
-    LocalFloodPiece,
     MemberPiece,
     OutsidePiece,
     PeerPiece,
@@ -38,6 +37,7 @@ from vpcctl.pipeline.pieces import (
     RouteTablePiece,
     StaticPiece,
     VpcPiece,
+    own_host,
 )
 from vpcctl.pipeline.program import compile_piece
 from vpcctl.reconcile.delta import difference
@@ -181,19 +181,10 @@ class _Planner:
 
     def _audience(self, piece: Piece, vpc_id: str | None) -> frozenset[str]:
         hosts = self._stay(vpc_id)
-        match piece:
-            case BasePiece(host_id) | EdgePiece(host_id, _) | LocalFloodPiece(host_id, _, _, _):
-                return hosts & {host_id}
-            case OutsidePiece(host_id, _) | GatewayPiece(host_id, _):
-                return hosts & {host_id}
-            case EipPiece(host_id, _) | GlobalPiece(host_id, _):
-                return hosts & {host_id}
-            case RelayPiece(host_id, _) | AdmitPiece(host_id, _, _):
-                return hosts & {host_id}
-            case PeerPiece(host_id):
-                return hosts - {host_id}
-            case _:
-                return hosts
+        if isinstance(piece, PeerPiece):
+            return hosts - {piece.host_id}
+        own = own_host(piece)
+        return hosts if own is None else hosts & {own}
 
     def _give(self, hosts: Iterable[str], removed: FlowTuple, written: FlowTuple) -> None:
         for host_id in hosts:

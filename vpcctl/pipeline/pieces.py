@@ -207,12 +207,14 @@ Piece = (
 )
 
 _OWN = (
-    *(BasePiece, EdgePiece, LocalFloodPiece, RelayPiece, AdmitPiece),
+    *(BasePiece, EdgePiece, LocalFloodPiece, RelayPiece),
     *(OutsidePiece, GatewayPiece, EipPiece, GlobalPiece),
 )
-"""Pieces that are each one host's."""
+"""Pieces that are each of the host that they name."""
 
 
-def is_shared(piece: Piece) -> bool:
-    """Tell whether a piece is the same on every host that has it."""
-    return not isinstance(piece, _OWN)
+def own_host(piece: Piece) -> str | None:
+    """Return the only host that has a piece; None: it is the same on every host that has it."""
+    if isinstance(piece, AdmitPiece):
+        return piece.via_id
+    return piece.host_id if isinstance(piece, _OWN) else None

@@ -158,8 +158,7 @@ def own_address_group(connection: Any, actor: Actor, id: str) -> AddressGroupRow
     Raises:
         NotFound: there is none.
     """
-    row = ADDRESS_GROUPS.get(connection, id) if rules.well_formed("ag", id) else None
-    return rules.visible(actor, row, "address group", id)
+    return rules.visible(actor, ADDRESS_GROUPS.find(connection, id), "address group", id)
 
 
 def _with(id: str, present: Sequence[str], more: Sequence[str]) -> list[str]:

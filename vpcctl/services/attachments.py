@@ -102,8 +102,7 @@ def require_pluggable(unit: Unit, wanted: Columns, port_id: str, tenant_id: str)
     host_id = wanted["attach_host_id"]
     if host_id is None:
         return
-    known = rules.well_formed("host", host_id) and HOSTS.get(unit.connection, host_id)
-    if not known:
+    if HOSTS.find(unit.connection, host_id) is None:
         raise Invalid(
             f"There is no host {rules.printable(host_id)}.",
             field="attachment.host_id",

@@ -43,8 +43,7 @@ class CounterService:
 
 
 def _host_of(connection: Any, actor: Actor, id: str) -> str:
-    row = PORTS.get(connection, id) if rules.well_formed("port", id) else None
-    rules.visible(actor, row, "port", id)
+    rules.visible(actor, PORTS.find(connection, id), "port", id)
     location = locations.locations_of(connection, [id]).get(id)
     if location is None:
         raise Conflict(f"{id} is on no host now, so nothing counts what passes there.")

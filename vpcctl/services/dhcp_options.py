@@ -140,7 +140,7 @@ def require_usable(connection: Any, id: str | None, tenant_id: str) -> None:
 
 def find(connection: Any, id: str) -> DhcpOptionsRow | None:
     """Return the set's row; None when there is none or the id is malformed."""
-    return DHCP_OPTIONS.get(connection, id) if rules.well_formed("dopt", id) else None
+    return DHCP_OPTIONS.find(connection, id)
 
 
 def _own(connection: Any, actor: Actor, id: str) -> DhcpOptionsRow:

@@ -164,8 +164,7 @@ def _require_alone(connection: Any, vpc_id: str, name: str, kind: str) -> None:
 
 
 def _own(connection: Any, actor: Actor, id: str) -> DnsRecordRow:
-    row = DNS_RECORDS.get(connection, id) if rules.well_formed("rec", id) else None
-    return rules.visible(actor, row, "DNS record", id)
+    return rules.visible(actor, DNS_RECORDS.find(connection, id), "DNS record", id)
 
 
 def _view(connection: Any, id: str) -> DnsRecordView:

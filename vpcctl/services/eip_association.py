@@ -64,7 +64,7 @@ def _leave(unit: Unit, row: EipRow) -> dict[str, Any]:
 
 
 def _port(connection: Any, row: EipRow, id: str) -> PortRow:
-    port = PORTS.get(connection, id) if rules.well_formed("port", id) else None
+    port = PORTS.find(connection, id)
     if port is None or port.tenant_id != row.tenant_id:
         raise Invalid(
             f"There is no port {rules.printable(id)}.",

@@ -135,8 +135,7 @@ def own_eip(connection: Any, actor: Actor, id: str) -> EipRow:
     Raises:
         NotFound: there is none.
     """
-    row = EIPS.get(connection, id) if rules.well_formed("eip", id) else None
-    return rules.visible(actor, row, "EIP", id)
+    return rules.visible(actor, EIPS.find(connection, id), "EIP", id)
 
 
 def _association(unit: Unit, row: EipRow, wanted: Association | Unset | None) -> dict[str, Any]:

@@ -161,7 +161,7 @@ def own_network(connection: Any, actor: Actor, id: str) -> ExternalNetworkRow:
 
 def find_network(connection: Any, id: str) -> ExternalNetworkRow | None:
     """Return the network's row; None when there is none or the id is malformed."""
-    return EXTERNAL_NETWORKS.get(connection, id) if rules.well_formed("ext", id) else None
+    return EXTERNAL_NETWORKS.find(connection, id)
 
 
 def network_for(connection: Any, id: str) -> ExternalNetworkRow:

@@ -216,12 +216,11 @@ def own_group(connection: Any, actor: Actor, id: str) -> SecurityGroupRow:
     Raises:
         NotFound: there is none.
     """
-    row = GROUPS.get(connection, id) if rules.well_formed("sg", id) else None
-    return rules.visible(actor, row, "security group", id)
+    return rules.visible(actor, GROUPS.find(connection, id), "security group", id)
 
 
 def _own_rule(connection: Any, group: SecurityGroupRow, id: str) -> GroupRuleRow:
-    row = GROUP_RULES.get(connection, id) if rules.well_formed("sgr", id) else None
+    row = GROUP_RULES.find(connection, id)
     if row is None or row.group_id != group.id:
         raise NotFound(f"There is no rule {rules.printable(id)} in {group.id}.")
     return row

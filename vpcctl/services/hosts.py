@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import Any, Protocol
 
-from vpcctl.model.ids import new_id
+from vpcctl.model.ids import is_id, new_id
 from vpcctl.model.problems import Blocker, Conflict, Forbidden, Invalid, NotFound
 from vpcctl.services import gateway_hosts, host_state, outside_claims, rules
 from vpcctl.services.attachments import touch_hosts
@@ -294,7 +294,7 @@ def require_host(actor: Actor, host_id: str) -> None:
     """
     if actor.role == "tenant" or (actor.role == "host" and actor.host_id != host_id):
         raise Forbidden("Only an admin's token or the host's own may do this.", field="host_id")
-    if not rules.well_formed("host", host_id):
+    if not is_id("host", host_id):
         raise NotFound(f"There is no host {rules.printable(host_id)}.")
 
 

@@ -145,8 +145,7 @@ def own_internet(connection: Any, actor: Actor, id: str) -> InternetGatewayRow:
     Raises:
         NotFound: there is none.
     """
-    row = INTERNET_GATEWAYS.get(connection, id) if rules.well_formed("igw", id) else None
-    return rules.visible(actor, row, "internet gateway", id)
+    return rules.visible(actor, INTERNET_GATEWAYS.find(connection, id), "internet gateway", id)
 
 
 def _require_first(connection: Any, vpc_id: str, network_id: str) -> None:

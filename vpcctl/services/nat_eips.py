@@ -88,7 +88,7 @@ def _write(unit: Unit, row: EipRow, values: dict[str, Any]) -> None:
 
 
 def _require(connection: Any, gateway: NatGatewayRow, id: str, field: str) -> EipRow:
-    row = EIPS.get(connection, id) if rules.well_formed("eip", id) else None
+    row = EIPS.find(connection, id)
     if row is None or row.tenant_id != gateway.tenant_id:
         raise Invalid(
             f"There is no EIP {rules.printable(id)}.",

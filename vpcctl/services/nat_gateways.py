@@ -228,8 +228,7 @@ def own_nat(connection: Any, actor: Actor, id: str) -> NatGatewayRow:
     Raises:
         NotFound: there is none.
     """
-    row = NAT_GATEWAYS.get(connection, id) if rules.well_formed("nat", id) else None
-    return rules.visible(actor, row, "NAT gateway", id)
+    return rules.visible(actor, NAT_GATEWAYS.find(connection, id), "NAT gateway", id)
 
 
 def _require_network(connection: Any, id: str, vpc: VpcRow) -> str:

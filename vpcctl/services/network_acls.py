@@ -234,8 +234,7 @@ def own_acl(connection: Any, actor: Actor, id: str) -> NetworkAclRow:
     Raises:
         NotFound: there is none.
     """
-    row = ACLS.get(connection, id) if rules.well_formed("nacl", id) else None
-    return rules.visible(actor, row, "network ACL", id)
+    return rules.visible(actor, ACLS.find(connection, id), "network ACL", id)
 
 
 def require_acl(connection: Any, id: str | None, vpc_id: str) -> str | None:
@@ -246,7 +245,7 @@ def require_acl(connection: Any, id: str | None, vpc_id: str) -> str | None:
     """
     if id is None:
         return None
-    row = ACLS.get(connection, id) if rules.well_formed("nacl", id) else None
+    row = ACLS.find(connection, id)
     if row is None or row.vpc_id != vpc_id:
         raise Invalid(
             f"There is no network ACL {rules.printable(id)} in {vpc_id}.",

@@ -297,7 +297,7 @@ class PkiService:
 
 
 def _require_host(connection: repository.Connection, host_id: str) -> None:
-    if not rules.well_formed("host", host_id) or HOSTS.get(connection, host_id) is None:
+    if HOSTS.find(connection, host_id) is None:
         raise NotFound(f"There is no host {rules.printable(host_id)}.")
 
 

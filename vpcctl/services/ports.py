@@ -238,8 +238,7 @@ def _asked(values: PortChange, id: str) -> _Asked:
 
 
 def _own(connection: Any, actor: Actor, id: str) -> PortRow:
-    row = PORTS.get(connection, id) if rules.well_formed("port", id) else None
-    return rules.visible(actor, row, "port", id)
+    return rules.visible(actor, PORTS.find(connection, id), "port", id)
 
 
 def _subnet(connection: Any, id: str) -> SubnetRow:

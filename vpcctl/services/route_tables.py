@@ -229,8 +229,7 @@ def own_table(connection: Any, actor: Actor, id: str) -> RouteTableRow:
     Raises:
         NotFound: there is none.
     """
-    row = ROUTE_TABLES.get(connection, id) if rules.well_formed("rtb", id) else None
-    return rules.visible(actor, row, "route table", id)
+    return rules.visible(actor, ROUTE_TABLES.find(connection, id), "route table", id)
 
 
 def require_table(connection: Any, id: str | None, vpc_id: str) -> str | None:
@@ -241,7 +240,7 @@ def require_table(connection: Any, id: str | None, vpc_id: str) -> str | None:
     """
     if id is None:
         return None
-    row = ROUTE_TABLES.get(connection, id) if rules.well_formed("rtb", id) else None
+    row = ROUTE_TABLES.find(connection, id)
     if row is None or row.vpc_id != vpc_id:
         raise Invalid(
             f"There is no route table {rules.printable(id)} in {vpc_id}.",

@@ -13,7 +13,6 @@ from ipaddress import (
 from typing import Any, TypeVar
 
 from vpcctl.model.addresses import GATEWAY_MAC, IPAddress, IPNetwork, Mac, is_unicast, parse_mac
-from vpcctl.model.ids import Kind, is_id
 from vpcctl.model.problems import Forbidden, Invalid, NotFound, Stale
 from vpcctl.services.views import UNSET, Actor
 
@@ -285,11 +284,6 @@ def redescribed(values: Any) -> dict[str, Any]:
         for field, check in checks.items()
         if getattr(values, field) is not UNSET
     }
-
-
-def well_formed(kind: Kind, id: str) -> bool:
-    """Tell whether *id* could be one of *kind*: others need not be looked up."""
-    return is_id(kind, id)
 
 
 def pair_cidr(field: str, text: str) -> IPNetwork:

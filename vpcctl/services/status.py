@@ -190,8 +190,7 @@ def _vpcs_of(connection: Any, actor: Actor, kind: str, id: str) -> tuple[str, ..
     if kind == "subnet":
         return (rules.visible(actor, find_subnet(connection, id), "subnet", id).vpc_id,)
     if kind == "port":
-        row = PORTS.get(connection, id) if rules.well_formed("port", id) else None
-        return (rules.visible(actor, row, "port", id).vpc_id,)
+        return (rules.visible(actor, PORTS.find(connection, id), "port", id).vpc_id,)
     if kind == "sg":
         return (own_group(connection, actor, id).vpc_id,)
     if kind == "nacl":

@@ -194,7 +194,7 @@ class SubnetService:
 
 def find_subnet(connection: Any, id: str) -> SubnetRow | None:
     """Return the subnet's row; None when there is none or the id is malformed."""
-    return SUBNETS.get(connection, id) if rules.well_formed("subnet", id) else None
+    return SUBNETS.find(connection, id)
 
 
 def _own(connection: Any, actor: Actor, id: str) -> SubnetRow:

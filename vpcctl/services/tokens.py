@@ -53,14 +53,12 @@ class TokenService:
         values |= {"tenant_id": tenant_id, "host_id": host_id, "expires_at": moment(expires_at)}
 
         def work(connection: Any) -> TokenView:
-            if host_id is not None:
-                known = rules.well_formed("host", host_id) and HOSTS.get(connection, host_id)
-                if not known:
-                    raise Invalid(
-                        f"There is no host {rules.printable(host_id)}.",
-                        field="host_id",
-                        accepted="the id of an existing host, host-…",
-                    )
+            if host_id is not None and HOSTS.find(connection, host_id) is None:
+                raise Invalid(
+                    f"There is no host {rules.printable(host_id)}.",
+                    field="host_id",
+                    accepted="the id of an existing host, host-…",
+                )
             tokens.add(connection, {**values, "created_at": self._units.clock()})
             return _view(_found(tokens.get(connection, values["id"]), values["id"]))
 

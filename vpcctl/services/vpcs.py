@@ -211,7 +211,7 @@ def _own(connection: Any, actor: Actor, id: str) -> VpcRow:
 
 def find_vpc(connection: Any, id: str) -> VpcRow | None:
     """Return the VPC's row; None when there is none or the id is malformed."""
-    return VPCS.get(connection, id) if rules.well_formed("vpc", id) else None
+    return VPCS.find(connection, id)
 
 
 def vpc_for(connection: Any, actor: Actor, id: str) -> VpcRow:

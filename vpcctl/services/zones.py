@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from vpcctl.model.ids import is_id
 from vpcctl.model.problems import NotFound
 from vpcctl.services import dns_values, rules
 from vpcctl.services.context import Context
@@ -77,7 +78,7 @@ class ZoneService:
         require_host(actor, host_id)
 
         def work(connection: Any) -> ZoneDocument:
-            row = VPCS.get(connection, vpc_id) if rules.well_formed("vpc", vpc_id) else None
+            row = VPCS.find(connection, vpc_id)
             if row is None or not zones.on_host(connection, host_id, (vpc_id,)):
                 raise NotFound(f"The host has no guest of a VPC {rules.printable(vpc_id)}.")
             return _changes(connection, row, since) or _document(connection, row)
@@ -93,8 +94,8 @@ class ZoneService:
         require_host(actor, host_id)
 
         def work(connection: Any) -> PortMetadata:
-            well_formed = rules.well_formed("port", port_id)
-            if not well_formed or not port_metadata.is_on(connection, port_id, host_id):
+            is_port = is_id("port", port_id)
+            if not is_port or not port_metadata.is_on(connection, port_id, host_id):
                 raise NotFound(f"The host has no guest {rules.printable(port_id)}.")
             row = port_metadata.get(connection, port_id)
             if row is None:

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterable
 
-from vpcctl.pipeline.pieces import Piece, is_shared
+from vpcctl.pipeline.pieces import Piece, own_host
 from vpcctl.southbound.encoded import Encoded
 
 _MOST_BYTES = 64 << 20
@@ -36,7 +36,7 @@ class Shared:
 
     def put(self, piece: Piece, encoded: Encoded) -> None:
         """Keep a piece's messages, if others may need them; meters are each switch's own matter."""
-        if self._users < 2 or encoded.meters or not is_shared(piece):
+        if self._users < 2 or encoded.meters or own_host(piece) is not None:
             return
         if self._bytes + len(encoded.data) <= _MOST_BYTES:
             self._kept[piece] = dataclasses.replace(encoded, flows=())

@@ -10,6 +10,7 @@ from vpcctl.store.tables import AddressGroupRow, GroupBlockRow
 
 ADDRESS_GROUPS = Repository(
     AddressGroupRow,
+    "ag",
     "key",
     {
         "name": lambda value: AddressGroupRow.name == value,

@@ -10,6 +10,7 @@ from vpcctl.store.tables import DhcpOptionsRow, PortRow, SubnetRow, VpcRow
 
 DHCP_OPTIONS = Repository(
     DhcpOptionsRow,
+    "dopt",
     "key",
     {
         "name": lambda value: DhcpOptionsRow.name == value,

@@ -9,6 +9,7 @@ from vpcctl.store.tables import DnsRecordRow
 
 DNS_RECORDS = Repository(
     DnsRecordRow,
+    "rec",
     "key",
     {
         "name": lambda value: DnsRecordRow.name == value,

@@ -11,6 +11,7 @@ from vpcctl.store.tables import EipRow, LocationRow, PortRow
 
 EIPS = Repository(
     EipRow,
+    "eip",
     "key",
     {
         "name": lambda value: EipRow.name == value,

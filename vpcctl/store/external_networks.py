@@ -16,6 +16,7 @@ from vpcctl.store.tables import (
 
 EXTERNAL_NETWORKS = Repository(
     ExternalNetworkRow,
+    "ext",
     "key",
     {
         "name": lambda value: ExternalNetworkRow.name == value,

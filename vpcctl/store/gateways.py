@@ -17,6 +17,7 @@ from vpcctl.store.tables import (
 
 INTERNET_GATEWAYS = Repository(
     InternetGatewayRow,
+    "igw",
     "vni",
     {
         "name": lambda value: InternetGatewayRow.name == value,
@@ -27,6 +28,7 @@ INTERNET_GATEWAYS = Repository(
 )
 NAT_GATEWAYS = Repository(
     NatGatewayRow,
+    "nat",
     "key",
     {
         "name": lambda value: NatGatewayRow.name == value,

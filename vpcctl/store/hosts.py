@@ -21,6 +21,7 @@ from vpcctl.store.tables import (
 
 HOSTS = Repository(
     HostRow,
+    "host",
     "key",
     {
         "name": lambda value: HostRow.name == value,

@@ -10,6 +10,7 @@ from vpcctl.store.tables import AclEntryRow, NetworkAclRow, SubnetRow
 
 ACLS = Repository(
     NetworkAclRow,
+    "nacl",
     "key",
     {
         "name": lambda value: NetworkAclRow.name == value,

@@ -33,6 +33,7 @@ def _boolean(value: str) -> bool:
 
 PORTS = Repository(
     PortRow,
+    "port",
     "key",
     {
         "name": lambda value: PortRow.name == value,

@@ -10,6 +10,7 @@ from vpcctl.store.tables import RouteRow, RouteTableRow, RouteTargetRow
 
 ROUTE_TABLES = Repository(
     RouteTableRow,
+    "rtb",
     "key",
     {
         "name": lambda value: RouteTableRow.name == value,

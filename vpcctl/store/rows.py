@@ -18,6 +18,7 @@ from sqlalchemy import (
     update,
 )
 
+from vpcctl.model import ids
 from vpcctl.store.tables import Base
 
 R = TypeVar("R", bound=Base)
@@ -99,12 +100,21 @@ class Among:
 class Repository(Generic[R]):
     """Rows of one table with an ``id``, paged by a number that grows with creation.
 
+    Args:
+        row: the table.
+        kind: of what it has ids.
+        order: name of the column that pages are ordered by.
+        filters: fields that a list can be filtered by.
+
     Attributes:
         filters: fields that a list can be filtered by.
         order: name of the column that pages are ordered by.
     """
 
-    def __init__(self, row: type[R], order: str, filters: dict[str, Filter]) -> None:
+    def __init__(
+        self, row: type[R], kind: ids.Kind, order: str, filters: dict[str, Filter]
+    ) -> None:
+        self._kind: ids.Kind = kind
         self.order = order
         self.filters = filters
         self._table = table = row.__table__
@@ -119,6 +129,10 @@ class Repository(Generic[R]):
     def get(self, connection: Connection, id: str) -> R | None:
         """Return the row, or None."""
         return cast("R | None", connection.execute(self._by_id, {"row_id": id}).one_or_none())
+
+    def find(self, connection: Connection, id: str) -> R | None:
+        """Return the row, or None; what could be no id is not looked up."""
+        return self.get(connection, id) if ids.is_id(self._kind, id) else None
 
     def get_many(self, connection: Connection, ids: Iterable[str]) -> dict[str, R]:
         """Return the rows that exist by id."""

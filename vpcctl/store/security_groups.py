@@ -10,6 +10,7 @@ from vpcctl.store.tables import GroupRuleRow, SecurityGroupRow
 
 GROUPS = Repository(
     SecurityGroupRow,
+    "sg",
     "key",
     {
         "name": lambda value: SecurityGroupRow.name == value,
@@ -19,6 +20,7 @@ GROUPS = Repository(
 )
 GROUP_RULES = Repository(
     GroupRuleRow,
+    "sgr",
     "key",
     {
         "group_id": lambda value: GroupRuleRow.group_id == value,

@@ -7,6 +7,7 @@ from vpcctl.store.tables import SubnetRow
 
 SUBNETS = Repository(
     SubnetRow,
+    "subnet",
     "vni",
     {
         "name": lambda value: SubnetRow.name == value,

@@ -7,6 +7,7 @@ from vpcctl.store.tables import SubnetRow, VpcRow
 
 VPCS = Repository(
     VpcRow,
+    "vpc",
     "key",
     {"name": lambda value: VpcRow.name == value, "tenant_id": lambda v: VpcRow.tenant_id == v},
 )
