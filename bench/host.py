@@ -8,6 +8,7 @@ from bench import netns
 from bench.ovsdb import Ovsdb, insert, ovs_map, ovs_set, where
 from bench.processes import CommandError, Process, run
 from bench.waiting import wait_for
+from vpcctl.flows.cookie import LEARNED_COOKIE, OWNER_MASK
 
 HOSTS = ("a", "b", "c")
 """Names of the hosts."""
@@ -204,8 +205,11 @@ class Host:
         return run("ovs-ofctl", "-O", "OpenFlow14", command, target, *words, stdin=stdin)
 
     def flow_count(self) -> int:
-        """Return how many flows br-int has; cheap, the flows are not dumped."""
-        text = self.ofctl("dump-aggregate")
+        """Return how many flows br-int was given, not learned; cheap, the flows are not dumped."""
+        return self._flow_count() - self._flow_count(f"cookie={LEARNED_COOKIE:#x}/{OWNER_MASK:#x}")
+
+    def _flow_count(self, *which: str) -> int:
+        text = self.ofctl("dump-aggregate", *which)
         return int(text.rpartition("flow_count=")[2].split()[0])
 
     def switch_pids(self) -> tuple[int, ...]:

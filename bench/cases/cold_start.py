@@ -5,6 +5,7 @@ died and come back. For ours the second is held against ``ovs-ofctl --bundle add
 same flows on the same switch: nothing can load them faster.
 """
 
+import re
 import tempfile
 import time
 
@@ -17,10 +18,13 @@ from bench.session import Session, Value
 from bench.systems.ours import Ours
 from bench.targets import LIMIT, LOADED
 from bench.waiting import wait_for
+from vpcctl.flows.cookie import OWNER_COOKIE, OWNER_MASK
 
 KEY = "cold_start"
 _SCRATCH = "br-limit"
 _POLL_S = 0.01
+_GIVEN = f"{OWNER_COOKIE:#x}/{OWNER_MASK:#x}"
+_METER = re.compile(r"\bmeter:\d+,")
 
 
 def run(session: Session, size: int) -> None:
@@ -96,8 +100,12 @@ def _reconnected(rig: Rig) -> list[Value]:
 
 def _limit(rig: Rig) -> list[Value]:
     host = rig.far_resident.host
-    text = host.ofctl("dump-flows", "--no-stats", "--no-names")
-    lines = [line.strip() for line in text.splitlines() if "actions=" in line]
+    text = host.ofctl("dump-flows", "--no-stats", "--no-names", "cookie=" + _GIVEN)
+    lines = [
+        _METER.sub("", line.strip())  # a bundle takes no meters, and the bridge has none
+        for line in text.splitlines()
+        if "actions=" in line
+    ]
     add_scratch(host)
     try:
         with tempfile.NamedTemporaryFile("w", suffix=".flows") as file:
