@@ -34,12 +34,14 @@ _PACKAGES = ("openvswitch-switch", "iperf3", "ethtool", "iproute2", "iputils-pin
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Return the command line's options."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few samples, up to 1,000 ports")
+    parser.add_argument(
+        "--quick", action="store_true", help="what matters most, with few samples, in 3 minutes"
+    )
     parser.add_argument("--out", type=Path, default=Path("build/bench"), help="results folder")
     parser.add_argument(
         "--systems", type=_some_of(SYSTEMS), default=SYSTEMS, help="which systems, by comma"
     )
-    parser.add_argument("--cases", type=_some_of(CASES), default=CASES, help="by comma")
+    parser.add_argument("--cases", type=_some_of(CASES), help="by comma, instead of the plan's")
     parser.add_argument("--sizes", help="numbers of ports, by comma, instead of the plan's")
     parser.add_argument("--samples", type=int, help="samples of a case instead of the plan's")
     parser.add_argument("--budget", type=float, help="seconds for a case instead of the plan's")
@@ -111,7 +113,7 @@ def _document(results: Path, path: Path) -> None:
 def _measure(
     stack: ExitStack, options: argparse.Namespace, plan: Plan, console: Console
 ) -> Session:
-    wanted = options.cases
+    wanted = options.cases or plan.cases or CASES
     session = start_session(stack, plan, (), options.out, console)
     try:
         # What was measured until something fails is worth keeping: an hour of it, at worst.

@@ -7,6 +7,7 @@ from bench.host import Host
 from bench.rig import Rig
 from bench.session import Session, Value
 from bench.waiting import wait_for
+from vpcctl.flows.cookie import LEARNED_COOKIE
 
 KEY = "restart_gap_ms"
 VARIANTS = ("control plane", "agent")
@@ -108,6 +109,7 @@ def await_flows(
 
 
 def flow_texts(host: Host) -> set[str]:
-    """Return the host's flows as text, without what counts or ages."""
+    """Return the host's flows as text, without what counts or ages, or was learned."""
     text = host.ofctl("dump-flows", "--no-stats", "--no-names")
-    return {line.strip() for line in text.splitlines() if "actions=" in line}
+    lines = {line.strip() for line in text.splitlines() if "actions=" in line}
+    return {line for line in lines if not line.startswith(f"cookie={LEARNED_COOKIE >> 48:#x}")}
