@@ -196,6 +196,7 @@ class EipLab:
         others = [self._visitors[name] for name in ("red-2", "blue-1")]
         for visitor in others:
             visitor.tick(ROUTER, PORT)
+            visitor.transfer(ROUTER, PORT)
         time.sleep(1.0)
         say(f"  {active}: ovs-vswitchd and vpc-agent are killed")
         self._site.kill(active)
@@ -206,6 +207,8 @@ class EipLab:
         say(f"  blue-1 calls {ROUTER} again: {who} answers, and sees {seen_as}")
         checks.expect(seen_as == self._address(BLUE), "blue-1 keeps its address outside")
         self._converse("red-2", self._address(RED), checks)
+        for visitor in others:
+            self._expect_transferred(visitor, checks)
         moved = within(lambda: self._active() != active, seconds=_LATE_S)
         checks.expect(moved, "the database follows: another host is active")
         self._site.revive(active)
@@ -216,19 +219,32 @@ class EipLab:
         checks.expect(self._active() != active, "who comes back takes nothing over")
         self._converse("red-2", self._address(RED), checks)
 
+    @staticmethod
+    def _expect_transferred(visitor: Visitor, checks: Checks) -> None:
+        """Wait for the end of a visitor's transfers, in which nothing may be missing."""
+        name = visitor.workload.name
+        for way, wrong in visitor.transferred().items():
+            say(f"  {name}: {way}loading over TCP: {wrong or 'all data has come as it was sent'}")
+            checks.expect(not wrong, f"a connection of {name} outlives the host ({way}loading)")
+
     def _alone(self, checks: Checks) -> None:
         say("\n5. The controller dies, and then the active gateway host")
         active, address = self._active(), self._address(BLUE)
-        visitor = self._visitors["blue-1"]
-        visitor.tick(ROUTER, PORT)
+        others = [self._visitors[name] for name in ("red-2", "blue-1")]
+        for visitor in others:
+            visitor.tick(ROUTER, PORT)
+            visitor.transfer(ROUTER, PORT)
         self._site.kill_controller()
         self._site.kill(active)
         say(f"  the controller is killed, and then {active}")
         time.sleep(_TAKEN_OVER_S)
-        self._expect_heard("blue-1", "without a controller", checks)
-        who, seen_as = visitor.call(ROUTER, PORT, PATIENCE_S)
+        for visitor in others:
+            self._expect_heard(visitor.workload.name, "without a controller", checks)
+        who, seen_as = self._visitors["blue-1"].call(ROUTER, PORT, PATIENCE_S)
         say(f"  blue-1 calls {ROUTER} again: {who} answers, and sees {seen_as}")
         checks.expect(seen_as == address, "blue-1 keeps its address all the same")
+        for visitor in others:
+            self._expect_transferred(visitor, checks)
         self._site.revive(active)
         self._site.revive_controller()
         self._site.await_hosts()

@@ -65,6 +65,14 @@ class Visitor(Script):
         found = self.ask("stop")
         return found["sent"], found["back"], found["silence_ms"]
 
+    def transfer(self, address: str, port: int) -> None:
+        """Begin to send TCP data to somebody who listens, and to get some: a few seconds each."""
+        self.ask("transfer", address=address, port=port)
+
+    def transferred(self) -> dict[str, str]:
+        """Return by direction what went wrong, once all has ended; empty: all data has come."""
+        return self.ask("transferred")
+
     def witness(self, device: str) -> None:
         """Watch a device on the provider's network from now on."""
         self.ask("witness", device=device, block=BLOCK)

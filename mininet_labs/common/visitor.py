@@ -2,10 +2,11 @@
 
 Started as a script with its name. One JSON command a line comes in, one JSON answer a line goes
 out. At the port that it listens at, a TCP connection hears who is here and where it is seen to come
-from, and a datagram comes back as it is.
+from, may go on to transfer data up or down, and a datagram comes back as it is.
 """
 
 import contextlib
+import hashlib
 import json
 import socket
 import struct
@@ -14,11 +15,15 @@ import threading
 import time
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
-from typing import Any
+from typing import Any, BinaryIO
 
 _BEAT_S = 0.01
 _TRY_S = 1.0
 _ARP, _IPV4, _REQUEST = 0x0806, 0x0800, 1
+_UP, _DOWN = b"u", b"d"
+_CHUNK, _CHUNKS = 8192, 300
+"""What a transfer consists of; a chunk goes out every beat, so that it lasts for some seconds."""
+_HUNG_S = 20.0
 
 
 @dataclass
@@ -62,6 +67,43 @@ class Ticks:
         self.longest = max(self.longest, time.monotonic() - self.last)
         self.wire.close()
         return {"sent": self.sent, "back": self.back, "silence_ms": round(self.longest * 1000)}
+
+
+class Transfer:
+    """One TCP connection with somebody who listens, to whom or from whom data goes all the time.
+
+    Attributes:
+        result: empty once all data has arrived as it was sent, else what went wrong.
+    """
+
+    def __init__(self, address: str, port: int, way: bytes) -> None:
+        self.result = "nothing has happened yet"
+        self._way = way
+        self._stream = socket.create_connection((address, port), _HUNG_S)
+        # Who only receives says something now and then, as whoever has forgotten it needs to hear.
+        self._stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL):
+            self._stream.setsockopt(socket.IPPROTO_TCP, option, 1)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            with self._stream, self._stream.makefile("rb") as read:
+                read.readline()
+                self._stream.sendall(self._way)
+                if self._way == _UP:
+                    _give(self._stream)
+                    self._stream.shutdown(socket.SHUT_WR)
+                came = read.read() if self._way == _UP else _digest(read)
+            self.result = "" if came == _WHOLE else "other data came than was sent"
+        except OSError as error:
+            self.result = str(error) or type(error).__name__
+
+    def join(self) -> str:
+        """Wait until it has ended; return the result."""
+        self._thread.join()
+        return self.result
 
 
 class Witness:
@@ -112,6 +154,7 @@ class Visitor:
     def __init__(self, name: str) -> None:
         self._name = name
         self._ticks: Ticks | None = None
+        self._transfers: dict[str, Transfer] = {}
         self._witness: Witness | None = None
 
     def listen(self, port: int) -> dict[str, Any]:
@@ -126,8 +169,18 @@ class Visitor:
     def _serve(self, server: socket.socket) -> None:
         while True:
             stream, source = server.accept()
-            with contextlib.suppress(OSError), stream:
-                stream.sendall(f"{self._name} {source[0]}\n".encode())
+            _in_background(self._answer, stream, source[0])
+
+    def _answer(self, stream: socket.socket, source: str) -> None:
+        """Say who is here, and transfer what is asked for, if anything."""
+        with contextlib.suppress(OSError), stream:
+            stream.settimeout(_HUNG_S)
+            stream.sendall(f"{self._name} {source}\n".encode())
+            way = stream.recv(1)
+            if way == _DOWN:
+                _give(stream)
+            elif way == _UP:
+                stream.sendall(_digest(stream.makefile("rb")))
 
     def call(self, address: str, port: int, patience_s: float) -> dict[str, Any]:
         """Connect to somebody, again until *patience_s* is over; return who and as whom."""
@@ -154,6 +207,16 @@ class Visitor:
         """Stop sending; return how many came back, and the longest silence."""
         return {} if self._ticks is None else self._ticks.end()
 
+    def transfer(self, address: str, port: int) -> dict[str, Any]:
+        """Begin to send data to somebody, and to get data, by a connection each."""
+        ways = {"up": _UP, "down": _DOWN}
+        self._transfers = {name: Transfer(address, port, way) for name, way in ways.items()}
+        return {}
+
+    def transferred(self) -> dict[str, Any]:
+        """Return what became of each transfer, once both have ended; empty: all has arrived."""
+        return {name: one.join() for name, one in self._transfers.items()}
+
     def witness(self, device: str, block: str) -> dict[str, Any]:
         """Watch a device from now on, on a network with this block."""
         self._witness = Witness(device, block)
@@ -166,6 +229,28 @@ class Visitor:
             return {"strangers": [], "doubled": []}
         seen = self._witness
         return {"strangers": sorted(seen.strangers), "doubled": sorted(seen.doubled)}
+
+
+def _chunk(number: int) -> bytes:
+    return struct.pack("!I", number) * (_CHUNK // 4)
+
+
+def _give(stream: socket.socket) -> None:
+    for number in range(_CHUNKS):
+        stream.sendall(_chunk(number))
+        time.sleep(_BEAT_S)
+
+
+def _digest(stream: BinaryIO) -> bytes:
+    """Return the digest of all that comes."""
+    total = hashlib.sha256()
+    while data := stream.read(_CHUNK):
+        total.update(data)
+    return total.digest()
+
+
+_WHOLE = hashlib.sha256(b"".join(map(_chunk, range(_CHUNKS)))).digest()
+"""Of a transfer in which all has arrived, in order."""
 
 
 def _echo(wire: socket.socket) -> None:

@@ -121,6 +121,21 @@ def test_a_forwarded_port_leads_to_its_target_and_back(town: Setting) -> None:
     assert (back["nw_src"], back["tp_src"], back["eth_src"]) == (FIRST, "8080", text(EIP.mac))
 
 
+@pytest.mark.parametrize("eips", [1, 2])
+def test_a_gateway_that_has_taken_over_may_hear_the_answer_first(town: Setting, eips: int) -> None:
+    made = town(*(EIP_2,)[: eips - 1])
+    for inside, outside in ((80, 8080), (6001, 6001), (9001, 7001)):
+        tcp = inside == 80
+        ports = (inside, 4000)
+        frame = f.tcp(leaving(TWO), ports, f.ACK) if tcp else f.udp(leaving(TWO), ports)
+        sent = only(made.sends(TWO, frame), OUT)
+        assert (sent["nw_src"], sent["tp_src"], sent["tp_dst"]) == (FIRST, str(outside), "4000")
+        ports = (4000, outside)
+        frame = f.tcp(entering(EIP), ports, f.ACK) if tcp else f.udp(entering(EIP), ports)
+        got = only(made.sends(OUT, frame), ofport(TWO))
+        assert (got["nw_dst"], got["tp_dst"]) == (SERVER, str(inside))
+
+
 @pytest.mark.parametrize(
     ("port", "target"),
     [(6000, 6000), (6003, 6003), (6004, None), (7000, 9000), (7001, 9001), (7002, None)],

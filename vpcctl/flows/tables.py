@@ -291,7 +291,10 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "NatOut",
         "translation",
         "Translates the sources of many to a NAT gateway's EIPs, by connection.",
-        (f.VNI, f.FLAGS, _CHOICE, f.JUDGED, f.ETH_TYPE, f.IPV4_SRC, f.CT_STATE, f.CT_ZONE),
+        (
+            *(f.VNI, f.FLAGS, _CHOICE, f.JUDGED, f.ETH_TYPE, f.IPV4_SRC, f.CT_STATE, f.CT_ZONE),
+            *(f.IP_PROTO, f.IP_FRAG, f.TCP_SRC, f.UDP_SRC),
+        ),
         (f.FLAGS, _CHOICE, f.JUDGED, f.ETH_SRC, f.OUTSIDE, f.REASON),
         "NatOut Outside Drop",
     ),

@@ -3,6 +3,9 @@
 A packet goes through the table up to three times: to get a number from its source where there are
 several EIPs, to be translated by conntrack, and to leave by the EIP that it has then. Which EIP
 that is, a known connection decides for itself. What conntrack has not translated never leaves.
+
+Of a port that something is forwarded to, packets come from where that is forwarded from: a gateway
+host that has just taken over may hear the answer before the question.
 """
 
 from collections.abc import Iterator
@@ -10,15 +13,16 @@ from collections.abc import Iterator
 from vpcctl.flows import fields as f
 from vpcctl.flows.actions import ClearTracking, Commit, Multipath, Nat, Resubmit, SetField
 from vpcctl.flows.cookie import Feature, cookie
-from vpcctl.flows.flow import Flow, Term, match
+from vpcctl.flows.flow import Flow, Match, Term, match
 from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import NAT_OUT, OUTSIDE
 from vpcctl.model.eip import Eip
 from vpcctl.model.gateway import NatGateway, nat_zone
 from vpcctl.model.network import Network
 from vpcctl.pipeline import limits
+from vpcctl.pipeline.outside_in import forwarded_ports
 from vpcctl.pipeline.residence import EipFacts, GatewayFacts, live_eips
-from vpcctl.pipeline.terms import IS_IPV4, TRACKED, drop, flag, mark
+from vpcctl.pipeline.terms import IS_IPV4, NOT_LATER, TCP, TRACKED, drop, flag, mark
 
 _UNTRACKED: Term = (f.CT_STATE, 0, f.CT_TRK)
 _NEW: Term = (f.CT_STATE, f.CT_TRK | f.CT_NEW, f.CT_TRK | f.CT_NEW | f.CT_INV)
@@ -63,9 +67,10 @@ def _translate(eip: Eip) -> Commit:
 
 
 def eip(facts: EipFacts) -> Iterator[Flow]:
-    """Yield the flow by which what has been translated to an EIP leaves."""
+    """Yield the flows by which what an EIP's forwards lead to is translated, and what leaves."""
     gateway = facts.via.gateway
     if isinstance(gateway, NatGateway):
+        yield from _answers(facts, gateway)
         source = (f.IPV4_SRC, int(facts.eip.address))
         zone = (f.CT_ZONE, nat_zone(gateway))
         terms = match((f.VNI, gateway.vni), IS_IPV4, source, TRACKED, zone)
@@ -76,3 +81,23 @@ def eip(facts: EipFacts) -> Iterator[Flow]:
         )
         flow = Flow(NAT_OUT, 100, terms, leave, OUTSIDE, facts.cookie)
         yield from limits.metered(flow, limits.egress(facts.eip.limits))
+
+
+def _answers(facts: EipFacts, gateway: NatGateway) -> Iterator[Flow]:
+    """Yield the flows that translate what comes from where forwards lead to."""
+    done, begin = set[Match](), SetField(f.JUDGED, nat_zone(gateway))
+    for forward in gateway.forwards:
+        if forward.eip != facts.eip.address or forward.target.version != 4:
+            continue
+        source = (f.IPV4_SRC, int(forward.target))
+        scope = match((f.VNI, gateway.vni), IS_IPV4, source, _UNTRACKED, NOT_LATER)
+        field = f.TCP_SRC if forward.protocol == TCP else f.UDP_SRC
+        for (first, mask), inside in forwarded_ports(forward):
+            port = (field, first, mask) if inside is None else (field, inside[0], 0xFFFF)
+            whole = match(*scope, (f.IP_PROTO, forward.protocol), port)
+            if whole not in done:
+                done.add(whole)
+                ports = None if inside is None else (first, first)
+                nat = Nat(source=True, first=facts.eip.address, ports=ports)
+                commit = (begin, Commit(f.JUDGED_ZONE, NAT_OUT, nat=nat))
+                yield Flow(NAT_OUT, 110, whole, commit, None, facts.cookie)

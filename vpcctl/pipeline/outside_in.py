@@ -232,14 +232,16 @@ def _forwarded(facts: EipFacts, forward: Forward) -> Iterator[tuple[Match, Nat]]
     """Yield what is forwarded, and how it is translated."""
     if forward.eip != facts.eip.address or forward.target.version != 4:
         return
-    for ports, translated in _ports(forward):
+    for ports, translated in forwarded_ports(forward):
         field = f.TCP_DST if forward.protocol == TCP else f.UDP_DST
         protocol = (f.IP_PROTO, forward.protocol)
         whole = match(*_addressed(facts), protocol, NOT_LATER, (field, *ports))
         yield whole, Nat(source=False, first=forward.target, ports=translated)
 
 
-def _ports(forward: Forward) -> Iterator[tuple[tuple[int, int], tuple[int, int] | None]]:
+def forwarded_ports(
+    forward: Forward,
+) -> Iterator[tuple[tuple[int, int], tuple[int, int] | None]]:
     """Yield (port, mask) of an EIP's ports, and what they become; None: what they are.
 
     Conntrack would choose any port of a range, so each port that becomes another is one flow.

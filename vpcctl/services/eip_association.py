@@ -57,9 +57,12 @@ def touch(unit: Unit, id: str) -> None:
 
 
 def _leave(unit: Unit, row: EipRow) -> dict[str, Any]:
-    """Tell the hosts that answer for the EIP until now, and remember them."""
+    """Tell the hosts that answer for the EIP until now, and remember them.
+
+    Their agents announce it no more, for which no packet waits; flows are on their way meanwhile.
+    """
     before = eip_hosts.answering(unit, row)
-    touch_hosts(unit, *before)
+    touch_hosts(unit, *before, soon=True)
     return eip_hosts.left(unit, row, before) if before else {}
 
 
