@@ -368,7 +368,7 @@ class Session:
 class Bundle:
     """Messages on their way into one bundle."""
 
-    _CHUNK = 64 * 1024
+    _CHUNK = 16 * 1024
 
     def __init__(self, connection: Connection, opening: bytes) -> None:
         self._connection = connection
