@@ -2,6 +2,7 @@
 
 from vpcctl.compile import compile_host
 from vpcctl.pipeline.example import HERE, example
+from vpcctl.pipeline.pieces import PortPiece
 from vpcctl.southbound.encoded import Encoded, Encoder
 from vpcctl.southbound.resync import Sent
 
@@ -26,7 +27,8 @@ def test_messages_that_were_put_together_elsewhere_tell_theirs() -> None:
     encoder = Encoder()
     parts = [encoder.add(FLOWS[:2]), encoder.delete(FLOWS[5:6])]
     raw = encoder.raw(b"".join(part.data for part in parts), 3)
-    assert [raw.flow_of(xid).key for xid in (1, 2, 3)] == [FLOWS[i].key for i in (0, 1, 5)]
+    found = [raw.flow_of(xid) for xid in (1, 2, 3)]
+    assert [flow and flow.key for flow in found] == [FLOWS[i].key for i in (0, 1, 5)]
     assert raw.flow_of(0) is None
 
 
@@ -37,8 +39,9 @@ def test_what_deletes_by_cookie_is_of_no_one_flow() -> None:
 def test_a_message_leads_to_its_piece() -> None:
     sent = Sent()
     assert sent.find(5) is None
-    for first, piece in ((100, "late"), (7, "early")):  # transaction ids began anew in between
+    late, early = PortPiece("late"), PortPiece("early")
+    for first, piece in ((100, late), (7, early)):  # transaction ids began anew in between
         sent.add(first, piece)
-    assert sent.find(101) == ("late", 1)
-    assert sent.find(9) == ("early", 2)
+    assert sent.find(101) == (late, 1)
+    assert sent.find(9) == (early, 2)
     assert sent.find(6) is None
