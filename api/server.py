@@ -22,6 +22,8 @@ from api.upkeep import running
 _GRACE_S = 5
 _MAX_HEAD = 64 << 10
 _TOO_LONG = f"The request's head is longer than {_MAX_HEAD >> 10} KiB."
+_UNSENT = 16 << 10
+"""Bytes of an answer that may wait for a slow client before no more of it is produced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class _Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Let every request of this connection know who is at its other end."""
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=_UNSENT)
         self._await_head()
         found = peer.peer_of(transport)
         if found is not None:

@@ -5,9 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
-from api import bodies, resources
+from api import bodies
 from api.context import actor, context
 from api.departure import departure
+from api.long_answers import LongAnswer
 from api.openapi import describe
 from api.queries import NoQuery
 from api.queries import Query as QueryModel
@@ -65,7 +66,7 @@ async def report_links(
     answer, may_change = await ctx.call(work)
     if may_change:
         ctx.wrote()
-    return Response(answer, media_type=resources.JSON)
+    return LongAnswer(answer)
 
 
 @router.get(
@@ -94,4 +95,4 @@ async def get_host_state(
     def work() -> str:
         return ctx.services.hosts.state(who, host_id).model_dump_json()
 
-    return Response(await ctx.aside(work), media_type=resources.JSON)
+    return LongAnswer(await ctx.aside(work))

@@ -8,6 +8,7 @@ from pydantic import Field
 from api import bodies, resources
 from api.context import actor, context
 from api.departure import departure
+from api.long_answers import LongAnswer
 from api.openapi import describe
 from api.queries import NoQuery
 from api.queries import Query as QueryModel
@@ -86,7 +87,7 @@ async def get_zone(
     def work() -> str:
         return ctx.services.zones.zone(who, host_id, vpc_id, query.since).model_dump_json()
 
-    return Response(await ctx.aside(work), media_type=resources.JSON)
+    return LongAnswer(await ctx.aside(work))
 
 
 @router.get(

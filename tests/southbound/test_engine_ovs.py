@@ -77,6 +77,8 @@ def test_first_connection_installs_the_program_and_records_it() -> None:
             await r.settle(*(host.id for host in HOSTS))
             for i, host in enumerate(HOSTS):
                 assert len(r.ovs.flows(f"br{i}")) == expected(store, host.id) > 50
+                # os-ken would keep what the switch says of each port for as long as it is there.
+                assert r.host(host.id).session.connection.datapath.ports == {}
             assert store.realised(HOSTS[0].id).revision == store.revision
             assert format_flow
 

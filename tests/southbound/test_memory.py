@@ -9,10 +9,10 @@ from vpcctl.model.changes import ChangeBatch
 from vpcctl.southbound.network_program import NetworkProgram
 
 _PORTS = 20_000
-_MOST_BYTES = 2_048
+_MOST_BYTES = 1_200
 
 
-def test_a_port_takes_less_than_2_kib() -> None:
+def test_a_port_takes_little_more_than_a_kibibyte() -> None:
     command = (sys.executable, "-m", "tests.southbound.memory_worker", str(_PORTS))
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     assert 0 < int(done.stdout) <= _MOST_BYTES

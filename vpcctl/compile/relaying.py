@@ -93,7 +93,7 @@ def _ask(
 def _is_large(net: Network, vpc_id: str, least: int) -> bool:
     count = 0
     for subnet_id in net.subnets_of.get(vpc_id, ()):
-        count += len(net.segment(subnet_id).ports)
+        count += len(net.segment(subnet_id).macs)  # each port claims one
         if count >= least:
             return True
     return count >= least

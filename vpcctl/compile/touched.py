@@ -13,9 +13,10 @@ from vpcctl.model.changes import Change
 from vpcctl.model.claims import Claims
 from vpcctl.model.host import Host
 from vpcctl.model.location import Location
-from vpcctl.model.network import Network, blocks_of, branch, foreign_macs, single_pairs
+from vpcctl.model.network import Network, blocks_of, foreign_macs, single_pairs
 from vpcctl.model.port import Port
 from vpcctl.model.relay import Relay
+from vpcctl.model.residents import Residents, branch
 from vpcctl.model.subnet import Subnet
 from vpcctl.model.vpc import Vpc
 from vpcctl.pipeline.flood import SHARDS, shard_of
@@ -117,10 +118,9 @@ def _whole_subnet(net: Network, subnet_id: str) -> Iterator[Piece]:
     if segment is None:
         return
     yield from (PortPiece(port_id) for port_id in segment.ports)
-    for host_id, port_ids in segment.placed.items():
-        yield from (EdgePiece(host_id, port_id) for port_id in port_ids)
-    for host_id, tree in segment.branches.items():
-        yield from (LocalFloodPiece(host_id, subnet_id, *position) for position in tree)
+    for host_id, here in segment.placed.items():
+        yield from (EdgePiece(host_id, port_id) for port_id in here)
+        yield from (LocalFloodPiece(host_id, subnet_id, *one) for one in here.branches())
     yield from (RemoteFloodPiece(subnet_id, shard) for shard in range(SHARDS))
     yield from (PairPiece(subnet_id, ip) for ip in segment.pairs)
     yield from (PairMacPiece(subnet_id, mac) for mac in segment.pair_macs)
@@ -201,11 +201,15 @@ def _placements(net: Network, ports: Iterable[Port], places: Iterable[Location])
 
 def _branches(net: Network, port: Port, host_id: str) -> Iterator[Piece]:
     """Yield the leaf of a port, and the branches that lose or gain one with it."""
-    tree = net.segment(port.subnet_id).branches.get(host_id, {})
-    below: str | int = port.id
-    for position in branch(port.key):
+    here = net.segment(port.subnet_id).placed.get(host_id, Residents())
+    leaf, *above = branch(port.key)
+    yield LocalFloodPiece(host_id, port.subnet_id, *leaf)
+    if set(here.leaf(leaf[1])) - {port.id}:
+        return
+    below = leaf[1]
+    for position in above:
         yield LocalFloodPiece(host_id, port.subnet_id, *position)
-        if not tree.get(position, set()) <= {below}:
+        if set(here.below(*position)) - {below}:
             return
         below = position[1]
 

@@ -7,6 +7,7 @@ from vpcctl.compile import outward
 from vpcctl.compile.filters import all_members, named_by
 from vpcctl.flows.flow import Flow
 from vpcctl.model.network import Network
+from vpcctl.model.residents import Residents
 from vpcctl.pipeline.flood import SHARDS
 from vpcctl.pipeline.pieces import (
     AclPiece,
@@ -113,7 +114,7 @@ def vpc_pieces(
         head += outward.head(net, host_id, vpc_id)
         head += outward.resident(net, host_id, vpc_id)
     subnet_ids = [one for vpc_id in vpc_ids for one in sorted(net.subnets_of.get(vpc_id, ()))]
-    ports = {one: tuple(net.segment(one).ports) for one in subnet_ids}
+    ports = {one: net.segment(one).ports for one in subnet_ids}
     urgent = dict.fromkeys(named_by(net, early))
     yield from urgent
     early = {*early, *urgent}
@@ -151,7 +152,8 @@ def _ports(
 def _shared(net: Network, host_id: str, subnet_id: str) -> Iterator[Piece]:
     """Yield the pieces of a subnet that are about several ports."""
     segment = net.segment(subnet_id)
-    for position in tuple(segment.branches.get(host_id, ())):
+    here = segment.placed.get(host_id, Residents())
+    for position in tuple(here.branches()):
         yield LocalFloodPiece(host_id, subnet_id, *position)
     for shard in range(SHARDS):
         yield RemoteFloodPiece(subnet_id, shard)

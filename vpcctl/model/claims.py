@@ -4,7 +4,7 @@ The database keeps such values unique, but changes may arrive in any order: for 
 can hold one address. Then nobody owns it, and nothing is forwarded by it.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -47,6 +47,11 @@ class Claims(Generic[K]):
     def claimed(self) -> tuple[K, ...]:
         """Return every value that is claimed."""
         return tuple(self._by_value)
+
+    def claimants(self) -> Iterator[str]:
+        """Yield who claims anything, once for each of its values."""
+        for present in self._by_value.values():
+            yield from _ids(present)
 
     def __len__(self) -> int:
         return len(self._by_value)

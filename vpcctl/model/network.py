@@ -21,6 +21,7 @@ from vpcctl.model.network_acl import NetworkAcl
 from vpcctl.model.outside import Outside
 from vpcctl.model.port import Port
 from vpcctl.model.relay import Relay, relay_id
+from vpcctl.model.residents import Residents
 from vpcctl.model.security_group import SecurityGroup
 from vpcctl.model.subnet import Subnet
 from vpcctl.model.vpc import Vpc
@@ -30,10 +31,7 @@ class Segment:
     """What is known of one subnet's ports, whether or not the subnet itself is there.
 
     Attributes:
-        ports: ids of its ports.
-        placed: ids of its ports that have a location, by host.
-        branches: the same by key, as a tree of bounded fan-out, see ``branch``: what is below each
-            (level, number), by host; ids of ports at level 0, else numbers of the level below.
+        placed: its ports that have a location, by host.
         macs: claims of the ports' own MACs.
         ipv4: claims of fixed IPv4 addresses, as numbers.
         ipv6: claims of fixed IPv6 addresses, as numbers.
@@ -41,50 +39,24 @@ class Segment:
         pair_macs: ports that name a MAC other than their own in an allowed pair, by MAC.
     """
 
-    __slots__ = ("branches", "ipv4", "ipv6", "macs", "pair_macs", "pairs", "placed", "ports")
+    __slots__ = ("ipv4", "ipv6", "macs", "pair_macs", "pairs", "placed")
 
     def __init__(self) -> None:
-        self.ports: set[str] = set()
-        self.placed: dict[str, set[str]] = {}
-        self.branches: dict[str, dict[tuple[int, int], set[str | int]]] = {}
+        self.placed: dict[str, Residents] = {}
         self.macs: Claims[int] = Claims()
         self.ipv4: Claims[int] = Claims()
         self.ipv6: Claims[int] = Claims()
         self.pairs: dict[IPAddress, set[str]] = {}
         self.pair_macs: dict[int, set[str]] = {}
 
+    @property
+    def ports(self) -> tuple[str, ...]:
+        """Ids of its ports: each claims its MAC."""
+        return tuple(self.macs.claimants())
+
     def fixed(self, ip: IPAddress) -> Claims[int]:
         """Return the claims of fixed addresses of *ip*'s family."""
         return self.ipv4 if ip.version == 4 else self.ipv6
-
-
-_BRANCH_BITS = 6
-
-
-def branch(key: int) -> tuple[tuple[int, int], ...]:
-    """Return the (level, number) of a port's key: of 64 keys, of 64 times that, and of all."""
-    return ((0, key >> _BRANCH_BITS), (1, key >> 2 * _BRANCH_BITS), (2, 0))
-
-
-def _plant(tree: dict[tuple[int, int], set[str | int]], key: int, port_id: str) -> None:
-    below: str | int = port_id
-    for level, number in branch(key):
-        found = tree.setdefault((level, number), set())
-        if below in found:
-            return
-        found.add(below)
-        below = number
-
-
-def _fell(tree: dict[tuple[int, int], set[str | int]], key: int, port_id: str) -> None:
-    below: str | int = port_id
-    for level, number in branch(key):
-        found = tree[level, number]
-        found.discard(below)
-        if found:
-            return
-        del tree[level, number]
-        below = number
 
 
 def blocks_of(subnet: Subnet) -> Iterator[tuple[str, IPNetwork | IPAddress]]:
@@ -345,7 +317,6 @@ class Network:
         segment = self.segments.get(port.subnet_id)
         if segment is None:
             segment = self.segments[port.subnet_id] = Segment()
-        segment.ports.add(port.id)
         segment.macs.add(port.mac, port.id)
         for ip in port.ips:
             segment.fixed(ip).add(int(ip), port.id)
@@ -360,7 +331,6 @@ class Network:
         self.membership.drop_port(port)
         self.membership.drop_addresses(self.vpc_of(port.subnet_id), port)
         segment = self.segments[port.subnet_id]
-        segment.ports.discard(port.id)
         segment.macs.drop(port.mac, port.id)
         for ip in port.ips:
             segment.fixed(ip).drop(int(ip), port.id)
@@ -368,7 +338,7 @@ class Network:
             discard(segment.pairs, ip, port.id)
         for mac in foreign_macs(port):
             discard(segment.pair_macs, mac, port.id)
-        if not segment.ports:
+        if not len(segment.macs):
             del self.segments[port.subnet_id]
 
     def _place(self, port_id: str) -> None:
@@ -376,9 +346,7 @@ class Network:
         if port is None or location is None:
             return
         placed = self.segments[port.subnet_id].placed
-        placed.setdefault(location.host_id, set()).add(port_id)
-        tree = self.segments[port.subnet_id].branches.setdefault(location.host_id, {})
-        _plant(tree, port.key, port_id)
+        placed.setdefault(location.host_id, Residents()).add(port.key, port_id)
         self.subnets_at.setdefault(location.host_id, set()).add(port.subnet_id)
 
     def _unplace(self, port_id: str) -> None:
@@ -386,13 +354,10 @@ class Network:
         if port is None or location is None:
             return
         placed = self.segments[port.subnet_id].placed
-        if port_id in placed.get(location.host_id, ()):
-            branches = self.segments[port.subnet_id].branches
-            _fell(branches[location.host_id], port.key, port_id)
-            if not branches[location.host_id]:
-                del branches[location.host_id]
-        discard(placed, location.host_id, port_id)
-        if location.host_id not in placed:
+        here = placed[location.host_id]
+        here.discard(port.key, port_id)
+        if not len(here):
+            del placed[location.host_id]
             discard(self.subnets_at, location.host_id, port.subnet_id)
 
     # --- questions --------------------------------------------------------------------------------

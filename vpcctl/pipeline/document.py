@@ -18,6 +18,7 @@ from vpcctl.flows.tables import BY_NAME, TABLES, Table
 from vpcctl.flows.text import format_flow
 from vpcctl.model.addresses import link_local
 from vpcctl.model.network import Network
+from vpcctl.model.residents import Residents
 from vpcctl.pipeline.example import HERE, example
 from vpcctl.pipeline.flood import SHARDS
 from vpcctl.pipeline.pieces import (
@@ -105,8 +106,8 @@ def _pieces(net: Network, host_id: str) -> list[Piece]:
     pieces += [PeerPiece(other) for other in net.hosts if other != host_id]
     for subnet_id, segment in net.segments.items():
         pieces.append(SubnetPiece(subnet_id))
-        for position in segment.branches.get(host_id, ()):
-            pieces.append(LocalFloodPiece(host_id, subnet_id, *position))
+        here = segment.placed.get(host_id, Residents())
+        pieces += [LocalFloodPiece(host_id, subnet_id, *position) for position in here.branches()]
         for shard in range(SHARDS):
             pieces.append(RemoteFloodPiece(subnet_id, shard))
         pieces += [PairPiece(subnet_id, ip) for ip in segment.pairs]

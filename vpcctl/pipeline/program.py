@@ -154,13 +154,14 @@ def _local_flood(net: Network, piece: LocalFloodPiece) -> tuple[Flow, ...]:
     live = net.live_subnet(piece.subnet_id)
     if live is None:
         return ()
-    tree = net.segment(piece.subnet_id).branches.get(piece.host_id, {})
-    below = tree.get((piece.level, piece.number), ())
+    here = net.segment(piece.subnet_id).placed.get(piece.host_id)
+    if here is None:
+        return ()
     if piece.level:
-        numbers = sorted(one for one in below if isinstance(one, int))
+        numbers = here.below(piece.level, piece.number)
         return tuple(flood.branch(live[0], piece.level, piece.number, numbers))
-    ids = [one for one in below if isinstance(one, str) and net.located(one) is not None]
-    keys = sorted(net.ports[port_id].key for port_id in ids)
+    served = [one for one in here.leaf(piece.number) if net.located(one) is not None]
+    keys = [net.ports[port_id].key for port_id in served]
     return tuple(flood.local(live[0], piece.number, keys))
 
 

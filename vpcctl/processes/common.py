@@ -13,8 +13,8 @@ from vpcctl.settings import Settings
 UNUSABLE = 2
 """Exit code of a process whose settings cannot work: to start it again would not help."""
 
-_TLS_BUFFER = 32 * 1024
-"""Bytes: two TLS records. asyncio takes and fills 256 KiB for each connection at once, which is a
+_TLS_BUFFER = 8 * 1024
+"""Bytes: half a TLS record. asyncio takes and fills 256 KiB for each connection at once, which is a
 quarter of a gigabyte for a thousand hosts; it has no other setting than this attribute."""
 
 

@@ -71,7 +71,7 @@ class Auditor:
         if len(real) != len(result.drift) or not host.is_idle:
             return 0  # ours and somebody else's are mixed: the next audit sees clearer
         repairs = tuple(self._encoder.raw(*part) for part in parts)
-        host.enqueue(Work(self._program.revision, repairs, spare=result.spare))
+        host.enqueue(Work(self._program.revision, repairs, unmetered=result.spare))
         self._tell(host, real)
         return len(real)
 

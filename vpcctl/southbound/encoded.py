@@ -8,7 +8,13 @@ from vpcctl.compile.transition import FlowTuple, HostChange
 from vpcctl.flows.flow import Flow, meters_of
 from vpcctl.flows.meter import Meter
 from vpcctl.model.relay import Relay
-from vpcctl.southbound.codec.messages import add_flow, delete_cookie, delete_flow
+from vpcctl.southbound.codec.messages import (
+    add_flow,
+    decode_entry,
+    delete_cookie,
+    delete_flow,
+    entry_of,
+)
 
 _XIDS = 0x7FFF_FFFF
 
@@ -23,26 +29,37 @@ def _as_it_is(flows: FlowTuple) -> FlowTuple:
 class Encoded:
     """Some flow-mods as bytes, each within its bundle-add message.
 
+    Bytes alone: the flows that they were made of weigh ten times as much, and what waits for slow
+    hosts may be all of a network.
+
     Attributes:
         data: the messages, one after the other.
         messages: how many.
         first_xid: transaction id of the first; the others follow.
-        flows: the flow of each; empty for deletions by cookie.
-        verb: ``add`` or ``delete``.
         meters: what the flows need; bundles take none, so they are not in ``data``.
     """
 
     data: bytes
     messages: int
     first_xid: int
-    flows: FlowTuple
-    verb: str
     meters: tuple[Meter, ...] = ()
 
     def flow_of(self, xid: int) -> Flow | None:
-        """Return the flow of the message with this transaction id."""
-        index = xid - self.first_xid
-        return self.flows[index] if 0 <= index < len(self.flows) else None
+        """Return the flow of the message with this transaction id; None if it is of no one flow."""
+        wanted, position = xid.to_bytes(4, "big"), 0
+        while position < len(self.data):
+            end = position + (self.data[position + 2] << 8 | self.data[position + 3])
+            if self.data[position + 4 : position + 8] == wanted:
+                return _flow_of(self.data[position:end])
+            position = end
+        return None
+
+
+def _flow_of(message: bytes) -> Flow | None:
+    try:
+        return decode_entry(entry_of(message))
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,30 +69,22 @@ class Work:
     Attributes:
         revision: where the network stands when this is done.
         parts: what to send first, as one bundle.
-        change: the change, for who wants to know which flows it is about; None for repairs.
         rest: the program of VPCs that are new on the host, read lazily.
         has_program: whether ``rest`` has anything.
         added: flows that the parts add, minus those that they delete.
-        spare: of a repair, numbers of meters to delete when it is confirmed.
+        departs: whether a VPC leaves the host.
+        unmetered: numbers of meters to delete when this is confirmed.
+        relays: relays that wait for this to be confirmed.
     """
 
     revision: int
     parts: tuple[Encoded, ...]
-    change: HostChange | None = None
     rest: Iterator[FlowTuple] = field(default_factory=lambda: iter(()))
     has_program: bool = False
     added: int = 0
-    spare: tuple[int, ...] = ()
-
-    @property
-    def relays(self) -> tuple[Relay, ...]:
-        """Relays that wait for this to be confirmed."""
-        return () if self.change is None else self.change.relays
-
-    @property
-    def unmetered(self) -> tuple[int, ...]:
-        """Numbers of meters to delete when this is confirmed."""
-        return self.spare if self.change is None else self.change.unmetered
+    departs: bool = False
+    unmetered: tuple[int, ...] = ()
+    relays: tuple[Relay, ...] = ()
 
     @property
     def may_overtake(self) -> bool:
@@ -84,8 +93,7 @@ class Work:
         Flows of what has not been read yet are made of the network as it is then, so a difference
         does no harm; but a VPC may not be taken away before it has come.
         """
-        departs = self.change is not None and self.change.departed
-        return not (self.has_program or departs or self.relays)
+        return not (self.has_program or self.departs or self.relays)
 
     @property
     def size(self) -> int:
@@ -119,24 +127,24 @@ class Encoder:
         """
         first = self._take_xids(len(flows))
         data = b"".join([add_flow(flow, xid) for xid, flow in enumerate(flows, first)])
-        return Encoded(data, len(flows), first, flows, "add", meters_of(flows))
+        return Encoded(data, len(flows), first, meters_of(flows))
 
     def delete(self, flows: FlowTuple) -> Encoded:
         """Return the messages that delete exactly *flows*."""
         first = self._take_xids(len(flows))
         data = b"".join([delete_flow(flow, xid) for xid, flow in enumerate(flows, first)])
-        return Encoded(data, len(flows), first, flows, "delete")
+        return Encoded(data, len(flows), first)
 
     def delete_cookies(self, cookies: Iterable[int]) -> Encoded:
         """Return the messages that delete every flow with one of *cookies*."""
         all_cookies = tuple(cookies)
         first = self._take_xids(len(all_cookies))
         data = b"".join([delete_cookie(c, first + i) for i, c in enumerate(all_cookies)])
-        return Encoded(data, len(all_cookies), first, (), "delete")
+        return Encoded(data, len(all_cookies), first)
 
     def raw(self, data: bytes, messages: int, meters: tuple[Meter, ...] = ()) -> Encoded:
         """Wrap messages that were encoded elsewhere, with the meters that they need."""
-        return Encoded(data, messages, 0, (), "delete", meters)
+        return Encoded(data, messages, 0, meters)
 
     def next_xid(self) -> int:
         """Return a transaction id for one message."""
@@ -162,10 +170,16 @@ class Encoder:
         added = sum(map(len, change.written)) - sum(map(len, change.removed))
         program = change.program()
         first = next(program, None)
-        if first is None:
-            return Work(revision, tuple(parts), change, added=added)
-        rest = chain((first,), program)
-        return Work(revision, tuple(parts), change, rest, has_program=True, added=added)
+        return Work(
+            revision,
+            tuple(parts),
+            iter(()) if first is None else chain((first,), program),
+            has_program=first is not None,
+            added=added,
+            departs=bool(change.departed),
+            unmetered=change.unmetered,
+            relays=change.relays,
+        )
 
     def _once(self, verb: str, flows: FlowTuple) -> Encoded:
         key = (verb, id(flows))

@@ -286,7 +286,7 @@ class Engine:
 
     def _enqueue(self, host: HostState, change: HostChange, revision: int) -> None:
         try:
-            host.enqueue(self._encoder.work(change, revision, host.fitted))
+            host.enqueue(self._encoder.work(change, revision, host.fitted), change)
         except EncodeError as error:
             log.error("a flow cannot be written", host=host.id, error=str(error))
             host.overflowed = True

@@ -5,7 +5,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
-from vpcctl.compile.transition import FlowTuple
+from vpcctl.compile.transition import FlowTuple, HostChange
 from vpcctl.flows.flow import meters_of
 from vpcctl.southbound.encoded import Work
 from vpcctl.southbound.session import Session
@@ -34,17 +34,14 @@ class AuditMark:
     meters: set[int] = field(default_factory=set)
     everything: bool = False
 
-    def note(self, work: Work) -> None:
-        """Take note of *work*."""
-        change = work.change
-        if change is None:
-            return
+    def note(self, change: HostChange, *, has_program: bool) -> None:
+        """Take note of a change and of whether it brings whole VPCs."""
         self.cookies.update(change.departed)
         for flows in (*change.removed, *change.written):
             self.cookies.update(flow.cookie for flow in flows)
             self.meters.update(meter.id for meter in meters_of(flows))
         self.meters.update(change.unmetered)
-        self.everything = self.everything or work.has_program
+        self.everything = self.everything or has_program
 
     def covers(self, cookie: int, meter: int | None) -> bool:
         """Tell whether it was planned that a flow with this cookie, or this meter, changes."""
@@ -85,10 +82,16 @@ class HostState:
 
     # --- queue ----------------------------------------------------------------------------------
 
-    def enqueue(self, work: Work) -> None:
-        """Add work for a connected host; too much of it is replaced by one comparison later."""
-        for mark in self.marks:
-            mark.note(work)
+    def enqueue(self, work: Work, change: HostChange | None = None) -> None:
+        """Add work for a connected host; too much of it is replaced by one comparison later.
+
+        Args:
+            work: what to do.
+            change: what it was made of, for audits that are under way; None for repairs.
+        """
+        if change is not None:
+            for mark in self.marks:
+                mark.note(change, has_program=work.has_program)
         self.queue.append(work)
         self.queued_bytes += work.size
         if self.queued_bytes > _MAX_QUEUE_BYTES or len(self.queue) > _MAX_QUEUE_WORKS:

@@ -6,6 +6,7 @@ and compared, so an empty switch takes in the first flows while the last are sti
 """
 
 import asyncio
+from array import array
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -51,6 +52,29 @@ class Drift:
         return "flow" if self.meter is None else "meter"
 
 
+class Sent:
+    """Which messages were sent for which piece; small, because there are very many."""
+
+    __slots__ = ("_firsts", "_pieces")
+
+    def __init__(self) -> None:
+        self._firsts = array("L")
+        self._pieces: list[Piece] = []
+
+    def add(self, first_xid: int, piece: Piece) -> None:
+        """Note the transaction id of a piece's first message; its others follow."""
+        self._firsts.append(first_xid)
+        self._pieces.append(piece)
+
+    def find(self, xid: int) -> tuple[Piece, int] | None:
+        """Return the piece that a message may be of, and its place among the piece's messages."""
+        before = [(xid - first, index) for index, first in enumerate(self._firsts) if first <= xid]
+        if not before:
+            return None
+        place, index = min(before)
+        return self._pieces[index], place
+
+
 @dataclass(slots=True)
 class Comparison:
     """What comparing found, as messages to send.
@@ -60,7 +84,7 @@ class Comparison:
         wrong: how many are missing or changed; with ``aliens``, how many messages were yielded.
         aliens: how many are there and should not be.
         drift: the first few of them.
-        sent: the messages of each piece: first transaction id, how many follow, and the piece.
+        sent: what the messages were for.
         skipped: flows left out, because the switch has refused them.
         meters: how many meters are missing or changed.
         spare: numbers of meters that are there and should not be; they go last.
@@ -71,7 +95,7 @@ class Comparison:
     wrong: int = 0
     aliens: int = 0
     drift: list[Drift] = field(default_factory=list)
-    sent: list[tuple[int, int, Piece]] = field(default_factory=list)
+    sent: Sent = field(default_factory=Sent)
     skipped: int = 0
     meters: int = 0
     spare: tuple[int, ...] = ()
@@ -198,7 +222,7 @@ class Comparer:
     def _piece(self, piece: Piece, encoded: Encoded, actual: Actual) -> tuple[bytes, int]:
         if not actual and not self._skip and not self._keep:
             if encoded.messages:
-                self.result.sent.append((encoded.first_xid, encoded.messages, piece))
+                self.result.sent.add(encoded.first_xid, piece)
                 self.result.wrong += encoded.messages
             return encoded.data, encoded.messages
         parts: list[bytes] = []
@@ -217,7 +241,7 @@ class Comparer:
             self._note("missing" if found is None else "changed", entry, piece, index)
             parts.append(message)
         if parts:
-            self.result.sent.append((encoded.first_xid, encoded.messages, piece))
+            self.result.sent.add(encoded.first_xid, piece)
             self.result.wrong += len(parts)
         return b"".join(parts), len(parts)
 
@@ -233,11 +257,12 @@ class Comparer:
 
     def flow_of(self, xid: int) -> Flow | None:
         """Return the flow whose message had *xid*, if its piece is still what it was."""
-        for first, count, piece in self.result.sent:
-            if first <= xid < first + count:
-                flows = self._program.flows(piece)
-                return flows[xid - first] if xid - first < len(flows) else None
-        return None
+        found = self.result.sent.find(xid)
+        if found is None:
+            return None
+        piece, place = found
+        flows = self._program.flows(piece)
+        return flows[place] if place < len(flows) else None
 
 
 def _lacks_meter(wanted: Flow, fitted: Flow) -> bool:

@@ -391,7 +391,7 @@ class Bundle:
         messages: flow-mods in it.
     """
 
-    _CHUNK = 64 * 1024
+    _CHUNK = 16 * 1024
 
     def __init__(self, connection: Connection, opening: bytes) -> None:
         self._connection = connection

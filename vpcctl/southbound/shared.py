@@ -1,6 +1,5 @@
 """Messages of pieces that several hosts have, made once for all switches that are compared."""
 
-import dataclasses
 from collections.abc import Iterable
 
 from vpcctl.pipeline.pieces import Piece, own_host
@@ -10,10 +9,7 @@ _MOST_BYTES = 64 << 20
 
 
 class Shared:
-    """Keeps encoded pieces as long as more than one switch is compared or waits for it.
-
-    Kept as bytes alone: the flows that they were made of weigh ten times as much.
-    """
+    """Keeps encoded pieces as long as more than one switch is compared or waits for it."""
 
     def __init__(self) -> None:
         self._kept: dict[Piece, Encoded] = {}
@@ -31,7 +27,7 @@ class Shared:
             self.clear()
 
     def get(self, piece: Piece) -> Encoded | None:
-        """Return a piece's messages, without the flows; None: to be made."""
+        """Return a piece's messages; None: to be made."""
         return self._kept.get(piece)
 
     def put(self, piece: Piece, encoded: Encoded) -> None:
@@ -39,7 +35,7 @@ class Shared:
         if self._users < 2 or encoded.meters or own_host(piece) is not None:
             return
         if self._bytes + len(encoded.data) <= _MOST_BYTES:
-            self._kept[piece] = dataclasses.replace(encoded, flows=())
+            self._kept[piece] = encoded
             self._bytes += len(encoded.data)
 
     def drop(self, pieces: Iterable[Piece]) -> None:

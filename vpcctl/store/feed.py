@@ -20,11 +20,12 @@ from vpcctl.store.gateways import (
     hosts_of,
 )
 from vpcctl.store.hosts import HOSTS
-from vpcctl.store.locations import all_locations, locations_of
-from vpcctl.store.memberships import all_memberships, memberships_of
+from vpcctl.store.locations import locations_of
+from vpcctl.store.memberships import memberships_of
 from vpcctl.store.network_acls import ACLS, all_entries, entries_of
-from vpcctl.store.ports import PORTS, addresses_of, all_addresses
+from vpcctl.store.ports import PORTS, addresses_of
 from vpcctl.store.route_tables import ROUTE_TABLES, all_routes, routes_of
+from vpcctl.store.rows import chunks
 from vpcctl.store.security_groups import GROUPS, all_rules, rules_of
 from vpcctl.store.subnets import SUBNETS
 from vpcctl.store.tables import ChangeRow, LedgerRow
@@ -122,6 +123,29 @@ def _some_with(
     return find
 
 
+def _of_all_ports(
+    find: Callable[[Connection, list[str]], Found],
+) -> Callable[[Connection], Found]:
+    """Return what makes of all ports what *find* makes of some, some at a time.
+
+    Rows take several times the memory of what is made of them, and there may be 100,000.
+    """
+
+    def find_all(connection: Connection) -> Found:
+        found: dict[str, Resource] = {}
+        for ids in chunks(PORTS.ids(connection)):
+            part = find(connection, ids)
+            found.update((id, part[id]) for id in ids if id in part)
+        return found
+
+    return find_all
+
+
+def _locations(connection: Connection, ids: list[str]) -> Found:
+    return {id: models.location(row) for id, row in locations_of(connection, ids).items()}
+
+
+_ports = _some_with(PORTS, (addresses_of, memberships_of), models.port)
 _ALL: dict[ResourceKind, Callable[[Connection], Found]] = {
     "vpc": _with(VPCS, (), models.vpc),
     "ag": _with(ADDRESS_GROUPS, (all_blocks,), models.address_group),
@@ -129,10 +153,8 @@ _ALL: dict[ResourceKind, Callable[[Connection], Found]] = {
     "nacl": _with(ACLS, (all_entries,), models.network_acl),
     "subnet": _with(SUBNETS, (), models.subnet),
     "host": _with(HOSTS, (), models.host),
-    "port": _with(PORTS, (all_addresses, all_memberships), models.port),
-    "location": lambda connection: {
-        row.port_id: models.location(row) for row in all_locations(connection)
-    },
+    "port": _of_all_ports(_ports),
+    "location": _of_all_ports(_locations),
     "ext": _with(EXTERNAL_NETWORKS, (), outside_models.external_network),
     "igw": _with(INTERNET_GATEWAYS, (all_hosts,), outside_models.internet_gateway),
     "nat": _with(NAT_GATEWAYS, (all_hosts, all_forwards), outside_models.nat_gateway),
@@ -146,10 +168,8 @@ _SOME: dict[ResourceKind, Callable[[Connection, list[str]], Found]] = {
     "nacl": _some_with(ACLS, (entries_of,), models.network_acl),
     "subnet": _some_with(SUBNETS, (), models.subnet),
     "host": _some_with(HOSTS, (), models.host),
-    "port": _some_with(PORTS, (addresses_of, memberships_of), models.port),
-    "location": lambda connection, ids: {
-        id: models.location(row) for id, row in locations_of(connection, ids).items()
-    },
+    "port": _ports,
+    "location": _locations,
     "ext": _some_with(EXTERNAL_NETWORKS, (), outside_models.external_network),
     "igw": _some_with(INTERNET_GATEWAYS, (hosts_of,), outside_models.internet_gateway),
     "nat": _some_with(NAT_GATEWAYS, (hosts_of, forwards_of), outside_models.nat_gateway),

@@ -160,11 +160,6 @@ def write_counters(
         connection.execute(_COUNT_LINK, rows)
 
 
-def all_locations(connection: Connection) -> Sequence[LocationRow]:
-    """Return every location."""
-    return cast("Sequence[LocationRow]", connection.execute(_LOCATIONS).all())
-
-
 def locations_of(connection: Connection, port_ids: Iterable[str]) -> dict[str, LocationRow]:
     """Return the locations of these ports by port id."""
     rows = _LOCATIONS_OF.rows(connection, port_ids)

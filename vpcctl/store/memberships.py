@@ -22,11 +22,6 @@ _MEMBERS = (
 )
 
 
-def all_memberships(connection: Connection) -> dict[str, list[str]]:
-    """Return the groups of every port, sorted, by port id."""
-    return _lists(connection.execute(_MEMBERSHIPS).all())
-
-
 def memberships_of(connection: Connection, port_ids: Iterable[str]) -> dict[str, list[str]]:
     """Return the groups of these ports, sorted, by port id."""
     return _lists(_MEMBERSHIPS_OF.rows(connection, port_ids))

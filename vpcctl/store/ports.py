@@ -126,11 +126,6 @@ class Attached(NamedTuple):
     ipv6_gateway: str | None
 
 
-def all_addresses(connection: Connection) -> dict[str, list[str]]:
-    """Return the addresses of every port, in order, by port id."""
-    return _grouped(connection.execute(_ADDRESSES))
-
-
 def addresses_of(connection: Connection, port_ids: Iterable[str]) -> dict[str, list[str]]:
     """Return the addresses of these ports, in order, by port id."""
     return _grouped(_ADDRESSES_OF.rows(connection, port_ids))

@@ -122,6 +122,7 @@ class Repository(Generic[R]):
         self._by_id = select(table).where(table.c.id == bindparam("row_id"))
         self._by_ids = Among(select(table), table.c.id)
         self._all = select(table)
+        self._ids = select(table.c.id).order_by(table.c[order])
         self._insert = insert(row)
         self._update = update(row).where(table.c.id == bindparam("row_id"))
         self._delete = delete(row).where(table.c.id == bindparam("row_id"))
@@ -142,6 +143,10 @@ class Repository(Generic[R]):
     def all(self, connection: Connection) -> Sequence[R]:
         """Return every row."""
         return cast("Sequence[R]", connection.execute(self._all).all())
+
+    def ids(self, connection: Connection) -> Sequence[str]:
+        """Return every id, in the order of creation."""
+        return connection.execute(self._ids).scalars().all()
 
     def page(self, connection: Connection, query: Query) -> Sequence[R]:
         """Return one page, in the order of creation.

@@ -1,0 +1,47 @@
+"""Encoded flows: bytes alone, from which a refused flow can still be told."""
+
+from vpcctl.compile import compile_host
+from vpcctl.pipeline.example import HERE, example
+from vpcctl.pipeline.pieces import PortPiece
+from vpcctl.southbound.encoded import Encoded, Encoder
+from vpcctl.southbound.resync import Sent
+
+FLOWS = tuple(flow for flows in compile_host(example(), HERE) for flow in flows)
+
+
+def keys(encoded: Encoded) -> list[object]:
+    xids = range(encoded.first_xid, encoded.first_xid + encoded.messages)
+    return [flow and flow.key for flow in map(encoded.flow_of, xids)]
+
+
+def test_a_message_tells_its_flow() -> None:
+    encoder = Encoder()
+    encoder.add(FLOWS[:3])
+    for encoded in (encoder.add(FLOWS), encoder.delete(FLOWS)):
+        assert keys(encoded) == [flow.key for flow in FLOWS]
+        assert encoded.flow_of(encoded.first_xid - 1) is None
+        assert encoded.flow_of(encoded.first_xid + len(FLOWS)) is None
+
+
+def test_messages_that_were_put_together_elsewhere_tell_theirs() -> None:
+    encoder = Encoder()
+    parts = [encoder.add(FLOWS[:2]), encoder.delete(FLOWS[5:6])]
+    raw = encoder.raw(b"".join(part.data for part in parts), 3)
+    found = [raw.flow_of(xid) for xid in (1, 2, 3)]
+    assert [flow and flow.key for flow in found] == [FLOWS[i].key for i in (0, 1, 5)]
+    assert raw.flow_of(0) is None
+
+
+def test_what_deletes_by_cookie_is_of_no_one_flow() -> None:
+    assert keys(Encoder().delete_cookies((FLOWS[0].cookie, FLOWS[1].cookie))) == [None, None]
+
+
+def test_a_message_leads_to_its_piece() -> None:
+    sent = Sent()
+    assert sent.find(5) is None
+    late, early = PortPiece("late"), PortPiece("early")
+    for first, piece in ((100, late), (7, early)):  # transaction ids began anew in between
+        sent.add(first, piece)
+    assert sent.find(101) == (late, 1)
+    assert sent.find(9) == (early, 2)
+    assert sent.find(6) is None
