@@ -85,7 +85,10 @@ class _Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; a request whose head has begun must go on, and end."""
-        if self._refusal is not None or self.transport.is_closing():
+        if self._refusal is not None:
+            self.flow.pause_reading()  # each answer that was still owed has resumed it
+            return
+        if self.transport.is_closing():
             return
         before, self._body_came = (self._in_head, self._heads), False
         super().data_received(data)
