@@ -8,12 +8,12 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+import h11
 import structlog
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from api import peer, problems
 from api.config import ApiConfig
@@ -21,10 +21,6 @@ from api.listeners import BadListener, Listener, TlsFiles, bind
 from api.upkeep import running
 
 _GRACE_S = 5
-_MAX_HEAD = 64 << 10
-_TOO_LONG = f"The request's head is longer than {_MAX_HEAD >> 10} KiB."
-_MAX_WAITING = 64
-_TOO_MANY = f"More than {_MAX_WAITING} requests wait for answers on this connection."
 _UNSENT = 16 << 10
 """Bytes of an answer that may wait for a slow client before no more of it is produced."""
 
@@ -63,16 +59,11 @@ def bind_all(listeners: Sequence[Listener]) -> tuple[Bound, ...]:
     return tuple(bound)
 
 
-class _Protocol(HttpToolsProtocol):
+class _Protocol(H11Protocol):
     """HTTP/1.1 whose own refusals are problem documents too, and that knows the TLS peer."""
 
     _head_timer: asyncio.TimerHandle | None = None
-    _in_head = True
-    _heads = 0
-    _head_size = 0
-    _body_came = False
-    _running: RequestResponseCycle | None = None
-    _refusal: str | None = None
+    _stall_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Let every request of this connection know who is at its other end."""
@@ -84,99 +75,51 @@ class _Protocol(HttpToolsProtocol):
             self.app_state = {**self.app_state, peer.STATE: found}
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; a request whose head has begun must go on, and end."""
-        if self._refusal is not None:
-            self.flow.pause_reading()  # each answer that was still owed has resumed it
-            return
-        if self.transport.is_closing():
-            return
-        before, self._body_came = (self._in_head, self._heads), False
+        """Take bytes; a head that has begun must go on, and so must what was answered already."""
         super().data_received(data)
-        if before != (self._in_head, self._heads) or self._body_came:
-            self._head_size = 0  # not all of it is of one head, or of what is around one body
-        elif (size := self._head_size + len(data)) <= _MAX_HEAD:
-            self._head_size = size
-            if self._in_head and self._head_timer is None and not self._is_answering:
-                self._await_head()
-        else:
-            self.send_400_response(_TOO_LONG)
-
-    def on_headers_complete(self) -> None:
-        """Begin a request, unless there are too many, or its head is too long.
-
-        The parser itself knows no limit.
-        """
-        self._head_came()
-        fields = sum(len(name) + len(value) for name, value in self.headers)
-        if fields + len(self.url) > _MAX_HEAD:
-            raise ValueError(_TOO_LONG)
-        if len(self.pipeline) >= _MAX_WAITING:
-            raise ValueError(_TOO_MANY)
-        super().on_headers_complete()
-        self._heads += 1
-        self._in_head = False
-
-    def on_body(self, body: bytes) -> None:
-        """Take a part of a body."""
-        self._body_came = True
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        """End a request; what comes now is another one's head."""
-        self._in_head = True
-        self._head_came()
-        super().on_message_complete()
-
-    def on_response_complete(self) -> None:
-        """Go on with the next request; what is left of this one must come soon, too."""
-        super().on_response_complete()
-        if self._is_answering or self.transport.is_closing():
-            return
-        if self._refusal is not None:
-            self._refuse(self._refusal)
-        elif not self._in_head and self._head_timer is None:
+        answered = self.cycle is not None and self.cycle.response_complete
+        if self.conn.their_state is not h11.IDLE and not answered:
+            self._head_came()
+        elif self._head_timer is None:
             self._await_head()
 
+    def pause_writing(self) -> None:
+        """Give a client that does not read its answers as long as one that stops asking."""
+        super().pause_writing()
+        self._stall_timer = self.loop.call_later(self._patience, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on: it has read."""
+        self._reads_again()
+        super().resume_writing()
+
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timer and what waits; end what is being answered, of several requests too."""
+        """Forget the timers with the connection."""
         self._head_came()
-        self.pipeline.clear()
-        if self._running is not None and not self._running.response_complete:
-            self._running.disconnected = True
-            self._running.message_event.set()
+        self._reads_again()
         super().connection_lost(exc)
 
     @property
-    def _is_answering(self) -> bool:
-        return self._running is not None and not self._running.response_complete
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._running = cycle
-        super()._start_asgi_task(cycle, app)
+    def _patience(self) -> float:
+        limit: ApiConfig = self.config.app.state.context.config  # type: ignore[union-attr]
+        return limit.head_s
 
     def _await_head(self) -> None:
         """Let nobody hold a connection, and a descriptor, by sending a head bit by bit."""
-        limit: ApiConfig = self.config.app.state.context.config  # type: ignore[union-attr]
-        self._head_timer = self.loop.call_later(limit.head_s, self.transport.close)
+        self._head_timer = self.loop.call_later(self._patience, self.transport.close)
 
     def _head_came(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
 
-    def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP, after the requests before it: each has its own answer."""
-        if self._is_answering and (self._in_head or self.pipeline):
-            if not self._in_head:
-                self.pipeline.popleft()  # its body will never come
-            self._refusal = msg
-            self.flow.pause_reading()
-        elif self._is_answering and self._running is not None and self._running.response_started:
-            self.transport.close()
-        else:
-            self._refuse(msg)
+    def _reads_again(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
 
-    def _refuse(self, msg: str) -> None:
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP."""
         answer = problems.response(problems.Malformed(msg))
         head = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n"
         fields = b"".join(b"%s: %s\r\n" % field for field in answer.raw_headers)
@@ -265,6 +208,7 @@ def _config(app: FastAPI) -> uvicorn.Config:
         log_level="warning",
         access_log=False,
         server_header=False,
+        h11_max_incomplete_event_size=64 << 10,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=_GRACE_S,
     )
