@@ -20,7 +20,6 @@ endif
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
-	@echo "Labs, for LAB= of lab, up and down: $(LABS)"
 
 # First of all: who cannot go on should not wait for packages before being told.
 need-root: ## Say so when neither root nor sudo is there
@@ -28,14 +27,14 @@ need-root: ## Say so when neither root nor sudo is there
 	    echo "make $(MAKECMDGOALS): needs root (network namespaces) and there is no sudo:" \
 	        "run it as root" >&2; exit 1; }
 
-# `make up` and the like are not to install anything for a lab that is none.
-need-lab:
+# Nothing is to be installed for a lab that is none.
+need-lab: ## List the labs when LAB is none of them
 	@$(if $(filter $(LAB),$(LABS)),:,echo "make: there is no lab $(LAB); LAB may be: $(LABS)" >&2; exit 2)
 
 install: ## Install what is missing: Debian packages and the virtual environment
 	@.ci/install
 
-lab: need-root need-lab install ## Run a lab from start to end: make lab LAB=two_tenants
+lab: need-root need-lab install ## Run a lab from start to end: LAB=two_tenants (as it is without), three_tier, eip or vm
 	$(SUDO) $(SYSTEM_PYTHON) -m mininet_labs.$(LAB) run
 
 up: need-root need-lab install ## Start the same lab and leave it running, with the API on 127.0.0.1

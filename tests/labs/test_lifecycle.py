@@ -1,5 +1,6 @@
 """Labs by name: what is up is said, and nobody meets the labs of another directory."""
 
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,16 +113,23 @@ def test_a_directory_that_others_have_mounted_something_on_stays(tmp_path: Path)
 
 
 def test_make_lists_the_labs_when_it_does_not_know_one() -> None:
-    done = subprocess.run(
-        ["make", "--no-print-directory", "up", "LAB=threetier"],
+    labs = "two_tenants three_tier eip vm"
+    done = make("up", "LAB=threetier")
+    assert f"make: there is no lab threetier; LAB may be: {labs}\n" in done.stderr
+    assert done.returncode == 2
+    shown = re.search("LAB=.*", make("help").stdout)
+    assert shown
+    assert set(labs.split()) <= set(re.findall(r"\w+", shown[0]))
+    sources = (REPOSITORY / "mininet_labs").glob("*.py")
+    assert set(labs.split()) == {s.stem for s in sources if "lifecycle.main(" in s.read_text()}
+
+
+def make(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["make", "--no-print-directory", *words],
         cwd=REPOSITORY,
         env=clean_environment(),
         capture_output=True,
         text=True,
         check=False,
     )
-    labs = "two_tenants three_tier eip vm"
-    assert f"make: there is no lab threetier; LAB may be: {labs}\n" in done.stderr
-    assert done.returncode == 2
-    sources = (REPOSITORY / "mininet_labs").glob("*.py")
-    assert set(labs.split()) == {s.stem for s in sources if "lifecycle.main(" in s.read_text()}
