@@ -100,8 +100,8 @@ class EipLab:
             f"vpcctl internet-gateway create red-out --vpc {RED} --network {internet.NETWORK}\n"
             f"vpcctl route add main 0.0.0.0/0 --vpc {RED} --to igw:red-out\n"
             f"vpcctl eip associate {eip_of(RED)} --port red-1 --wait",
-            f"red-1 ping -c 3 {ROUTER}",
-            f"outside ping -c 3 {self._address(RED)}",
+            f"red-1 ping -c 2 {ROUTER}",
+            f"outside ping -c 2 {self._address(RED)}",
         )
 
     def close(self) -> None:

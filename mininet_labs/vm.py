@@ -113,7 +113,7 @@ class VirtualMachines:
         for one in self._machines.values():
             one.console.close()
         commands = "vpcctl port list\nvpcctl sg rule list guarded"
-        examples = ("vm-1 ip addr show dev eth0", f"outside ping -c 3 {self._eip}")
+        examples = ("vm-1 ip addr show dev eth0", f"outside ping -c 2 {self._eip}")
         return self._site.describe(NAME, commands, *examples)
 
     def close(self) -> None:
