@@ -1,5 +1,6 @@
 # Everything starts here: `make help` lists it.
 
+LABS := two_tenants three_tier eip vm
 LAB ?= two_tenants
 PYTEST_ARGS ?=
 VENV := .venv/bin
@@ -9,13 +10,13 @@ FAST := tests/unit tests/pipeline tests/southbound tests/oracle
 SYSTEM_PYTHON := /usr/bin/python3
 export PYTHONDONTWRITEBYTECODE := 1
 
-# Root is needed for namespaces.
+# Root is needed for namespaces. sudo takes the environment away, where labs have their directory too.
 ifneq ($(shell id -u),0)
-    SUDO := sudo env PYTHONDONTWRITEBYTECODE=1
+    SUDO := sudo env PYTHONDONTWRITEBYTECODE=1 $(addprefix VPCCTL_LABS_DIR=,$(VPCCTL_LABS_DIR))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help need-root install lab up down test test-worlds test-fast lint format clean bench bench-quick
+.PHONY: help need-root need-lab install lab up down test test-worlds test-fast lint format clean bench bench-quick
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -26,16 +27,20 @@ need-root: ## Say so when neither root nor sudo is there
 	    echo "make $(MAKECMDGOALS): needs root (network namespaces) and there is no sudo:" \
 	        "run it as root" >&2; exit 1; }
 
+# Nothing is to be installed for a lab that is none.
+need-lab: ## List the labs when LAB is none of them
+	@$(if $(filter $(LAB),$(LABS)),:,echo "make: there is no lab $(LAB); LAB may be: $(LABS)" >&2; exit 2)
+
 install: ## Install what is missing: Debian packages and the virtual environment
 	@.ci/install
 
-lab: need-root install ## Run a lab from start to end: make lab LAB=two_tenants
+lab: need-root need-lab install ## Run a lab from start to end: LAB=two_tenants (as it is without), three_tier, eip or vm
 	$(SUDO) $(SYSTEM_PYTHON) -m mininet_labs.$(LAB) run
 
-up: need-root install ## Start the same lab and leave it running, with the API on 127.0.0.1
+up: need-root need-lab install ## Start the same lab and leave it running, with the API on 127.0.0.1
 	$(SUDO) $(SYSTEM_PYTHON) -m mininet_labs.$(LAB) up
 
-down: need-root ## End what `make up` started
+down: need-root need-lab ## End what `make up` started
 	$(SUDO) $(SYSTEM_PYTHON) -m mininet_labs.$(LAB) down
 
 test: need-root install ## Run every test (needs root)

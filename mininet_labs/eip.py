@@ -93,12 +93,15 @@ class EipLab:
         self._take_down(checks)
 
     def describe(self) -> str:
-        """Return how to use the lab from a shell."""
+        """Return how to use the lab from a shell: what leads to a first EIP, and who sees it."""
         return self._site.describe(
             NAME,
-            "vpcctl eip list\nvpcctl nat-gateway list\nvpcctl route list main --vpc red\n"
-            "vpcctl host list",
-            f"red-1 ping -c 3 {ROUTER}",
+            "vpcctl eip list\n"
+            f"vpcctl internet-gateway create red-out --vpc {RED} --network {internet.NETWORK}\n"
+            f"vpcctl route add main 0.0.0.0/0 --vpc {RED} --to igw:red-out\n"
+            f"vpcctl eip associate {eip_of(RED)} --port red-1 --wait",
+            f"red-1 ping -c 2 {ROUTER}",
+            f"outside ping -c 2 {self._address(RED)}",
         )
 
     def close(self) -> None:

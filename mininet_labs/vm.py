@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from mininet_labs import vm_questions as questions
@@ -112,7 +113,8 @@ class VirtualMachines:
         for one in self._machines.values():
             one.console.close()
         commands = "vpcctl port list\nvpcctl sg rule list guarded"
-        return self._site.describe(NAME, commands, "vm-1 ip addr show dev eth0")
+        examples = ("vm-1 ip addr show dev eth0", f"outside ping -c 2 {self._eip}")
+        return self._site.describe(NAME, commands, *examples)
 
     def close(self) -> None:
         """End the machines and the hosts."""
@@ -263,25 +265,25 @@ class VirtualMachines:
         checks.expect(good, what)
 
 
-def _exec(name: str, command: list[str]) -> int:
-    """Run a command in a machine of the lab that is up."""
+def _console_of(name: str) -> str | None:
+    """Return where the serial line of a machine of the lab that is up is; None: it has none."""
     for _, record in runs.background_runs(NAME):
-        consoles = record.get("consoles", {})
-        if name not in consoles:
-            print(f"lab: no machine {name}; there are: {', '.join(consoles)}", file=sys.stderr)
-            return 2
-        code, said = Console(consoles[name]).run(" ".join(command), 60.0)
-        print(said, end="")
-        return code
-    print("lab: nothing is up; start it with `make up LAB=vm`", file=sys.stderr)
-    return 1
+        return record.get("consoles", {}).get(name)
+    return None
+
+
+def _exec(line: str, command: list[str]) -> int:
+    """Run a command in the machine at the serial line *line*."""
+    code, said = Console(Path(line)).run(" ".join(command), 60.0)
+    print(said, end="")
+    return code
 
 
 def main() -> int:
     """Run a command of the lab; 77 when there can be no virtual machines."""
     match sys.argv[1:]:
-        case ["exec", name, *command] if command:
-            return _exec(name, command)
+        case ["exec", name, *command] if command and (line := _console_of(name)):
+            return _exec(line, command)
         case ["run" | "up"]:
             try:
                 machine.prepare()

@@ -25,7 +25,8 @@ class Controller:
     def __init__(self, run: Run, daemons: Daemons) -> None:
         self._run = run
         self._daemons = daemons
-        self.url = f"http://127.0.0.1:{_free_port()}"
+        self._claim, port = _claim_port()
+        self.url = f"http://127.0.0.1:{port}"
 
     @property
     def api_socket(self) -> Path:
@@ -63,14 +64,26 @@ class Controller:
         return self.token_file.exists() and Api(self.api_socket, "").is_ready()
 
 
-def _free_port() -> int:
-    """Return the first port from 8080 on that nobody listens at."""
+def _claim_port() -> tuple[socket.socket, int]:
+    """Return the first port from 8080 on that nobody listens at, and what holds it for us.
+
+    It takes a second until the controller listens. Meanwhile a name in the abstract namespace keeps
+    other labs from the port; it is gone with this process.
+    """
     for port in range(FIRST_PORT, FIRST_PORT + 1000):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0vpcctl-lab-port-{port}")
+            _expect_free(port)
+        except OSError:
+            claim.close()
+            continue
+        return claim, port
     raise LabError(f"no free port from {FIRST_PORT} on")
+
+
+def _expect_free(port: int) -> None:
+    """Raise OSError when somebody listens at a port of the loopback."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))

@@ -6,11 +6,11 @@ from typing import Any
 
 from mininet.node import Host
 
+from mininet_labs.common import places
 from mininet_labs.common.processes import Daemons, LabError, wait_until
-from mininet_labs.common.runs import NETNS, PROVIDER, Run
+from mininet_labs.common.runs import NETNS, PROVIDER, REPOSITORY, Run
 
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
-REPOSITORY = Path(__file__).resolve().parents[2]
 PYTHON = REPOSITORY / ".venv" / "bin" / "python"
 """The product's own Python; the labs' is Debian's, which alone has Mininet."""
 
@@ -140,12 +140,7 @@ class Hypervisor(Host):
 
         Beside them there is the agent's own, of the sockets that answer for names.
         """
-        listed = subprocess.run(
-            self.inside("ls", str(NETNS)), check=False, capture_output=True, text=True
-        )
-        if listed.returncode != 0:
-            raise LabError(f"{self.label}: {listed.stderr.strip()}")
-        return [one for one in listed.stdout.split() if not one.startswith("vpcctl-services")]
+        return places.namespaces(self.label, self.inside())
 
     def _start(self, name: str, *command: str, environment: dict[str, str] | None = None) -> None:
         directories = {

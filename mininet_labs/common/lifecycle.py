@@ -7,9 +7,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from mininet_labs.common import runs
+from mininet_labs.common import places, runs
 from mininet_labs.common.processes import (
     Daemons,
     Interrupted,
@@ -21,15 +21,20 @@ from mininet_labs.common.report import Checks, say
 from mininet_labs.common.runs import Run
 
 _USAGE = """\
-usage: python3 -m mininet_labs.{name} run | up | down | exec WORKLOAD COMMAND...
+usage: python3 -m mininet_labs.{name} run | up | down | exec PLACE COMMAND...
 
   run    bring it up, check everything, tear it down
   up     bring it up and leave it running
   down   end what `up` started
-  exec   run a command inside a workload (red-1), or inside a namespace that you attached to a
-         host (host1/mine), of what `up` started
+  exec   run a command in what `up` started: inside a workload (red-1), inside a namespace that you
+         attached to a host (host1/mine), or outside, where there is a provider's network
+
+A lab that is up is up for everybody on this machine, whichever directory it was started from.
+VPCCTL_LABS_DIR=/run/mine in the environment of these commands makes it one of your own.
 """
 _INTERRUPTED = 130
+_DEFAULT = "two_tenants"
+"""What `make` brings up when it is not told which."""
 
 
 class Lab(Protocol):
@@ -66,8 +71,8 @@ def main(name: str, factory: Factory) -> int:
             return _stay(name, factory, int(descriptor))
         case ["down"]:
             return _down(name)
-        case ["exec", workload, *command] if command:
-            return _exec(name, workload, command)
+        case ["exec", place, *command] if command:
+            return _exec(name, place, command)
         case _:
             print(_USAGE.format(name=name), file=sys.stderr, end="")
             return 2
@@ -89,10 +94,9 @@ def _run(name: str, factory: Factory) -> int:
 
 
 def _up(name: str) -> int:
-    """Start the lab in the background and print how to use it."""
-    for directory, _ in runs.background_runs(name):
-        say((directory / "usage").read_text().rstrip())
-        return 0
+    """Start the lab in the background, unless it is up, and print how to use it."""
+    for directory, record in runs.background_runs(name):
+        return _tell_of(name, directory, record)
     ours, theirs = os.pipe()
     command = [sys.executable, "-m", f"mininet_labs.{name}", "up", "--foreground", str(theirs)]
     lab = subprocess.Popen(
@@ -109,6 +113,17 @@ def _up(name: str) -> int:
     if not usage:
         return lab.wait() or 1
     say(usage.rstrip())
+    return 0
+
+
+def _tell_of(name: str, directory: Path, record: dict[str, Any]) -> int:
+    """Say that the lab is up already, since when and from where, and how to use it."""
+    usage = directory / "usage"
+    state = "already up" if usage.exists() else "being brought up"
+    say(f"lab: {name} is {state}, since {record['since']}, from {record['directory']}")
+    if not usage.exists():
+        return 1
+    say(usage.read_text().rstrip())
     return 0
 
 
@@ -144,21 +159,38 @@ def _down(name: str) -> int:
             os.kill(record["owner"][0], signal.SIGKILL)
             runs.stop(record["owner"], seconds=5.0)
     swept = runs.sweep()
-    say("lab: down" if found or swept else "lab: nothing is up")
+    if swept:
+        say(f"lab: cleaned up after {len(swept)} that had been killed: {', '.join(swept)}")
+    say("lab: down" if found else f"lab: {not_up(name)}")
     return 0
 
 
-def _exec(name: str, workload: str, command: list[str]) -> int:
+def make(target: str, name: str) -> str:
+    """Return how a target of the Makefile is called for the lab *name*."""
+    return f"make {target}" if name == _DEFAULT else f"make {target} LAB={name}"
+
+
+def not_up(name: str) -> str:
+    """Return that the lab *name* is not up, and which others are."""
+    others = runs.labs_left_running()
+    if not others:
+        return "nothing is up"
+    ways = (f"{other} is up: {make('down', other)}" for other in others)
+    return f"{name} is not up; {'; '.join(ways)}"
+
+
+def _exec(name: str, place: str, command: list[str]) -> int:
     for _, record in runs.background_runs(name):
-        known = record.get("workloads", {})
-        host, _, netns = workload.rpartition("/")
-        inside = record.get("hosts", {}).get(host or known.get(netns))
-        if inside is None:
-            print(f"lab: no workload {workload}; there are: {', '.join(known)}", file=sys.stderr)
+        try:
+            known = places.of_record(record)
+        except LabError as error:
+            print(f"lab: {error}", file=sys.stderr)
+            return 1
+        if place not in known:
+            print(f"lab: no workload {place}; there are: {', '.join(known)}", file=sys.stderr)
             return 2
-        within = [*inside, "ip", "netns", "exec", netns, *command]
-        return subprocess.run(within, check=False).returncode
-    print("lab: nothing is up; start it with `make up`", file=sys.stderr)
+        return subprocess.run([*known[place], *command], check=False).returncode
+    print(f"lab: {not_up(name)}; start it with `{make('up', name)}`", file=sys.stderr)
     return 1
 
 

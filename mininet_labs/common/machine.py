@@ -6,9 +6,9 @@ import subprocess
 import time
 from pathlib import Path
 
-from mininet_labs.common.hypervisor import REPOSITORY, Hypervisor
+from mininet_labs.common.hypervisor import Hypervisor
 from mininet_labs.common.processes import Daemons, LabError, wait_until
-from mininet_labs.common.runs import Run
+from mininet_labs.common.runs import REPOSITORY, Run
 
 IMAGE = Path("/var/cache/vpcctl-vm")
 _MEMORY_MIB = 128

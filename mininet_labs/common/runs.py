@@ -13,11 +13,15 @@ import secrets
 import select
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-BASE = Path("/run/vpcctl-labs")
+REPOSITORY = Path(__file__).resolve().parents[2]
+BASE_VARIABLE = "VPCCTL_LABS_DIR"
+BASE = Path(os.environ.get(BASE_VARIABLE) or "/run/vpcctl-labs").absolute()
+"""Where runs have their directories; a lab knows none of those elsewhere, and ends none of them."""
 NETNS = Path("/run/netns")
 PROVIDER = "internet"
 """Name of the provider network in agents' settings, where a lab has one."""
@@ -51,6 +55,8 @@ class Run:
                 "lab": lab,
                 "background": background,
                 "owner": identity(os.getpid()),
+                "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+                "directory": str(REPOSITORY),
                 "processes": [],
                 # Kept by a run that made it, so that the last one may remove it again.
                 "made_netns_directory": not NETNS.exists(),
@@ -107,14 +113,26 @@ def sweep() -> list[str]:
 
 def background_runs(lab: str) -> list[tuple[Path, dict[str, Any]]]:
     """Return directory and record of every living background run of *lab*."""
+    return [(directory, record) for directory, record in _background() if record["lab"] == lab]
+
+
+def labs_left_running() -> list[str]:
+    """Return the names of the labs that have a living background run."""
+    return sorted({record["lab"] for _, record in _background()})
+
+
+def base_setting() -> str:
+    """Return what sets the base directory of a command to this one's; empty: nothing has to."""
+    return f"{BASE_VARIABLE}={BASE} " if os.environ.get(BASE_VARIABLE) else ""
+
+
+def _background() -> Iterator[tuple[Path, dict[str, Any]]]:
     if not BASE.is_dir():
-        return []
-    found = []
+        return
     for directory in sorted(path for path in BASE.iterdir() if path.is_dir()):
         record = read_record(directory)
-        if record.get("lab") == lab and record.get("background") and _is_alive(record["owner"]):
-            found.append((directory, record))
-    return found
+        if record.get("background") and _is_alive(record["owner"]):
+            yield directory, record
 
 
 def read_record(directory: Path) -> dict[str, Any]:
@@ -201,6 +219,19 @@ def _base() -> Iterator[None]:
 
 def _remove(directory: Path, record: dict[str, Any]) -> None:
     shutil.rmtree(directory, ignore_errors=True)
-    if record.get("made_netns_directory"):
+    if record.get("made_netns_directory") and not is_mount_point(NETNS):
         with contextlib.suppress(OSError):
             NETNS.rmdir()
+
+
+def is_mount_point(path: Path) -> bool:
+    """Tell whether any process has something mounted at *path*.
+
+    Hosts of other labs have, each in a mount namespace of its own. The kernel would remove the
+    directory nevertheless, and their mounts with it.
+    """
+    for mounts in Path("/proc").glob("[0-9]*/mountinfo"):
+        with contextlib.suppress(OSError):
+            if f" {path} " in mounts.read_text():
+                return True
+    return False

@@ -9,7 +9,7 @@ from typing import Any
 
 from mininet.net import Mininet
 
-from mininet_labs.common import lifecycle
+from mininet_labs.common import lifecycle, runs
 from mininet_labs.common.controller import Controller
 from mininet_labs.common.hypervisor import Hypervisor, product
 from mininet_labs.common.outside import Outside
@@ -164,10 +164,11 @@ class Site:
         except LabError as error:
             reasons = "\n".join(f"{port['name']}: {port['status']['reason']}" for port in late())
             raise LabError(f"{error}\n{reasons}") from None
-        self._run.note(
-            hosts={label: host.inside() for label, host in self.hosts.items()},
-            workloads={w.name: w.host.label for w in self.workloads},
-        )
+        places = {w.name: w.host.within(w.name) for w in self.workloads}
+        if self._outside is not None:
+            places[self._outside.label] = self._outside.within(self._outside.label)
+        hosts = {label: host.inside() for label, host in self.hosts.items()}
+        self._run.note(hosts=hosts, places=places)
 
     def facts(self) -> dict[str, str]:
         """Return, by a host's label, what there is to say about it."""
@@ -177,32 +178,33 @@ class Site:
             facts[host["name"]] = f"{host['vtep_address']}  {software}"
         return dict(sorted(facts.items()))
 
-    def describe(self, lab: str, commands: str, example: str) -> str:
+    def describe(self, lab: str, commands: str, *examples: str) -> str:
         """Return how to use the lab from a shell, and note it for who asks again.
 
         Args:
             lab: its name.
             commands: what to try, one command a line.
-            example: a command to run inside a workload, with the workload's name first.
+            examples: commands to run inside workloads, each with the workload's name first.
         """
         token = _write_token(
             self._run.path("admin.token"), self._controller.token_file.read_text().strip()
         )
         lifecycle.give_to_caller(token)
-        down = "make down" if lab == "two_tenants" else f"make down LAB={lab}"
         listed = "\n".join(f"  {command}" for command in commands.strip().splitlines())
+        run = f"  {runs.base_setting()}/usr/bin/python3 -m mininet_labs.{lab} exec"
+        inside = "\n".join(f"{run} {example}" for example in examples)
         usage = f"""
-The lab is up; `{down}` ends it. In this shell:
+The lab is up; `{lifecycle.make("down", lab)}` ends it. In this shell:
 
   export PATH=$PWD/.venv/bin:$PATH
-  export VPCCTL_API={self._controller.url} VPCCTL_TOKEN_FILE={token}
+  export {runs.base_setting()}VPCCTL_API={self._controller.url} VPCCTL_TOKEN_FILE={token}
 
 {listed}
   curl -s -H "Authorization: Bearer $(cat $VPCCTL_TOKEN_FILE)" $VPCCTL_API/v1/hosts
 
 Inside a workload (as root):
 
-  /usr/bin/python3 -m mininet_labs.{lab} exec {example}
+{inside}
 """
         self._run.path("usage").write_text(usage)
         return usage

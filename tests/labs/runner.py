@@ -9,8 +9,14 @@ from pathlib import Path
 
 from tests.support.command_line import REPOSITORY, clean_environment
 
-RUNS = Path("/run/vpcctl-labs")
+RUNS = Path(f"/run/vpcctl-labs-{os.getpid()}")
+"""Of these tests alone: labs of users, and of other tests, are not met and not ended."""
 _RUN = re.compile(r"lab: run ([0-9a-f]{6}):")
+
+
+def environment() -> dict[str, str]:
+    """Return the environment in which labs of these tests are run."""
+    return clean_environment(VPCCTL_LABS_DIR=str(RUNS), PYTHONDONTWRITEBYTECODE="1")
 
 
 class LabProcess:
@@ -24,12 +30,12 @@ class LabProcess:
         self.lines: list[str] = []
         self._news = threading.Condition()
         self._ended = False
-        environment = clean_environment(PYTHONDONTWRITEBYTECODE="1")
-        del environment["PYTHONPATH"]
+        variables = environment()
+        del variables["PYTHONPATH"]
         self.process = subprocess.Popen(
             ["/usr/bin/python3", "-m", f"mininet_labs.{lab}", *arguments],
             cwd=REPOSITORY,
-            env=environment,
+            env=variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -98,7 +104,7 @@ def processes(run_id: str) -> list[str]:
                 variables = (entry / "environ").read_bytes().decode(errors="replace")
             except OSError:
                 continue
-            if run_id in command or f"vpcctl-labs/{run_id}" in variables:
+            if run_id in command or f"{RUNS}/{run_id}" in variables:
                 found.append(f"{entry.name}: {command}")
     return found
 

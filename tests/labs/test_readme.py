@@ -1,15 +1,17 @@
-"""The README's first VPC, typed as it stands there."""
+"""What the README lets its reader type in a lab, typed as it stands there."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.support.command_line import REPOSITORY, clean_environment
+from tests.labs.runner import environment
+from tests.support.command_line import REPOSITORY
 
 README = REPOSITORY / "README.md"
+FORWARD = ("Your first VPC", "Security groups", "Out to the world", "Guests")
+MISTYPED = "sudo /usr/bin/python3 -m mininet_labs.eip exec host1/web-2 true"
 
 
 def section(title: str) -> str:
@@ -24,11 +26,12 @@ def commands(text: str) -> list[str]:
 
 
 def tools(directory: Path) -> Path:
-    """Return a directory with what a user's PATH has, here perhaps not: vpcctl and sudo."""
+    """Return a directory with what a user's PATH has: vpcctl, and a sudo that keeps variables."""
     python = REPOSITORY / ".venv" / "bin" / "python"
-    scripts = {"vpcctl": f'exec env PYTHONPATH={REPOSITORY} {python} -m vpcctl.cli "$@"'}
-    if not shutil.which("sudo"):
-        scripts["sudo"] = 'exec "$@"'
+    scripts = {
+        "vpcctl": f'exec env PYTHONPATH={REPOSITORY} {python} -m vpcctl.cli "$@"',
+        "sudo": 'exec "$@"',
+    }
     for name, script in scripts.items():
         path = directory / name
         path.write_text(f"#!/bin/sh\n{script}\n")
@@ -39,31 +42,43 @@ def tools(directory: Path) -> Path:
 @pytest.mark.root
 @pytest.mark.slow
 def test_the_first_vpc_works_as_it_is_typed(tmp_path: Path) -> None:
-    up, *typed, down = commands(section("Your first VPC"))
-    assert (up, down) == ("make up", "make down")
-    script = "\n".join(
-        [
-            "set -euo pipefail",
-            "trap 'make down' EXIT",
-            "make up | tee usage.txt >&2",
-            # What it prints is what the user sets.
-            f'eval "$(sed -n "s/^  export/export/p" usage.txt)"; PATH={tools(tmp_path)}:$PATH',
-            "set -x",
-            *typed,
-        ]
-    )
+    up, *typed = [command for title in FORWARD for command in commands(section(title))]
+    *back, down = commands(section("The way back"))
+    assert (up, down) == ("make up LAB=eip", "make down LAB=eip")
+    usage = tmp_path / "usage"
+    script = [
+        "set -euo pipefail",
+        f"trap '{down}' EXIT",
+        f"{up} | tee {usage} >&2",
+        # What it prints is what the user sets, and then tries.
+        f'eval "$(sed -n "s/^  export/export/p" {usage})"; PATH={tools(tmp_path)}:$PATH',
+        "set -x",
+        f'eval "$(grep -E "^  (vpcctl|VPCCTL_LABS_DIR=)" {usage})"',
+        *(*typed, f"{MISTYPED} 2>&1 || echo exit code $?", *back, down),
+    ]
     done = subprocess.run(
-        ["bash", "-c", script.replace("usage.txt", str(tmp_path / "usage.txt"))],
+        ["bash", "-c", "\n".join(script)],
         cwd=REPOSITORY,
-        env=clean_environment(),
+        env=environment(),
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "3 received, 0% packet loss" in done.stdout
-    assert "lab: down" in done.stdout
+    assert_it_said_what_it_should(done.stdout)
+
+
+def assert_it_said_what_it_should(output: str) -> None:
+    # The usage's two, and the README's three.
+    assert output.count("2 packets transmitted") == 5
+    assert "10.7.2.10 ping statistics ---\n2 packets transmitted, 2 received" in output
+    assert re.search(r"Name:\s+db-1.shop.internal\nAddress:\s+10.7.2.10\n", output), output
+    assert "\nweb-1.shop.internal" in output
+    known = re.search(r"no workload host1/web-2; there are: (.*)\nexit code 2\n", output)
+    assert known, output
+    assert {"red-1", "outside", "host1/web-1", "host2/db-1"} <= set(known[1].split(", "))
+    assert "lab: down\n" in output
 
 
 def test_every_target_that_the_readme_names_exists() -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from mininet_labs.common.workloads import FAMILIES
 from mininet_labs.three_tier_plan import PLACES, SERVICES
-from tests.labs.runner import LabProcess, leftovers
-from tests.support.command_line import REPOSITORY, clean_environment
+from tests.labs.runner import LabProcess, environment, leftovers
+from tests.support.command_line import REPOSITORY
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
@@ -50,7 +50,7 @@ def test_it_can_be_left_running_and_used() -> None:
         return subprocess.run(
             ["/usr/bin/python3", "-m", f"mininet_labs.{LAB}", *words],
             cwd=REPOSITORY,
-            env=clean_environment(),
+            env=environment(),
             capture_output=True,
             text=True,
             timeout=150,
