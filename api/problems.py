@@ -75,10 +75,17 @@ class Lagging(problems.NotRealized):
     """
 
     def __init__(
-        self, *, revision: int, resource_id: str, hosts: Sequence[tuple[str, str]]
+        self,
+        *,
+        revision: int,
+        resource_id: str,
+        hosts: Sequence[tuple[str, str]],
+        lacking: str | None = None,
     ) -> None:
+        """Say who is behind, or why there is nobody (*lacking*)."""
         names = ", ".join(host for host, _ in hosts[:5]) or "the southbound"
-        super().__init__(f"revision {revision} is stored; still waiting for {names}")
+        why = f"still waiting for {names}" if lacking is None else f"no host carries it: {lacking}"
+        super().__init__(f"revision {revision} is stored; {why}")
         self.revision = revision
         self.resource_id = resource_id
         self.hosts = list(hosts)

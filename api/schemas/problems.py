@@ -70,6 +70,6 @@ class LaggingOut(ProblemOut):
     )
     hosts: list[LaggingHostOut] = Field(
         description="Hosts that have not acknowledged it; empty: the southbound has not yet "
-        "taken it up.",
+        "taken it up, or no host carries what was written: `detail` says why.",
         examples=[[{"id": "host-0a1b2c3d4e5f60718", "reason": "disconnected"}]],
     )
