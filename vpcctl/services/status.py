@@ -138,19 +138,16 @@ class StatusService:
         def work(connection: Any) -> Progress:
             done = processed(connection)
             arrived, absent = _arrival(connection, concern.port_id)
+            needed = max(revision, arrived)
+            ids = concern.hosts | _hosts_of(connection, concern.vpc_ids)
+            behind = _behind(connection, ids, needed, done) + absent
+            if behind:
+                return Progress(False, done, behind)
             carried = _carried(connection, concern)
-            needed = max(revision, arrived, carried.revision)
-            ids = concern.hosts | _hosts_of(connection, concern.vpc_ids) | carried.hosts
-            present = HOSTS.get_many(connection, sorted(ids))
-            realised = of_hosts(connection, sorted(present))
-            behind = tuple(
-                (id, _excuse(realised.get(id)))
-                for id in sorted(present)
-                if reached(realised.get(id), done) < needed
-            )
-            missing = behind + absent
-            realized = done >= needed and not missing and carried.lacking is None
-            return Progress(realized, done, missing, carried.lacking)
+            needed = max(needed, carried.revision)
+            behind = _behind(connection, carried.hosts, needed, done)
+            realized = done >= needed and not behind and carried.lacking is None
+            return Progress(realized, done, behind, carried.lacking)
 
         return self._units.read(work)
 
@@ -239,6 +236,21 @@ def _arrival(connection: Any, port_id: str | None) -> tuple[int, tuple[tuple[str
     if place is None or place.host_id != row.attach_host_id:
         return 0, ((row.attach_host_id, f"has not reported an interface of {row.id} yet"),)
     return place.revision, ()
+
+
+def _behind(
+    connection: Any, ids: frozenset[str], needed: int, done: int
+) -> tuple[tuple[str, str], ...]:
+    """Return (host id, why) of those present hosts that have not reached revision *needed*."""
+    if not ids:
+        return ()
+    present = HOSTS.get_many(connection, sorted(ids))
+    realised = of_hosts(connection, sorted(present))
+    return tuple(
+        (id, _excuse(realised.get(id)))
+        for id in sorted(present)
+        if reached(realised.get(id), done) < needed
+    )
 
 
 def _carried(connection: Any, concern: Concern) -> Carried:
