@@ -127,7 +127,7 @@ class Client:
         vpc_id = self.resolve_given("vpc", vpc)
         return self._resolve(kind, reference, vpc_id, "" if vpc else "; or give --vpc")
 
-    def _resolve(self, kind: ids.Kind, reference: str, vpc_id: str | None, else_: str) -> str:
+    def _resolve(self, kind: ids.Kind, reference: str, vpc_id: str | None, hint: str) -> str:
         if ids.is_id(kind, reference):
             return reference
         query: Query = {"name": reference}
@@ -142,7 +142,7 @@ class Client:
             named = f"{len(found)} {named_kind(kind)}s are named {reference!r}{where}"
             listed = ", ".join(self._placed(item) for item in found[:_MOST_NAMED])
             more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
-            said = f"{named}; accepted: one of {listed}{more}{else_}"
+            said = f"{named}; accepted: one of {listed}{more}{hint}"
             raise CliError(said, Exit.CONFLICT)
         return found[0]["id"]
 

@@ -182,7 +182,7 @@ def _lacking(row: EipRow, placement: PlacementView, around: Surroundings) -> str
         return None
     if row.nat_gateway_id is not None:
         gateway = around.placements.get(row.nat_gateway_id, NOWHERE)
-        return f"of {row.nat_gateway_id}: {around.why(gateway, network_id)}"
+        return f"{row.nat_gateway_id} is on no host: {around.why(gateway, network_id)}"
     if row.port_id is None:
         return None
     location = around.locations.get(row.port_id)
