@@ -25,7 +25,8 @@ class ApiConfig:
         max_streams: event streams open at the same time.
         max_streams_of_tenant: of these, by all tokens of one tenant.
         head_s: seconds in which a request's head must have come, from its first byte, or from the
-            connection's begin for the first one.
+            connection's begin for the first one; also how long the rest of an answered request may
+            take, and how long a client may leave its answers unread.
         max_polls: long polls open at the same time.
     """
 

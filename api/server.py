@@ -9,10 +9,11 @@ import ssl
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import h11
 import structlog
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from api import peer, problems
 from api.config import ApiConfig
@@ -20,8 +21,6 @@ from api.listeners import BadListener, Listener, TlsFiles, bind
 from api.upkeep import running
 
 _GRACE_S = 5
-_MAX_HEAD = 64 << 10
-_TOO_LONG = f"The request's head is longer than {_MAX_HEAD >> 10} KiB."
 _UNSENT = 16 << 10
 """Bytes of an answer that may wait for a slow client before no more of it is produced."""
 
@@ -60,13 +59,11 @@ def bind_all(listeners: Sequence[Listener]) -> tuple[Bound, ...]:
     return tuple(bound)
 
 
-class _Protocol(HttpToolsProtocol):
+class _Protocol(H11Protocol):
     """HTTP/1.1 whose own refusals are problem documents too, and that knows the TLS peer."""
 
     _head_timer: asyncio.TimerHandle | None = None
-    _in_head = True
-    _heads = 0
-    _head_size = 0
+    _stall_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Let every request of this connection know who is at its other end."""
@@ -78,47 +75,48 @@ class _Protocol(HttpToolsProtocol):
             self.app_state = {**self.app_state, peer.STATE: found}
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; a request whose head has begun must go on, and end."""
-        before = (self._in_head, self._heads)
+        """Take bytes; a head that has begun must go on, and so must what was answered already."""
         super().data_received(data)
-        if before != (True, self._heads) or not self._in_head:  # not all of it is of one head
-            self._head_size = 0
-        elif (size := self._head_size + len(data)) <= _MAX_HEAD:
-            self._head_size = size
-            if self._head_timer is None and (self.cycle is None or self.cycle.response_complete):
-                self._await_head()
-        elif not self.transport.is_closing():
-            self.send_400_response(_TOO_LONG)
+        answered = self.cycle is not None and self.cycle.response_complete
+        if self.conn.their_state is not h11.IDLE and not answered:
+            self._head_came()
+        elif self._head_timer is None:
+            self._await_head()
 
-    def on_headers_complete(self) -> None:
-        """Begin a request, unless its head is too long; the parser itself knows no limit."""
-        self._heads += 1
-        self._in_head = False
-        self._head_came()
-        fields = sum(len(name) + len(value) for name, value in self.headers)
-        if fields + len(self.url) > _MAX_HEAD:
-            raise ValueError(_TOO_LONG)
-        super().on_headers_complete()
+    def pause_writing(self) -> None:
+        """Give a client that does not read its answers as long as one that stops asking."""
+        super().pause_writing()
+        self._stall_timer = self.loop.call_later(self._patience, self.transport.abort)
 
-    def on_message_complete(self) -> None:
-        """End a request; what comes now is another one's head."""
-        self._in_head = True
-        super().on_message_complete()
+    def resume_writing(self) -> None:
+        """Go on: it has read."""
+        self._reads_again()
+        super().resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timer with the connection."""
+        """Forget the timers with the connection."""
         self._head_came()
+        self._reads_again()
         super().connection_lost(exc)
+
+    @property
+    def _patience(self) -> float:
+        limit: ApiConfig = self.config.app.state.context.config  # type: ignore[union-attr]
+        return limit.head_s
 
     def _await_head(self) -> None:
         """Let nobody hold a connection, and a descriptor, by sending a head bit by bit."""
-        limit: ApiConfig = self.config.app.state.context.config  # type: ignore[union-attr]
-        self._head_timer = self.loop.call_later(limit.head_s, self.transport.close)
+        self._head_timer = self.loop.call_later(self._patience, self.transport.close)
 
     def _head_came(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def _reads_again(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
@@ -210,6 +208,7 @@ def _config(app: FastAPI) -> uvicorn.Config:
         log_level="warning",
         access_log=False,
         server_header=False,
+        h11_max_incomplete_event_size=64 << 10,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=_GRACE_S,
     )

@@ -91,6 +91,7 @@ QUICK = Plan(
     dataplane_rounds=1,
     dataplane_seconds=0.5,
     one_host=False,
+    group_members=100,
     group_scale_samples=1,
     group_scale_sizes=(100,),
     guest_rounds=2,

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+import uvloop
 
 from api.app import create_app
 from api.config import ApiConfig
@@ -130,7 +131,7 @@ def running_api(
 def _thread(
     app: Any, bound: tuple[Bound, ...], tls: TlsFiles | None
 ) -> Iterator[Callable[[], None]]:
-    loop = asyncio.new_event_loop()
+    loop = uvloop.new_event_loop()
     stop = asyncio.Event()
     started = threading.Event()
     failures: list[BaseException] = []

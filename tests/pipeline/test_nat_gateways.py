@@ -29,6 +29,8 @@ from tests.support.dummy_ovs import DummyOvs
 from vpcctl.flows.cookie import Feature, cookie
 from vpcctl.flows.reasons import Reason
 from vpcctl.model.changes import Resource
+from vpcctl.pipeline.pieces import EipPiece, GatewayPiece
+from vpcctl.pipeline.program import compile_piece
 
 pytestmark = pytest.mark.ovs
 ONE, TWO, THREE = guest(1), guest(2, DATA), guest(3, DATA)
@@ -134,6 +136,19 @@ def test_a_gateway_that_has_taken_over_may_hear_the_answer_first(town: Setting, 
         frame = f.tcp(entering(EIP), ports, f.ACK) if tcp else f.udp(entering(EIP), ports)
         got = only(made.sends(OUT, frame), ofport(TWO))
         assert (got["nw_dst"], got["tp_dst"]) == (SERVER, str(inside))
+
+
+def test_ports_of_two_eips_may_lead_to_one_port(town: Setting) -> None:
+    second = n.forward(SECOND, 6, (8081, 8081), SERVER, 80)
+    made = town(dataclasses.replace(NAT, forwards=(*FORWARDS, second)), EIP_2)
+    pieces = (GatewayPiece(HOST.id, NAT.id), *(EipPiece(HOST.id, one.id) for one in (EIP, EIP_2)))
+    flows = [flow for piece in pieces for flow in compile_piece(made.wire.net, piece)]
+    assert len({(flow.table, flow.priority, flow.match) for flow in flows}) == len(flows)
+    for eip, address, port in ((EIP, FIRST, 8080), (EIP_2, SECOND, 8081)):
+        only(made.sends(OUT, f.tcp(entering(eip), (port + 1000, port), f.SYN)), ofport(TWO))
+        frame = f.tcp(leaving(TWO), (80, port + 1000), f.SYN | f.ACK)
+        back = only(made.sends(TWO, frame), OUT)
+        assert (back["nw_src"], back["tp_src"]) == (address, str(port))
 
 
 @pytest.mark.parametrize(

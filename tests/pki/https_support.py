@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
+import uvloop
 from fastapi import FastAPI
 
 from agent.enroll import Enrolled, EnrollmentPaths, enroll
@@ -130,7 +131,7 @@ def running_controller(directory: Path, url: str) -> Iterator[Controller]:
 
 @contextlib.contextmanager
 def _serving(app: FastAPI, bound: tuple[Bound, ...], context: ssl.SSLContext) -> Iterator[None]:
-    loop = asyncio.new_event_loop()
+    loop = uvloop.new_event_loop()
     stop, started = asyncio.Event(), threading.Event()
     failures: list[BaseException] = []
 

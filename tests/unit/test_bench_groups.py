@@ -127,7 +127,7 @@ def test_tracking_is_held_against_our_own_without_it():
 @pytest.mark.parametrize("plan", [FULL, QUICK])
 def test_every_plan_measures_groups_at_its_sizes(plan):
     assert "rule" not in cases_at(plan, 0)
-    for size in plan.sizes[1:]:
+    for size in filter(None, plan.sizes):
         cases = cases_at(plan, size)
         assert "rule" in cases
         assert ("member" in cases) == (size >= plan.group_members)

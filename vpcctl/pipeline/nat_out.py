@@ -8,7 +8,7 @@ Of a port that something is forwarded to, packets come from where that is forwar
 host that has just taken over may hear the answer before the question.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from vpcctl.flows import fields as f
 from vpcctl.flows.actions import ClearTracking, Commit, Multipath, Nat, Resubmit, SetField
@@ -16,6 +16,7 @@ from vpcctl.flows.cookie import Feature, cookie
 from vpcctl.flows.flow import Flow, Match, Term, match
 from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import NAT_OUT, OUTSIDE
+from vpcctl.model.addresses import IPAddress
 from vpcctl.model.eip import Eip
 from vpcctl.model.gateway import NatGateway, nat_zone
 from vpcctl.model.network import Network
@@ -34,7 +35,7 @@ STATIC: tuple[Flow, ...] = (
 
 
 def gateway(net: Network, facts: GatewayFacts, gateway: NatGateway) -> Iterator[Flow]:
-    """Yield the flows that choose an EIP and translate to it."""
+    """Yield the flows that choose an EIP, or know it, and translate to it."""
     scope, owner = match((f.VNI, gateway.vni), IS_IPV4, _UNTRACKED), facts.cookie
     begin, eips = SetField(f.JUDGED, nat_zone(gateway)), live_eips(net, facts)
     if not eips:
@@ -50,6 +51,7 @@ def gateway(net: Network, facts: GatewayFacts, gateway: NatGateway) -> Iterator[
             second = match(*scope, flag(f.PICKED), drawn)
             actions = (mark(f.PICKED, 0), _translate(eip))
             yield Flow(NAT_OUT, 100, second, actions, None, owner)
+    yield from _answers(gateway, owner, {eip.address for eip in eips})
     yield _exhausted(gateway)
 
 
@@ -67,10 +69,9 @@ def _translate(eip: Eip) -> Commit:
 
 
 def eip(facts: EipFacts) -> Iterator[Flow]:
-    """Yield the flows by which what an EIP's forwards lead to is translated, and what leaves."""
+    """Yield the flow by which what has been translated to an EIP leaves."""
     gateway = facts.via.gateway
     if isinstance(gateway, NatGateway):
-        yield from _answers(facts, gateway)
         source = (f.IPV4_SRC, int(facts.eip.address))
         zone = (f.CT_ZONE, nat_zone(gateway))
         terms = match((f.VNI, gateway.vni), IS_IPV4, source, TRACKED, zone)
@@ -83,11 +84,14 @@ def eip(facts: EipFacts) -> Iterator[Flow]:
         yield from limits.metered(flow, limits.egress(facts.eip.limits))
 
 
-def _answers(facts: EipFacts, gateway: NatGateway) -> Iterator[Flow]:
-    """Yield the flows that translate what comes from where forwards lead to."""
+def _answers(gateway: NatGateway, owner: int, live: Collection[IPAddress]) -> Iterator[Flow]:
+    """Yield the flows that translate what comes from where forwards lead to.
+
+    Forwards of several EIPs may lead to one port: of these the first counts.
+    """
     done, begin = set[Match](), SetField(f.JUDGED, nat_zone(gateway))
     for forward in gateway.forwards:
-        if forward.eip != facts.eip.address or forward.target.version != 4:
+        if forward.eip not in live or forward.target.version != 4:
             continue
         source = (f.IPV4_SRC, int(forward.target))
         scope = match((f.VNI, gateway.vni), IS_IPV4, source, _UNTRACKED, NOT_LATER)
@@ -98,6 +102,6 @@ def _answers(facts: EipFacts, gateway: NatGateway) -> Iterator[Flow]:
             if whole not in done:
                 done.add(whole)
                 ports = None if inside is None else (first, first)
-                nat = Nat(source=True, first=facts.eip.address, ports=ports)
+                nat = Nat(source=True, first=forward.eip, ports=ports)
                 commit = (begin, Commit(f.JUDGED_ZONE, NAT_OUT, nat=nat))
-                yield Flow(NAT_OUT, 110, whole, commit, None, facts.cookie)
+                yield Flow(NAT_OUT, 110, whole, commit, None, owner)
