@@ -90,7 +90,7 @@ def parse(raw: bytes, model: type[Model]) -> Model:
     try:
         return model.model_validate_json(raw, strict=True)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)
+        found = error.errors(include_url=False, include_input=False)
         if found[0]["type"] == "json_invalid":
             raise _malformed(found[0]["msg"]) from None
         raise problems.validation(found) from None

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from api.field_errors import wording
 from vpcctl.model import problems
 
 MEDIA_TYPE = "application/problem+json"
@@ -75,10 +76,17 @@ class Lagging(problems.NotRealized):
     """
 
     def __init__(
-        self, *, revision: int, resource_id: str, hosts: Sequence[tuple[str, str]]
+        self,
+        *,
+        revision: int,
+        resource_id: str,
+        hosts: Sequence[tuple[str, str]],
+        lacking: str | None = None,
     ) -> None:
+        """Say who is behind, or why there is nobody (*lacking*)."""
         names = ", ".join(host for host, _ in hosts[:5]) or "the southbound"
-        super().__init__(f"revision {revision} is stored; still waiting for {names}")
+        why = f"still waiting for {names}" if lacking is None else f"no host carries it: {lacking}"
+        super().__init__(f"revision {revision} is stored; {why}")
         self.revision = revision
         self.resource_id = resource_id
         self.hosts = list(hosts)
@@ -88,7 +96,7 @@ def validation(errors: Iterable[Mapping[str, Any]], *, skip: int = 0) -> Invalid
     """Return the problem for pydantic's *errors*.
 
     Args:
-        errors: what ``ValidationError.errors()`` gives.
+        errors: what ``ValidationError.errors()`` gives, with contexts.
         skip: leading parts of each location that are not part of the field's name.
     """
     found = [_validation_error(error, skip) for _, error in zip(range(_MAX_ERRORS), errors)]  # noqa: B905
@@ -96,17 +104,8 @@ def validation(errors: Iterable[Mapping[str, Any]], *, skip: int = 0) -> Invalid
 
 
 def _validation_error(error: Mapping[str, Any], skip: int) -> dict[str, str]:
-    location = [str(part)[:_MAX_ECHO] for part in error["loc"][skip:]]
-    field = ".".join(location)
-    message = str(error["msg"])
-    if error["type"] == "extra_forbidden":
-        detail, accepted = f"{field or 'this'} is not a known field", "only documented fields"
-    elif error["type"] == "missing":
-        detail, accepted = f"{field or 'a value'} is required", "a value"
-    else:
-        message = message.removeprefix("Value error, ")
-        accepted = message.removeprefix("Input should be ").removeprefix("Field required")
-        detail = f"{field or 'the value'}: {message[:1].lower()}{message[1:]}"
+    field = ".".join(str(part)[:_MAX_ECHO] for part in error["loc"][skip:])
+    detail, accepted = wording(error, is_body=not field)
     return {"field": field, "detail": _clean(detail), "accepted": _clean(accepted)}
 
 

@@ -29,7 +29,8 @@ class WriteQuery(Query):
 
     wait: Literal["realized"] | None = Field(
         default=None,
-        description="`realized`: answer only when every host concerned has acknowledged the write.",
+        description="`realized`: answer only when every host concerned has acknowledged the write, "
+        "and a host carries the EIP or NAT gateway.",
         examples=["realized"],
     )
     timeout: float = Field(

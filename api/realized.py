@@ -1,4 +1,7 @@
-"""``wait=realized``: answer a write only when every host concerned has acknowledged it."""
+"""``wait=realized``: answer a write only when every host concerned has acknowledged it.
+
+An EIP that is in use, and a NAT gateway, also need a host that carries them.
+"""
 
 import asyncio
 
@@ -26,7 +29,12 @@ async def wait_realized(
                 return
             left = deadline - loop.time()
             if left <= 0 or context.stopped:
-                raise Lagging(revision=revision, resource_id=resource_id, hosts=progress.behind)
+                raise Lagging(
+                    revision=revision,
+                    resource_id=resource_id,
+                    hosts=progress.behind,
+                    lacking=progress.lacking,
+                )
             await asyncio.wait(
                 {woken, stopping},
                 timeout=min(left, context.config.poll_s),

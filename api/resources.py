@@ -118,7 +118,7 @@ async def add(
     """Add to a resource what the body says, once per Idempotency-Key, if If-Match allows."""
     work, respond = _part_work(request, kind, identity, part)
     made = await _once(request, part.raw, work, respond)
-    return await _told(request, kind, replace(made, id=identity), query)
+    return await _told(request, kind, part, replace(made, id=identity), query)
 
 
 async def change_part(
@@ -127,7 +127,7 @@ async def change_part(
     """Change a part of a resource, if If-Match allows."""
     work, respond = _part_work(request, kind, identity, part)
     made = await context(request).call(lambda: respond(work()))
-    return await _told(request, kind, made, query)
+    return await _told(request, kind, part, made, query)
 
 
 Respond = Callable[[Any], Written]
@@ -153,12 +153,19 @@ def _part_work(
     return work, respond
 
 
-async def _told(request: Request, kind: Kind, made: Written, query: WriteQuery) -> Response:
-    """Wake who listens, wait if the query says so, and answer what was made."""
-    ctx = context(request)
+async def _told(
+    request: Request, kind: Kind, part: Part, made: Written, query: WriteQuery
+) -> Response:
+    """Wake who listens, wait if the query says so, and answer what was made.
+
+    What shows the whole resource shows it as it is after the wait.
+    """
+    ctx, who = context(request), actor(request)
     ctx.wrote()
+    if part.render is kind.render:
+        return await _settled(ctx, who, kind, made, query)
     if query.wait is not None:
-        await _wait(ctx, actor(request), kind, made, query)
+        await _wait(ctx, who, kind, made, query)
     return made.response()
 
 

@@ -17,10 +17,8 @@ class FieldErrorOut(Output):
     """One field that failed validation."""
 
     field: str = Field(description="Dotted name of the field.", examples=["cidrs.0"])
-    detail: str = Field(
-        description="What is wrong with it.", examples=["cidrs.0: a string is needed"]
-    )
-    accepted: str = Field(description="What would be accepted.", examples=["a valid string"])
+    detail: str = Field(description="What is wrong with it.", examples=["It is no text."])
+    accepted: str = Field(description="What would be accepted.", examples=["a string"])
 
 
 class ProblemOut(Output):
@@ -70,6 +68,6 @@ class LaggingOut(ProblemOut):
     )
     hosts: list[LaggingHostOut] = Field(
         description="Hosts that have not acknowledged it; empty: the southbound has not yet "
-        "taken it up.",
+        "taken it up, or no host carries what was written: `detail` says why.",
         examples=[[{"id": "host-0a1b2c3d4e5f60718", "reason": "disconnected"}]],
     )

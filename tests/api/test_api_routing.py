@@ -36,7 +36,7 @@ def test_route_table_life(tenant: httpx.Client, isp: str) -> None:
     default = {"destination": "0.0.0.0/0", "targets": [nat["id"]], "description": "out"}
     table = create(tenant, "route-tables", vpc_id=vpc["id"], name="private", routes=[default])
     assert (table["main"], table["route_count"], table["subnet_count"]) == (False, 1, 0)
-    nobody = "no host with the gateway label reaches its external network"
+    nobody = f"no host with the gateway label reaches {isp}"
     states = [{"id": nat["id"], "state": "dead", "reason": nobody}]
     assert table["routes"] == [{**default, "target_states": states}]
     path = f"/v1/route-tables/{table['id']}"

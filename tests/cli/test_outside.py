@@ -38,8 +38,11 @@ def test_an_eip_reads_as_it_is_said(controller: Served, tenant: str) -> None:
     assert controller.run("eip", "create", "b", *named, "--address", "198.18.8.15").code == 2
     taken = controller.run("eip", "create", "b", *named, "--address", eip["address"])
     assert (taken.code, eip["id"] in taken.err) == (4, True)
-    associated = controller.document("eip", "associate", web, "--port", ports[0]["name"])
-    assert associated["port_id"] == ports[0]["id"]
+    port = ports[0]["name"]
+    waited = controller.run("eip", "associate", web, "--port", port, "--wait", "--timeout", "0")
+    assert (waited.code, waited.out) == (7, "")
+    assert f"no host carries it: {ports[0]['id']} is on no host" in waited.err
+    assert controller.document("eip", "show", web)["port_id"] == ports[0]["id"]
     refused = controller.run("eip", "associate", web, "--port", ports[1]["name"])
     assert (refused.code, "move" in refused.err) == (4, True)
     two = ("--port", ports[1]["id"], "--ip", ports[1]["fixed_ips"][0])

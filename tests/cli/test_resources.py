@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import stat
 from pathlib import Path
 
@@ -86,9 +87,20 @@ def test_a_name_that_several_have_is_refused_with_their_ids(
     first, second = (make_vpc(controller, tenant) for _ in range(2))
     outcome = controller.run("vpc", "show", first["name"])
     assert outcome.code == 4
-    assert first["id"] in outcome.err
-    assert second["id"] in outcome.err
+    assert f"{first['id']} (of tenant {tenant})" in outcome.err
+    assert f"{second['id']} (of tenant {tenant})" in outcome.err
+    assert "--vpc" not in outcome.err
     assert outcome.err.count("\n") == 1
+    tables = controller.run("route", "list", "main")
+    assert (tables.code, tables.err.count("\n")) == (4, 1)
+    assert "; or give --vpc" in tables.err
+    assert re.search(r"rtb-[0-9a-f]{17} \(of \S", tables.err)
+    tables = controller.run("route-table", "delete", "main")
+    assert (tables.code, "--vpc" in tables.err) == (4, False)
+
+
+RULE = ("sg", "rule", "add", "sg-00000000000000000")
+ENTRY = ("nacl", "entry", "add", "nacl-00000000000000000", "100")
 
 
 @pytest.mark.parametrize(
@@ -105,6 +117,19 @@ def test_a_name_that_several_have_is_refused_with_their_ids(
         (("vpc", "create", "x", "--tenant", "t", "--cidr", "10.0.0.1/16"), 2, "set; accepted:"),
         (("port", "set", "port-00000000000000000"), 2, "nothing to change"),
         (("port", "attach", "port-00000000000000000"), 2, "attachment"),
+        (("port", "set", "port-00000000000000000", "--sg", "x", "--sg", ""), 2, "sg: ''"),
+        (("port", "list", "--output", "x"), 2, "'x' is not one of"),
+        (("dhcp-options", "create", "x", "--lease", "1"), 2, "lease_time_s: It is too small"),
+        (("address-group", "create", "x", "--cidr", "office"), 2, "block such as 10.0.0.0/24"),
+        ((*RULE, "--ingress", "any", "--from", "db"), 2, "any, or --from-group or --from-a"),
+        ((*RULE, "--egress", "any", "--to", "db"), 2, "any, or --to-group or --to-address"),
+        ((*RULE, "--ingress", "any", "--egress", "any"), 2, "one of them, not both"),
+        ((*ENTRY, "accept"), 2, "error: Invalid value for 'action': 'accept' is not one of"),
+        ((*ENTRY, "allow", "--ingress", "tcp", "--from", "any"), 2, "::/0 for all of IPv6"),
+        ((*ENTRY, "allow", "--ingress", "tcp", "--from", "db"), 2, "from: 'db' is no block"),
+        ((*ENTRY, "allow", "--ingress", "tcp", "--egress", "tcp"), 2, "not both"),
+        (("nacl", "entry", "delete", "x", "100"), 2, "entry: one direction and one number"),
+        (("nacl", "entry", "delete", "x", "1", "egress", "--ingress"), 2, "entry: one"),
     ],
 )
 def test_errors_are_one_line_and_the_exit_code_says_the_kind(

@@ -41,7 +41,8 @@ def test_routes_read_as_they_are_said(controller: Served, tenant: str, isp: str)
     name = table["name"]
     both = ("--to", f"port:fw-{tenant}", "--to", internet["id"])
     controller.document("route", "add", name, "0.0.0.0/0", *both)
-    controller.document("route", "set", name, "192.0.2.0/24", "--blackhole")
+    hole = controller.document("route", "set", name, "192.0.2.0/24", "--blackhole", "--wait")
+    assert hole["status"]["state"] == "active"
     shown = controller.run("route", "list", name).out
     assert re.search(r"192\.0\.2\.0/24 +blackhole", shown)
     assert f"{port['id']} (dead: its source_dest_check is on" in shown

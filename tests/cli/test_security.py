@@ -167,7 +167,11 @@ def test_network_acls_have_entries_and_subnets(controller: Served, tenant: str) 
     assert gone["network_acl_id"] is None
     assert controller.document("subnet", "set", subnet["id"], "--nacl", name)["network_acl_id"]
     controller.document("subnet", "set", subnet["id"], "--nacl", "")
-    assert controller.document(*entry, "delete", name, "egress", "90")["deleted"] is True
+    gone = controller.document(*entry, "delete", name, "90", "--egress")
+    assert (gone["direction"], gone["number"], gone["deleted"]) == ("egress", 90, True)
+    ping = (*entry, "add", name, "80", "deny", "--ingress", "icmpv6/128", "--from", "any")
+    assert controller.document(*ping)["entries"][0]["cidr"] == "::/0"
+    assert controller.document(*entry, "delete", name, "ingress", "80")["number"] == 80
     assert len(controller.document(*entry, "list", name)) == 1
     assert "tcp/443" in controller.run("nacl", "show", name).out
     assert controller.document("nacl", "list", "--vpc", vpc["id"])[0]["entry_count"] == 1

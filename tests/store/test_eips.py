@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from tests.store.conftest import ADMIN, World
+from tests.store.conftest import ADMIN, ON_SQLITE, World
 from tests.store.outside import Outside, outside
 from tests.store.reporting import link
 from tests.store.test_faults import contents
@@ -25,6 +25,7 @@ from vpcctl.services.outside_views import (
 )
 from vpcctl.services.views import (
     Actor,
+    HostChange,
     LimitValues,
     Listing,
     PortChange,
@@ -338,6 +339,41 @@ def test_it_says_where_it_is_realised(world: World) -> None:
     assert look() == ("distributed", gate, True, True, "active")
     concern = world.services.status.concern(ADMIN, "eip", eip.meta.id)
     assert gate in concern.hosts
+
+
+@ON_SQLITE
+def test_it_says_why_it_is_realised_nowhere_and_waits_until_it_is(world: World) -> None:
+    outer, vpc = reachable(world)
+    gate, plain = outer.host("gw", gateway=False), outer.host("plain", gateway=False)
+    outer.tell("plain", providers=(), outside=())
+    port, network = world.port(world.subnet(vpc=vpc)), outer.network.meta.id
+    eip = associate(world, outer.eip(), port)
+    concern = world.services.status.concern(ADMIN, "eip", eip.meta.id)
+
+    def lacking() -> str | None:
+        revision = world.feed.load().revision
+        both = {id.replace("-", "_"): "in_sync" for id in (gate, plain)}
+        confirm(world, revision, **both)
+        progress = world.services.status.progress(concern, revision)
+        status = world.services.eips.get(ADMIN, eip.meta.id).status
+        assert progress.realized == (progress.lacking is None) == (status.state == "active")
+        assert status.reason == progress.lacking
+        return progress.lacking
+
+    assert lacking() == f"{port.meta.id} is on no host"
+    outer.agents["plain"].report(link(port))
+    place = f"{port.meta.id} is on {plain}, which does not reach {network}"
+    assert lacking() == f"{place}, and no host with the gateway label reaches {network}"
+    drained = HostChange(gateway=True, drained=True)
+    world.services.hosts.change(ADMIN, gate, drained)
+    assert lacking() == (
+        f"{place}, and every gateway host that lives and reaches {network} is drained;"
+        f" 'vpcctl host undrain {gate}' ends that"
+    )
+    world.services.hosts.change(ADMIN, gate, HostChange(drained=False))
+    assert lacking() is None
+    disassociate(world, eip)
+    assert lacking() is None
 
 
 def test_limits_are_checked_numbered_and_kept(world: World) -> None:

@@ -67,6 +67,22 @@ def test_a_gateway_without_hosts_says_so_and_gets_the_first_that_comes(world: Wo
     assert order(site, "nat", nat.meta.id) == []
 
 
+@ON_SQLITE
+def test_a_gateway_whose_hosts_are_all_drained_or_dead_says_so(world: World) -> None:
+    site = outside(world)
+    network, gate = site.network.meta.id, site.host("a")
+    change(site, "a", drained=True)
+    nat = site.nat(world.vpc())
+    assert (nat.status.state, nat.placement.hosts) == ("error", ())
+    assert nat.status.reason == (
+        f"every gateway host that lives and reaches {network} is drained;"
+        f" 'vpcctl host undrain {gate}' ends that"
+    )
+    gone(site, "a")
+    nat = world.services.nat_gateways.get(ADMIN, nat.meta.id)
+    assert nat.status.reason == f"no gateway host that reaches {network} lives"
+
+
 def test_a_silent_host_goes_to_the_end_and_stays_there(site: Outside) -> None:
     nat = site.nat(site.world.vpc())
     first, second, third = order(site, "nat", nat.meta.id)

@@ -331,7 +331,7 @@ def test_it_is_said_which_targets_are_dead_and_why(world: World) -> None:
 
     assert dead() == {
         internet.meta.id: f"no host reaches {outer.network.meta.id}",
-        nat.meta.id: "no host with the gateway label reaches its external network",
+        nat.meta.id: f"no host with the gateway label reaches {outer.network.meta.id}",
         port_id(firewall): "it is on no host",
         port_id(checked): "its source_dest_check is on, so it takes nothing that is not for itself",
     }

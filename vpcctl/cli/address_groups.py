@@ -10,6 +10,7 @@ from vpcctl.cli.options import (
     Changes,
     Description,
     Filters,
+    ItsTenant,
     Name,
     Reference,
     Waiting,
@@ -40,9 +41,7 @@ class Values(Description):
     cidr: Annotated[
         list[str] | None, typer.Option(metavar="CIDR", help="A block or address; repeatable.")
     ] = None
-    tenant: Annotated[str | None, typer.Option(help="Its tenant; only an admin has to say it.")] = (
-        None
-    )
+    tenant: ItsTenant = None
 
 
 @app.command("list")

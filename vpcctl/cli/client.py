@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 Query = dict[str, str | list[str]]
 _TRIES = 3
+_MOST_NAMED = 10
 _NAMES: dict[ids.Kind, str] = {
     "vpc": "VPC",
     "dopt": "set of DHCP options",
@@ -110,20 +111,47 @@ class Client:
         Raises:
             CliError: no such name, or several.
         """
+        return self._resolve(kind, reference, vpc_id, "")
+
+    def resolve_within(self, kind: ids.Kind, reference: str, vpc: str | None) -> str:
+        """Return the id as :meth:`resolve` does, for a command that has ``--vpc``.
+
+        Args:
+            kind: what it is.
+            reference: its id or name.
+            vpc: the id or name of the VPC in which to look; None: everywhere.
+
+        Raises:
+            CliError: no such name, or several.
+        """
+        vpc_id = self.resolve_given("vpc", vpc)
+        return self._resolve(kind, reference, vpc_id, "" if vpc else "; or give --vpc")
+
+    def _resolve(self, kind: ids.Kind, reference: str, vpc_id: str | None, hint: str) -> str:
         if ids.is_id(kind, reference):
             return reference
         query: Query = {"name": reference}
         if vpc_id is not None:
             query["vpc_id"] = vpc_id
-        found = [item["id"] for item in self.items(path_of(kind), query)]
+        found = self.items(path_of(kind), query)
         where = f" in {vpc_id}" if vpc_id else ""
         if not found:
             said = f"there is no {named_kind(kind)} named {reference!r}{where}"
             raise CliError(said, Exit.NOT_FOUND)
         if len(found) > 1:
             named = f"{len(found)} {named_kind(kind)}s are named {reference!r}{where}"
-            raise CliError(f"{named}; accepted: one of {', '.join(found)}", Exit.CONFLICT)
-        return found[0]
+            listed = ", ".join(self._placed(item) for item in found[:_MOST_NAMED])
+            more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+            said = f"{named}; accepted: one of {listed}{more}{hint}"
+            raise CliError(said, Exit.CONFLICT)
+        return found[0]["id"]
+
+    def _placed(self, item: Json) -> str:
+        """Return an item's id, with its VPC or tenant: what tells it from others of its name."""
+        if vpc_id := item.get("vpc_id"):
+            return f"{item['id']} (of {self.get(path_of('vpc', vpc_id))['name'] or vpc_id})"
+        tenant = item.get("tenant_id")
+        return f"{item['id']} (of tenant {tenant})" if tenant else item["id"]
 
     def resolve_given(
         self, kind: ids.Kind, reference: str | None, *, vpc_id: str | None = None

@@ -10,6 +10,7 @@ from vpcctl.cli.options import (
     Changes,
     Description,
     Filters,
+    ItsTenant,
     Name,
     Output,
     Reference,
@@ -92,9 +93,7 @@ def create(
     values: Description,
     options: Options,
     output: Output,
-    tenant: Annotated[
-        str | None, typer.Option(help="Its tenant; only an admin has to say.")
-    ] = None,
+    tenant: ItsTenant = None,
 ) -> None:
     """Create a set of DHCP options."""
     body = values.body(name) | options.fields() | given(tenant_id=tenant)

@@ -9,7 +9,17 @@ import typer
 from vpcctl.cli.client import Client, path_of
 from vpcctl.cli.errors import CliError, Exit
 from vpcctl.cli.limits import LimitOptions, NewLimits
-from vpcctl.cli.options import Changes, Description, Filters, Name, Output, Waiting, command, given
+from vpcctl.cli.options import (
+    Changes,
+    Description,
+    Filters,
+    ItsTenant,
+    Name,
+    Output,
+    Waiting,
+    command,
+    given,
+)
 from vpcctl.cli.render import Column, Json, print_deleted, print_item, print_items
 from vpcctl.cli.resources import client_of, state_of
 from vpcctl.model import ids
@@ -88,9 +98,7 @@ class Values(Description):
     address: Annotated[
         str | None, typer.Option(help="An address of its pools; default: the next free one.")
     ] = None
-    tenant: Annotated[str | None, typer.Option(help="Its tenant; only an admin has to say it.")] = (
-        None
-    )
+    tenant: ItsTenant = None
 
     def fields(self) -> Json:
         """Return the fields that only EIPs have."""

@@ -19,7 +19,7 @@ class Exit(IntEnum):
     UNREACHABLE = 6
     """The controller does not answer, or is too busy to."""
     NOT_REALIZED = 7
-    """Stored, but not on every host within the time asked for."""
+    """Stored, but not on every host within the time asked for, or carried by none."""
     INTERRUPTED = 130
 
 

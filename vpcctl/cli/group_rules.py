@@ -22,6 +22,11 @@ Group = Annotated[
     str, typer.Argument(metavar="GROUP", help="The security group: its id, or its unique name.")
 ]
 _ANY, _SELF = "any", "self"
+_INSTEAD = {
+    "ingress": ("from", "any, or --from-group or --from-address-group"),
+    "egress": ("to", "any, or --to-group or --to-address-group"),
+}
+"""The option with a block, and what else is accepted, by direction."""
 
 
 def remote_of(item: Json) -> str:
@@ -58,8 +63,7 @@ class Place:
 
     def resolve(self, client: Client, reference: str) -> str:
         """Return the id of the group that *reference* names."""
-        vpc_id = client.resolve_given("vpc", self.vpc)
-        return client.resolve("sg", reference, vpc_id=vpc_id)
+        return client.resolve_within("sg", reference, self.vpc)
 
     def find(self, client: Client, reference: str) -> str:
         """Return the path of the group that *reference* names."""
@@ -88,7 +92,9 @@ class Packets:
         Raises:
             CliError: none is, or both directions at once.
         """
-        if bool(self.ingress) == bool(self.egress):
+        if self.ingress and self.egress:
+            raise CliError("rule: give --ingress or --egress: one of them, not both")
+        if not self.ingress and not self.egress:
             raise CliError("rule: give --ingress or --egress")
         direction = "ingress" if self.ingress else "egress"
         family = None if self.family is None else str(self.family)
@@ -143,8 +149,10 @@ class Remote:
         if any(theirs):
             raise CliError("rule: --ingress goes with --from…, --egress with --to…")
         blocks, groups, address_groups = (list(part or ()) for part in ours)
+        option, instead = _INSTEAD[direction]
         found: list[Json | None] = [
-            None if block.lower() == _ANY else {"cidr": block} for block in blocks
+            None if block.lower() == _ANY else {"cidr": traffic.parse_block(option, block, instead)}
+            for block in blocks
         ]
         found += [{"security_group_id": id} for id in _groups(client, group, groups)]
         found += [{"address_group_id": client.resolve("ag", name)} for name in address_groups]

@@ -36,7 +36,7 @@ from vpcctl.cli.target import DEFAULT_API, Target
 EPILOG = (
     "Exit codes: 0 done, 1 the controller failed, 2 usage or a value refused, 3 not found, "
     "4 conflict, 5 token refused, 6 controller unreachable or busy, 7 stored but not yet on "
-    "every host."
+    "every host, or carried by none."
 )
 
 app = typer.Typer(
@@ -118,7 +118,7 @@ def run(arguments: list[str]) -> int:
         return _fail(str(error), error.code)
     except typer.TyperException as error:
         # Without arguments the message is the help text itself, which has been printed.
-        return _fail(error.format_message(), error.exit_code)
+        return _fail(_plain(error.format_message()), error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
         return Exit.INTERRUPTED
     except BrokenPipeError:
@@ -126,6 +126,11 @@ def run(arguments: list[str]) -> int:
         sys.stdout = None
         return Exit.OK
     return result if isinstance(result, int) else Exit.OK
+
+
+def _plain(message: str) -> str:
+    """Return what is wrong with the command line without the words of who validated it."""
+    return message.replace("Value error, ", "").replace("Input should be", "it should be")
 
 
 def _fail(message: str, code: int) -> int:

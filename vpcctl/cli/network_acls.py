@@ -60,11 +60,38 @@ class Action(StrEnum):
     DENY = "deny"
 
 
-class Direction(StrEnum):
-    """As seen from the subnet."""
+_DIRECTIONS = ("ingress", "egress")
 
-    INGRESS = "ingress"
-    EGRESS = "egress"
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Which entry of an ACL is meant."""
+
+    place: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[ingress|egress] NUMBER", help="The direction, or as an option; its number."
+        ),
+    ]
+    ingress: Annotated[
+        bool | None,
+        typer.Option("--ingress/--egress", help="The direction, as seen from the subnet."),
+    ] = None
+
+    def find(self) -> tuple[str, int]:
+        """Return the direction and number, in whichever order they are said.
+
+        Raises:
+            CliError: one of them is not said, or twice.
+        """
+        said = [word for word in self.place if word in _DIRECTIONS]
+        numbers = [word for word in self.place if word not in _DIRECTIONS]
+        if self.ingress is not None:
+            said.append("ingress" if self.ingress else "egress")
+        if len(set(said)) != 1 or len(numbers) != 1 or not numbers[0].isdecimal():
+            accepted = "NUMBER with --ingress or --egress, or ingress NUMBER, or egress NUMBER"
+            raise CliError(f"entry: one direction and one number; accepted: {accepted}")
+        return said[0], int(numbers[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +106,12 @@ class Matched:
         str | None, typer.Option(metavar="TRAFFIC", help="What leaves it, said alike.")
     ] = None
     from_: Annotated[
-        str | None, typer.Option("--from", metavar="CIDR", help="Who sends it, with --ingress.")
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="CIDR",
+            help="Who sends it, with --ingress; any: everybody, with icmp or icmpv6.",
+        ),
     ] = None
     to: Annotated[str | None, typer.Option(metavar="CIDR", help="Who gets it, with --egress.")] = (
         None
@@ -93,7 +125,9 @@ class Matched:
         Raises:
             CliError: none is said, or both.
         """
-        if (self.ingress is None) == (self.egress is None):
+        if self.ingress is not None and self.egress is not None:
+            raise CliError("entry: give --ingress or --egress: one of them, not both")
+        if self.ingress is None and self.egress is None:
             raise CliError("entry: give --ingress or --egress")
         return "egress" if self.ingress is None else "ingress"
 
@@ -103,15 +137,32 @@ class Matched:
         Raises:
             CliError: the other side's addresses are not said, or for the other direction.
         """
-        direction = self.direction
+        direction, option = self.direction, "from"
         ours, theirs = self.from_, self.to
         if direction == "egress":
-            ours, theirs = theirs, ours
+            ours, theirs, option = theirs, ours, "to"
         if theirs is not None or ours is None:
             raise CliError("entry: --ingress needs --from CIDR, --egress needs --to CIDR")
         text = self.ingress or self.egress or ""
-        described = given(description=self.description)
-        return traffic.parse(f"--{direction}", text) | {"cidr": ours} | described
+        fields = traffic.parse(f"--{direction}", text)
+        fields["cidr"] = _block(option, ours, fields["protocol"])
+        return fields | given(description=self.description)
+
+
+def _block(option: str, text: str, protocol: str) -> str:
+    """Return the block that *text* says; any is everybody, where the protocol says the family.
+
+    Raises:
+        CliError: it is no block, or any and could be either family's.
+    """
+    each = "0.0.0.0/0 for all of IPv4, ::/0 for all of IPv6"
+    if text.lower() != "any":
+        return traffic.parse_block(option, text, each)
+    if protocol in ("icmp", "1"):
+        return "0.0.0.0/0"
+    if protocol in ("icmpv6", "58"):
+        return "::/0"
+    raise CliError(f"{option}: an entry is for one family; accepted: {each}")
 
 
 add_list_of_vpc(app, "nacl", COLUMNS)
@@ -202,16 +253,18 @@ def list_entries(context: typer.Context, acl: Acl, output: Output) -> None:
 
 @entries.command("delete")
 @command
-def delete_entry(
-    context: typer.Context, acl: Acl, direction: Direction, number: Number, waiting: Waiting
-) -> None:
-    """Delete an entry."""
+def delete_entry(context: typer.Context, acl: Acl, entry: Entry, waiting: Waiting) -> None:
+    """Delete an entry.
+
+    For example: vpcctl nacl entry delete edge 100 --ingress
+    """
+    direction, number = entry.find()
     client = client_of(context, patience_s=waiting.timeout)
     acl_id = client.resolve("nacl", acl)
     place = f"{path_of('nacl', acl_id)}/entries/{direction}/{number}"
     revision = client.delete(place, waiting.query)
     if waiting.output is Format.JSON:
-        said = {"id": acl_id, "direction": str(direction), "number": number}
+        said = {"id": acl_id, "direction": direction, "number": number}
         print_json({**said, "deleted": True, "revision": revision})
     else:
         print(f"{direction} entry {number} of {acl_id} deleted")

@@ -14,6 +14,12 @@ from vpcctl.cli.render import Format, Json
 Reference = Annotated[str, typer.Argument(metavar="ID|NAME", help="Its id, or its unique name.")]
 ItsVpc = Annotated[str, typer.Option(metavar="ID|NAME", help="The VPC it belongs to.")]
 OfVpc = Annotated[str | None, typer.Option(metavar="ID|NAME", help="Only of this VPC.")]
+ItsTenant = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TENANT", help="Its tenant; default: the token's, and 'default' for an admin."
+    ),
+]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A name; 1 to 128 characters.")]
 
 

@@ -115,6 +115,9 @@ class Traffic:
         if self.sg is None:
             return {}
         named = [reference for reference in self.sg if reference]
+        if named and len(named) < len(self.sg):
+            said = "sg: '' stands for no security group at all"
+            raise CliError(f"{said}; accepted: names or ids of groups, or '' alone")
         if all(ids.is_id("sg", reference) for reference in named):
             return {"security_groups": named}
         vpc_id = client.get(resource)["vpc_id"]

@@ -57,8 +57,7 @@ add_list_of_vpc(app, "rtb", COLUMNS)
 def show(context: typer.Context, reference: Reference, output: Output, vpc: Vpc = None) -> None:
     """Show a route table with its routes."""
     client = client_of(context)
-    vpc_id = client.resolve_given("vpc", vpc)
-    table = client.resolve("rtb", reference, vpc_id=vpc_id)
+    table = client.resolve_within("rtb", reference, vpc)
     print_table(client.get(path_of("rtb", table)), output.output)
 
 
@@ -94,8 +93,7 @@ def main_(context: typer.Context, reference: Reference, waiting: Waiting, vpc: V
     The one that was main stays as it is, and may be deleted.
     """
     client = client_of(context, patience_s=waiting.timeout)
-    vpc_id = client.resolve_given("vpc", vpc)
-    path = path_of("rtb", client.resolve("rtb", reference, vpc_id=vpc_id))
+    path = path_of("rtb", client.resolve_within("rtb", reference, vpc))
     print_table(client.change(path, {"main": True}, waiting.query), waiting.output)
 
 

@@ -38,8 +38,7 @@ class Place:
 
     def find(self, client: Client, reference: str) -> str:
         """Return the path of the table that *reference* names."""
-        vpc_id = client.resolve_given("vpc", self.vpc)
-        return path_of("rtb", client.resolve("rtb", reference, vpc_id=vpc_id))
+        return path_of("rtb", client.resolve_within("rtb", reference, self.vpc))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +103,7 @@ def add(
 ) -> None:
     """Add a route to a table; its destination must be new to the table.
 
-    For example: vpcctl route add main 0.0.0.0/0 --to igw:out
+    For example: vpcctl route add main 0.0.0.0/0 --to igw:out --vpc shop
     """
     client = client_of(context, patience_s=waiting.timeout)
     path = place.find(client, table)

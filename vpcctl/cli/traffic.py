@@ -1,5 +1,7 @@
 """Protocols and ports as they are typed: ``tcp/443``, ``icmp/8``, ``any``."""
 
+from ipaddress import ip_network
+
 from vpcctl.cli.errors import CliError
 from vpcctl.cli.render import Json
 
@@ -24,6 +26,25 @@ def parse(option: str, text: str) -> Json:
         numbers = [_number(option, part) for part in rest]
         fields |= dict(zip(("icmp_type", "icmp_code"), numbers, strict=False))
     return fields
+
+
+def parse_block(option: str, text: str, instead: str) -> str:
+    """Return a block or address as it is; the API judges whether it fits.
+
+    Args:
+        option: its name.
+        text: what it says.
+        instead: what else it accepts.
+
+    Raises:
+        CliError: it is neither: a name, most likely.
+    """
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        accepted = f"a block such as 10.0.0.0/16, {instead}"
+        raise CliError(f"{option}: {text!r} is no block; accepted: {accepted}") from None
+    return text
 
 
 def _number(option: str, text: str) -> int:

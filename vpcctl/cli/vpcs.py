@@ -9,6 +9,7 @@ from vpcctl.cli.options import (
     Changes,
     Description,
     Filters,
+    ItsTenant,
     Name,
     Reference,
     Waiting,
@@ -40,9 +41,7 @@ COLUMNS = (
 class Values(Description):
     """Further values of a new VPC."""
 
-    tenant: Annotated[str | None, typer.Option(help="Its tenant; only an admin has to say it.")] = (
-        None
-    )
+    tenant: ItsTenant = None
     dhcp_options: Annotated[
         str | None, typer.Option(metavar="ID|NAME", help="Its set of DHCP options.")
     ] = None

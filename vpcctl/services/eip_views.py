@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from vpcctl.services import gateway_hosts, limit_values
 from vpcctl.services.context import meta
+from vpcctl.services.gateway_hosts import Why
 from vpcctl.services.outside_views import EipView, PlacementView
 from vpcctl.services.routing_views import GatewayHostsView
 from vpcctl.services.standing import judge
@@ -37,6 +38,7 @@ class Surroundings:
         meters: OpenFlow meters that hosts have, by host id.
         realised: how far hosts have come, by host id.
         done: what the southbound has taken.
+        why: says why no host carries a gateway.
     """
 
     locations: Mapping[str, LocationRow]
@@ -46,6 +48,22 @@ class Surroundings:
     meters: Mapping[str, int]
     realised: Mapping[str, HostRealised]
     done: int
+    why: Why
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """Who has to carry something.
+
+    Attributes:
+        revision: what they have to confirm.
+        hosts: who.
+        lacking: why there is nobody; None: there is somebody, or nobody has to.
+    """
+
+    revision: int = 0
+    hosts: frozenset[str] = frozenset()
+    lacking: str | None = None
 
 
 def views(connection: Any, rows: Sequence[EipRow]) -> list[EipView]:
@@ -56,11 +74,12 @@ def views(connection: Any, rows: Sequence[EipRow]) -> list[EipView]:
     return [_view(row, around) for row in rows]
 
 
-def concerned_by(connection: Any, row: EipRow) -> frozenset[str]:
+def carried(connection: Any, row: EipRow) -> Carried:
     """Return the hosts that have to confirm an EIP's newest change."""
-    _, _, found = _place(row, _look(connection, [row]))
+    around = _look(connection, [row])
+    placement, needed, found = _place(row, around)
     left = row.left_hosts if row.left_revision == row.revision else ()
-    return frozenset((*found, *left))
+    return Carried(needed, frozenset((*found, *left)), _lacking(row, placement, around))
 
 
 def _look(connection: Any, rows: Sequence[EipRow]) -> Surroundings:
@@ -80,11 +99,14 @@ def _look(connection: Any, rows: Sequence[EipRow]) -> Surroundings:
         hosts.meters(connection, concerned),
         of_hosts(connection, concerned),
         processed(connection),
+        gateway_hosts.reasons(connection),
     )
 
 
 def _view(row: EipRow, around: Surroundings) -> EipView:
     placement, needed, concerned = _place(row, around)
+    standing = standing_among(concerned, around.realised, around.done)
+    lacking = _lacking(row, placement, around)
     return EipView(
         meta(row, row.tenant_id),
         row.key,
@@ -96,7 +118,7 @@ def _view(row: EipRow, around: Surroundings) -> EipView:
         row.nat_gateway_id,
         limit_values.view(row),
         placement,
-        _status(row, placement, standing_among(concerned, around.realised, around.done), needed),
+        judge(standing, needed) if lacking is None else _pending(lacking, standing),
     )
 
 
@@ -117,8 +139,7 @@ def _place(row: EipRow, around: Surroundings) -> Placed:
     if row.external_network_id in around.reach.get(location.host_id, ()):
         here = _placed(row, "distributed", location.host_id, needed, around)
         return here, needed, [location.host_id]
-    internet = around.internet.get((row.vpc_id or "", row.external_network_id), "")
-    gateway = around.placements.get(internet, NOWHERE)
+    gateway = _internet(row, around)
     placement, since, concerned = _on_gateway(row, gateway, needed, around)
     return placement, since, [*concerned, location.host_id]
 
@@ -150,14 +171,28 @@ def _placed(
     )
 
 
-def _status(row: EipRow, placement: PlacementView, standing: Standing, needed: int) -> Status:
-    """Return the status: of the hosts that have to have it, or why there are none."""
-    if placement.mode is not None or (row.port_id is None and row.nat_gateway_id is None):
-        return judge(standing, needed)
-    reason = (
-        f"{row.port_id} is on no host, or neither that host nor a gateway host that lives reaches"
-        f" {row.external_network_id}"
-        if row.port_id is not None
-        else f"no host stands for {row.nat_gateway_id}"
-    )
-    return Status("pending", reason, standing.lowest, 0)
+def _pending(lacking: str, standing: Standing) -> Status:
+    return Status("pending", lacking, standing.lowest, 0)
+
+
+def _lacking(row: EipRow, placement: PlacementView, around: Surroundings) -> str | None:
+    """Return why an EIP that is in use is realised nowhere; None: it is, or it is not in use."""
+    network_id = row.external_network_id
+    if placement.mode is not None:
+        return None
+    if row.nat_gateway_id is not None:
+        gateway = around.placements.get(row.nat_gateway_id, NOWHERE)
+        return f"{row.nat_gateway_id} is on no host: {around.why(gateway, network_id)}"
+    if row.port_id is None:
+        return None
+    location = around.locations.get(row.port_id)
+    if location is None:
+        return f"{row.port_id} is on no host"
+    place = f"{row.port_id} is on {location.host_id}, which does not reach {network_id}"
+    return f"{place}, and {around.why(_internet(row, around), network_id)}"
+
+
+def _internet(row: EipRow, around: Surroundings) -> GatewayHostsView:
+    """Return where the internet gateway is that an EIP of a port is reached by."""
+    id = around.internet.get((row.vpc_id or "", row.external_network_id), "")
+    return around.placements.get(id, NOWHERE)

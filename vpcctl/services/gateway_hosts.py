@@ -1,8 +1,9 @@
 """Gateway hosts: which hosts stand for which gateways, and in which order they take over."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from vpcctl.services import eip_hosts
@@ -154,18 +155,57 @@ def placements(connection: Any, gateway_ids: Sequence[str]) -> dict[str, Gateway
     return {id: _placement(standing.get(id, ()), by_id, dead) for id in gateway_ids}
 
 
-def judge_placed(status: Status, placement: GatewayHostsView) -> Status:
+def judge_placed(status: Status, lacking: str | None) -> Status:
     """Return the status of a gateway: that of its VPC, and an error while no host carries it."""
-    if placement.active_host_id is not None:
-        return status
-    return replace(status, state="error", reason=why_dead(placement))
+    return status if lacking is None else replace(status, state="error", reason=lacking)
 
 
-def why_dead(placement: GatewayHostsView) -> str:
-    """Return why no host carries a gateway."""
-    if placement.hosts:
-        return "none of its gateway hosts lives"
-    return "no host with the gateway label reaches its external network"
+Why = Callable[[GatewayHostsView, str], str]
+"""Says why no host carries a gateway that is placed so, to an external network."""
+
+
+def reasons(connection: Any) -> Why:
+    """Return what says why no host carries a gateway; it reads what it needs once."""
+
+    @cache
+    def unplaced(network_id: str) -> str:
+        return _unplaced(gateway_hosts.facts(connection), network_id)
+
+    def why(placement: GatewayHostsView, network_id: str) -> str:
+        return "none of its gateway hosts lives" if placement.hosts else unplaced(network_id)
+
+    return why
+
+
+def lacking(
+    connection: Any, places: Mapping[str, GatewayHostsView], networks: Mapping[str, str]
+) -> dict[str, str]:
+    """Return why no host carries gateways, by id: those that none does.
+
+    Args:
+        connection: of the transaction.
+        places: where gateways are, by id.
+        networks: their external networks, by id.
+    """
+    why = reasons(connection)
+    return {
+        id: why(place, networks[id]) for id, place in places.items() if place.active_host_id is None
+    }
+
+
+def _unplaced(known: Sequence[HostFact], network_id: str) -> str:
+    """Return why no host has been chosen for a gateway to an external network."""
+    fit = [
+        fact for fact in known if fact.gateway and network_id in (one[0] for one in fact.outside)
+    ]
+    if not fit:
+        return f"no host with the gateway label reaches {network_id}"
+    dead = dead_hosts(known)
+    drained = [fact.id for fact in fit if fact.drained and fact.id not in dead]
+    if not drained:
+        return f"no gateway host that reaches {network_id} lives"
+    ended = f"'vpcctl host undrain {drained[0]}' ends that"
+    return f"every gateway host that lives and reaches {network_id} is drained; {ended}"
 
 
 def _placement(

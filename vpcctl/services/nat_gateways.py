@@ -263,6 +263,8 @@ def _views(connection: Any, rows: Sequence[NatGatewayRow]) -> Sequence[NatGatewa
     counts = nat_gateways.forward_counts(connection, ids)
     places = gateway_hosts.placements(connection, ids)
     counters = nat_counters.of(connection, eips, places)
+    networks = {row.id: row.external_network_id for row in rows}
+    lacking = gateway_hosts.lacking(connection, places, networks)
     return [
         NatGatewayView(
             meta(row, row.tenant_id),
@@ -275,7 +277,7 @@ def _views(connection: Any, rows: Sequence[NatGatewayRow]) -> Sequence[NatGatewa
             counts.get(row.id, 0),
             places[row.id],
             counters.get(row.id),
-            gateway_hosts.judge_placed(judge(found[row.vpc_id], row.revision), places[row.id]),
+            gateway_hosts.judge_placed(judge(found[row.vpc_id], row.revision), lacking.get(row.id)),
         )
         for row in rows
     ]

@@ -229,8 +229,11 @@ def route_block(field: str, text: str) -> IPNetwork:
     return network
 
 
-def address(field: str, text: str) -> IPAddress:
-    """Return the address written *text*."""
+_AN_ADDRESS = "an IPv4 or IPv6 address such as 10.0.0.5 or fd00::5"
+
+
+def address(field: str, text: str, says: str = _AN_ADDRESS) -> IPAddress:
+    """Return the address written *text*; *says* is what is accepted."""
     try:
         if "%" in text:
             raise ValueError("a scope")
@@ -239,7 +242,7 @@ def address(field: str, text: str) -> IPAddress:
         raise Invalid(
             f"{printable(text)} is no IP address.",
             field=field,
-            accepted="an IPv4 or IPv6 address such as 10.0.0.5 or fd00::5",
+            accepted=says,
         ) from error
 
 
@@ -289,7 +292,9 @@ def redescribed(values: Any) -> dict[str, Any]:
 def pair_cidr(field: str, text: str) -> IPNetwork:
     """Return the block of an allowed address pair: any size, a plain address is a /32 or /128."""
     says = "an IPv4 or IPv6 block such as 10.0.0.0/24, or one address"
-    block = parse_block(field, text, says) if "/" in text else ip_network(address(field, text))
+    block = (
+        parse_block(field, text, says) if "/" in text else ip_network(address(field, text, says))
+    )
     refuse_never(field, block, says)
     return block
 

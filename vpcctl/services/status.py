@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from vpcctl.model.problems import NotFound
-from vpcctl.services import eip_views, rules
+from vpcctl.services import eip_views, gateway_hosts, rules
 from vpcctl.services.address_groups import own_address_group
 from vpcctl.services.context import Context
+from vpcctl.services.eip_views import Carried
 from vpcctl.services.eips import own_eip
 from vpcctl.services.external_networks import own_network
 from vpcctl.services.group_rules import own_group
@@ -20,7 +21,10 @@ from vpcctl.services.route_tables import own_table
 from vpcctl.services.subnets import find_subnet
 from vpcctl.services.views import Actor
 from vpcctl.services.vpcs import find_vpc
-from vpcctl.store import gateway_hosts, hosts, locations, security_groups, usage
+from vpcctl.store import hosts, locations, security_groups, usage
+from vpcctl.store.eips import EIPS
+from vpcctl.store.gateway_hosts import serving
+from vpcctl.store.gateways import NAT_GATEWAYS
 from vpcctl.store.hosts import HOSTS
 from vpcctl.store.ports import PORTS
 from vpcctl.store.realisation import HostRealised, of_hosts, processed, reached
@@ -36,11 +40,15 @@ class Concern:
             gateways; none for a host.
         hosts: hosts concerned when this was taken.
         port_id: the port itself, when it is one: attached to a host, it must also be there.
+        eip_id: the EIP itself: in use, a host must carry it.
+        nat_id: the NAT gateway itself: a host must carry it.
     """
 
     vpc_ids: tuple[str, ...]
     hosts: frozenset[str]
     port_id: str | None = None
+    eip_id: str | None = None
+    nat_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +59,13 @@ class Progress:
         realized: whether every host concerned has acknowledged it.
         processed_revision: revision up to which the southbound has taken the feed.
         behind: (host id, why) of those that have not.
+        lacking: why no host carries what has to be carried; None: one does, or nothing has to be.
     """
 
     realized: bool
     processed_revision: int
     behind: tuple[tuple[str, str], ...] = ()
+    lacking: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +120,12 @@ class StatusService:
                 return Concern((), frozenset(hosts.reaching(connection, network.id)))
             if kind == "eip":
                 row = own_eip(connection, actor, id)
-                return Concern((), eip_views.concerned_by(connection, row))
+                hosts_now = eip_views.carried(connection, row).hosts
+                return Concern((), hosts_now, eip_id=row.id)
             vpc_ids = _vpcs_of(connection, actor, kind, id)
             port_id = id if kind == "port" else None
-            return Concern(vpc_ids, _hosts_of(connection, vpc_ids), port_id)
+            nat_id = id if kind == "nat" else None
+            return Concern(vpc_ids, _hosts_of(connection, vpc_ids), port_id, nat_id=nat_id)
 
         return self._units.read(work)
 
@@ -128,14 +140,14 @@ class StatusService:
             arrived, absent = _arrival(connection, concern.port_id)
             needed = max(revision, arrived)
             ids = concern.hosts | _hosts_of(connection, concern.vpc_ids)
-            present = HOSTS.get_many(connection, sorted(ids))
-            realised = of_hosts(connection, sorted(present))
-            behind = tuple(
-                (id, _excuse(realised.get(id)))
-                for id in sorted(present)
-                if reached(realised.get(id), done) < needed
-            )
-            return Progress(done >= needed and not behind + absent, done, behind + absent)
+            behind = _behind(connection, ids, needed, done) + absent
+            if behind:
+                return Progress(False, done, behind)
+            carried = _carried(connection, concern)
+            needed = max(needed, carried.revision)
+            behind = _behind(connection, carried.hosts, needed, done)
+            realized = done >= needed and not behind and carried.lacking is None
+            return Progress(realized, done, behind, carried.lacking)
 
         return self._units.read(work)
 
@@ -211,7 +223,7 @@ def _hosts_of(connection: Any, vpc_ids: Iterable[str]) -> frozenset[str]:
     found: set[str] = set()
     for vpc_id in vpc_ids:
         found |= locations.hosts_of_vpc(connection, vpc_id)
-        found |= gateway_hosts.serving(connection, vpc_id)
+        found |= serving(connection, vpc_id)
     return frozenset(found)
 
 
@@ -224,6 +236,34 @@ def _arrival(connection: Any, port_id: str | None) -> tuple[int, tuple[tuple[str
     if place is None or place.host_id != row.attach_host_id:
         return 0, ((row.attach_host_id, f"has not reported an interface of {row.id} yet"),)
     return place.revision, ()
+
+
+def _behind(
+    connection: Any, ids: frozenset[str], needed: int, done: int
+) -> tuple[tuple[str, str], ...]:
+    """Return (host id, why) of those present hosts that have not reached revision *needed*."""
+    if not ids:
+        return ()
+    present = HOSTS.get_many(connection, sorted(ids))
+    realised = of_hosts(connection, sorted(present))
+    return tuple(
+        (id, _excuse(realised.get(id)))
+        for id in sorted(present)
+        if reached(realised.get(id), done) < needed
+    )
+
+
+def _carried(connection: Any, concern: Concern) -> Carried:
+    """Return who has to carry the EIP or NAT gateway of a concern, while it is there."""
+    row = EIPS.get(connection, concern.eip_id) if concern.eip_id else None
+    if row is not None:
+        return eip_views.carried(connection, row)
+    gateway = NAT_GATEWAYS.get(connection, concern.nat_id) if concern.nat_id else None
+    if gateway is None:
+        return Carried()
+    places = gateway_hosts.placements(connection, [gateway.id])
+    lacking = gateway_hosts.lacking(connection, places, {gateway.id: gateway.external_network_id})
+    return Carried(lacking=lacking.get(gateway.id))
 
 
 def _excuse(realised: HostRealised | None) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from vpcctl.services import gateway_hosts
 from vpcctl.services.routing_views import TargetStateView
 from vpcctl.store import hosts, locations, ports
-from vpcctl.store.gateways import INTERNET_GATEWAYS
+from vpcctl.store.gateways import INTERNET_GATEWAYS, NAT_GATEWAYS
 from vpcctl.store.ports import PORTS
 from vpcctl.store.routes import StoredRoute
 
@@ -60,12 +60,11 @@ def _internet(connection: Any, ids: Sequence[str]) -> dict[str, str]:
 
 def _nats(connection: Any, ids: Sequence[str]) -> dict[str, str]:
     """Return why NAT gateways are dead, by id."""
-    places = gateway_hosts.placements(connection, ids) if ids else {}
-    return {
-        id: gateway_hosts.why_dead(place)
-        for id, place in places.items()
-        if place.active_host_id is None
-    }
+    if not ids:
+        return {}
+    rows = NAT_GATEWAYS.get_many(connection, ids)
+    networks = {id: row.external_network_id for id, row in rows.items()}
+    return gateway_hosts.lacking(connection, gateway_hosts.placements(connection, ids), networks)
 
 
 def _ports(connection: Any, ids: Sequence[str]) -> dict[str, str]:

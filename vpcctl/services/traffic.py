@@ -152,7 +152,7 @@ def block(field: str, text: str) -> IPNetwork:
     says = "an IPv4 or IPv6 block such as 10.0.0.0/24 or ::/0, or one address"
     if "/" in text:
         return rules.parse_block(field, text, says)
-    return ip_network(rules.address(field, text))
+    return ip_network(rules.address(field, text, says))
 
 
 def require_family(field: str, protocol: int | None, network: IPNetwork) -> None:
