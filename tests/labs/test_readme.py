@@ -73,6 +73,8 @@ def assert_it_said_what_it_should(output: str) -> None:
     # The usage's two, and the README's three.
     assert output.count("2 packets transmitted") == 5
     assert "10.7.2.10 ping statistics ---\n2 packets transmitted, 2 received" in output
+    assert output.count("tcp/5432") >= 2, output
+    assert "100000" in output, "the limit of the EIP"
     assert re.search(r"Name:\s+db-1.shop.internal\nAddress:\s+10.7.2.10\n", output), output
     assert "\nweb-1.shop.internal" in output
     known = re.search(r"no workload host1/web-2; there are: (.*)\nexit code 2\n", output)
