@@ -122,9 +122,10 @@ class AgentHost:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+        # Lazily: whoever ends with the agent may have one of them open for a moment more.
         for name in self.mounts():
-            command("umount", str(self.netns_dir / name), check=False)
-        command("umount", str(self.netns_dir), check=False)
+            command("umount", "-l", str(self.netns_dir / name), check=False)
+        command("umount", "-l", str(self.netns_dir), check=False)
 
 
 Make = Callable[[int], list[AgentHost]]

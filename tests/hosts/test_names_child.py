@@ -36,7 +36,7 @@ def worker(tmp_path: Path) -> Iterator[Worker]:
         finally:
             made.call(made.services.remove)
             made.close()
-            command("umount", str(directory), check=False)
+            command("umount", "-l", str(directory), check=False)
 
 
 async def _nothing(_: Any) -> None:
