@@ -76,13 +76,13 @@ class Plan:
 FULL = Plan()
 QUICK = Plan(
     cases=(
-        *("attach", "plug", "move", "add_one", "restart", "cold_start", "rule", "member"),
-        *("eip", "gateway_failover", "dataplane", "simulated"),
+        *("attach", "plug", "move", "add_one", "restart", "cold_start"),
+        *("dataplane", "simulated"),
     ),
     sizes=(100, 1_000),
     samples=4,
     minimum=2,
-    budget_s=2.5,
+    budget_s=2.0,
     cold_samples=1,
     restart_sizes=(1_000,),
     restart_samples=1,
