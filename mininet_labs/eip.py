@@ -47,8 +47,6 @@ FORWARDED = 8080
 _LATE_S, _BACK_S, _TAKEN_OVER_S = 60.0, 2.0, 2.0
 SILENCE_MS = 1_000
 """So long a conversation may stand still when the active gateway host dies."""
-MOVING_MS = 3_000
-"""The same when an EIP moves: an ARP request without an answer is repeated after a second."""
 
 
 class EipLab:
@@ -155,7 +153,7 @@ class EipLab:
         self._visitors["outside"].tick(address, PORT)
         self._site.vpcctl(RED, *words)
         self._expect_placed(RED, "gateway", checks)
-        self._expect_heard("outside", "while it moves", checks, MOVING_MS)
+        self._expect_heard("outside", "while it moves", checks)
         self._converse("red-2", address, checks)
         who, _ = self._visitors["red-1"].call(ROUTER, PORT, 0.5)
         checks.expect(who is None, "red-1 reaches nobody outside without an EIP")
@@ -273,14 +271,12 @@ class EipLab:
                 checks.expect(found == (other, addresses[name]), f"{told}: {found}")
             say(f"  {name} ({addresses[name]}) has called everybody, itself too")
 
-    def _expect_heard(
-        self, name: str, when: str, checks: Checks, limit_ms: int = SILENCE_MS
-    ) -> None:
-        """Have a visitor stop to tick; it must have been heard, but for *limit_ms* at most."""
+    def _expect_heard(self, name: str, when: str, checks: Checks) -> None:
+        """Have a visitor stop to tick; it must have been heard, but for a second at most."""
         sent, back, silence = self._visitors[name].stop()
         said = f"{back} of {sent} datagrams came back, the longest silence was {silence} ms"
         say(f"  {name}: {said}")
-        checks.expect(0 < silence <= limit_ms, f"{name} is silent for {limit_ms} ms at most {when}")
+        checks.expect(0 < silence <= SILENCE_MS, f"{name} is silent for a second at most {when}")
 
     def _active(self) -> str:
         """Return the label of the host that is active for blue's NAT gateway."""
