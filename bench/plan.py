@@ -13,7 +13,6 @@ class Plan:
         samples: samples of a case at one size and variant.
         minimum: samples that are taken however long they take.
         budget_s: seconds after which a case stops sampling once it has the minimum.
-        empty_cases: cases run without mass ports; None means all.
         light_sizes: sizes at which only what costs CPU or memory is measured, and restarts.
         cold_samples: samples of moves to a host new to the VPC.
         restart_sizes: sizes at which control planes are restarted.
@@ -46,7 +45,6 @@ class Plan:
     samples: int = 8
     minimum: int = 3
     budget_s: float = 20.0
-    empty_cases: tuple[str, ...] | None = None
     light_sizes: tuple[int, ...] = (10_000,)
     cold_samples: int = 4
     restart_sizes: tuple[int, ...] = (1_000, 10_000)

@@ -76,8 +76,6 @@ def cases_at(plan: Plan, size: int) -> dict[str, Case]:
         cases["eip"] = eip.run
     if size == plan.dataplane_size:
         cases["gateway_failover"] = gateway_failover.run
-    if size == 0 and plan.empty_cases is not None:
-        return {name: case for name, case in cases.items() if name in plan.empty_cases}
     return cases
 
 
