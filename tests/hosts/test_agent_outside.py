@@ -162,10 +162,10 @@ def test_an_eip_speaks_on_its_vlan(agent: AgentHost, provider: Provider) -> None
     with provider.listening() as wire:
         _confirm(agent)
         times = []
-        for _ in range(3):
+        for _ in range(5):
             wire.next(_ARP_FROM_EIP, _ANNOUNCED, vlan=VLAN)
             times.append(time.monotonic())
-        assert 1.5 < times[2] - times[0] < 3.5
+        assert 1.1 < times[4] - times[0] < 3.5
         # A packet whose next hop nobody knows: asked for, and sent when the answer is there.
         waiting = udp_packet(EIP, "192.0.2.9")
         _ask(agent, asked(Question.UNRESOLVED, packed(EIP_MAC), 0x0800, waiting))

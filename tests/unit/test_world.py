@@ -1,6 +1,7 @@
 """Neighbours of external networks, announcements, and what is answered."""
 
 import struct
+from ipaddress import IPv4Address
 
 import pytest
 from hypothesis import given
@@ -266,10 +267,11 @@ def _times(announcements: Announcements, until: float) -> list[float]:
     return found
 
 
-def test_an_address_is_announced_three_times_and_then_every_minute() -> None:
+def test_an_address_is_announced_ever_more_rarely_and_then_every_minute() -> None:
     announcements = Announcements(lambda: 0.5)
     assert announcements.want([ADDRESS], [(ADDRESS, 0)], 10.0)
-    assert _times(announcements, 140.0) == pytest.approx([10.1, 11.1, 12.1, 72.1, 132.1])
+    first = [10.1, 10.2, 10.4, 10.8, 11.6]
+    assert _times(announcements, 140.0) == pytest.approx([*first, 71.6, 131.6])
     assert not announcements.want([ADDRESS], [(ADDRESS, 0)], 141.0)
     assert _times(announcements, 141.0) == []
 
@@ -279,9 +281,18 @@ def test_one_that_comes_by_failover_is_announced_at_once_and_one_that_goes_no_mo
     announcements.want([ADDRESS], [], 0.0)
     assert announcements.next() is None
     assert announcements.want([ADDRESS], [(ADDRESS, 0)], 5.0)
-    assert _times(announcements, 6.5) == [5.0, 6.0]
+    assert _times(announcements, 6.5) == pytest.approx([5.0, 5.1, 5.3, 5.7, 6.5])
     announcements.want([ADDRESS], [], 6.6)
     assert announcements.next() is None
+
+
+def test_many_that_come_at_once_are_all_announced_before_one_is_again() -> None:
+    announcements = Announcements(lambda: 0.5)
+    book = Book(state(*(eip(address=str(IPv4Address(EIP) + number)) for number in range(250))))
+    announcements.want(book, [(each, 0) for each in book], 0.0)
+    said = [announcements.due(1.0 + later / 10) for later in range(3)]
+    assert [len(each) for each in said] == [100, 100, 100]
+    assert len({each.ip for some in said for each in some}) == 250
 
 
 def test_it_is_said_anew_when_the_seed_changes_and_when_a_rival_comes_back() -> None:
@@ -291,9 +302,9 @@ def test_it_is_said_anew_when_the_seed_changes_and_when_a_rival_comes_back() -> 
     again = Book(state(eip(seed=1))).at(KEY, packed(EIP))
     assert again is not None
     assert announcements.want([again], [(again, 0)], 30.0)
-    assert _times(announcements, 35.0) == pytest.approx([30.1, 31.1, 32.1])
+    assert _times(announcements, 35.0) == pytest.approx([30.1, 30.2, 30.4, 30.8, 31.6])
     assert announcements.want([again], [(again, 1)], 40.0)
-    assert _times(announcements, 45.0) == pytest.approx([40.0, 41.0, 42.0])
+    assert _times(announcements, 45.0) == pytest.approx([40.0, 40.1, 40.3, 40.7, 41.5])
 
 
 def test_announcements() -> None:

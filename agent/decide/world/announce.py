@@ -1,15 +1,16 @@
 """When the addresses that this host answers for are announced."""
 
+import heapq
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from agent.decide.world.book import Address
 
-FIRST = 3
-FIRST_PAUSE_S = 1.0
-"""An address that comes to this host is announced so often, so many seconds apart,"""
+FIRST_PAUSES_S = (0.1, 0.2, 0.4, 0.8)
+"""An address that comes to this host is announced anew after each of these pauses, seconds: what is
+said before its flows are there is lost, and nobody outside may wait long for the next time."""
 PAUSE_S = 60.0
-"""and then every so many seconds, give or take"""
+"""Then it is announced every so many seconds, give or take"""
 JITTER = 0.1
 """so much of it."""
 SETTLE_S = 0.1
@@ -67,17 +68,25 @@ class Announcements:
         return news
 
     def due(self, now: float) -> list[Address]:
-        """Return what to announce now, at most :data:`MOST_AT_ONCE`, and plan the next time."""
-        late = [plan for plan in self._plans.values() if plan.due <= now][:MOST_AT_ONCE]
-        for plan in late:
+        """Return what to announce now, at most :data:`MOST_AT_ONCE`, and plan the next time.
+
+        Those that have been announced least often come first.
+        """
+        late = (plan for plan in self._plans.values() if plan.due <= now)
+        chosen = heapq.nsmallest(MOST_AT_ONCE, late, key=lambda plan: plan.sent)
+        for plan in chosen:
+            plan.due = now + self._pause(plan.sent)
             plan.sent += 1
-            later = PAUSE_S * (1 + JITTER * (2 * self._chance() - 1))
-            plan.due = now + (FIRST_PAUSE_S if plan.sent < FIRST else later)
-        return [plan.address for plan in late]
+        return [plan.address for plan in chosen]
 
     def next(self) -> float | None:
         """Return when :meth:`due` has something to say; None: never."""
         return min((plan.due for plan in self._plans.values()), default=None)
+
+    def _pause(self, sent: int) -> float:
+        if sent < len(FIRST_PAUSES_S):
+            return FIRST_PAUSES_S[sent]
+        return PAUSE_S * (1 + JITTER * (2 * self._chance() - 1))
 
 
 def _same(one: Address, other: Address) -> bool:
