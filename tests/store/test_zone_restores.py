@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from base64 import b64encode
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ from agent.names.library import Library
 from api.zone_polls import ZoneHub
 from tests.store.conftest import ADMIN, ON_SQLITE, World
 from tests.support.waiting import PATIENCE_S
-from vpcctl.services.views import AttachmentView, VpcChange
+from vpcctl.services.views import AttachmentView, PortChange, PortMetadataChange, VpcChange
 from vpcctl.store.database import Database
 from vpcctl.wire.state import HostState
 from vpcctl.wire.zones import ZoneDocument
@@ -103,3 +104,30 @@ def test_names_of_a_restored_copy_that_got_as_far_as_the_lost_one_are_told(
             running.cancel()
 
     asyncio.run(run())
+
+
+@ON_SQLITE
+def test_metadata_of_a_restored_copy_that_got_as_far_as_the_lost_one_are_fetched(
+    world: World, database: Database, tmp_path: Path
+) -> None:
+    services, subnet = world.services, world.subnet()
+    host_id = world.host().meta.id
+    place = AttachmentView("namespace", host_id, None, "n")
+    port = world.port(subnet, name="web", attachment=place)
+    live, backup = Path(database.url.database or ""), tmp_path / "backup.db"
+    copy(live, backup)
+
+    def told(user_data: str) -> tuple[int, int]:
+        """Return the revision of the port, and that which the host has to fetch its data by."""
+        said = PortMetadataChange(user_data=b64encode(user_data.encode()).decode())
+        changed = services.ports.change(ADMIN, port.meta.id, PortChange(metadata=said))
+        (guest,) = services.hosts.state(ADMIN, host_id).guests
+        found = services.zones.metadata(ADMIN, host_id, port.meta.id)
+        assert found.revision == guest.metadata_revision
+        return changed.meta.revision, guest.metadata_revision
+
+    revision, lost = told("lost")
+    copy(backup, live)
+    again, kept = told("kept")
+    assert again == revision
+    assert kept != lost

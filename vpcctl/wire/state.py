@@ -117,8 +117,8 @@ class Guest(_Wire):
         addresses: its fixed addresses, in order.
         host_name: a DNS label.
         options: its own, instead of its subnet's; None when it has none.
-        metadata_revision: revision of what its owner has said for it (``PortMetadata``); 0:
-            nothing.
+        metadata_revision: that of what its owner has said for it (``PortMetadata``), another one
+            after each change; 0: nothing.
     """
 
     port_id: Annotated[str, Field(pattern=ids.PATTERNS["port"])]

@@ -70,7 +70,7 @@ class PortMetadata(_Wire):
 
     Attributes:
         port_id: the port.
-        revision: of the newest change of it.
+        revision: drawn anew by each change of it.
         digest: of the rest, see :func:`digest_of`.
         user_data: in base64; None: none.
         public_keys: in OpenSSH's form.

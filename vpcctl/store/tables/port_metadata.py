@@ -9,7 +9,10 @@ from vpcctl.store.tables.base import Base
 
 
 class PortMetadataRow(Base):
-    """User data (base64), keys and whether tokens are asked for; a port without has no row."""
+    """User data (base64), keys and whether tokens are asked for; a port without has no row.
+
+    *revision* is drawn anew by each change: no two have the same, in copies of the database either.
+    """
 
     __tablename__ = "port_metadata"
 
