@@ -81,7 +81,7 @@ def _elapsed_ms(start: float, end: float | None) -> float:
 def _reconnected(rig: Rig) -> list[Value]:
     ours = rig.system
     assert isinstance(ours, Ours)
-    host = rig.far_resident.host
+    host = rig.resident.host
     complete = host.flow_count()
     ours.rest(host)
     controller = ours.disconnect(host)
@@ -99,7 +99,7 @@ def _reconnected(rig: Rig) -> list[Value]:
 
 
 def _limit(rig: Rig) -> list[Value]:
-    host = rig.far_resident.host
+    host = rig.resident.host
     text = host.ofctl("dump-flows", "--no-stats", "--no-names", "cookie=" + _GIVEN)
     lines = [
         _METER.sub("", line.strip())  # a bundle takes no meters, and the bridge has none
