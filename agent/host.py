@@ -48,6 +48,7 @@ class Host:
         meters: how many meters the datapath has; None: not asked yet.
         providers: names of the provider networks, sorted.
         reached: external network → bridge of its provider.
+        cut: bridges of providers that have no link: what they lead to is not reached now.
         owner: the host id, which marks what is ours.
         is_known: whether OVSDB's rows have been read once. What is not known yet must not be
             reported as absent: flows would go for ports that are there.
@@ -70,6 +71,7 @@ class Host:
     meters: int | None = None
     providers: tuple[str, ...] = ()
     reached: Mapping[str, str] = field(default_factory=dict[str, str])
+    cut: frozenset[str] = frozenset()
     owner: str = ""
     is_known: bool = False
     zones: Zones = field(default_factory=Zones)
@@ -143,7 +145,8 @@ class Host:
 
     def facts(self) -> HostFacts:
         """Return the host's facts as they are now."""
-        tunnel = self._tunnel
+        tunnel, cut = self._tunnel, self.cut
+        reached = {id: bridge for id, bridge in self.reached.items() if bridge not in cut}
         errors = dict(self.errors)
         if tunnel is not None and tunnel.error:
             errors["tunnel"] = decide.clip(f"{marks.TUNNEL}: {tunnel.error}")
@@ -159,7 +162,7 @@ class Host:
             ovs_version=self.ovs_version,
             errors=tuple(errors[source] for source in sorted(errors))[:_MAX_ERRORS],
             providers=self.providers,
-            outside=outside.facts(self.marked.values(), self.reached),
+            outside=outside.facts(self.marked.values(), reached),
             watches=watch.facts(self.marked.values()),
             meters=self.meters or 0,
         )

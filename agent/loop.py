@@ -223,6 +223,7 @@ class Agent:
         for row in change.interfaces:
             urgency = most_urgent(urgency, self._host.take_row(row))
             self._reconciler.row_changed(row)
+            self._outside.row_changed(row)
             if row.uuid in self._host.marked:
                 self._watches.row_changed(row)
         self._zones.changed(everything=change.everything and change.connected)

@@ -1,18 +1,23 @@
 """Makes the ways from br-int to external networks, through the bridges of their providers."""
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from agent.bridges import Ovs
 from agent.convergence import Convergence
 from agent.decide import marks
 from agent.decide import outside as decide
+from agent.decide.rows import InterfaceRow
 from agent.host import Host
 from agent.settings import Settings
 from agent.worker import Worker
 from vpcctl.wire.state import ExternalNetworkState, HostState
 
 log = logging.getLogger(__name__)
+
+_CALM_S = 1.0
+"""How long a link has to be there again until its networks are reported: some come and go."""
 
 
 class Outside:
@@ -36,6 +41,10 @@ class Outside:
         self._changed = changed
         self._networks: tuple[ExternalNetworkState, ...] | None = None
         self._served: set[tuple[str, int]] = set()  # devices in our bridges that are up
+        self._problems: Mapping[str, str] = {}
+        self._bridge_of: Mapping[str, str] = {}  # provider → bridge
+        self._links = decide.Links(_CALM_S)
+        self._lost: set[str] = set()  # UUIDs of devices without a link
         self._convergence = Convergence(self._converge, self._tell)
         host.providers = tuple(sorted(settings.providers))
 
@@ -54,6 +63,12 @@ class Outside:
         if name in self._settings.providers.values():
             self.wake()
 
+    def row_changed(self, row: InterfaceRow) -> None:
+        """An interface changed: if it is a way to a provider, take in if it has a link."""
+        if decide.leads_on(row) and row.lost != (row.uuid in self._lost):
+            (self._lost.add if row.lost else self._lost.discard)(row.uuid)
+            self._judge()
+
     async def run(self) -> None:
         """Work for ever; nothing is touched before the first host state."""
         await self._convergence.run()
@@ -66,7 +81,8 @@ class Outside:
         if self._networks is None or self._settings.bridge not in self._ovs.bridges():
             return  # its coming will wake us
         plan = decide.plan(self._networks, await self._surroundings())
-        self._tell_problems(plan)
+        self._problems, self._bridge_of = plan.problems, plan.bridge_of
+        self._judge()
         if plan.removals:
             await self._ovs.apply(plan.removals)
             await self._give_back(plan.released)
@@ -102,13 +118,32 @@ class Outside:
             self._host.reached = plan.reached
             self._changed()
 
-    def _tell_problems(self, plan: decide.Plan) -> None:
+    def _judge(self) -> None:
+        """Take in which bridges have a link, and say what is wrong with providers."""
+        loop = asyncio.get_running_loop()
+        here = decide.cut_off(self._ovs.bridges().values(), self._host.rows.values())
+        again = self._links.look(set(self._bridge_of.values()), here, loop.time())
+        if again is not None:
+            loop.call_at(again, self._judge)
+        cut = frozenset(self._links.cut)
+        if cut != self._host.cut:
+            self._host.cut = cut
+            self._changed()
+        self._tell_problems()
+
+    def _tell_problems(self) -> None:
+        cut = self._links.cut
+        texts = {
+            name: f"provider {name}: {cut[bridge]}"
+            for name, bridge in self._bridge_of.items()
+            if bridge in cut
+        } | dict(self._problems)
         told = [
-            self._host.error(f"provider {name}", plan.problems.get(name))
+            self._host.error(f"provider {name}", texts.get(name))
             for name in self._settings.providers
         ]
         if any(told):
-            for text in plan.problems.values():
+            for text in texts.values():
                 log.warning("%s", text)
             self._changed()
 

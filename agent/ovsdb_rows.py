@@ -41,19 +41,21 @@ def _first(value: Any) -> Any:
 
 def interface_row(row: Any, *, foreign: bool) -> InterfaceRow:
     """Return the frozen form of an Interface row."""
-    ofport = _first(row.ofport)
+    ofport, error, link = _first(row.ofport), _first(row.error), _first(row.link_state)
+    admin = _first(row.admin_state)
     return InterfaceRow(
         uuid=str(row.uuid),
         name=row.name,
         type=row.type,
         ofport=ofport if ofport is not None and ofport > 0 else None,
-        error=_first(row.error),
-        admin_up=_first(row.admin_state) == "up",
-        oper_up=_first(row.link_state) == "up",
+        error=error,
+        admin_up=admin == "up",
+        oper_up=link == "up",
         mac_in_use=_first(row.mac_in_use),
         external_ids=dict(row.external_ids),
         foreign=foreign,
         alive=row.bfd_status.get("forwarding") == "true",
+        lost=error is not None or "down" in (link, admin),
     )
 
 
@@ -66,6 +68,7 @@ def bridge_row(row: Any) -> BridgeRow:
         dpid=int(dpid, 16) if dpid else None,
         external_ids=dict(row.external_ids),
         ports=tuple(port.name for port in row.ports),
+        interfaces=tuple(each.name for port in row.ports for each in port.interfaces),
     )
 
 

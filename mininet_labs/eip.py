@@ -3,8 +3,9 @@
 Two hosts reach the provider's network, the third does not. Step by step: an EIP where traffic
 leaves from the port's own host; the same EIP moved to a port whose host has no way out, through a
 gateway host; a NAT gateway with a port forward; its active host killed under a conversation, and
-back again; the controller killed, and then the active host; and at last everybody calls everybody
-by EIPs, on one host and across, in one subnet, VPC and in another.
+back again; the cable of the active host to the provider pulled; the controller killed, and then the
+active host; and at last everybody calls everybody by EIPs, on one host and across, in one subnet,
+VPC and in another.
 
 Run as root by Debian's Python: ``python3 -m mininet_labs.eip run``.
 """
@@ -44,7 +45,7 @@ PLACES = {
 }
 """Workload → its subnet and host."""
 FORWARDED = 8080
-_LATE_S, _BACK_S, _TAKEN_OVER_S = 60.0, 2.0, 2.0
+_LATE_S, _BACK_S, _TAKEN_OVER_S, _PULLED_S = 60.0, 2.0, 2.0, 1.5
 SILENCE_MS = 1_000
 """So long a conversation may stand still when the active gateway host dies."""
 
@@ -80,6 +81,7 @@ class EipLab:
         self._moved(checks)
         self._nat(checks)
         self._failover(checks)
+        self._pulled(checks)
         self._alone(checks)
         self._everybody(checks)
         strangers, doubled = self._visitors["outside"].testify()
@@ -230,8 +232,26 @@ class EipLab:
             say(f"  {name}: {way}loading over TCP: {wrong or 'all data has come as it was sent'}")
             checks.expect(not wrong, f"a connection of {name} outlives the host ({way}loading)")
 
+    def _pulled(self, checks: Checks) -> None:
+        say("\n5. The active host lives on, and its cable to the provider is pulled")
+        active = self._active()
+        others = [self._visitors[name] for name in ("red-2", "blue-1")]
+        for visitor in others:
+            visitor.tick(ROUTER, PORT)
+        time.sleep(0.5)
+        self._site.pull(active)
+        time.sleep(_PULLED_S)
+        for visitor in others:
+            self._expect_heard(visitor.workload.name, "when the cable is pulled", checks)
+        stood = self._standing()
+        say(f"  {active} stands for nothing there ({stood[active] or 'not listed'})")
+        checks.expect(not stood[active], f"{active} has told that it does not reach the network")
+        self._site.plug_in(active)
+        back = within(lambda: self._standing()[active] == "standby", seconds=_LATE_S)
+        checks.expect(back, f"{active} stands by again when the cable is back")
+
     def _alone(self, checks: Checks) -> None:
-        say("\n5. The controller dies, and then the active gateway host")
+        say("\n6. The controller dies, and then the active gateway host")
         active, address = self._active(), self._address(BLUE)
         others = [self._visitors[name] for name in ("red-2", "blue-1")]
         for visitor in others:
@@ -253,7 +273,7 @@ class EipLab:
         self._site.await_hosts()
 
     def _everybody(self, checks: Checks) -> None:
-        say("\n6. Everybody has an EIP, and calls everybody by it: who answers, seen as whom")
+        say("\n7. Everybody has an EIP, and calls everybody by it: who answers, seen as whom")
         blue = self._tenants[BLUE]
         internet.close_way(blue)
         internet.open_way(blue)

@@ -58,6 +58,7 @@ class Plan:
         wishes: bridges and ports that there must be.
         devices: devices of our own bridges.
         problems: provider → why it cannot be used.
+        bridge_of: provider → its bridge, of those that can be used.
         reached: network → provider's bridge.
     """
 
@@ -66,6 +67,7 @@ class Plan:
     wishes: tuple[Wish, ...] = ()
     devices: tuple[str, ...] = ()
     problems: Mapping[str, str] = field(default_factory=dict[str, str])
+    bridge_of: Mapping[str, str] = field(default_factory=dict[str, str])
     reached: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
@@ -95,6 +97,7 @@ def plan(networks: Iterable[ExternalNetworkState], here: Surroundings) -> Plan:
         ),
         devices=tuple(made.values()),
         problems=problems,
+        bridge_of=bridge_of,
         reached={each.network_id: name for each, name in reached.items()},
     )
 
@@ -209,3 +212,62 @@ def facts(rows: Iterable[InterfaceRow], reached: Mapping[str, str]) -> tuple[Out
         and row.error is None
     }
     return tuple(found[network_id] for network_id in sorted(found))
+
+
+def leads_on(row: InterfaceRow) -> bool:
+    """Tell whether an interface may be a bridge's way to its provider: a device, not a port of OVS.
+
+    What is on a bridge that only others know of counts too, a guest's tap for one.
+    """
+    return row.foreign and row.type not in ("internal", "patch")
+
+
+def cut_off(bridges: Iterable[BridgeRow], rows: Iterable[InterfaceRow]) -> dict[str, str]:
+    """Return the bridges of which no device has a link, each with what is to be said of that.
+
+    One without any device is none of these: nobody knows where it leads.
+    """
+    devices = {row.name: row for row in rows if leads_on(row)}
+    found: dict[str, str] = {}
+    for bridge in bridges:
+        ways = [devices[name] for name in bridge.interfaces if name in devices]
+        if ways and all(row.lost for row in ways):
+            names = ", ".join(sorted(row.name for row in ways))
+            found[bridge.name] = f"bridge {bridge.name} has no way out: no link on {names}"
+    return found
+
+
+class Links:
+    """Which providers' bridges have a link, calmly: lost at once, back when it has held.
+
+    Args:
+        calm_s: how long a link that was lost has to be there again until it is relied on, seconds.
+    """
+
+    def __init__(self, calm_s: float) -> None:
+        self._calm_s = calm_s
+        self._had: set[str] = set()
+        self._back: dict[str, float] = {}  # bridge → since when it has a link again
+        self.cut: dict[str, str] = {}
+
+    def look(self, bridges: Iterable[str], cut: Mapping[str, str], now: float) -> float | None:
+        """Take in what is; return when to look again, if that is to be.
+
+        Args:
+            bridges: those that matter.
+            cut: those of all bridges that have no link, with what is said of them.
+            now: the present, seconds.
+        """
+        found: dict[str, str] = {}
+        for name in bridges:
+            if name in cut:
+                found[name] = cut[name]
+                self._back.pop(name, None)
+            elif name in self.cut and name in self._had:
+                if now < self._back.setdefault(name, now) + self._calm_s:
+                    found[name] = self.cut[name]
+            else:
+                self._had.add(name)
+        self._back = {name: since for name, since in self._back.items() if name in found}
+        self.cut = found
+        return min(self._back.values()) + self._calm_s if self._back else None

@@ -20,6 +20,8 @@ class InterfaceRow:
         external_ids: all of them.
         foreign: it sits on another bridge than br-int.
         alive: BFD on it says that the other side lives, and forwards.
+        lost: OVS says that it has no link, is down, or cannot be opened; not so while OVS has not
+            said anything.
     """
 
     uuid: str
@@ -33,17 +35,28 @@ class InterfaceRow:
     external_ids: dict[str, str] = field(default_factory=dict[str, str])
     foreign: bool = False
     alive: bool = False
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class BridgeRow:
-    """A Bridge row: what the agent needs of it."""
+    """A Bridge row: what the agent needs of it.
+
+    Attributes:
+        name: of the bridge.
+        datapath_type: as it is set, empty for the kernel's.
+        dpid: its datapath id, once there is one.
+        external_ids: all of them.
+        ports: names of its ports.
+        interfaces: names of their interfaces: a bond has several.
+    """
 
     name: str
     datapath_type: str
     dpid: int | None
     external_ids: dict[str, str]
     ports: tuple[str, ...] = ()
+    interfaces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -244,6 +244,14 @@ Inside a workload (as root):
         """Start what :meth:`kill` has ended."""
         self.hosts[label].start_again()
 
+    def pull(self, label: str) -> None:
+        """Pull a host's cable to the provider's network."""
+        self.hosts[label].params["cable"].intf2.ifconfig("down")
+
+    def plug_in(self, label: str) -> None:
+        """Plug in what :meth:`pull` has pulled."""
+        self.hosts[label].params["cable"].intf2.ifconfig("up")
+
     def kill_controller(self) -> None:
         """End the controller at once."""
         self._controller.kill()
@@ -290,6 +298,7 @@ Inside a workload (as root):
         for label in reach:
             link = network.addLink(self.hosts[label], wire)
             self.hosts[label].params["provider"] = link.intf1.name
+            self.hosts[label].params["cable"] = link
 
     def _register_hosts(self) -> None:
         for label, host in self.hosts.items():

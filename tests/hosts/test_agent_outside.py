@@ -176,6 +176,25 @@ def test_an_eip_speaks_on_its_vlan(agent: AgentHost, provider: Provider) -> None
         assert wire.next(waiting, vlan=VLAN)[: len(sent)] == sent
     counted = "outside: announced "
     wait_until(lambda: counted in agent.once("status").stdout, what=counted)
+    for end in (_far_end(provider), ("-n", agent.host.name, "link", "set", provider.cable)):
+        _is_cut_off(agent, provider, "br-ex", end)
+        command("ip", *end, "up")
+        _outside(agent)
+        assert not agent.controller.facts.errors
+
+
+def _far_end(provider: Provider) -> tuple[str, ...]:
+    return ("-n", provider.netns, "link", "set", "eth0")
+
+
+def _is_cut_off(agent: AgentHost, provider: Provider, bridge: str, end: tuple[str, ...]) -> None:
+    """Without a link on the cable, however it went, the network is not reached."""
+    said = f"provider public: bridge {bridge} has no way out: no link on {provider.cable}"
+    started = time.monotonic()
+    command("ip", *end, "down")
+    wait_until(lambda: not agent.controller.facts.outside, what="a report that says so")
+    assert time.monotonic() - started < 1.5
+    wait_until(lambda: said in agent.controller.facts.errors, what=said)
 
 
 def test_connections_of_a_nat_gateway_are_counted_where_it_is_active(agent: AgentHost) -> None:
@@ -291,6 +310,7 @@ def test_a_device_has_a_bridge_of_its_own_as_long_as_a_setting_names_it(
         _hears_only_what_has_no_tag(agent, wire)
     shut = f"net.ipv6.conf.{provider.cable}.disable_ipv6"
     assert agent.host.run("sysctl", "-n", shut).stdout.strip() == "1"
+    _is_cut_off(agent, provider, own, _far_end(provider))
     agent.stop()
     agent.options = {}
     agent.start()

@@ -151,6 +151,38 @@ def test_networks_are_reported_with_br_ints_port_once_it_has_a_number() -> None:
     assert outside.facts([_patch(5)], {}) == ()
 
 
+def _ways(*lost: str, types: str = "") -> list[InterfaceRow]:
+    """Two devices and a port of somebody's on a bridge."""
+    return [
+        InterfaceRow("u1", "eth1", types, foreign=True, lost="eth1" in lost),
+        InterfaceRow("u2", "eth2", types, foreign=True, lost="eth2" in lost),
+        InterfaceRow("u3", "theirs", "internal", foreign=True),
+        InterfaceRow("u4", "tap0", lost=True),
+    ]
+
+
+def test_a_bridge_is_cut_off_when_none_of_its_devices_has_a_link() -> None:
+    bond = BridgeRow("br-ex", "netdev", 1, {}, ("bond", "theirs"), ("eth1", "eth2", "theirs"))
+    assert outside.cut_off([bond], _ways("eth2")) == {}
+    said = {"br-ex": "bridge br-ex has no way out: no link on eth1, eth2"}
+    assert outside.cut_off([bond], _ways("eth1", "eth2")) == said
+    assert outside.cut_off([bond], _ways("eth1", "eth2", types="patch")) == {}
+    assert outside.cut_off([BridgeRow("br-none", "netdev", 1, {})], _ways("eth1")) == {}
+
+
+def test_a_link_is_lost_at_once_and_back_when_it_has_held() -> None:
+    links, cut = outside.Links(1.0), {"br-ex": "no link"}
+    assert (links.look(["br-ex"], cut, 0.0), links.cut) == (None, cut)
+    assert (links.look(["br-ex"], {}, 0.5), links.cut) == (None, {})  # it has never had one
+    assert (links.look(["br-ex"], cut, 1.0), links.cut) == (None, cut)
+    assert (links.look(["br-ex"], {}, 2.0), links.cut) == (3.0, cut)
+    assert (links.look(["br-ex"], cut, 2.5), links.cut) == (None, cut)
+    assert (links.look(["br-ex"], {}, 4.0), links.cut) == (5.0, cut)
+    assert (links.look(["br-ex"], {}, 4.9), links.cut) == (5.0, cut)
+    assert (links.look(["br-ex"], {}, 5.0), links.cut) == (None, {})
+    assert (links.look([], cut, 6.0), links.cut) == (None, {})
+
+
 # --- watched hosts --------------------------------------------------------------------------------
 
 BR_INT = BridgeSettings("br-int", "netdev", "192.0.2.1", 4789)
