@@ -3,9 +3,9 @@
 Two hosts reach the provider's network, the third does not. Step by step: an EIP where traffic
 leaves from the port's own host; the same EIP moved to a port whose host has no way out, through a
 gateway host; a NAT gateway with a port forward; its active host killed under a conversation, and
-back again; the cable of the active host to the provider pulled; the controller killed, and then the
-active host; and at last everybody calls everybody by EIPs, on one host and across, in one subnet,
-VPC and in another.
+back again; the cable of the active host to the provider pulled; the active host drained while
+conversations begin all the time; the controller killed, and then the active host; and at last
+everybody calls everybody by EIPs, on one host and across, in one subnet, VPC and in another.
 
 Run as root by Debian's Python: ``python3 -m mininet_labs.eip run``.
 """
@@ -82,6 +82,7 @@ class EipLab:
         self._nat(checks)
         self._failover(checks)
         self._pulled(checks)
+        self._drained(checks)
         self._alone(checks)
         self._everybody(checks)
         strangers, doubled = self._visitors["outside"].testify()
@@ -250,8 +251,29 @@ class EipLab:
         back = within(lambda: self._standing()[active] == "standby", seconds=_LATE_S)
         checks.expect(back, f"{active} stands by again when the cable is back")
 
+    def _drained(self, checks: Checks) -> None:
+        say("\n6. The active host is drained while conversations begin every 10 ms")
+        active, outside = self._active(), self._visitors["outside"]
+        callers = [*(self._visitors[name] for name in ("red-2", "blue-1")), outside]
+        for caller in callers[:2]:
+            caller.knock(ROUTER, PORT)
+        outside.knock(self._address(RED), PORT)
+        time.sleep(0.3)
+        self._site.vpcctl(None, "host", "drain", active)
+        left = within(lambda: not self._standing()[active], seconds=_LATE_S)
+        checks.expect(left, f"{active} stands for nothing")
+        time.sleep(0.3)
+        for caller in callers:
+            sent, lost, longest = caller.knocked()
+            name = caller.workload.name
+            say(f"  {name}: {lost} of {sent} conversations were lost, none took over {longest} ms")
+            checks.expect(sent > 0 and not lost, f"no conversation of {name} is lost in a move")
+        self._site.vpcctl(None, "host", "undrain", active)
+        back = within(lambda: self._standing()[active] == "standby", seconds=_LATE_S)
+        checks.expect(back, f"{active} stands by again")
+
     def _alone(self, checks: Checks) -> None:
-        say("\n6. The controller dies, and then the active gateway host")
+        say("\n7. The controller dies, and then the active gateway host")
         active, address = self._active(), self._address(BLUE)
         others = [self._visitors[name] for name in ("red-2", "blue-1")]
         for visitor in others:
@@ -273,7 +295,7 @@ class EipLab:
         self._site.await_hosts()
 
     def _everybody(self, checks: Checks) -> None:
-        say("\n7. Everybody has an EIP, and calls everybody by it: who answers, seen as whom")
+        say("\n8. Everybody has an EIP, and calls everybody by it: who answers, seen as whom")
         blue = self._tenants[BLUE]
         internet.close_way(blue)
         internet.open_way(blue)

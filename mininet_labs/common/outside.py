@@ -65,6 +65,15 @@ class Visitor(Script):
         found = self.ask("stop")
         return found["sent"], found["back"], found["silence_ms"]
 
+    def knock(self, address: str, port: int, *, datagrams: bool = True) -> None:
+        """Begin a new conversation with somebody every 10 ms, until told to stop."""
+        self.ask("knock", address=address, port=port, datagrams=datagrams)
+
+    def knocked(self) -> tuple[int, int, int]:
+        """Return how many conversations began, how many were not answered, the longest wait, ms."""
+        found = self.ask("knocked")
+        return found["sent"], found["lost"], found["longest_ms"]
+
     def transfer(self, address: str, port: int) -> None:
         """Begin to send TCP data to somebody who listens, and to get some: a few seconds each."""
         self.ask("transfer", address=address, port=port)

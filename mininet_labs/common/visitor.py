@@ -8,6 +8,7 @@ from, may go on to transfer data up or down, and a datagram comes back as it is.
 import contextlib
 import hashlib
 import json
+import select
 import socket
 import struct
 import sys
@@ -24,6 +25,8 @@ _UP, _DOWN = b"u", b"d"
 _CHUNK, _CHUNKS = 8192, 300
 """What a transfer consists of; a chunk goes out every beat, so that it lasts for some seconds."""
 _HUNG_S = 20.0
+_ANSWERED_S = 0.5
+"""Who has not been answered by then was not heard: TCP says it again after a second."""
 
 
 @dataclass
@@ -67,6 +70,64 @@ class Ticks:
         self.longest = max(self.longest, time.monotonic() - self.last)
         self.wire.close()
         return {"sent": self.sent, "back": self.back, "silence_ms": round(self.longest * 1000)}
+
+
+class Knocks:
+    """New conversations that begin all the time: a datagram that comes back, a connection.
+
+    Args:
+        address: of who answers.
+        port: where.
+        kinds: of sockets, in turn.
+    """
+
+    def __init__(self, address: str, port: int, kinds: list[int]) -> None:
+        self._to, self._kinds = (address, port), kinds
+        self._open: dict[int, tuple[socket.socket, float]] = {}
+        self._poll = select.poll()
+        self._ended = threading.Event()
+        self._sent, self._lost, self._longest = 0, 0, 0.0
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        due = time.monotonic()
+        while self._open or not self._ended.is_set():
+            if not self._ended.is_set() and time.monotonic() >= due:
+                self._begin(self._kinds[self._sent % len(self._kinds)])
+                due += _BEAT_S
+            for number, _ in self._poll.poll(max(1.0, (due - time.monotonic()) * 1000)):
+                self._close(number)
+            late = time.monotonic() - _ANSWERED_S
+            for number in [number for number, (_, since) in self._open.items() if since < late]:
+                self._lost += 1
+                self._close(number)
+
+    def _begin(self, kind: int) -> None:
+        made = socket.socket(socket.AF_INET, kind)
+        made.setblocking(False)
+        made.connect_ex(self._to)
+        if kind == socket.SOCK_DGRAM:
+            with contextlib.suppress(OSError):
+                made.send(b"knock")
+        self._open[made.fileno()] = (made, time.monotonic())
+        wanted = select.POLLIN if kind == socket.SOCK_DGRAM else select.POLLOUT
+        self._poll.register(made, wanted)
+        self._sent += 1
+
+    def _close(self, number: int) -> None:
+        made, since = self._open.pop(number)
+        self._poll.unregister(made)
+        self._lost += made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
+        self._longest = max(self._longest, time.monotonic() - since)
+        made.close()
+
+    def end(self) -> dict[str, Any]:
+        """Stop, and return what was seen."""
+        self._ended.set()
+        self._thread.join()
+        longest = round(self._longest * 1000)
+        return {"sent": self._sent, "lost": self._lost, "longest_ms": longest}
 
 
 class Transfer:
@@ -156,6 +217,7 @@ class Visitor:
         self._ticks: Ticks | None = None
         self._transfers: dict[str, Transfer] = {}
         self._witness: Witness | None = None
+        self._knocks: list[Knocks] = []
 
     def listen(self, port: int) -> dict[str, Any]:
         """Answer at a port from now on."""
@@ -206,6 +268,21 @@ class Visitor:
     def stop(self) -> dict[str, Any]:
         """Stop sending; return how many came back, and the longest silence."""
         return {} if self._ticks is None else self._ticks.end()
+
+    def knock(self, address: str, port: int, *, datagrams: bool) -> dict[str, Any]:
+        """Begin new conversations with somebody, until told to stop."""
+        kinds = [socket.SOCK_STREAM, *([socket.SOCK_DGRAM] if datagrams else [])]
+        self._knocks.append(Knocks(address, port, [int(kind) for kind in kinds]))
+        return {}
+
+    def knocked(self) -> dict[str, Any]:
+        """Stop beginning conversations; return what became of them."""
+        found, self._knocks = [one.end() for one in self._knocks], []
+        return {
+            "sent": sum(one["sent"] for one in found),
+            "lost": sum(one["lost"] for one in found),
+            "longest_ms": max((one["longest_ms"] for one in found), default=0),
+        }
 
     def transfer(self, address: str, port: int) -> dict[str, Any]:
         """Begin to send data to somebody, and to get data, by a connection each."""

@@ -150,7 +150,8 @@ def test_nat_gateway_life(api: Api, tenant: httpx.Client, isp: str) -> None:
     nat = nat_gateway(tenant, vpc, isp, name="out")
     path = f"/v1/nat-gateways/{nat['id']}"
     (eip,) = nat["eips"]
-    assert nat["placement"] == {"hosts": [], "active_host_id": None, "since_revision": None}
+    nowhere = {"active_host_id": None, "since_revision": None, "waits_for": []}
+    assert nat["placement"] == {"hosts": [], **nowhere}
     assert nat["status"]["state"] == "error"
     body = {"protocol": "tcp", "ports": "443", "address": server["fixed_ips"][0]}
     made = tenant.post(f"{path}/forwards", json={**body, "target_port": 8443})

@@ -48,7 +48,7 @@ class OutwardOracle(Oracle):
         if packet["protocol"] == "arp":
             asked = self._resident(host_id, network.id, packet["arp_tpa"])
             return [] if asked is None else [_answer(host_id, way, packet, asked)]
-        eip = self._resident(host_id, network.id, packet["nw_dst"])
+        eip = self._admitted(host_id, network.id, packet["nw_dst"])
         if eip is None or packet["eth_dst"] != _mac(eip):
             return []
         return self._inwards(host_id, None, eip, packet)
@@ -80,17 +80,35 @@ class OutwardOracle(Oracle):
         port = self._by_id.get(eip.port_id or "")
         if port is None or not self._works(port) or eip.fixed_ip not in port.ips:
             return []
-        vpc_id = self._subnets[port.subnet_id].vpc_id
-        fit = [
-            one
-            for one in self._internet.values()
-            if (one.vpc_id, one.external_network_id) == (vpc_id, eip.external_network_id)
-        ]
-        if not fit:
+        gateway = self._gateway(port, eip)
+        if gateway is None:
             return []
         here = self._locations[port.id].host_id
         near = self._way(here, eip.external_network_id) is not None
-        return [here] if near else self._serving(fit[0])
+        return [here] if near else self._serving(gateway)
+
+    def _gateway(self, port: Port, eip: Eip) -> InternetGateway | None:
+        wanted = (self._subnets[port.subnet_id].vpc_id, eip.external_network_id)
+        fit = (
+            one
+            for one in self._internet.values()
+            if (one.vpc_id, one.external_network_id) == wanted
+        )
+        return next(fit, None)
+
+    def _admitted(self, host_id: str, network_id: str, address: str) -> Eip | None:
+        """The EIP whose packets a host lets in: the first, and all round a first that leaves."""
+        for eip in self._eips:
+            if (eip.external_network_id, str(eip.address)) != (network_id, address):
+                continue
+            homes = self._homes(eip)
+            if host_id not in homes:
+                return None
+            gateway = self._gateway(self._by_id[eip.port_id or ""], eip)
+            stay = [one for one in homes if gateway is None or one not in gateway.leaving]
+            goes = host_id not in stay
+            return eip if goes or host_id in (homes[0], stay[0]) else None
+        return None
 
     def _resident(self, host_id: str, network_id: str, address: str) -> Eip | None:
         for eip in self._eips:

@@ -61,15 +61,13 @@ def _reaching(draw: st.DrawFn, hosts: tuple[Host, ...]) -> tuple[Host, ...]:
 def _gateways(
     draw: st.DrawFn, vpcs: tuple[Vpc, ...], hosts: tuple[Host, ...]
 ) -> tuple[InternetGateway, ...]:
-    return tuple(
-        n.igw(
-            vpc.key,
-            vpc,
-            draw(st.sampled_from(NETWORKS)),
-            *draw(st.lists(st.sampled_from(hosts), max_size=3, unique=True)),
-        )
-        for vpc in vpcs
-    )
+    made = []
+    for vpc in vpcs:
+        chosen = draw(st.lists(st.sampled_from(hosts), max_size=3, unique=True))
+        gateway = n.igw(vpc.key, vpc, draw(st.sampled_from(NETWORKS)), *chosen)
+        leaving = tuple(one.id for one in chosen if draw(st.sampled_from((False, False, True))))
+        made.append(dataclasses.replace(gateway, leaving=leaving))
+    return tuple(made)
 
 
 @st.composite

@@ -173,6 +173,26 @@ def test_only_the_active_one_answers(away: Fabric) -> None:
     assert away.inject(OTHER.id, OUT, question) == []
 
 
+@pytest.mark.parametrize("order", [(HOST.id, OTHER.id), (OTHER.id, HOST.id)])
+def test_while_a_host_leaves_it_and_who_follows_take_what_comes(
+    ovs: DummyOvs, order: tuple[str, ...]
+) -> None:
+    leaving = dataclasses.replace(IGW, hosts=order, leaving=(HOST.id,))
+    fabric = fabric_of(ovs, f"leaving{order[0][-1]}", leaving)
+    try:
+        (sent,) = fabric.inject(AWAY.id, 11, OUTWARD)
+        assert sent.host_id == order[0]
+        question = packets.who_has(ROUTER[0], ROUTER[1], "203.0.113.10")
+        for host in (HOST, OTHER):
+            (got,) = fabric.inject(host.id, OUT, INWARD)
+            assert (got.host_id, got.ofport) == (AWAY.id, 11)
+            (out,) = fabric.arrive(host.id, str(AWAY.vtep), IGW.vni, OUTWARD)
+            assert (out.host_id, out["nw_src"]) == (host.id, "203.0.113.10")
+            assert len(fabric.inject(host.id, OUT, question)) == (host.id == order[0])
+    finally:
+        fabric.close()
+
+
 def test_a_guest_reaches_its_own_eip_by_the_gateway_host(away: Fabric) -> None:
     own = packets.udp((text(ONE.mac), ROUTER_MAC), ("10.0.1.11", "203.0.113.10"))
     (seen,) = away.inject(AWAY.id, 11, own)

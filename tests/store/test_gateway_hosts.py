@@ -6,8 +6,10 @@ import pytest
 
 from tests.store.conftest import ADMIN, ON_SQLITE, World
 from tests.store.outside import Outside, outside
+from tests.store.reporting import link
 from tests.store.test_security_groups import held
 from vpcctl.services import gateway_hosts
+from vpcctl.services.routing_views import NatGatewayView
 from vpcctl.services.views import HostChange, PortCreate
 from vpcctl.store.realisation import HostRealised
 from vpcctl.store.units import Units, present_revision
@@ -125,22 +127,106 @@ def test_a_fourth_host_takes_the_place_of_a_dead_one(site: Outside) -> None:
     assert order(site, "nat", nat.meta.id) == [second, third, "d"]
 
 
-@ON_SQLITE
-def test_a_drained_host_leaves_but_for_the_last(site: Outside) -> None:
-    nat = site.nat(site.world.vpc())
+def confirm(site: Outside, *names: str) -> None:
+    """Have the switches of hosts, and of no others, confirm everything; a second passes."""
+    now = site.world.database.read(present_revision)
+    sure = [HostRealised(site.id(name), now, "in_sync", None, 1) for name in names]
+    others = [site.id(name) for name in site.agents if name not in names]
+    rows = [HostRealised(id, 0, "pending", None, 1) for id in others]
+    site.world.realisation.record(now, [*sure, *rows])
+    pass_by(site, 1)
+
+
+def pass_by(site: Outside, seconds: float) -> None:
+    site.world.clock.forward(seconds)
+    for name, agent in site.agents.items():
+        if name != "plain":
+            agent.report(full=False)
+    site.world.services.maintain()
+
+
+def watching(site: Outside) -> None:
+    """Have the gateway hosts watch each other."""
+    for name in "abc":
+        site.says(name, **{other: True for other in "abc" if other != name})
+
+
+def shown(site: Outside, nat: NatGatewayView) -> tuple[list[str], str | None, list[str]]:
+    """States in order, who is active, and who is waited for."""
+    found = site.world.services.nat_gateways.get(ADMIN, nat.meta.id).placement
+    active = found.active_host_id
+    states = [one.state for one in found.hosts]
+    return states, active and site.names((active,))[0], sorted(site.names(found.waits_for))
+
+
+def test_a_drained_host_goes_on_until_everybody_knows_who_follows(site: Outside) -> None:
+    world = site.world
+    subnet = world.subnet(vpc=world.vpc())
+    nat = site.nat(world.services.vpcs.get(ADMIN, subnet.vpc_id))
     first, second, third = order(site, "nat", nat.meta.id)
+    port = world.services.ports.create(ADMIN, PortCreate(subnet.meta.id))
+    site.agents["plain"].report(link(port))
     change(site, first, drained=True)
+    assert order(site, "nat", nat.meta.id) == [first, second, third]
+    assert held(world, "nat")[nat.meta.id].leaving == (site.id(first),)
+    confirm(site, *"abc", "plain")
+    assert shown(site, nat) == (
+        ["draining", "standby", "standby"],
+        first,
+        sorted([first, second]),
+    )
+    watching(site)
+    pass_by(site, 1)
+    assert shown(site, nat)[2] == sorted([first, second])  # that makes new flows for them
+    confirm(site, first)
+    assert shown(site, nat)[2] == [second]
+    assert order(site, "nat", nat.meta.id) == [first, second, third]
+    confirm(site, first, second)
+    assert order(site, "nat", nat.meta.id) == [second, third, first]
+    assert shown(site, nat)[:2] == (["active", "standby", "draining"], second)
+    confirm(site, *"abc")
+    pass_by(site, 5)
+    assert shown(site, nat)[2] == ["plain"]  # it may still send to the first
+    confirm(site, *"abc", "plain")
+    assert order(site, "nat", nat.meta.id) == [second, third, first]  # not at once
+    pass_by(site, 2)
     assert order(site, "nat", nat.meta.id) == [second, third]
     assert site.world.services.hosts.get(ADMIN, site.id(first)).drained is True
-    change(site, second, drained=True)
-    change(site, third, drained=True)
-    assert order(site, "nat", nat.meta.id) == [third]
+
+
+@ON_SQLITE
+def test_a_host_that_is_no_more_drained_stays(site: Outside) -> None:
+    nat = site.nat(site.world.vpc())
+    first, second, third = order(site, "nat", nat.meta.id)
+    watching(site)
+    change(site, first, drained=True)
     change(site, first, drained=False)
-    assert order(site, "nat", nat.meta.id) == [first]
-    change(site, second, drained=False)
+    assert held(site.world, "nat")[nat.meta.id].leaving == ()
+    confirm(site, *"abc")
+    assert shown(site, nat) == (["active", "standby", "standby"], first, [])
+    change(site, first, drained=True)
+    confirm(site, *"abc")
+    change(site, first, drained=False)
+    assert shown(site, nat) == (["active", "standby", "standby"], second, [])
+    assert order(site, "nat", nat.meta.id) == [second, third, first]
+
+
+@ON_SQLITE
+def test_who_waits_for_nobody_else_stands_alone(site: Outside) -> None:
+    """The last one goes on; one that is dead is not waited for."""
+    nat = site.nat(site.world.vpc())
+    first, second, third = order(site, "nat", nat.meta.id)
+    watching(site)
+    for name in "abc":
+        change(site, name, drained=True)
+    confirm(site, *"abc")
+    assert order(site, "nat", nat.meta.id) == [first, second, third]
+    assert shown(site, nat) == (["active", "drained", "drained"], first, [])
     change(site, third, drained=False)
-    assert sorted(order(site, "nat", nat.meta.id)) == ["a", "b", "c"]
-    assert order(site, "nat", nat.meta.id)[0] == first
+    confirm(site, *"abc")
+    assert order(site, "nat", nat.meta.id) == [third, first, second]
+    gone(site, first)
+    assert order(site, "nat", nat.meta.id) == [third, second]
 
 
 @ON_SQLITE
@@ -177,7 +263,10 @@ def test_hosts_are_told_of_a_move(site: Outside) -> None:
     assert {one.address for one in before[first].outside_addresses} == {
         str(eip.address) for eip in nat.eips
     }
+    watching(site)
     change(site, first, drained=True)
+    for _ in range(4):
+        confirm(site, *"abc")
     after = {name: world.services.hosts.state(ADMIN, site.id(name)) for name in "abc"}
     assert after[first].outside_addresses == ()
     for name in (second, third):

@@ -1,10 +1,11 @@
 """Which hosts stand for a gateway: spread, by load, without going back."""
 
 from random import Random
+from typing import get_args
 
 import pytest
 
-from vpcctl.services.gateway_order import Candidate, Load, arrange, is_dead
+from vpcctl.services.gateway_order import Candidate, Leaving, Load, arrange, is_dead, is_handing_on
 
 
 def hosts(**zones: str | None) -> dict[str, Candidate]:
@@ -51,13 +52,31 @@ def test_hosts_are_added_when_too_few_live() -> None:
     assert arrange(("gone", "b"), {"b": found["b"]}, Load()) == ("b",)
 
 
-def test_a_drained_host_leaves_but_for_the_last() -> None:
+def test_a_drained_host_leaves_in_steps_but_for_the_last() -> None:
     found = hosts(a="one", b="two")
-    assert arrange(("a", "b"), without(found, drained="a"), Load()) == ("b",)
-    assert arrange(("a",), without(found, drained="a"), Load()) == ("b",)
-    assert arrange(("a", "b"), without(found, "b", drained="a"), Load()) == ("a", "b")
-    assert arrange(("b",), found, Load()) == ("b", "a")
+    left = without(found, drained="a")
+    assert arrange(("a", "b"), left, Load()) == ("a", "b")
+    assert arrange(("a",), left, Load()) == ("a", "b")
+    assert is_handing_on(("a", "b"), left)
+    assert arrange(("a", "b"), left, Load(), "behind") == ("b", "a")
+    assert arrange(("b", "a"), left, Load()) == ("b", "a")
+    assert not is_handing_on(("b", "a"), left)
+    assert arrange(("b", "a"), left, Load(), "gone") == ("b",)
+    for step in get_args(Leaving):
+        assert arrange(("a", "b"), without(found, "b", drained="a"), Load(), step) == ("a", "b")
+    assert not is_handing_on(("a", "b"), without(found, "b", drained="a"))
+    assert arrange(("b", "a"), found, Load()) == ("b", "a")
     assert arrange((), without(hosts(a=None), drained="a"), Load()) == ()
+
+
+def test_a_drained_standby_goes_behind_at_once_and_another_comes_when_it_is_gone() -> None:
+    left = without(hosts(a="one", b="two", c="three", d="four"), drained="b")
+    assert arrange(("a", "b", "c"), left, Load()) == ("a", "c", "b")
+    assert arrange(("a", "c", "b"), left, Load(), "gone") == ("a", "c", "d")
+    dead = without(hosts(a="one", b="two", c="three"), "a", drained="b")
+    assert arrange(("a", "b", "c"), dead, Load()) == ("b", "c", "a")
+    assert arrange(("b", "c", "a"), dead, Load(), "behind") == ("c", "b", "a")
+    assert arrange(("b", "c"), without(hosts(b=None, c=None), "b", drained="b"), Load()) == ("c",)
 
 
 @pytest.mark.parametrize(
@@ -86,8 +105,10 @@ def test_nothing_moves_that_need_not() -> None:
         }
         before, order = order, arrange(order, found, Load())
         assert arrange(order, found, Load()) == order
-        assert len(set(order)) == len(order) <= 3
+        staying = [id for id in order if not found[id].drained]
+        assert len(set(order)) == len(order)
+        assert len(staying) <= 3
         fit = [id for id in before if id in found and found[id].lives and not found[id].drained]
-        assert list(order[: len(fit)]) == fit
+        assert staying[: len(fit)] == fit
         lives = [found[id].lives for id in order]
         assert lives == sorted(lives, reverse=True)

@@ -18,7 +18,10 @@ class InternetGateway:
         vpc_id: the VPC.
         external_network_id: the external network; one that is not there leads nowhere.
         vni: of packets on their way to a gateway host; from the same numbers as subnets'.
-        hosts: ids of gateway hosts, the one that is meant to be active first, at most three.
+        hosts: ids of gateway hosts, the one that is meant to be active first; those that are not
+            leaving are at most three.
+        leaving: those of them that are to stand for it no more as soon as another one does: what
+            comes to them still goes on.
     """
 
     id: str
@@ -26,6 +29,7 @@ class InternetGateway:
     external_network_id: str
     vni: int
     hosts: tuple[str, ...] = ()
+    leaving: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +65,11 @@ class NatGateway:
         external_network_id: the external network; one that is not there leads nowhere.
         vni: of packets on their way to the active host; from the same numbers as subnets'.
         key: names its conntrack zone, 1 … 2**15-1, see ``nat_zone``.
-        hosts: ids of gateway hosts, the one that is meant to be active first, at most three.
+        hosts: ids of gateway hosts, the one that is meant to be active first; those that are not
+            leaving are at most three.
         forwards: port forwardings, sorted by id.
+        leaving: those of them that are to stand for it no more as soon as another one does: what
+            comes to them still goes on.
     """
 
     id: str
@@ -72,6 +79,7 @@ class NatGateway:
     key: int
     hosts: tuple[str, ...] = ()
     forwards: tuple[Forward, ...] = ()
+    leaving: tuple[str, ...] = ()
 
 
 NAT_ZONES = 0x8000

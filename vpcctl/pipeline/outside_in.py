@@ -197,7 +197,7 @@ def _to_port(facts: EipFacts, port: PortFacts) -> Iterator[Flow]:
     ask = to_agent(facts.via.network, Question.ERROR_IN)
     for kind in ERRORS:
         error = match(*terms, IS_ICMP, (f.IP_FRAG, 0), (f.ICMP_TYPE, kind))
-        yield from if_active(Flow(OUTSIDE_IN, 220, error, ask, None, owner), facts.members)
+        yield from if_active(Flow(OUTSIDE_IN, 220, error, ask, None, owner), facts.admits)
     for protocol in (TCP, UDP) if facts.spoils_fragments else ():
         later = match(*terms, (f.IP_PROTO, protocol), LATER_FRAGMENT)
         yield drop(OUTSIDE_IN, 205, later, Reason.UNTRANSLATABLE, owner)
@@ -209,9 +209,9 @@ def _to_port(facts: EipFacts, port: PortFacts) -> Iterator[Flow]:
 
 
 def _limited(facts: EipFacts, flow: Flow) -> Iterator[Flow]:
-    """Yield the flows that let in what an EIP's limits allow, on the active host."""
+    """Yield the flows that let in what an EIP's limits allow, where it is let in."""
     for one in limits.metered(flow, limits.ingress(facts.eip.limits)):
-        yield from if_active(one, facts.members)
+        yield from if_active(one, facts.admits)
 
 
 def _to_nat(facts: EipFacts, gateway: NatGateway) -> Iterator[Flow]:
@@ -270,4 +270,5 @@ def global_ips(facts: GlobalFacts) -> Iterator[Flow]:
         name, to = (f.ETH_DST, facts.mac), (f.IPV6_DST, int(ip))
         terms = match(on_network(network), name, IS_IPV6, to)
         enter = (SetField(f.LOOKUP_IPV6, int(ip)), DecTtl(), *into(facts.port))
-        yield from if_active(Flow(OUTSIDE_IN, 200, terms, enter, SUBNET_IN, owner), members)
+        entering = Flow(OUTSIDE_IN, 200, terms, enter, SUBNET_IN, owner)
+        yield from if_active(entering, facts.admits)

@@ -58,6 +58,7 @@ class EipFacts(NamedTuple):
         via: the gateway by which its VPC reaches its network.
         ofport: of the host's port to the network.
         members: ports to ask whether the host is the active one; none: it always is.
+        admits: likewise whether it lets in what comes; none: it always does.
         port: the port that it stands for; None: it is the gateway's own.
     """
 
@@ -66,6 +67,7 @@ class EipFacts(NamedTuple):
     via: GatewayFacts
     ofport: int
     members: tuple[int, ...]
+    admits: tuple[int, ...]
     port: PortFacts | None
 
     @property
@@ -90,6 +92,7 @@ class GlobalFacts(NamedTuple):
         via: the internet gateway that the port's route table leads to.
         ofport: of the host's port to the gateway's network.
         members: ports to ask whether the host is the active one; none: it always is.
+        admits: likewise whether it lets in what comes; none: it always does.
         port: the port.
     """
 
@@ -97,6 +100,7 @@ class GlobalFacts(NamedTuple):
     via: GatewayFacts
     ofport: int
     members: tuple[int, ...]
+    admits: tuple[int, ...]
     port: PortFacts
 
     @property
@@ -163,6 +167,19 @@ def standing(facts: GatewayFacts, host: Host) -> tuple[int, ...] | None:
     return (*members, GUEST_SERVICE_OFPORT) if members else ()
 
 
+def admitting(facts: GatewayFacts, host: Host, members: tuple[int, ...]) -> tuple[int, ...]:
+    """Return whom to ask whether *host* lets in what comes from outside: *members*, or nobody.
+
+    Hosts are told of a move one after the other, and the provider's network learns of it from what
+    they send. Until the last one has heard, packets come to who is leaving and to who follows: both
+    let them in.
+    """
+    leaving = facts.gateway.leaving
+    before = facts.hosts[: facts.hosts.index(host)] if members else ()
+    follows = all(one.id in leaving for one in before)
+    return () if host.id in leaving or follows else members
+
+
 def eip_facts(net: Network, host_id: str, eip_id: str) -> EipFacts | None:
     """Return the facts of an EIP that is resident on a host, or None."""
     host, eip = net.hosts.get(host_id), net.outside.live_eip(eip_id)
@@ -176,7 +193,10 @@ def eip_facts(net: Network, host_id: str, eip_id: str) -> EipFacts | None:
         if via is None or via.network.id != eip.external_network_id:
             return None
         members = standing(via, host)
-        return None if members is None else EipFacts(host, eip, via, ofport, members, None)
+        if members is None:
+            return None
+        admits = admitting(via, host, members)
+        return EipFacts(host, eip, via, ofport, members, admits, None)
     return _of_port(net, host, eip, ofport)
 
 
@@ -192,7 +212,9 @@ def _of_port(net: Network, host: Host, eip: Eip, ofport: int) -> EipFacts | None
     if via is None:
         return None
     members = at_home(via, host, port)
-    return None if members is None else EipFacts(host, eip, via, ofport, members, port)
+    if members is None:
+        return None
+    return EipFacts(host, eip, via, ofport, members, admitting(via, host, members), port)
 
 
 def at_home(via: GatewayFacts, host: Host, port: PortFacts) -> tuple[int, ...] | None:
@@ -230,7 +252,9 @@ def global_facts(net: Network, host_id: str, port_id: str) -> GlobalFacts | None
     if via is None or ofport is None:
         return None
     members = at_home(via, host, port)
-    return None if members is None else GlobalFacts(ips, via, ofport, members, port)
+    if members is None:
+        return None
+    return GlobalFacts(ips, via, ofport, members, admitting(via, host, members), port)
 
 
 def _way_out(net: Network, port: PortFacts) -> GatewayFacts | None:

@@ -16,6 +16,7 @@ from vpcctl.services.dns_records import DnsRecordService
 from vpcctl.services.eips import EipService
 from vpcctl.services.events import EventService
 from vpcctl.services.external_networks import ExternalNetworkService
+from vpcctl.services.gateway_departures import Departures
 from vpcctl.services.group_rules import RuleService
 from vpcctl.services.hosts import HostService
 from vpcctl.services.idempotency import KEEP, IdempotencyService, StoredResponse
@@ -102,11 +103,12 @@ class Services:
             self._units, self._settings.pki_dir, life=self._settings.host_certificate_life
         )
         self.status = StatusService(context, sightings)
+        self._departures = Departures(context)
         self._announced = False
         self._next_prune = clock()
 
     def maintain(self) -> None:
-        """Flush liveness, sweep it and prune old records; call it about every second.
+        """Flush liveness, sweep it, move gateways and prune; call it about every second.
 
         The first call also tells agents what of these settings is new to them.
 
@@ -118,6 +120,7 @@ class Services:
             self._announced = True
         self.reports.flush_liveness()
         self.reports.sweep_liveness()
+        self._departures.advance()
         now = self.clock()
         if now >= self._next_prune:
             self._next_prune = now + PRUNE_EVERY

@@ -8,7 +8,9 @@ from typing import Any
 
 from vpcctl.services import eip_hosts
 from vpcctl.services.attachments import touch_hosts, touch_hosts_with
-from vpcctl.services.gateway_order import MOST_HOSTS, Candidate, Load, arrange, is_dead
+from vpcctl.services.gateway_candidates import candidates_of, dead_hosts
+from vpcctl.services.gateway_leaving import Step, steps
+from vpcctl.services.gateway_order import MOST_HOSTS, Leaving, Load, arrange
 from vpcctl.services.routing_views import GatewayHostsView, GatewayHostView, Standby
 from vpcctl.services.views import Status
 from vpcctl.store import eips, gateway_hosts, gateways, hosts
@@ -16,71 +18,62 @@ from vpcctl.store.gateway_hosts import HostFact, Placed, Standing
 from vpcctl.store.units import Unit
 
 
-def dead_hosts(known: Sequence[HostFact]) -> set[str]:
-    """Return the ids of hosts that are taken to be dead, from all that is known of hosts."""
-    silent = {fact.id for fact in known if fact.announced in gateway_hosts.SILENT}
-    says: dict[str, list[bool]] = {}
-    for fact in known:
-        if fact.id not in silent:
-            for host_id, _, is_up in fact.watches:
-                says.setdefault(host_id, []).append(is_up)
-    return {fact.id for fact in known if is_dead(fact.id in silent, says.get(fact.id, ()))}
-
-
-def judged_otherwise(connection: Any, host_ids: Iterable[str]) -> set[str]:
-    """Return these hosts and those that they watch: their word counts as long as they report."""
-    changed = set(host_ids)
-    known = (fact for fact in gateway_hosts.facts(connection) if fact.id in changed)
-    return changed | {host_id for fact in known for host_id, *_ in fact.watches}
-
-
-def _candidates(known: Sequence[HostFact]) -> dict[str, dict[str, Candidate]]:
-    """Return who could stand for gateways of each external network, by network and host id."""
-    dead = dead_hosts(known)
-    found: dict[str, dict[str, Candidate]] = {}
-    for fact in known:
-        if not fact.gateway:
-            continue
-        one = Candidate(fact.id, fact.zone, fact.id not in dead, fact.drained)
-        for network_id, *_ in fact.outside:
-            found.setdefault(network_id, {})[fact.id] = one
-    return found
-
-
 def place(unit: Unit, gateway_id: str, network_id: str) -> list[str]:
     """Choose hosts for a new gateway to an external network; return them in order."""
-    candidates = _candidates(gateway_hosts.facts(unit.connection)).get(network_id, {})
+    candidates = candidates_of(gateway_hosts.facts(unit.connection)).get(network_id, {})
     chosen = arrange((), candidates, _load(unit.connection))
     gateways.set_hosts(unit.connection, gateway_id, chosen, unit.revision)
     touch_hosts(unit, *chosen)
     return list(chosen)
 
 
-def rearrange(unit: Unit, changed: Iterable[str]) -> int:
+def rearrange(unit: Unit, changed: Iterable[str], drained: Iterable[str] = ()) -> int:
     """Put the hosts of gateways in order for what is known of hosts now; return how many moved.
 
     Args:
         unit: the transaction.
         changed: all hosts of which other things are known than when they were in order last: what
             they report or are meant for, or who says that they live.
+        drained: those of them that are drained now and were not, or the other way round.
     """
-    connection = unit.connection
-    known = gateway_hosts.facts(connection)
-    ids = _concerned(connection, known, frozenset(changed))
-    placed = gateway_hosts.placed(connection, ids)
+    known = gateway_hosts.facts(unit.connection)
+    ids = _concerned(unit.connection, known, frozenset(changed))
+    return _put_in_order(unit, known, dict.fromkeys(ids, "as they are"), frozenset(drained))
+
+
+def hand_on(unit: Unit, steps: Mapping[str, Leaving]) -> int:
+    """Put the drained hosts of gateways where they are to be now; return how many moved.
+
+    Args:
+        unit: the transaction.
+        steps: where to, by gateway id.
+    """
+    return _put_in_order(unit, gateway_hosts.facts(unit.connection), steps, frozenset())
+
+
+def _put_in_order(
+    unit: Unit, known: Sequence[HostFact], steps: Mapping[str, Leaving], drained: frozenset[str]
+) -> int:
+    """Put the hosts of some gateways in order.
+
+    Also where that is as it was, tell everybody of gateways whose hosts have begun to leave.
+    """
+    placed = gateway_hosts.placed(unit.connection, steps)
     if not placed:
         return 0
-    candidates = _candidates(known)
-    standing = gateway_hosts.standing_of(connection, ids)
-    load = _load(connection)
+    candidates = candidates_of(known)
+    standing = gateway_hosts.standing_of(unit.connection, steps)
+    load = _load(unit.connection)
     moved = 0
     for gateway in sorted(placed, key=lambda one: one.id):
         before = [one.host_id for one in standing.get(gateway.id, ())]
+        fit = candidates.get(gateway.network_id, {})
         load.drop(before)
-        after = arrange(before, candidates.get(gateway.network_id, {}), load)
+        after = arrange(before, fit, load, steps[gateway.id])
         load.add(after)
-        if list(after) != before:
-            _move(unit, gateway, before, after)
+        if list(after) != before or drained.intersection(after):
+            leaving = [id for id in after if fit[id].drained]
+            _move(unit, gateway, before, after, leaving)
             moved += 1
     return moved
 
@@ -118,9 +111,17 @@ def _concerned(connection: Any, known: Sequence[HostFact], changed: frozenset[st
     return sorted(ids)
 
 
-def _move(unit: Unit, gateway: Placed, before: Sequence[str], after: Sequence[str]) -> None:
-    gateways.set_hosts(unit.connection, gateway.id, after, unit.revision)
+def _move(
+    unit: Unit,
+    gateway: Placed,
+    before: Sequence[str],
+    after: Sequence[str],
+    leaving: Sequence[str] = (),
+) -> None:
+    gateways.set_hosts(unit.connection, gateway.id, after, unit.revision, leaving)
     first = f"{after[0]} is meant to be active" if after else "no host stands for it"
+    if leaving:
+        first += f"; to leave: {', '.join(leaving)}"
     unit.tell(gateway.kind, gateway.id, gateway.tenant_id, "changed", first)
     _note_left(unit, gateway, set(before) - set(after))
     touch_hosts_with(unit, hosts.of_vpc(gateway.vpc_id))
@@ -152,7 +153,10 @@ def placements(connection: Any, gateway_ids: Sequence[str]) -> dict[str, Gateway
         return dict.fromkeys(gateway_ids, GatewayHostsView((), None, None))
     known = gateway_hosts.facts(connection)
     by_id, dead = {fact.id: fact for fact in known}, dead_hosts(known)
-    return {id: _placement(standing.get(id, ()), by_id, dead) for id in gateway_ids}
+    next_of = steps(connection, gateway_ids)
+    return {
+        id: _placement(standing.get(id, ()), by_id, dead, next_of.get(id)) for id in gateway_ids
+    }
 
 
 def judge_placed(status: Status, lacking: str | None) -> Status:
@@ -209,26 +213,19 @@ def _unplaced(known: Sequence[HostFact], network_id: str) -> str:
 
 
 def _placement(
-    order: Sequence[Standing], known: Mapping[str, HostFact], dead: set[str]
+    order: Sequence[Standing], known: Mapping[str, HostFact], dead: set[str], step: Step | None
 ) -> GatewayHostsView:
     active = next((one for one in order if one.host_id not in dead), None)
-    views = tuple(
-        GatewayHostView(
-            one.host_id,
-            _state(known[one.host_id], is_dead=one.host_id in dead, is_active=one is active),
-        )
-        for one in order
-    )
+    views: list[GatewayHostView] = []
+    for one in order:
+        fact, is_dead = known[one.host_id], one.host_id in dead
+        state: Standby = "down" if is_dead else "active" if one is active else "standby"
+        if fact.drained and not is_dead and (step is not None or one is not active):
+            state = "draining" if step is not None else "drained"
+        views.append(GatewayHostView(one.host_id, state))
     return GatewayHostsView(
-        views,
+        tuple(views),
         active.host_id if active is not None else None,
         active.since if active is not None else None,
+        step.late if step is not None else (),
     )
-
-
-def _state(fact: HostFact, *, is_dead: bool, is_active: bool) -> Standby:
-    if is_dead:
-        return "down"
-    if is_active:
-        return "active"
-    return "drained" if fact.drained else "standby"

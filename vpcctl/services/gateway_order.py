@@ -2,13 +2,22 @@
 
 The order is kept from one time to the next: a host that died stays behind those that took over
 when it returns, so that nothing moves twice. Only what has to move does.
+
+A host that is drained leaves in two steps, and is the active one as long as nobody else can be:
+it keeps its place until who follows it is ready, then it goes behind the others, and it is gone
+when everybody knows that.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import Literal
 
 MOST_HOSTS = 3
+
+Leaving = Literal["as they are", "behind", "gone"]
+"""Where the drained hosts of a gateway are put that others could stand for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,34 +61,61 @@ class Load:
 
 
 def arrange(
-    present: Sequence[str], candidates: Mapping[str, Candidate], load: Load
+    present: Sequence[str],
+    candidates: Mapping[str, Candidate],
+    load: Load,
+    leaving: Leaving = "as they are",
 ) -> tuple[str, ...]:
     """Return the hosts of a gateway in order, the one that is to be active first.
 
     Those that live keep their order, others are added while they are fewer than three, and dead
-    ones fill up what is left. A drained host leaves, but for the last that lives: without it
-    nothing would be forwarded at all.
+    ones fill up what is left. Drained hosts stay before and behind the others as they were; none
+    goes as long as no other lives: without it nothing would be forwarded at all.
 
     Args:
         present: its hosts until now, in order.
         candidates: all hosts that could stand for it, by id; others leave.
         load: of all gateways but this one.
+        leaving: what becomes of drained ones, if another lives.
     """
     here = [candidates[id] for id in present if id in candidates]
     living = [one for one in here if one.lives and not one.drained]
+    drained = [one for one in here if one.lives and one.drained]
+    dead = [one for one in here if not one.lives and not one.drained]
+    before = list(takewhile(lambda one: one not in living, here))
+    first = [one for one in drained if one in before or not living]
+    staying = 0 if leaving == "gone" else len(drained)
+    _fill(living, present, candidates, load, MOST_HOSTS - staying)
+    if living and leaving != "as they are":
+        first = []
+    last = [] if leaving == "gone" else [one for one in drained if one not in first]
+    order = [*first, *living, *last]
+    return tuple(one.id for one in [*order, *dead[: max(0, MOST_HOSTS - len(order))]])
+
+
+def is_handing_on(order: Sequence[str], candidates: Mapping[str, Candidate]) -> bool:
+    """Tell whether a drained host of a gateway is still before one that follows it."""
+    drained = [candidates[id].drained for id in order if id in candidates and candidates[id].lives]
+    return drained != sorted(drained)
+
+
+def _fill(
+    living: list[Candidate],
+    present: Sequence[str],
+    candidates: Mapping[str, Candidate],
+    load: Load,
+    wanted: int,
+) -> None:
+    """Add hosts to those that live, until there are so many, or one at least."""
     spare = [
         one
         for one in candidates.values()
         if one.lives and not one.drained and one.id not in present
     ]
-    while len(living) < MOST_HOSTS and spare:
+    while spare and len(living) < max(1, wanted):
         chosen = min(spare, key=lambda one: _rank(one, living, load))
         spare.remove(chosen)
         living.append(chosen)
-    leaving = [one for one in here if one.lives and one.drained]
-    dead = [one for one in here if not one.lives and not one.drained]
-    order = [*(living or leaving), *dead]
-    return tuple(one.id for one in order[:MOST_HOSTS])
 
 
 def _rank(one: Candidate, chosen: Sequence[Candidate], load: Load) -> tuple[int, int, int, str]:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from vpcctl.model.ids import is_id, new_id
 from vpcctl.model.problems import Blocker, Conflict, Forbidden, Invalid, NotFound
-from vpcctl.services import gateway_hosts, host_state, outside_claims, rules
+from vpcctl.services import gateway_candidates, gateway_hosts, host_state, outside_claims, rules
 from vpcctl.services.attachments import touch_hosts
 from vpcctl.services.context import (
     MAX_BLOCKERS,
@@ -139,7 +139,8 @@ class HostService:
             state = {"state_revision": unit.revision}
             HOSTS.update(unit.connection, id, {**columns, **vtep, **state, **changed(unit)})
             if columns.keys() & {"gateway", "drained", "availability_zone"}:
-                gateway_hosts.rearrange(unit, [id])
+                redrained = [id] if columns.get("drained", row.drained) != row.drained else []
+                gateway_hosts.rearrange(unit, [id], redrained)
             unit.wake("hoststate")
             unit.tell("host", id, "", "changed")
             return self._view(unit.connection, id)
@@ -160,7 +161,7 @@ class HostService:
             row = _own(unit.connection, actor, id)
             rules.require_match(row.revision, if_match)
             refuse_blocked("The host still has ports", _blockers(unit, id))
-            judged = gateway_hosts.judged_otherwise(unit.connection, [id])
+            judged = gateway_candidates.judged_otherwise(unit.connection, [id])
             HOSTS.update(unit.connection, id, {"gateway": False, "outside": [], "watches": []})
             gateway_hosts.rearrange(unit, judged)
             HOSTS.delete(unit.connection, id)

@@ -14,7 +14,8 @@ from typing import Any
 from vpcctl.model.problems import Invalid, NotFound
 from vpcctl.services import rules
 from vpcctl.services.context import Context
-from vpcctl.services.gateway_hosts import judged_otherwise, rearrange
+from vpcctl.services.gateway_candidates import judged_otherwise
+from vpcctl.services.gateway_hosts import rearrange
 from vpcctl.services.host_state import compose
 from vpcctl.services.hosts import require_host
 from vpcctl.services.liveness import thresholds

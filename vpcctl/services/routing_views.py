@@ -8,8 +8,9 @@ from vpcctl.model.addresses import IPAddress, IPNetwork
 from vpcctl.services.views import UNSET, Meta, Status, Unset
 
 Transport = Literal["tcp", "udp"]
-Standby = Literal["active", "standby", "down", "drained"]
-"""What a gateway host does for a gateway: all but the active one forward nothing now."""
+Standby = Literal["active", "standby", "down", "draining", "drained"]
+"""What a gateway host does for a gateway. All but the active one forward nothing now; draining ones
+go on with what still comes to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +119,17 @@ class GatewayHostsView:
     """Where a gateway is realised.
 
     Attributes:
-        hosts: the one that is meant to be active first, at most three.
+        hosts: the one that is meant to be active first.
         active_host_id: the one that carries its traffic; None: none lives.
         since_revision: since when that is so; None: never.
+        waits_for: hosts that have to confirm what they have been told until those that are
+            draining go on leaving.
     """
 
     hosts: tuple[GatewayHostView, ...]
     active_host_id: str | None
     since_revision: int | None
+    waits_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from vpcctl.store.gateways import (
     all_forwards,
     all_hosts,
     forwards_of,
-    hosts_of,
+    some_hosts,
 )
 from vpcctl.store.hosts import HOSTS
 from vpcctl.store.locations import locations_of
@@ -171,8 +171,8 @@ _SOME: dict[ResourceKind, Callable[[Connection, list[str]], Found]] = {
     "port": _ports,
     "location": _locations,
     "ext": _some_with(EXTERNAL_NETWORKS, (), outside_models.external_network),
-    "igw": _some_with(INTERNET_GATEWAYS, (hosts_of,), outside_models.internet_gateway),
-    "nat": _some_with(NAT_GATEWAYS, (hosts_of, forwards_of), outside_models.nat_gateway),
+    "igw": _some_with(INTERNET_GATEWAYS, (some_hosts,), outside_models.internet_gateway),
+    "nat": _some_with(NAT_GATEWAYS, (some_hosts, forwards_of), outside_models.nat_gateway),
     "eip": _some_with(EIPS, (), outside_models.eip),
     "rtb": _some_with(ROUTE_TABLES, (routes_of,), outside_models.route_table),
 }

@@ -30,6 +30,7 @@ class HostFact(NamedTuple):
         announced: its liveness as told last.
         outside: ``[network id, ofport, bridge]`` of each external network that it reaches.
         watches: ``[host id, ofport, up]`` of each host that it watches.
+        revision: at which what it reports for flows, or is meant for, changed last.
     """
 
     id: str
@@ -39,6 +40,7 @@ class HostFact(NamedTuple):
     announced: str
     outside: list[Any]
     watches: list[Any]
+    revision: int = 0
 
 
 class Placed(NamedTuple):
@@ -75,6 +77,7 @@ _FACTS = (
         LivenessRow.announced,
         HostRow.outside,
         HostRow.watches,
+        HostRow.revision,
     )
     .join(LivenessRow, LivenessRow.host_id == HostRow.id)
     .order_by(HostRow.id)
@@ -98,6 +101,15 @@ _ON = (
     select(GatewayHostRow.gateway_id)
     .where(GatewayHostRow.host_id.in_(bindparam("ids", expanding=True)))
     .distinct()
+)
+_DRAINED_ON = (
+    select(GatewayHostRow.gateway_id)
+    .join(HostRow, HostRow.id == GatewayHostRow.host_id)
+    .where(HostRow.drained)
+    .distinct()
+)
+_DRAINED_ON_SOME = _DRAINED_ON.where(
+    GatewayHostRow.gateway_id.in_(bindparam("ids", expanding=True))
 )
 _LOADS = select(
     GatewayHostRow.host_id,
@@ -156,6 +168,16 @@ def ids_on(connection: Connection, host_ids: Iterable[str]) -> list[str]:
     found: set[str] = set()
     for part in chunks(host_ids):
         found.update(connection.execute(_ON, {"ids": part}).scalars())
+    return sorted(found)
+
+
+def drained_on(connection: Connection, gateway_ids: Iterable[str] | None = None) -> list[str]:
+    """Return the ids of gateways, of these if any are given, with a host that is drained."""
+    if gateway_ids is None:
+        return sorted(connection.execute(_DRAINED_ON).scalars())
+    found: set[str] = set()
+    for part in chunks(gateway_ids):
+        found.update(connection.execute(_DRAINED_ON_SOME, {"ids": part}).scalars())
     return sorted(found)
 
 

@@ -1,6 +1,6 @@
 """Internet and NAT gateways, the hosts that they are on, and port forwardings, in the database."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Connection, bindparam, delete, insert, literal_column, select, union_all
@@ -10,6 +10,7 @@ from vpcctl.store.tables import (
     EipRow,
     ForwardRow,
     GatewayHostRow,
+    HostRow,
     InternetGatewayRow,
     NatGatewayRow,
     PresenceRow,
@@ -42,6 +43,14 @@ _HOSTS = select(GatewayHostRow.gateway_id, GatewayHostRow.host_id).order_by(
     GatewayHostRow.gateway_id, GatewayHostRow.place
 )
 _HOSTS_OF = _HOSTS.where(GatewayHostRow.gateway_id.in_(bindparam("ids", expanding=True)))
+_WITH_LEAVING = (
+    select(GatewayHostRow.gateway_id, GatewayHostRow.host_id, HostRow.drained)
+    .join(HostRow, HostRow.id == GatewayHostRow.host_id)
+    .order_by(GatewayHostRow.gateway_id, GatewayHostRow.place)
+)
+_WITH_LEAVING_OF = _WITH_LEAVING.where(
+    GatewayHostRow.gateway_id.in_(bindparam("ids", expanding=True))
+)
 _ON_HOST = select(GatewayHostRow.gateway_id).where(GatewayHostRow.host_id == bindparam("host_id_"))
 _PLACES = select(GatewayHostRow.place, GatewayHostRow.host_id, GatewayHostRow.since).where(
     GatewayHostRow.gateway_id == bindparam("gateway_id_")
@@ -102,6 +111,13 @@ class ForwardOfEip(NamedTuple):
     target_port: int
 
 
+class GatewayHost(NamedTuple):
+    """A host of a gateway, and whether it is to leave it: it is drained."""
+
+    id: str
+    leaving: bool
+
+
 class GatewayOf(NamedTuple):
     """A gateway of a VPC."""
 
@@ -142,9 +158,24 @@ def ids_in_vpc(connection: Connection, vpc_id: str, limit: int) -> Sequence[str]
     return connection.execute(statement).scalars().all()
 
 
-def all_hosts(connection: Connection) -> dict[str, list[str]]:
+def all_hosts(connection: Connection) -> dict[str, list[GatewayHost]]:
     """Return the hosts of every gateway, in order, by gateway id."""
-    return _lists(connection.execute(_HOSTS))
+    return _with_leaving(connection.execute(_WITH_LEAVING))
+
+
+def some_hosts(connection: Connection, gateway_ids: Iterable[str]) -> dict[str, list[GatewayHost]]:
+    """Return the hosts of these gateways, in order, by gateway id."""
+    found: dict[str, list[GatewayHost]] = {}
+    for part in chunks(gateway_ids):
+        found.update(_with_leaving(connection.execute(_WITH_LEAVING_OF, {"ids": part})))
+    return found
+
+
+def _with_leaving(rows: Iterable[Any]) -> dict[str, list[GatewayHost]]:
+    found: dict[str, list[GatewayHost]] = {}
+    for gateway_id, host_id, leaving in rows:
+        found.setdefault(gateway_id, []).append(GatewayHost(host_id, leaving))
+    return found
 
 
 def hosts_of(connection: Connection, gateway_ids: Iterable[str]) -> dict[str, list[str]]:
@@ -168,11 +199,19 @@ def ids_on_host(connection: Connection, host_id: str) -> Sequence[str]:
 
 
 def set_hosts(
-    connection: Connection, gateway_id: str, host_ids: Sequence[str], revision: int
+    connection: Connection,
+    gateway_id: str,
+    host_ids: Sequence[str],
+    revision: int,
+    leaving: Collection[str] = (),
 ) -> None:
-    """Make these the hosts of a gateway, in this order, at *revision*."""
+    """Make these the hosts of a gateway, in this order, at *revision*.
+
+    Those that keep their place have it since then, but *leaving* ones, which are leaving from this
+    place since now.
+    """
     before = connection.execute(_PLACES, {"gateway_id_": gateway_id}).all()
-    since = {(row.place, row.host_id): row.since for row in before}
+    since = {(row.place, row.host_id): row.since for row in before if row.host_id not in leaving}
     connection.execute(_DROP_HOSTS, {"gateway_id_": gateway_id})
     rows = [
         {

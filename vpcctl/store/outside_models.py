@@ -10,7 +10,7 @@ from vpcctl.model.gateway import Forward, InternetGateway, NatGateway
 from vpcctl.model.host import OutsidePort, Watch
 from vpcctl.model.limits import Limits
 from vpcctl.model.route_table import Route, RouteTable, Target, TargetKind
-from vpcctl.store.gateways import ForwardOfEip
+from vpcctl.store.gateways import ForwardOfEip, GatewayHost
 from vpcctl.store.hosts import accepted
 from vpcctl.store.route_tables import RouteOfTable
 from vpcctl.store.tables import (
@@ -48,23 +48,31 @@ def external_network(row: ExternalNetworkRow) -> ExternalNetwork:
     )
 
 
-def internet_gateway(row: InternetGatewayRow, hosts: Iterable[str]) -> InternetGateway:
+def internet_gateway(row: InternetGatewayRow, hosts: Iterable[GatewayHost]) -> InternetGateway:
     """Return the internet gateway of a row, and its hosts in order."""
-    return InternetGateway(row.id, row.vpc_id, row.external_network_id, row.vni, tuple(hosts))
+    return InternetGateway(row.id, row.vpc_id, row.external_network_id, row.vni, *_placed(hosts))
+
+
+def _placed(hosts: Iterable[GatewayHost]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return hosts in order, and those of them that are leaving."""
+    found = tuple(hosts)
+    return tuple(one.id for one in found), tuple(one.id for one in found if one.leaving)
 
 
 def nat_gateway(
-    row: NatGatewayRow, hosts: Iterable[str], forwards: Iterable[ForwardOfEip]
+    row: NatGatewayRow, hosts: Iterable[GatewayHost], forwards: Iterable[ForwardOfEip]
 ) -> NatGateway:
     """Return the NAT gateway of a row, its hosts in order and its forwardings by id."""
+    order, leaving = _placed(hosts)
     return NatGateway(
         row.id,
         row.vpc_id,
         row.external_network_id,
         row.vni,
         row.key,
-        tuple(hosts),
+        order,
         tuple(map(_forward, forwards)),
+        leaving,
     )
 
 
