@@ -92,13 +92,18 @@ def test_a_port_solicits_the_next_hop_of_its_global_address() -> None:
     assert answer(heard, known) == ("heard", [b"\x02\0\0\0\0\x11" + frame[6:]])
 
 
-def test_one_packet_waits_for_a_neighbour_and_nobody_is_asked_twice_at_once() -> None:
+def test_the_newest_packets_wait_for_a_neighbour_and_nobody_is_asked_twice_at_once() -> None:
     known = _known()
-    first = answer(_unresolved("198.51.100.9"), known)[1]
+    packets = [
+        _unresolved("198.51.100.9")[:-1] + bytes([number])
+        for number in range(decide.MOST_FOR_ONE + 3)
+    ]
+    first = answer(packets[0], known)[1]
     assert len(first) == 1
-    newer = _unresolved("198.51.100.9")[:-1] + b"!"
-    assert answer(newer, known)[1] == []
-    assert answer(_reply("198.51.100.9"), known)[1] == [PEER_MAC + newer[6:]]
+    for packet in packets[1:]:
+        assert answer(packet, known)[1] == []
+    sent = [PEER_MAC + packet[6:] for packet in packets[3:]]
+    assert answer(_reply("198.51.100.9"), known)[1] == sent
 
 
 def test_a_packet_that_was_under_way_when_the_answer_came_goes_at_once() -> None:
@@ -131,7 +136,8 @@ def test_what_waits_and_what_is_remembered_is_bounded() -> None:
         except Refused as reason:
             assert str(reason) == "too-many-waiting"  # noqa: PT017
             refused += 1
-    assert len(neighbours) == 2 * decide.MOST_OF_ONE < decide.MOST_WAITING
+    assert len(neighbours._waiting) == 2 * decide.MOST_OF_ONE < decide.MOST_WAITING
+    assert len(neighbours) <= decide.MOST_IN_ALL + decide.MOST_WAITING
     assert refused > 0
     for number in range(3000):
         ip = f"10.9.{number >> 8}.{number & 255}"

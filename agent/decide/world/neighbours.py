@@ -16,7 +16,12 @@ TRIES = 3
 PAUSE_S = 1.0
 """A neighbour is asked for so often, so many seconds apart; then what waits is dropped."""
 MOST_WAITING = 256
-"""Neighbours that are asked for at the same time: one packet waits for each."""
+"""Neighbours that are asked for at the same time."""
+MOST_FOR_ONE = 16
+"""Packets that wait for one of them, the newest: a host that takes a gateway over meets all of its
+conversations at once."""
+MOST_IN_ALL = 512
+"""Packets that wait; beyond that each neighbour has the newest one alone."""
 MOST_OF_ONE = 32
 """The same of one address: who scans a network leaves places for others."""
 REMEMBER_S = 3.0
@@ -33,7 +38,7 @@ Key = tuple[int, bytes]
 
 @dataclass(slots=True)
 class _Wait:
-    frame: bytes
+    frames: list[bytes]
     address: Address
     due: float
     asked: int = 1
@@ -56,7 +61,7 @@ class Neighbours:
 
     def __len__(self) -> int:
         """Return how many packets wait."""
-        return len(self._waiting)
+        return sum(len(each.frames) for each in self._waiting.values())
 
     def ask(self, network: Network, frame: bytes, address: Address, now: float) -> list[bytes]:
         """Return what to send for a packet whose next hop has no known MAC.
@@ -79,16 +84,17 @@ class Neighbours:
             return [_sent_to(mac, frame)]
         waiting = self._waiting.get(key)
         if waiting is not None:
-            waiting.frame = frame  # the newest is the one that is still wanted
+            kept = MOST_FOR_ONE - 1 if len(self) < MOST_IN_ALL else 0
+            waiting.frames = [*waiting.frames[max(0, len(waiting.frames) - kept) :], frame]
             return []
         mine = sum(each.address.mac == address.mac for each in self._waiting.values())
         if mine >= MOST_OF_ONE or len(self._waiting) >= MOST_WAITING:
             raise Refused("too-many-waiting")
-        self._waiting[key] = _Wait(frame, address, now + PAUSE_S)
+        self._waiting[key] = _Wait([frame], address, now + PAUSE_S)
         return [question_about(hop, address)]
 
     def heard(self, network_key: int, ip: bytes, mac: bytes, now: float) -> list[bytes]:
-        """Take in a neighbour's answer; return the packet that has waited for it."""
+        """Take in a neighbour's answer; return the packets that have waited for it."""
         key = network_key, ip
         self._known.pop(key, None)
         if len(self._known) >= MOST_REMEMBERED:
@@ -98,7 +104,7 @@ class Neighbours:
         if gateway is not None:
             gateway.due, gateway.asked = now + FRESH_S, 0
         waiting = self._waiting.pop(key, None)
-        return [] if waiting is None else [_sent_to(mac, waiting.frame)]
+        return [] if waiting is None else [_sent_to(mac, frame) for frame in waiting.frames]
 
     def keep_fresh(self, here: Iterable[Address], when: float) -> None:
         """Take in the addresses that this host answers for, which ask for their gateways.
