@@ -124,6 +124,7 @@ class Bridges:
             self._host.datapath_type,
             self._host.vtep_address or None,
             self._settings.vxlan_port,
+            stands=bool(self._settings.providers),
         )
         targets = reachable(state.openflow_targets, self._settings.ovs_rundir)
         return decide.integration_bridge(

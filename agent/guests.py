@@ -38,7 +38,6 @@ class GuestAnswers:
         worker: netlink's thread, which brings the port up.
         trouble: told what is wrong, or None when all is well.
         keep: given the counts now and then, when they have changed.
-        may_be_up: tells whether the port may be brought up, see ``Tap``.
 
     Attributes:
         counts: how often what was answered (``dhcp4-answered``), said unasked (``ra-sent``) or
@@ -50,13 +49,12 @@ class GuestAnswers:
         worker: Worker,
         trouble: Callable[[str | None], None],
         keep: Callable[[Mapping[str, int]], None],
-        may_be_up: Callable[[], bool],
     ) -> None:
         self._keep = keep
         self._kept: dict[str, int] = {}
         self._keep_at = 0.0
         self._budget = Budget(total=TOTAL_BUDGET, port=PORT_BUDGET)
-        self._tap = Tap(worker, _KIND, self._answer, self._budget, trouble, may_be_up)
+        self._tap = Tap(worker, _KIND, self._answer, self._budget, trouble)
         self._book = Book()
         self._schedule = Schedule(random.random)
         self._wake = asyncio.Event()
@@ -67,11 +65,6 @@ class GuestAnswers:
         """Take in a new host state."""
         self._book = Book(state, self._book)
         self._schedule.want(self._book, time.monotonic())
-
-    def look(self) -> None:
-        """Look again if the port may be brought up."""
-        if not self._tap.is_open:
-            self._wake.set()
 
     def device_changed(self, name: str, *, gone: bool) -> None:
         """A device came, changed or went."""

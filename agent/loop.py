@@ -29,6 +29,7 @@ from agent.program import Program
 from agent.reconciler import Reconciler, ports_of
 from agent.report import Callbacks, Reporter
 from agent.settings import Settings
+from agent.stand import Stand
 from agent.statedir import StateDir
 from agent.watches import Watches
 from agent.worker import Worker
@@ -74,13 +75,16 @@ class Agent:
         host.problems = self._reconciler.ledger.problems
         ovs = Ovs(self._apply, self._ovsdb.bridges)
         self._bridges = Bridges(settings, worker, ovs, host, self._bridges_changed)
-        self._outside = Outside(settings, worker, ovs, host, self._report_now)
         self._watches = Watches(settings, ovs, host, self._report_now, self._look_outside)
+        cut_off = self._watches.cut_off
+        self._outside = Outside(settings, worker, ovs, host, self._report_now, cut_off)
         guests = functools.partial(self._tap_error, "guests")
-        self._guests = GuestAnswers(worker, guests, self._keeper("guests"), self._watches.may_stand)
+        self._guests = GuestAnswers(worker, guests, self._keeper("guests"))
         world = functools.partial(self._tap_error, "outside")
         keep = self._keeper("outside")
         self._world = World(worker, settings.host_id, self._watches, world, keep)
+        stand = functools.partial(self._tap_error, "stand")
+        self._stand = Stand(worker, self._watches, stand)
         plug = Plug(ovs, self._vswitchd, settings.bridge, settings.host_id)
         self._names = Child(worker, plug, self._guests.counts.update, self._names_error)
         names = settings.state_dir / "names"
@@ -116,6 +120,7 @@ class Agent:
             tasks.create_task(self._bridges.run())
             tasks.create_task(self._outside.run())
             tasks.create_task(self._watches.run())
+            tasks.create_task(self._stand.run())
             tasks.create_task(self._reconciler.run())
             tasks.create_task(self._reporter.run())
             tasks.create_task(self._poller.run())
@@ -138,7 +143,7 @@ class Agent:
 
     def _look_outside(self) -> None:
         self._world.look()
-        self._guests.look()
+        self._stand.look()
 
     def _bridges_changed(self) -> None:
         self._report_now()
@@ -316,11 +321,13 @@ class Agent:
             case monitor.LinkEvent(name="*"):
                 self._bridges.wake()
                 self._outside.wake()
+                self._stand.look()
                 self._reconciler.suspect_all()
                 self._names.suspect()
             case monitor.LinkEvent():
                 self._bridges.device_changed(event.name)
                 self._outside.device_changed(event.name)
+                self._stand.device_changed(event.name)
                 self._guests.device_changed(event.name, gone=event.gone)
                 self._world.device_changed(event.name, gone=event.gone)
                 if event.gone:
@@ -351,16 +358,7 @@ class Agent:
             finally:
                 self._program.vswitchd_ended()
                 self._watches.vswitchd_ended()
-                if not self._watches.may_stand():
-                    self._loop.create_task(self._stand_by())
                 os.close(fd)
-
-    async def _stand_by(self) -> None:
-        """Take the port down that is this host for flows, until it is known who lives."""
-        try:
-            await self._worker.run(lambda: self._worker.underlay.stop_on(marks.GUESTS))
-        except Exception as error:  # netlink's own errors are plain Exceptions
-            log.warning("%s cannot be taken down: %s", marks.GUESTS, error)
 
     async def _readable(self, fd: int) -> None:
         ready = self._loop.create_future()

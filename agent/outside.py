@@ -29,16 +29,25 @@ class Outside:
         ovs: OVSDB.
         host: learns which networks are reached.
         changed: told when that, or what is wrong, changed.
+        cut_off: told which networks this host would reach if there was a link.
     """
 
     def __init__(
-        self, settings: Settings, worker: Worker, ovs: Ovs, host: Host, changed: Callable[[], None]
+        self,
+        settings: Settings,
+        worker: Worker,
+        ovs: Ovs,
+        host: Host,
+        changed: Callable[[], None],
+        cut_off: Callable[[frozenset[str]], None],
     ) -> None:
         self._settings = settings
         self._worker = worker
         self._ovs = ovs
         self._host = host
         self._changed = changed
+        self._cut_off = cut_off
+        self._lacking: frozenset[str] = frozenset()
         self._networks: tuple[ExternalNetworkState, ...] | None = None
         self._served: set[tuple[str, int]] = set()  # devices in our bridges that are up
         self._problems: Mapping[str, str] = {}
@@ -117,6 +126,7 @@ class Outside:
         if plan.reached != self._host.reached:
             self._host.reached = plan.reached
             self._changed()
+            self._tell_lacking()
 
     def _judge(self) -> None:
         """Take in which bridges have a link, and say what is wrong with providers."""
@@ -129,7 +139,15 @@ class Outside:
         if cut != self._host.cut:
             self._host.cut = cut
             self._changed()
+            self._tell_lacking()
         self._tell_problems()
+
+    def _tell_lacking(self) -> None:
+        reached, cut = self._host.reached, self._host.cut
+        lacking = frozenset(id for id, bridge in reached.items() if bridge in cut)
+        if lacking != self._lacking:
+            self._lacking = lacking
+            self._cut_off(lacking)
 
     def _tell_problems(self) -> None:
         cut = self._links.cut

@@ -103,8 +103,6 @@ class Tap:
         hear: given each frame.
         budget: while it is spent nothing is read, and the kernel drops for us.
         trouble: told what is wrong, or None when all is well.
-        may_be_up: tells whether the port may be brought up now. For flows that port is this host:
-            while it is down they do not take it for the active one of gateways.
     """
 
     def __init__(
@@ -114,10 +112,8 @@ class Tap:
         hear: Callable[[bytes], None],
         budget: Budget,
         trouble: Callable[[str | None], None],
-        may_be_up: Callable[[], bool],
     ) -> None:
         self._worker = worker
-        self._may_be_up = may_be_up
         self._kind = kind
         self._hear = hear
         self._budget = budget
@@ -133,7 +129,7 @@ class Tap:
         """Begin to listen, if there is a port."""
         try:
             device = await self._worker.run(lambda: self._worker.underlay.device(marks.GUESTS))
-            if device is None or not (device.up or self._may_be_up()):
+            if device is None:
                 return
             await self._worker.run(lambda: self._worker.underlay.serve_on(marks.GUESTS))
             self._sockets = [_opened(each, self._kind.prefix) for each in self._kind.ethernet_types]

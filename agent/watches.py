@@ -4,11 +4,16 @@ A host whose ovs-vswitchd has just started has BFD up within a second, but no fl
 BFD says "concatenated path down" (RFC 5880, section 6.8.17) until the flows are there: it lives,
 and is not to be relied on. ovs-vswitchd finds that in OVSDB when it starts; it is written when
 the last one ends. An agent that is started while the flows are there holds nothing.
+
+Somebody else has taken over by then, so it goes on to say so while one lives that comes after it
+in the order of a gateway: until the controller has put it behind that one, or nobody lives. And it
+says so when it has lost its way to an external network, and is still to stand for it.
 """
 
 import asyncio
 import logging
 import math
+import random
 from collections import Counter
 from collections.abc import Callable
 
@@ -27,6 +32,11 @@ from vpcctl.wire.state import HostState, Watched
 log = logging.getLogger(__name__)
 
 _BEGIN_S = 3.0
+_CUT_S = 0.3
+"""How long the controller has to take a network from this host that it does not reach any more."""
+_AGAIN_S = (1.0, 5.0)
+"""Hosts that have all lost a network must not hold back together, nor take turns: one that finds
+nobody else waits some time between these until it looks for somebody again."""
 _ASK_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
@@ -67,6 +77,11 @@ class Watches:
         self._watched: tuple[Watched, ...] | None = None
         self._fresh: dict[str, int] = {}  # host → revision whose flows it is to wait for
         self._held: bool | None = None  # None: not known yet
+        self._orders: decide.Orders | None = None
+        self._returning: bool | None = None  # somebody else has taken over; None: not known yet
+        self._holds_back = False  # for another reason than that flows are missing
+        self._cut: frozenset[str] = frozenset()  # networks that this host has lost
+        self._cut_at = 0.0  # loop time from which it holds back for that
         self._ask_timer: asyncio.TimerHandle | None = None
         self._told: frozenset[str] = frozenset()  # who is told not to rely on this host
         self._convergence = Convergence(self._converge, self._tell)
@@ -79,6 +94,8 @@ class Watches:
     def want(self, state: HostState) -> None:
         """Take in a new host state."""
         self._before = decide.before(state.outside_addresses, self._settings.host_id)
+        self._orders = decide.orders(state.outside_addresses, self._settings.host_id)
+        self._judge()
         before = {each.host_id for each in self._watched or ()}
         if state.watched == self._watched:
             return
@@ -126,30 +143,77 @@ class Watches:
         """Find out, once, if an ovs-vswitchd that ran before this agent has flows of ours."""
         loop = asyncio.get_running_loop()
         self._stand_by_until = loop.time() + _BEGIN_S
-        loop.call_later(_BEGIN_S, self._looked)
+        loop.call_later(_BEGIN_S, self._look)
         if self._held is not None:
             return
         there = await self._flows_are_there()
         if self._held is None:
             self._held = not there
+            self._returning = True if self._held else self._returning
             self.wake()
-            self._looked()
+            self._look()
 
     def vswitchd_ended(self) -> None:
         """Hold: the next ovs-vswitchd has no flows when it starts."""
-        self._held = True
+        self._held = self._returning = True
         self._unsure.clear()
         self._seen.clear()
         self._stand_by_until = math.inf
         self.wake()
-        self._looked()
+        self._look()
 
     async def flows_are_back(self) -> None:
         """Look if the flows are there; if so, others may rely on this host."""
         if self._held and await self._flows_are_there() and self._held:
             self._held = False
             self.wake()
+            self._look()
+
+    def cut_off(self, networks: frozenset[str]) -> None:
+        """Take in which external networks have no way from this host any more."""
+        news, self._cut = networks - self._cut, networks
+        if news:
+            loop = asyncio.get_running_loop()
+            self._cut_at = loop.time() + _CUT_S
+            loop.call_at(self._cut_at, self._look)
+        self._look()
+
+    def _look(self) -> None:
+        self._judge()
+        self._looked()
+
+    def _judge(self) -> None:
+        """Decide if others are not to rely on this host, flows or no flows."""
+        holds_back = self._is_cut() or self._is_returning()
+        if holds_back != self._holds_back:
+            self._holds_back = holds_back
+            self.wake()
             self._looked()
+
+    def _is_cut(self) -> bool:
+        """Tell whether this host is to stand for a network that it has lost and others have not."""
+        owner = self._settings.host_id
+        others = decide.instead(self._orders or frozenset(), self._cut, owner)
+        if not others:
+            return False
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._cut_at:
+            return False
+        if others & self._living:
+            self._returning = True
+            return True
+        if self._holds_back:
+            self._cut_at = loop.time() + random.uniform(*_AGAIN_S)  # noqa: S311
+            loop.call_at(self._cut_at, self._look)
+        return False
+
+    def _is_returning(self) -> bool:
+        """Tell whether somebody lives who may have taken over from this host."""
+        if self._returning and self._orders is not None and not self._held:
+            later = decide.after(self._orders, self._settings.host_id)
+            is_early = asyncio.get_running_loop().time() < self._stand_by_until
+            self._returning = bool(later if is_early else later & self._living)
+        return self._returning is True
 
     async def _flows_are_there(self) -> bool:
         try:
@@ -183,14 +247,14 @@ class Watches:
             self.returns[host_id] += 1
         else:
             self._living.discard(host_id)
-        self._looked()
+        self._look()
 
     def row_gone(self, row: InterfaceRow) -> None:
         """An interface is gone: nobody is watched there."""
         host_id = row.external_ids.get(marks.WATCH_KEY)
         if host_id in self._living:
             self._living.discard(host_id)
-            self._looked()
+            self._look()
 
     def may_stand(self) -> bool:
         """Tell whether flows may take this host for the active one of gateways.
@@ -199,8 +263,14 @@ class Watches:
         ovs-vswitchd it has not said anything yet, and the standby would answer for the active one;
         and before the first host state nobody knows who comes before this one.
         """
+        if self.must_not_stand():
+            return False
         is_known = self._before is not None and self._before <= self._seen
         return is_known or asyncio.get_running_loop().time() >= self._stand_by_until
+
+    def must_not_stand(self) -> bool:
+        """Tell whether others are told not to rely on this host, and rely on somebody else."""
+        return self._held is True or self._holds_back
 
     def lives(self, host_id: str) -> bool:
         """Tell whether another host lives, as far as BFD says.
@@ -213,7 +283,7 @@ class Watches:
         loop = asyncio.get_running_loop()
         if host_id not in self._unsure:
             self._unsure[host_id] = loop.time() + _BEGIN_S
-            loop.call_later(_BEGIN_S, self._looked)
+            loop.call_later(_BEGIN_S, self._look)
         return loop.time() < self._unsure[host_id]
 
     # --- the ports --------------------------------------------------------------------------------
@@ -229,7 +299,10 @@ class Watches:
         if bridge not in self._ovs.bridges() or self._held is None:
             return
         ids = frozenset(each.host_id for each in watched)
-        held = ids if self._held else ids & self._fresh.keys()
+        if self._returning is None:
+            self._returning = self._was_told(ids)
+            self._look()
+        held = ids if self.must_not_stand() else ids & self._fresh.keys()
         here = BridgeSettings(
             bridge,
             self._host.datapath_type,
@@ -246,3 +319,9 @@ class Watches:
             await self._ovs.apply(stale)
         if watched:
             await self._ovs.apply(decide.wishes(watched, held, here, owner))
+
+    def _was_told(self, ids: frozenset[str]) -> bool:
+        """Tell whether the agent before this one has told all others not to rely on this host."""
+        rows = self._host.marked.values()
+        told = {row.external_ids.get(marks.WATCH_KEY) for row in rows if row.refuses}
+        return bool(ids) and ids <= told

@@ -69,7 +69,7 @@ class World:
         self._neighbours = Neighbours()
         self._announcements = Announcements(random.random)
         self._budget = Budget(total=TOTAL_BUDGET, port=ADDRESS_BUDGET)
-        self._tap = Tap(worker, _KIND, self._answer, self._budget, trouble, watches.may_stand)
+        self._tap = Tap(worker, _KIND, self._answer, self._budget, trouble)
         self._renew_at = 0.0
         self._wake = asyncio.Event()
         self._stale = True  # what this host answers for is to be looked at again
@@ -151,8 +151,9 @@ class World:
         """Return the addresses that this host answers for now."""
         if self._watches.is_held:
             return []
-        lives = self._watches.lives
-        return [each for each in self._book if each.is_here(self._owner, lives)]
+        lives, stands = self._watches.lives, self._watches.may_stand()
+        known = (each for each in self._book if stands or len(each.hosts) < 2)
+        return [each for each in known if each.is_here(self._owner, lives)]
 
     def _answer(self, frame: bytes) -> None:
         if not self._budget.take(asker(frame)):

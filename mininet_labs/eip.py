@@ -46,6 +46,9 @@ PLACES = {
 """Workload → its subnet and host."""
 FORWARDED = 8080
 _LATE_S, _BACK_S, _TAKEN_OVER_S, _PULLED_S = 60.0, 2.0, 2.0, 1.5
+_STAYS_S = 4.0
+"""Longer than a host that comes back waits until it believes that it is alone."""
+_FEW_FLOWS = 50
 SILENCE_MS = 1_000
 """So long a conversation may stand still when the active gateway host dies."""
 
@@ -290,9 +293,27 @@ class EipLab:
         checks.expect(seen_as == address, "blue-1 keeps its address all the same")
         for visitor in others:
             self._expect_transferred(visitor, checks)
-        self._site.revive(active)
+        self._returned_alone(active, checks)
         self._site.revive_controller()
         self._site.await_hosts()
+        behind = within(lambda: self._standing()[active] == "standby", seconds=_LATE_S)
+        checks.expect(behind, f"{active} stands by when the controller is back, too")
+
+    def _returned_alone(self, active: str, checks: Checks) -> None:
+        """Let the host that was active come back while nobody tells it that another one is."""
+        blue, hosts = self._visitors["blue-1"], self._site.hosts
+        other = next(label for label in REACH if label != active)
+        blue.tick(ROUTER, PORT)
+        self._site.revive(active)
+        back = within(lambda: hosts[active].flow_count() > _FEW_FLOWS, seconds=_LATE_S)
+        checks.expect(back, f"{active} has its flows again, without a controller")
+        before = {label: hosts[label].sent_outside() for label in REACH}
+        time.sleep(_STAYS_S)
+        sent = {label: hosts[label].sent_outside() - before[label] for label in REACH}
+        told = ", ".join(f"{label} has sent {sent[label]}" for label in REACH)
+        say(f"  {active} is back, without a controller; frames to the provider since: {told}")
+        checks.expect(sent[active] * 10 < sent[other], f"{active} takes nothing over by itself")
+        self._expect_heard("blue-1", "when a host comes back without a controller", checks)
 
     def _everybody(self, checks: Checks) -> None:
         say("\n8. Everybody has an EIP, and calls everybody by it: who answers, seen as whom")

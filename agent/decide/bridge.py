@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from agent.decide import marks
 from agent.decide.rows import BridgeWish, ControllerWish, PortWish
-from vpcctl.model.host import GUEST_SERVICE_OFPORT
+from vpcctl.model.host import GUEST_SERVICE_OFPORT, STAND_OFPORT
 from vpcctl.model.names import NAMES_OFPORT
 from vpcctl.wire.state import HostState
 
@@ -20,12 +20,14 @@ class BridgeSettings:
         datapath_type: ``system`` or ``netdev``.
         vtep_address: local end of the tunnels; None while it is unknown.
         vxlan_port: UDP port of VXLAN.
+        stands: whether the host may be a gateway host: it has ways to external networks.
     """
 
     name: str
     datapath_type: str
     vtep_address: str | None
     vxlan_port: int = 4789
+    stands: bool = False
 
 
 def tunnel_port(settings: BridgeSettings, owner: str) -> PortWish:
@@ -46,6 +48,11 @@ def guests_port(owner: str) -> PortWish:
     return PortWish(marks.GUESTS, owner, type="internal", ofport_request=GUEST_SERVICE_OFPORT)
 
 
+def stand_port(owner: str) -> PortWish:
+    """Return the internal port that says to flows if this host may be the active gateway host."""
+    return PortWish(marks.STANDS, owner, type="internal", ofport_request=STAND_OFPORT)
+
+
 def services_port(owner: str) -> PortWish:
     """Return br-int's end of the pair to the sockets for names; Open vSwitch waits for it."""
     return PortWish(marks.SERVICES, owner, ofport_request=NAMES_OFPORT)
@@ -64,5 +71,6 @@ def integration_bridge(state: HostState, settings: BridgeSettings) -> BridgeWish
         ports=(
             tunnel_port(settings, state.host_id),
             guests_port(state.host_id),
+            *((stand_port(state.host_id),) if settings.stands else ()),
         ),
     )

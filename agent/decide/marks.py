@@ -44,6 +44,9 @@ TUNNEL = "vpcctl-vxlan"
 GUESTS = "vpcctl-guests"
 """Name of the internal port of br-int through which the agent answers guests."""
 
+STANDS = "vpcctl-stands"
+"""Name of the internal port of br-int that is up while this host may be the active gateway host."""
+
 _HASH_LENGTH = 13  # names of devices have at most 15 characters
 SERVICES = "vpcctl-services"
 """Name of br-int's end of the pair that leads to the sockets for names and metadata."""

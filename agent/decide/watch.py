@@ -68,6 +68,26 @@ def stale(
     ]
 
 
+Orders = frozenset[tuple[str, tuple[str, ...]]]
+"""(external network, gateway hosts in order) of those orders that a host is in."""
+
+
+def orders(addresses: Iterable[OutsideAddress], owner: str) -> Orders:
+    """Return the orders that *owner* is in."""
+    return frozenset((each.network_id, each.hosts) for each in addresses if owner in each.hosts)
+
+
+def after(known: Orders, owner: str) -> frozenset[str]:
+    """Return the gateway hosts that come after *owner* for some address."""
+    return frozenset(host for _, order in known for host in order[order.index(owner) + 1 :])
+
+
+def instead(known: Orders, networks: frozenset[str], owner: str) -> frozenset[str]:
+    """Return the hosts that could stand for addresses on some networks in place of *owner*."""
+    hosts = (host for network_id, order in known if network_id in networks for host in order)
+    return frozenset(hosts) - {owner}
+
+
 def before(addresses: Iterable[OutsideAddress], owner: str) -> frozenset[str]:
     """Return the gateway hosts that come before *owner* for some address."""
     orders = [each.hosts for each in addresses if owner in each.hosts]

@@ -115,7 +115,11 @@ def untouchable(row: InterfaceRow) -> str | None:
     What an agent made, what sits on another bridge, a bridge's own port and whatever leads to
     other hosts or bridges: with a port's identity, it would have its traffic, or all of it.
     """
-    if row.external_ids.get(marks.OWNER_KEY) or row.name in (marks.TUNNEL, marks.GUESTS):
+    if row.external_ids.get(marks.OWNER_KEY) or row.name in (
+        marks.TUNNEL,
+        marks.GUESTS,
+        marks.STANDS,
+    ):
         return f"interface {row.name} belongs to an agent"
     if row.foreign:
         return f"interface {row.name} is not on the integration bridge"

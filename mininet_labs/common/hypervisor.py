@@ -1,5 +1,6 @@
 """A hypervisor: a Mininet host with an Open vSwitch and an agent of its own."""
 
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,20 @@ class Hypervisor(Host):
         if done.returncode != 0:
             raise LabError(f"{self.label}: {command[0]}: {done.stderr.strip()}")
         return done.stdout
+
+    def flow_count(self) -> int:
+        """Return how many flows br-int has now; 0 while it does not answer."""
+        socket = f"unix:{self.rundir}/br-int.mgmt"
+        try:
+            shown = self.run("ovs-ofctl", "-OOpenFlow15", "--timeout=5", "dump-aggregate", socket)
+        except LabError:
+            return 0
+        return int(shown.split("flow_count=")[1].split()[0])
+
+    def sent_outside(self) -> int:
+        """Return how many frames have left by the device that leads to the provider."""
+        shown = json.loads(self.run("ip", "-s", "-j", "link", "show", self.params["provider"]))
+        return shown[0]["stats64"]["tx"]["packets"]
 
     def start_again(self) -> None:
         """Start ovs-vswitchd and vpc-agent after both were killed."""

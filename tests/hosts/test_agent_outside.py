@@ -378,7 +378,7 @@ def test_a_standby_takes_over(make_hosts: Make) -> None:
             agent.start()
         hosts = (active.host_id, standby.host_id)
         address = eip(hosts=hosts, fixed_address=None, port_key=None)
-        _watch(active, standby)
+        _watch(active, standby, outside_addresses=(address,))
         _watch(standby, active, external_networks=(network(),), outside_addresses=(address,))
         _outside(standby)
         # BFD is up, and the active host has no flows yet: nobody is to rely on it.
@@ -399,11 +399,26 @@ def test_a_standby_takes_over(make_hosts: Make) -> None:
         wait_until(lambda: _bfd(standby, active, "state") == "up", what="BFD")
         assert _bfd(standby, active, "forwarding") == "false"
         _confirm(active)
+        _leaves_it_to_who_has_taken_over(active)
+        assert _bfd(standby, active, "forwarding") == "false"
+        behind = address.model_copy(update={"hosts": hosts[::-1]})
+        active.controller.set(outside_addresses=(behind,))
         wait_until(lambda: _is_up(standby))
         wire.quiet()
         cut = active.host.name.replace("vh", "ve", 1)
         command("ip", "link", "set", cut, "down")
         _announced_soon(wire)
+
+
+def _leaves_it_to_who_has_taken_over(agent: AgentHost) -> None:
+    """Its flows are there, as each answer says; another agent does not forget it either."""
+    for _ in range(2):
+        before = len(agent.controller.reports)
+        wait_until(lambda before=before: len(agent.controller.reports) > before + 2)
+        name = agent.host.vsctl("--bare", "--columns=bfd", "find", "interface", "bfd!={}")
+        assert "cpath_down=true" in name
+        agent.stop()
+        agent.start()
 
 
 def _starts_anew_and_tells_nobody(agent: AgentHost) -> None:

@@ -12,11 +12,11 @@ from tests.support.frames import Ends
 from tests.support.wire import Wire
 from vpcctl.model.changes import Resource
 from vpcctl.model.eip import Eip
-from vpcctl.model.host import GUEST_SERVICE_OFPORT
+from vpcctl.model.host import GUEST_SERVICE_OFPORT, STAND_OFPORT
 from vpcctl.model.network import Network
 from vpcctl.model.port import Port
 
-OUT, WATCH, AGENT = 9, 8, GUEST_SERVICE_OFPORT
+OUT, WATCH, AGENT, STAND = 9, 8, GUEST_SERVICE_OFPORT, STAND_OFPORT
 NETWORK = n.outside(7, "203.0.113.0/24", "2001:db8:77::/64")
 OTHER = n.host(2)
 HOST = n.watching(n.reaching(n.host(1), (NETWORK, OUT)), (OTHER, WATCH))

@@ -16,6 +16,7 @@ from tests.pipeline.outward import (
     RED,
     RED_IGW,
     ROUTER,
+    STAND,
     TABLES,
     WATCH,
     WEB,
@@ -104,15 +105,18 @@ def test_the_standby_takes_over_by_itself(dead: Town) -> None:
 
 
 def test_a_standby_that_does_not_know_yet_takes_nothing_over(dead: Town) -> None:
-    """Its agent's port is down as long as BFD has not begun."""
-    dead.wire.lose(AGENT)
+    """The port that stands for it is down as long as BFD has not begun."""
+    dead.wire.lose(STAND)
     assert dead.sends(OUT, asks(ROUTER, "203.0.113.20")) == {}
     assert dead.sends(ONE, f.udp(leaving(ONE), (5001, 53))) == {}
-    dead.wire.find(AGENT)
+    dead.wire.find(STAND)
     only(dead.sends(OUT, asks(ROUTER, "203.0.113.20")), OUT)
 
 
-def test_the_first_takes_over_again_when_it_is_back(standby: Town) -> None:
+def test_it_stands_by_again_as_soon_as_the_first_says_that_it_may_be_relied_on(
+    standby: Town,
+) -> None:
+    """When that is, the first one's agent decides: see ``agent/watches.py``."""
     assert standby.sends(OUT, asks(ROUTER, "203.0.113.20")) == {}
     assert "tnl_push" in standby.wire.explain(SENT)
 
@@ -123,6 +127,34 @@ def test_a_host_that_does_not_watch_yet_is_no_standby_and_sends_to_the_first(
     standby.change(dataclasses.replace(HOST, watches=()))
     assert standby.sends(OUT, asks(ROUTER, "203.0.113.20")) == {}
     standby.change(HOST)
+
+
+# --- the first of two, which may be told not to take over again -----------------------------------
+
+
+@pytest.fixture
+def first(standby: Town) -> Iterator[Town]:
+    standby.change(n.nat(1, RED, NETWORK, HOST, OTHER))
+    yield standby
+    for number in (STAND, WATCH):
+        standby.wire.find(number)
+    standby.change(NAT)
+
+
+def test_a_first_that_holds_back_leaves_everything_to_the_next(first: Town) -> None:
+    only(first.sends(OUT, asks(ROUTER, "203.0.113.20")), OUT)
+    first.wire.settle()
+    sent = only(first.sends(ONE, f.udp(leaving(ONE), (5002, 53))), OUT)
+    back = f.udp(entering(NAT_EIP), (53, int(sent["tp_src"])))
+    only(first.sends(OUT, back), ofport(ONE))
+    first.wire.lose(STAND)
+    assert first.sends(OUT, asks(ROUTER, "203.0.113.20")) == {}
+    assert first.sends(OUT, back) == {}
+    assert f"dst={OTHER.vtep}" in first.wire.explain(SENT)
+    first.wire.lose(WATCH)
+    assert first.sends(ONE, f.udp(leaving(ONE), (5002, 53))) == {}
+    first.wire.find(STAND)
+    only(first.sends(OUT, back), ofport(ONE))
 
 
 # --- a guest whose host reaches no external network -----------------------------------------------

@@ -93,7 +93,7 @@ async def _run() -> None:
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     worker = Worker(Path("/nonexistent"), "host", checksums_off=False)
-    answers = GuestAnswers(worker, lambda _: None, lambda _: None, lambda: True)
+    answers = GuestAnswers(worker, lambda _: None, lambda _: None)
     answers.want(HostState.model_validate_json(await reader.readline()))
     running = asyncio.create_task(answers.run())
     while await reader.readline():

@@ -13,7 +13,7 @@ from vpcctl.compile import compile_host
 from vpcctl.flows.flow import Flow
 from vpcctl.flows.tables import DROP
 from vpcctl.flows.text import format_unmetered
-from vpcctl.model.host import GUEST_SERVICE_OFPORT
+from vpcctl.model.host import GUEST_SERVICE_OFPORT, STAND_OFPORT
 from vpcctl.model.names import NAMES_OFPORT
 from vpcctl.model.network import Network
 
@@ -171,7 +171,7 @@ class Fabric:
             used.update(ofports)
             used.update(one.ofport for one in (*host.outside, *host.watches))
             if host.has_guest_port or host.outside:
-                used.update((GUEST_SERVICE_OFPORT, NAMES_OFPORT))
+                used.update((GUEST_SERVICE_OFPORT, NAMES_OFPORT, STAND_OFPORT))
             ovs.add_bridge(bridge, host.tunnel_ofport or 1, sorted(used))
             if host.vtep is not None:
                 ovs.add_vtep(str(host.vtep))

@@ -15,7 +15,7 @@ from vpcctl.flows.flow import Flow
 from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import BY_NUMBER, DROP, EGRESS_ACL, INGRESS_ACL
 from vpcctl.flows.text import format_unmetered
-from vpcctl.model.host import GUEST_SERVICE_OFPORT, Host
+from vpcctl.model.host import GUEST_SERVICE_OFPORT, STAND_OFPORT, Host
 from vpcctl.model.network import Network
 
 _PCAP_HEADER, _RECORD_HEADER = 24, 16
@@ -32,7 +32,7 @@ class Wire:
         used = {one.ofport for one in net.locations.values() if one.host_id == host.id}
         used.update(one.ofport for one in (*host.outside, *host.watches))
         if host.outside:
-            used.add(GUEST_SERVICE_OFPORT)
+            used.update((GUEST_SERVICE_OFPORT, STAND_OFPORT))
         ovs.add_bridge(bridge, host.tunnel_ofport or 1, sorted(used))
         self._seen: dict[int, int] = {}
         for ofport in used:

@@ -119,6 +119,12 @@ def test_integration_bridge() -> None:
     assert (tunnel.options["remote_ip"], tunnel.options["key"]) == ("flow", "flow")
 
 
+def test_a_host_with_ways_outside_has_a_port_that_stands_for_it() -> None:
+    settings = BridgeSettings("br-int", "netdev", "192.0.2.7", stands=True)
+    *_, stands = integration_bridge(state(), settings).ports
+    assert (stands.name, stands.type, stands.ofport_request) == ("vpcctl-stands", "internal", 65002)
+
+
 def test_tunnel_without_a_known_address_has_no_local_ip() -> None:
     wish = integration_bridge(state(), BridgeSettings("br-int", "system", None))
     assert "local_ip" not in wish.ports[0].options

@@ -9,6 +9,10 @@ GUEST_SERVICE_OFPORT = 65_000
 """OpenFlow port number that an agent requests for the internal port of br-int through which it
 answers guests. A constant, so that flows need not wait for a report of it."""
 
+STAND_OFPORT = 65_002
+"""OpenFlow port number that an agent requests for the internal port of br-int that is up while the
+host may be taken for the active one of gateways. Nothing goes through it: flows ask if it is up."""
+
 GUEST_SERVICE_MAC = 0x0E76 << 32
 """Between flows and agent a MAC names the guest: these 16 bits, then its 32-bit port key."""
 

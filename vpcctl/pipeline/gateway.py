@@ -15,7 +15,7 @@ from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import GATEWAY, NAT_OUT, OUTPUT, OUTSIDE, TUNNEL_IN
 from vpcctl.model.addresses import IPAddress
 from vpcctl.model.gateway import NatGateway
-from vpcctl.model.host import GUEST_SERVICE_OFPORT, Host, Question
+from vpcctl.model.host import STAND_OFPORT, Host, Question
 from vpcctl.model.network import Network
 from vpcctl.pipeline import limits
 from vpcctl.pipeline.outside_in import ERRORS, to_agent
@@ -77,8 +77,8 @@ def _candidates(net: Network, facts: GatewayFacts, host: Host) -> dict[int, IPAd
     found: dict[int, IPAddress | None] = {}
     for other in facts.hosts:
         if other.id == host.id:
-            found[GUEST_SERVICE_OFPORT] = None
-            break
+            found[STAND_OFPORT] = None
+            continue
         ofport, vtep = watch_ofport(host, other), net.vtep_of(other.id)
         if ofport is not None and vtep is not None:
             found[ofport] = vtep
@@ -104,7 +104,7 @@ def _chosen(net: Network, facts: GatewayFacts, host: Host) -> Iterator[Flow]:
             yield Flow(GATEWAY, 60, chosen, (mark(f.PICKED, 0),), NAT_OUT, owner)
         else:
             yield Flow(GATEWAY, 60, chosen, (*NOWHERE, to_vtep(vtep)), OUTPUT, owner)
-    if GUEST_SERVICE_OFPORT in candidates:
+    if STAND_OFPORT in candidates:
         return
     unwatched = (net.vtep_of(one.id) for one in facts.hosts if watch_ofport(host, one) is None)
     vtep = next((one for one in unwatched if one is not None), None)

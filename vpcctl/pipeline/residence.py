@@ -3,8 +3,8 @@
 An EIP is resident on its port's host, if that reaches the network, else on the gateway hosts of its
 VPC; a NAT gateway's EIP is on those of the gateway. Of several hosts the first that lives is the
 active one, and each sees for itself which that is: a host asks Open vSwitch which of the ports on
-which it watches the hosts before it is up, with the agent's port, which always is, standing for
-itself.
+which it watches the hosts before it is up, and at last if the port is that stands for itself: its
+agent takes that down while the host is not to be relied on.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from vpcctl.model.addresses import IPAddress
 from vpcctl.model.eip import Eip, outside_mac
 from vpcctl.model.external_network import ExternalNetwork
 from vpcctl.model.gateway import InternetGateway, NatGateway
-from vpcctl.model.host import GUEST_SERVICE_OFPORT, Host
+from vpcctl.model.host import GUEST_SERVICE_OFPORT, STAND_OFPORT, Host
 from vpcctl.model.network import Network
 from vpcctl.model.outside import global_addresses
 from vpcctl.model.route_table import RouteTable
@@ -117,7 +117,7 @@ class GlobalFacts(NamedTuple):
 def outside_ofport(host: Host, network_id: str) -> int | None:
     """Return the ofport by which *host* reaches an external network, if it is that port's alone."""
     found = [one.ofport for one in host.outside if one.external_network_id == network_id]
-    if len(found) != 1 or found[0] in (host.tunnel_ofport, GUEST_SERVICE_OFPORT):
+    if len(found) != 1 or found[0] in (host.tunnel_ofport, GUEST_SERVICE_OFPORT, STAND_OFPORT):
         return None
     return found[0] if [one.ofport for one in host.outside].count(found[0]) == 1 else None
 
@@ -155,8 +155,8 @@ def watch_ofport(host: Host, other: Host) -> int | None:
 def standing(facts: GatewayFacts, host: Host) -> tuple[int, ...] | None:
     """Return whom to ask whether *host* is the active one of its gateway.
 
-    Nobody, when no other host comes before it. None when it cannot be: it is no gateway host, or
-    does not watch all that come before it yet.
+    Nobody, when there is no other. None when it cannot be: it is no gateway host, or does not watch
+    all that come before it yet.
     """
     if host not in facts.hosts:
         return None
@@ -164,7 +164,7 @@ def standing(facts: GatewayFacts, host: Host) -> tuple[int, ...] | None:
     members = tuple(ofport for ofport in before if ofport is not None)
     if len(members) != len(before):
         return None
-    return (*members, GUEST_SERVICE_OFPORT) if members else ()
+    return (*members, STAND_OFPORT) if len(facts.hosts) > 1 else ()
 
 
 def admitting(facts: GatewayFacts, host: Host, members: tuple[int, ...]) -> tuple[int, ...]:
@@ -175,9 +175,10 @@ def admitting(facts: GatewayFacts, host: Host, members: tuple[int, ...]) -> tupl
     let them in.
     """
     leaving = facts.gateway.leaving
-    before = facts.hosts[: facts.hosts.index(host)] if members else ()
-    follows = all(one.id in leaving for one in before)
-    return () if host.id in leaving or follows else members
+    if not members or host.id in leaving:
+        return ()
+    before = facts.hosts[: facts.hosts.index(host)]
+    return () if before and all(one.id in leaving for one in before) else members
 
 
 def eip_facts(net: Network, host_id: str, eip_id: str) -> EipFacts | None:
@@ -307,6 +308,6 @@ def if_active(flow: Flow, members: tuple[int, ...]) -> Iterator[Flow]:
     ask = (BundleLoad(members, f.CHOICE), mark(f.PICKED), Resubmit(flow.table))
     asked = with_flag(flow.match, f.PICKED, 0)
     yield flow._replace(match=asked, actions=ask, goto=None, meter=None)
-    itself = (f.CHOICE.field, GUEST_SERVICE_OFPORT, f.CHOICE.mask)
+    itself = (f.CHOICE.field, STAND_OFPORT, f.CHOICE.mask)
     active = match(*with_flag(flow.match, f.PICKED), itself)
     yield flow._replace(match=active, actions=(mark(f.PICKED, 0), *flow.actions))
