@@ -388,6 +388,7 @@ def test_a_standby_takes_over(make_hosts: Make) -> None:
             _confirm(agent)
         wait_until(lambda: _is_up(standby) and _is_up(active), what="both live")
         _through_the_tunnel(active, standby)
+        _says_so_when_it_has_lost_the_network(standby, active, provider)
         _starts_anew_and_tells_nobody(active)
         wire.quiet()
         active.host.stop_process("ovs-vswitchd", signal.SIGKILL)
@@ -408,6 +409,25 @@ def test_a_standby_takes_over(make_hosts: Make) -> None:
         cut = active.host.name.replace("vh", "ve", 1)
         command("ip", "link", "set", cut, "down")
         _announced_soon(wire)
+
+
+def _says_so_when_it_has_lost_the_network(
+    agent: AgentHost, other: AgentHost, provider: Provider
+) -> None:
+    """The controller leaves it in the order, as one that is away does."""
+    wait_until(lambda: _stands(agent), what="a port that is up")
+    agent.host.run("ip", "link", "set", provider.cable, "down")
+    started = time.monotonic()
+    wait_until(lambda: not _is_up(other), what="the other one to hear of it")
+    assert time.monotonic() - started < 2.0
+    wait_until(lambda: not _stands(agent), what="a port that is down")
+    agent.host.run("ip", "link", "set", provider.cable, "up")
+    wait_until(lambda: _is_up(other))
+    wait_until(lambda: _stands(agent))
+
+
+def _stands(agent: AgentHost) -> bool:
+    return "UP" in agent.host.run("ip", "-br", "link", "show", marks.STANDS, check=False).stdout
 
 
 def _leaves_it_to_who_has_taken_over(agent: AgentHost) -> None:

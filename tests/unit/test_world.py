@@ -94,15 +94,15 @@ def test_a_port_solicits_the_next_hop_of_its_global_address() -> None:
 
 def test_the_newest_packets_wait_for_a_neighbour_and_nobody_is_asked_twice_at_once() -> None:
     known = _known()
-    packets = [
+    waiting = [
         _unresolved("198.51.100.9")[:-1] + bytes([number])
         for number in range(decide.MOST_FOR_ONE + 3)
     ]
-    first = answer(packets[0], known)[1]
+    first = answer(waiting[0], known)[1]
     assert len(first) == 1
-    for packet in packets[1:]:
-        assert answer(packet, known)[1] == []
-    sent = [PEER_MAC + packet[6:] for packet in packets[3:]]
+    for one in waiting[1:]:
+        assert answer(one, known)[1] == []
+    sent = [PEER_MAC + one[6:] for one in waiting[3:]]
     assert answer(_reply("198.51.100.9"), known)[1] == sent
 
 
