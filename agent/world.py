@@ -141,11 +141,12 @@ class World:
 
     def _look(self, now: float) -> None:
         here = self._here()
-        self._neighbours.keep_fresh(here, now + SETTLE_S)
         returns = self._watches.returns
         told = [(each, sum(returns[host] for host in each.hosts)) for each in here]
-        if self._announcements.want(self._book, told, now):
-            self._neighbours.refresh(now + SETTLE_S)
+        soon = self._announcements.want(self._book, told, now)
+        self._neighbours.keep_fresh(here, now + (SETTLE_S if soon is None else soon))
+        if soon is not None:
+            self._neighbours.refresh(now + soon)
 
     def _here(self) -> list[Address]:
         """Return the addresses that this host answers for now."""

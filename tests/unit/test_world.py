@@ -1,5 +1,6 @@
 """Neighbours of external networks, announcements, and what is answered."""
 
+import dataclasses
 import struct
 from ipaddress import IPv4Address
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from agent.decide.guest.frames import ETH_IPV4, ETH_IPV6, Refused, icmp6_packet
 from agent.decide.world import neighbours as decide
-from agent.decide.world.announce import Announcements
+from agent.decide.world.announce import HAND_OVER_S, Announcements
 from agent.decide.world.answering import Known, answer, asker
 from agent.decide.world.book import Book
 from agent.decide.world.frames import ETH_ARP, announcement
@@ -290,6 +291,20 @@ def test_one_that_comes_by_failover_is_announced_at_once_and_one_that_goes_no_mo
     assert _times(announcements, 6.5) == pytest.approx([5.0, 5.1, 5.3, 5.7, 6.5])
     announcements.want([ADDRESS], [], 6.6)
     assert announcements.next() is None
+
+
+def test_what_a_host_hands_over_that_goes_on_with_it_is_announced_later() -> None:
+    one = dataclasses.replace(ADDRESS, hosts=("host-b", HOST))
+    other = dataclasses.replace(ADDRESS, hosts=(HOST, "host-b"))
+    announcements = Announcements(lambda: 0.5)
+    assert announcements.want([one], [], 0.0) is None
+    assert announcements.want([other], [(other, 0)], 5.0) == HAND_OVER_S
+    assert _times(announcements, 5.9)[0] == pytest.approx(5.0 + HAND_OVER_S, abs=0.03)
+    gone = dataclasses.replace(ADDRESS, hosts=(HOST,))
+    announcements = Announcements(lambda: 0.5)
+    announcements.want([one], [], 0.0)
+    announcements.want([gone], [(gone, 0)], 5.0)
+    assert announcements.next() == 5.0
 
 
 def test_many_that_come_at_once_are_all_announced_before_one_is_again() -> None:

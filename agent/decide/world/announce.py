@@ -15,6 +15,9 @@ JITTER = 0.1
 """so much of it."""
 SETTLE_S = 0.1
 """An address that is new in the host state waits so long: its flows come at the same time."""
+HAND_OVER_S = 0.5
+"""So does one that a host hands over that goes on with it: what everybody hears would take from it
+the answers to what others still send through it."""
 MOST_AT_ONCE = 100
 """Announcements at one moment: a host with very many addresses takes some seconds for all."""
 
@@ -39,12 +42,12 @@ class Announcements:
     def __init__(self, chance: Callable[[], float]) -> None:
         self._chance = chance
         self._plans: dict[Key, _Plan] = {}
-        self._known: set[Key] = set()
+        self._known: dict[Key, tuple[str, ...]] = {}  # gateway hosts in order
 
     def want(
         self, known: Iterable[Address], here: Sequence[tuple[Address, int]], now: float
-    ) -> bool:
-        """Take in the addresses; tell whether any has come to this host.
+    ) -> float | None:
+        """Take in the addresses; return how soon to ask for gateways, None: none has come here.
 
         Args:
             known: those that this host answers for, or may have to.
@@ -53,7 +56,7 @@ class Announcements:
             now: the time.
         """
         plans: dict[Key, _Plan] = {}
-        news = False
+        news: list[float] = []
         for address, returns in here:
             key = _key(address)
             old = self._plans.get(key)
@@ -61,11 +64,13 @@ class Announcements:
                 plans[key] = old
                 old.address = address
                 continue
-            news = True
             settled = key in self._known and (old is None or _same(old.address, address))
-            plans[key] = _Plan(address, returns, now if settled else now + SETTLE_S)
-        self._plans, self._known = plans, {_key(address) for address in known}
-        return news
+            is_calm = old is None and _is_handed_over(self._known.get(key, ()), address.hosts)
+            wait = HAND_OVER_S if is_calm else 0.0 if settled else SETTLE_S
+            news.append(wait)
+            plans[key] = _Plan(address, returns, now + wait)
+        self._plans, self._known = plans, {_key(each): each.hosts for each in known}
+        return max(SETTLE_S, min(news)) if news else None
 
     def due(self, now: float) -> list[Address]:
         """Return what to announce now, at most :data:`MOST_AT_ONCE`, and plan the next time.
@@ -87,6 +92,11 @@ class Announcements:
         if sent < len(FIRST_PAUSES_S):
             return FIRST_PAUSES_S[sent]
         return PAUSE_S * (1 + JITTER * (2 * self._chance() - 1))
+
+
+def _is_handed_over(before: tuple[str, ...], after: tuple[str, ...]) -> bool:
+    """Tell whether another host is to be the active one, and who was goes on with it."""
+    return before[:1] != after[:1] and before[:1] != () and before[0] in after
 
 
 def _same(one: Address, other: Address) -> bool:
