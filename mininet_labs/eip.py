@@ -49,6 +49,8 @@ _LATE_S, _BACK_S, _TAKEN_OVER_S, _PULLED_S = 60.0, 2.0, 2.0, 1.5
 _STAYS_S = 4.0
 """Longer than a host that comes back waits until it believes that it is alone."""
 _FEW_FLOWS = 50
+_OF = 100
+"""So many conversations, of which one every 10 ms begins, may one be lost of in a planned move."""
 SILENCE_MS = 1_000
 """So long a conversation may stand still when the active gateway host dies."""
 
@@ -270,7 +272,8 @@ class EipLab:
             sent, lost, longest = caller.knocked()
             name = caller.workload.name
             say(f"  {name}: {lost} of {sent} conversations were lost, none took over {longest} ms")
-            checks.expect(sent > 0 and not lost, f"no conversation of {name} is lost in a move")
+            few = sent > 0 and lost * _OF <= sent
+            checks.expect(few, f"at most one of {_OF} conversations of {name} is lost in a move")
         self._site.vpcctl(None, "host", "undrain", active)
         back = within(lambda: self._standing()[active] == "standby", seconds=_LATE_S)
         checks.expect(back, f"{active} stands by again")
@@ -279,6 +282,8 @@ class EipLab:
         say("\n7. The controller dies, and then the active gateway host")
         active, address = self._active(), self._address(BLUE)
         others = [self._visitors[name] for name in ("red-2", "blue-1")]
+        saved = within(self._site.hosts[active].has_saved_program, seconds=_LATE_S)
+        checks.expect(saved, f"{active} has saved its flows")
         for visitor in others:
             visitor.tick(ROUTER, PORT)
             visitor.transfer(ROUTER, PORT)

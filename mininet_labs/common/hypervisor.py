@@ -131,6 +131,10 @@ class Hypervisor(Host):
             raise LabError(f"{self.label}: {command[0]}: {done.stderr.strip()}")
         return done.stdout
 
+    def has_saved_program(self) -> bool:
+        """Tell whether the agent has saved flows that it could put back."""
+        return self._run.path(self.label, "agent", "program").exists()
+
     def flow_count(self) -> int:
         """Return how many flows br-int has now; 0 while it does not answer."""
         socket = f"unix:{self.rundir}/br-int.mgmt"

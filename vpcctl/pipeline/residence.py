@@ -175,10 +175,10 @@ def admitting(facts: GatewayFacts, host: Host, members: tuple[int, ...]) -> tupl
     let them in.
     """
     leaving = facts.gateway.leaving
-    if not members or host.id in leaving:
-        return ()
-    before = facts.hosts[: facts.hosts.index(host)]
-    return () if before and all(one.id in leaving for one in before) else members
+    if not members or not leaving:
+        return members
+    follows = next((one.id for one in facts.hosts if one.id not in leaving), None)
+    return () if host.id in leaving or host.id == follows else members
 
 
 def eip_facts(net: Network, host_id: str, eip_id: str) -> EipFacts | None:
