@@ -31,6 +31,8 @@ bound|renew)
     ip addr replace "$ip/$mask" dev "$interface"
     ip link set "$interface" mtu "${mtu:-1500}"
     ip route replace default via "${router%% *}" ;;
+deconfig)
+    ip -4 addr flush dev "$interface" ;;
 BOUND6|REBIND6|RENEW6)
     ip addr replace "$new_ip6_address/128" dev "$interface" nodad ;;
 esac
@@ -91,15 +93,15 @@ class Client:
         return [one for one in told if one["KIND"] == kind]
 
     def renews(self, within_s: float) -> bool:
-        """Ask the server that gave the lease, by unicast; tell whether it answers in time."""
-        before = len(self._events("renew"))
+        """Ask the server that gave the lease, by unicast; tell whether it grants it in time."""
+        before = [len(self._events(kind)) for kind in ("renew", "nak")]
         self._process.send_signal(signal.SIGUSR1)
         deadline = time.monotonic() + within_s
-        while len(self._events("renew")) == before:
+        while (now := [len(self._events(kind)) for kind in ("renew", "nak")]) == before:
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.05)
-        return True
+        return now[0] > before[0]
 
     def stop(self) -> None:
         self._process.kill()
@@ -175,6 +177,23 @@ def test_a_guest_learns_all_by_dhcp(cloud: Cloud, vpc: dict[str, Any], tmp_path:
             ),
             what="the new domain is heard of",
         )
+    cloud.unplug(0, guest)
+
+
+def test_a_guest_hears_at_its_next_renewal_that_its_address_has_changed(
+    cloud: Cloud, vpc: dict[str, Any], tmp_path: Path
+) -> None:
+    """It asks from the address that it has, which is not its port's any more."""
+    subnet = cloud.subnet(vpc, cloud.admin, cidr="10.50.7.0/24")
+    guest = bare(cloud, cloud.post("ports", subnet_id=subnet["id"], fixed_ips=["10.50.7.20"]))
+    with udhcpc(guest, tmp_path / "moved") as client:
+        assert client.learnt("bound")["ip"] == "10.50.7.20"
+        cloud.patch(f"ports/{guest.port['id']}", fixed_ips=["10.50.7.30"])
+        cloud.in_sync(0)
+        wait_until(lambda: not client.renews(within_s=5.0), what="the lease is not prolonged")
+        client.learnt("nak")
+        assert client.learnt("bound", 2)["ip"] == "10.50.7.30"
+        guest.reaches("10.50.7.1")
     cloud.unplug(0, guest)
 
 
