@@ -107,15 +107,21 @@ def test_every_kind_of_request_for_the_own_address_is_granted(
 
 
 @pytest.mark.parametrize(
-    ("options", "fields"),
+    ("options", "ciaddr", "target"),
     [
-        (((50, bytes((10, 0, 1, 21))), (54, GATEWAY)), {}),
-        (((50, bytes((192, 168, 0, 7))),), {}),
-        ((), {"ciaddr": "10.0.1.21"}),
+        (((50, bytes((10, 0, 1, 21))), (54, GATEWAY)), "0.0.0.0", "255.255.255.255"),
+        (((50, bytes((192, 168, 0, 7))),), "0.0.0.0", "255.255.255.255"),
+        ((), "10.0.1.21", "10.0.1.1"),
+        ((), "10.0.1.21", "255.255.255.255"),
+        ((), "192.168.0.7", "255.255.255.255"),
     ],
+    ids=["selecting", "after a restart", "renewing", "rebinding", "of another network"],
 )
-def test_another_address_is_refused_for_all_to_hear(options: tuple, fields: dict) -> None:
-    nak = ask(g.from_dhcp4(g.dhcp4(REQUEST, *options, **fields)))
+def test_another_address_is_refused_for_all_to_hear(
+    options: tuple, ciaddr: str, target: str
+) -> None:
+    """Whoever renews or rebinds speaks from the address that it asks for."""
+    nak = ask(g.from_dhcp4(g.dhcp4(REQUEST, *options, ciaddr=ciaddr), ciaddr, target))
     assert said(nak).keys() == {53, 54}
     assert said(nak)[53] == bytes((NAK,))
     assert (nak.target, nak.to_mac) == ("255.255.255.255", b"\xff" * 6)

@@ -195,6 +195,11 @@ def given(reply: g.Datagram) -> list[tuple[bytes, int]]:
     return [(value[:16], int.from_bytes(value[20:24], "big")) for value in inner]
 
 
+def another(frame: bytes) -> bytes:
+    """The same from another MAC, as of a pair that the port is allowed."""
+    return frame[:6] + bytes.fromhex("060000000009") + frame[12:]
+
+
 def status(reply: g.Datagram) -> int:
     (found,) = [value for code, value in g.options6(reply.payload[4:]) if code == 13]
     return int.from_bytes(found[:2], "big")
@@ -310,6 +315,8 @@ def test_dhcpv6_gives_what_the_guest_does_not_make(
             g.frame(g.udp("fe80::1", "ff02::1:2", (546, 547), b"\1abc\0\1\0\xff")),
         ),
         ("dhcp6-malformed", g.frame(g.udp("fe80::1", "ff02::1:2", (546, 547), b"\1ab"))),
+        ("dhcp6-wrong-mac", another(g.from_dhcp6(SOLICIT, CLIENT, ia()))),
+        ("dhcp6-wrong-mac", another(g.from_dhcp6(RELEASE, CLIENT, SERVER, ia(OWN)))),
     ],
 )
 def test_what_is_not_answered_is_counted(reason: str, frame: bytes) -> None:

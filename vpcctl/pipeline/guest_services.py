@@ -20,7 +20,13 @@ from vpcctl.flows.meter import GUESTS, Meter
 from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import GUEST_SERVICES, SUBNET_OUT
 from vpcctl.model.addresses import GATEWAY_MAC
-from vpcctl.model.host import GUEST_SERVICE_MAC, GUEST_SERVICE_OFPORT, Host
+from vpcctl.model.host import (
+    GUEST_SERVICE_MAC,
+    GUEST_SERVICE_OFPORT,
+    QUESTION_BURST,
+    QUESTION_RATE,
+    Host,
+)
 from vpcctl.model.network import Network
 from vpcctl.pipeline.facts import PortFacts
 from vpcctl.pipeline.terms import (
@@ -42,9 +48,6 @@ TO_AGENT: tuple[Action, ...] = (
 """The packet goes to the agent with the asking port's key in place of the destination MAC."""
 
 _OFPORT = 0x7FFF
-
-RATE, BURST = 20, 40
-"""Packets a second and at once that the agent hears of one port and kind of question."""
 
 
 class Question(enum.IntEnum):
@@ -122,7 +125,7 @@ def edge(facts: PortFacts) -> Iterator[Flow]:
     """Yield the flows that hand a port's questions over, a meter for each kind."""
     for question in _UNHEARD:
         asks = ((f.SOURCE_PORT, facts.port.key, None), (f.QUESTION, int(question), None))
-        limit = meter(facts, question, RATE, BURST)
+        limit = meter(facts, question, QUESTION_RATE, QUESTION_BURST)
         yield Flow(GUEST_SERVICES, 150, asks, TO_AGENT, None, facts.edge_cookie, limit)
 
 
