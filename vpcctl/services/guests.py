@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from ipaddress import ip_address
+from ipaddress import IPv4Network, ip_address
 from typing import Any, cast
 
 from vpcctl.model.addresses import format_mac
 from vpcctl.model.names import RESOLVERS
+from vpcctl.services import guest_routes
 from vpcctl.services.dhcp_values import effective
 from vpcctl.store import dhcp_options, port_metadata, zones
 from vpcctl.store.ports import GuestPort
@@ -54,13 +55,18 @@ def guest_subnets(connection: Any, subnet_ids: Iterable[str], size: int) -> tupl
     rows = SUBNETS.get_many(connection, ids)
     sets = dhcp_options.of_subnets(connection, ids)
     settings = zones.settings_of(connection, ids)
+    routes = guest_routes.of_subnets(connection, rows.values())
     return tuple(
-        _subnet(rows[id], effective(default_options(settings.get(id)), sets.get(id)), size)
+        _subnet(
+            rows[id], effective(default_options(settings.get(id)), sets.get(id)), routes[id], size
+        )
         for id in sorted(rows)
     )
 
 
-def _subnet(row: SubnetRow, options: GuestOptions, size: int) -> GuestSubnet:
+def _subnet(
+    row: SubnetRow, options: GuestOptions, routes: tuple[IPv4Network, ...], size: int
+) -> GuestSubnet:
     return GuestSubnet(
         subnet_id=row.id,
         vpc_id=row.vpc_id,
@@ -72,6 +78,7 @@ def _subnet(row: SubnetRow, options: GuestOptions, size: int) -> GuestSubnet:
         ipv6_mode=cast("Ipv6Mode | None", row.ipv6_mode),
         mtu=size,
         options=options,
+        routes=routes,
     )
 
 

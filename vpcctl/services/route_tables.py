@@ -7,7 +7,7 @@ from typing import Any
 
 from vpcctl.model.ids import new_id
 from vpcctl.model.problems import Blocker, Conflict, Invalid, NotFound
-from vpcctl.services import main_tables, outside_touch, routes, rules, target_states
+from vpcctl.services import guest_routes, main_tables, outside_touch, routes, rules, target_states
 from vpcctl.services.context import (
     MAX_BLOCKERS,
     Context,
@@ -161,6 +161,8 @@ class RouteTableService:
         wanted = [*(asked.whole or ()), *asked.add, *asked.put]
         self._put(unit, row.id, vpc, wanted)
         after = stored.stored_routes(unit.connection, row.id)
+        blocks = ([one.destination for one in routes] for routes in (before, after))
+        guest_routes.touch_table(unit, row.id, *blocks)
         if after != before and any(":" in one.destination for one in (*before, *after)):
             outside_touch.touch_routed(unit, row.vpc_id)
 

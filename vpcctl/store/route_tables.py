@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import ColumnElement, Connection, bindparam, select
 
 from vpcctl.store.rows import Repository, chunks
-from vpcctl.store.tables import RouteRow, RouteTableRow, RouteTargetRow
+from vpcctl.store.tables import PortRow, RouteRow, RouteTableRow, RouteTargetRow, SubnetRow
 
 ROUTE_TABLES = Repository(
     RouteTableRow,
@@ -34,6 +34,16 @@ _ROUTES = (
     )
     .order_by(RouteRow.table_id, RouteRow.destination, RouteTargetRow.target_id)
 )
+_DESTINATIONS = select(RouteRow.table_id, RouteRow.destination).where(
+    RouteRow.table_id.in_(bindparam("ids", expanding=True))
+)
+_MAINS = select(RouteTableRow.main_of, RouteTableRow.id).where(
+    RouteTableRow.main_of.in_(bindparam("ids", expanding=True))
+)
+OF_SUBNET = (RouteTableRow.id == SubnetRow.route_table_id) | (
+    SubnetRow.route_table_id.is_(None) & (RouteTableRow.main_of == SubnetRow.vpc_id)
+)
+"""The table of a subnet is the one that it names, else its VPC's main one."""
 _ROUTES_OF = _ROUTES.where(RouteRow.table_id.in_(bindparam("ids", expanding=True)))
 
 
@@ -64,3 +74,28 @@ def _grouped(rows: Iterable[Any]) -> dict[str, list[RouteOfTable]]:
     for table_id, *columns in rows:
         found.setdefault(table_id, []).append(RouteOfTable(*columns))
     return found
+
+
+def of_subnets(connection: Connection, rows: Iterable[SubnetRow]) -> dict[str, str]:
+    """Return the ids of these subnets' tables, by subnet id."""
+    subnets = list(rows)
+    mains: dict[str, str] = {}
+    for part in chunks(sorted({one.vpc_id for one in subnets if one.route_table_id is None})):
+        found: Iterable[Any] = connection.execute(_MAINS, {"ids": part})
+        mains.update((row.main_of, row.id) for row in found)
+    return {one.id: one.route_table_id or mains[one.vpc_id] for one in subnets}
+
+
+def destinations_of(connection: Connection, table_ids: Iterable[str]) -> dict[str, list[str]]:
+    """Return the destinations of these tables' routes; tables without any are missing."""
+    found: dict[str, list[str]] = {}
+    for part in chunks(sorted(table_ids)):
+        for table_id, destination in connection.execute(_DESTINATIONS, {"ids": part}):
+            found.setdefault(table_id, []).append(destination)
+    return found
+
+
+def has_table(id: str) -> ColumnElement[bool]:
+    """Return the condition that the table is the one of a port's subnet."""
+    subnets = select(SubnetRow.id).join(RouteTableRow, OF_SUBNET).where(RouteTableRow.id == id)
+    return PortRow.subnet_id.in_(subnets)

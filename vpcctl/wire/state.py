@@ -1,12 +1,13 @@
 """Host state: what the controller wants one host to be and to have. The agent makes it so."""
 
+from ipaddress import IPv4Network
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from vpcctl.model import ids
 
-FORM = 2
+FORM = 3
 """Grows when host states say something that they did not say before: then all are told anew."""
 
 
@@ -74,6 +75,9 @@ class GuestOptions(_Wire):
     routes: tuple[tuple[str, str], ...] = ()
 
 
+MAX_ROUTES = 41
+"""Destinations of the shortest that one option of DHCP holds beside the default route."""
+
 Ipv6Mode = Literal["slaac", "dhcpv6-stateful", "dhcpv6-stateless"]
 """How guests of a subnet get their IPv6 addresses."""
 
@@ -92,6 +96,8 @@ class GuestSubnet(_Wire):
         ipv6_mode: how addresses of the block are given out; None without a block.
         mtu: of guests' interfaces, bytes.
         options: of guests that have none of their own.
+        routes: what its route table leads to the gateway beside everything else: IPv4
+            destinations, the most specific first, at most :data:`MAX_ROUTES`.
     """
 
     subnet_id: str
@@ -104,6 +110,7 @@ class GuestSubnet(_Wire):
     ipv6_mode: Ipv6Mode | None = None
     mtu: Annotated[int, Field(ge=68, le=65535)]
     options: GuestOptions = GuestOptions()
+    routes: tuple[IPv4Network, ...] = ()
 
 
 class Guest(_Wire):
