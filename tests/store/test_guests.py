@@ -102,7 +102,7 @@ def test_what_changes_a_guest_moves_the_state_of_its_host(world: World, agents, 
 
 def blocks(found: HostState) -> list[str]:
     (subnet,) = found.guest_subnets
-    return [str(block) for block in subnet.routes]
+    return [str(route.destination) for route in subnet.routes]
 
 
 def test_guests_are_told_their_route_tables_destinations(world: World, agents) -> None:
@@ -141,6 +141,21 @@ def test_what_moves_routes_of_guests_moves_their_hosts_states(world: World, agen
         now = state(world, agents[0])
         assert now.revision > seen.revision
         assert blocks(now) == routes
+        seen = now
+
+
+def test_the_ports_that_a_route_leads_to_are_named(world: World, agents) -> None:
+    vpc = world.vpc()
+    subnet = world.subnet(vpc=vpc)
+    one, other = world.port(subnet), world.port(subnet)
+    agents[0].report(link(one, 5))
+    ids = tuple(sorted(port.meta.id for port in (one, other)))
+    ours, seen = main(world, vpc), state(world, agents[0])
+    for targets in (ids, ids[:1], ()):
+        change(world, ours, put=(RouteWanted("192.0.2.0/24", targets),))
+        now = state(world, agents[0])
+        (route,) = now.guest_subnets[0].routes
+        assert (now.revision > seen.revision, route.port_ids) == (True, targets)
         seen = now
 
 

@@ -9,6 +9,7 @@ from agent.decide.guest.answering import answer
 from agent.decide.guest.book import Book
 from agent.decide.guest.frames import Refused
 from tests.support import guest_frames as g
+from vpcctl.wire.state import GuestSubnet
 
 DISCOVER, OFFER, REQUEST, DECLINE, ACK, NAK, RELEASE, INFORM = range(1, 9)
 OWN, GATEWAY = bytes((10, 0, 1, 20)), bytes((10, 0, 1, 1))
@@ -87,9 +88,16 @@ def routes(datagram: g.Datagram) -> list[tuple[str, str]]:
     return found
 
 
-def lease(*table: str, asked: tuple = EVERYTHING, **more: object) -> g.Datagram:
-    """What a guest of a subnet with this route table is offered."""
-    book = Book(g.state(subnet=g.block(options=g.OPTIONS, routes=table, **more)))
+def with_table(*table: str, port_ids: tuple[str, ...] = ()) -> GuestSubnet:
+    """A subnet with this route table, whose first route leads to ports."""
+    routes = [{"destination": block} for block in table]
+    routes[0]["port_ids"] = port_ids  # type: ignore[assignment]
+    return g.block(options=g.OPTIONS, routes=routes)
+
+
+def lease(*table: str, asked: tuple = EVERYTHING, port_ids: tuple[str, ...] = ()) -> g.Datagram:
+    """What a guest of such a subnet is offered."""
+    book = Book(g.state(subnet=with_table(*table, port_ids=port_ids)))
     return ask(g.from_dhcp4(g.dhcp4(DISCOVER, asked, (57, b"\x05\xdc"))), book)
 
 
@@ -99,6 +107,15 @@ def test_the_route_tables_routes_lead_to_the_gateway_and_a_sets_count_more() -> 
     further = [(block, "10.0.1.1") for block in TABLE if block != "198.51.100.0/24"]
     assert routes(lease(*TABLE)) == first + further
     assert 121 not in said(lease(*TABLE, asked=(55, b"\1\3")))
+
+
+def test_who_passes_on_what_is_for_a_destination_is_not_told_to_send_it_back() -> None:
+    ours, others = f"port-{g.KEY:017x}", "port-00000000000000999"
+    told = routes(lease(*TABLE))
+    assert routes(lease(*TABLE, port_ids=(others,))) == told
+    assert routes(lease(*TABLE, port_ids=(ours, others))) == [
+        one for one in told if one[0] != TABLE[0]
+    ]
 
 
 @pytest.mark.parametrize("length", [32, 24, 16, 8])
@@ -113,7 +130,7 @@ def test_routes_take_one_option_and_what_is_left_out_goes_the_same_way(length: i
 
 
 def test_a_small_client_gets_what_matters_first_and_routes_with_what_is_left() -> None:
-    book = Book(g.state(subnet=g.block(options=g.OPTIONS, routes=TABLE * 8)))
+    book = Book(g.state(subnet=with_table(*TABLE * 8)))
     small = ask(g.from_dhcp4(g.dhcp4(DISCOVER, EVERYTHING)), book)
     assert len(small.payload) <= 548
     assert {1, 3, 6, 12, 15, 26, 42, 51, 54, 58, 59, 119, 121} <= said(small).keys()

@@ -153,7 +153,7 @@ def test_who_has_changed_hears_at_once_and_who_is_gone_never() -> None:
     assert told(schedule, 0.0) == [g.KEY]
     schedule.want(Book(g.state(subnet=g.block(options=g.OPTIONS))), 1.0)
     assert told(schedule, 1.0) == []
-    routes = g.block(options=g.OPTIONS, routes=("192.0.2.0/24",))
+    routes = g.block(options=g.OPTIONS, routes=[{"destination": "192.0.2.0/24"}])
     schedule.want(Book(g.state(subnet=routes)), 1.0)
     assert told(schedule, 1.0) == [], "IPv4 routes are none of its business"
     schedule.want(Book(g.state(subnet=g.block(mtu=1400))), 2.0)

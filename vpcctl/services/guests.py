@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from ipaddress import IPv4Network, ip_address
+from ipaddress import ip_address
 from typing import Any, cast
 
 from vpcctl.model.addresses import format_mac
@@ -14,7 +14,7 @@ from vpcctl.store.ports import GuestPort
 from vpcctl.store.subnets import SUBNETS
 from vpcctl.store.tables import SubnetRow
 from vpcctl.store.zones import DnsSettings
-from vpcctl.wire.state import Guest, GuestOptions, GuestSubnet, Ipv6Mode
+from vpcctl.wire.state import Guest, GuestOptions, GuestRoute, GuestSubnet, Ipv6Mode
 
 _NO_LABEL = re.compile(r"[^a-z0-9]+")
 MAX_LABEL = 63
@@ -65,7 +65,7 @@ def guest_subnets(connection: Any, subnet_ids: Iterable[str], size: int) -> tupl
 
 
 def _subnet(
-    row: SubnetRow, options: GuestOptions, routes: tuple[IPv4Network, ...], size: int
+    row: SubnetRow, options: GuestOptions, routes: tuple[GuestRoute, ...], size: int
 ) -> GuestSubnet:
     return GuestSubnet(
         subnet_id=row.id,

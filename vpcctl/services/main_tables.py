@@ -54,7 +54,7 @@ def change_main(unit: Unit, row: RouteTableRow, *, main: bool) -> None:
     unit.tell("rtb", before, row.tenant_id, "changed", f"{row.id} is the main route table now")
     require_no_circle(unit.connection, row.vpc_id, dict.fromkeys(DEFAULTS, "main"))
     found = destinations_of(unit.connection, (before, row.id))
-    guest_routes.touch_table(unit, row.id, found.get(before, ()), found.get(row.id, ()))
+    guest_routes.touch_table(unit, row.id, found.get(before, {}), found.get(row.id, {}))
     outside_touch.touch_routed(unit, row.vpc_id)
 
 

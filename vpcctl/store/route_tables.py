@@ -34,8 +34,15 @@ _ROUTES = (
     )
     .order_by(RouteRow.table_id, RouteRow.destination, RouteTargetRow.target_id)
 )
-_DESTINATIONS = select(RouteRow.table_id, RouteRow.destination).where(
-    RouteRow.table_id.in_(bindparam("ids", expanding=True))
+_DESTINATIONS = (
+    select(RouteRow.table_id, RouteRow.destination, RouteTargetRow.target_id)
+    .outerjoin(
+        RouteTargetRow,
+        (RouteTargetRow.table_id == RouteRow.table_id)
+        & (RouteTargetRow.destination == RouteRow.destination)
+        & (RouteTargetRow.kind == "port"),
+    )
+    .where(RouteRow.table_id.in_(bindparam("ids", expanding=True)))
 )
 _MAINS = select(RouteTableRow.main_of, RouteTableRow.id).where(
     RouteTableRow.main_of.in_(bindparam("ids", expanding=True))
@@ -86,12 +93,18 @@ def of_subnets(connection: Connection, rows: Iterable[SubnetRow]) -> dict[str, s
     return {one.id: one.route_table_id or mains[one.vpc_id] for one in subnets}
 
 
-def destinations_of(connection: Connection, table_ids: Iterable[str]) -> dict[str, list[str]]:
-    """Return the destinations of these tables' routes; tables without any are missing."""
-    found: dict[str, list[str]] = {}
+def destinations_of(
+    connection: Connection, table_ids: Iterable[str]
+) -> dict[str, dict[str, list[str]]]:
+    """Return these tables' destinations with the ports that they lead to, by table id.
+
+    Tables without routes are missing.
+    """
+    found: dict[str, dict[str, list[str]]] = {}
     for part in chunks(sorted(table_ids)):
-        for table_id, destination in connection.execute(_DESTINATIONS, {"ids": part}):
-            found.setdefault(table_id, []).append(destination)
+        for table_id, destination, port_id in connection.execute(_DESTINATIONS, {"ids": part}):
+            ports = found.setdefault(table_id, {}).setdefault(destination, [])
+            ports += [] if port_id is None else [port_id]
     return found
 
 

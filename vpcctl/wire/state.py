@@ -82,6 +82,19 @@ Ipv6Mode = Literal["slaac", "dhcpv6-stateful", "dhcpv6-stateless"]
 """How guests of a subnet get their IPv6 addresses."""
 
 
+class GuestRoute(_Wire):
+    """A route of a subnet's route table.
+
+    Attributes:
+        destination: what is sent to the gateway.
+        port_ids: the ports that the gateway sends it to, sorted: to these it is not told, as what
+            they are to pass on would come back.
+    """
+
+    destination: IPv4Network
+    port_ids: tuple[str, ...] = ()
+
+
 class GuestSubnet(_Wire):
     """A subnet of guests: what its router and its DHCP servers say to all of them.
 
@@ -96,8 +109,8 @@ class GuestSubnet(_Wire):
         ipv6_mode: how addresses of the block are given out; None without a block.
         mtu: of guests' interfaces, bytes.
         options: of guests that have none of their own.
-        routes: what its route table leads to the gateway beside everything else: IPv4
-            destinations, the most specific first, at most :data:`MAX_ROUTES`.
+        routes: those of its route table for IPv4 but the default, the most specific first, at most
+            :data:`MAX_ROUTES`.
     """
 
     subnet_id: str
@@ -110,7 +123,7 @@ class GuestSubnet(_Wire):
     ipv6_mode: Ipv6Mode | None = None
     mtu: Annotated[int, Field(ge=68, le=65535)]
     options: GuestOptions = GuestOptions()
-    routes: tuple[IPv4Network, ...] = ()
+    routes: tuple[GuestRoute, ...] = ()
 
 
 class Guest(_Wire):

@@ -205,12 +205,15 @@ def _routes(entry: Entry) -> bytes:
 def _further(entry: Entry, room: int) -> bytes:
     """Return the routes of the subnet's route table, the most specific first, as many as fit.
 
-    The default route leads what is left out to the same gateway. An option longer than one can be
-    would have to be joined of several (RFC 3396), of which some clients take the last alone.
+    The default route leads what is left out to the same gateway. Who is to pass on what is for a
+    destination has its own way to it, and would get back what it sends to the gateway. One option
+    has to hold them all: of several (RFC 3396) some clients take the last alone.
     """
     said, found = {block for block, _ in entry.routes}, b""
-    for block in entry.subnet.routes:
-        route = b"" if block in said else _route(block, entry.gateway4)
+    for one in entry.subnet.routes:
+        if one.destination in said or entry.guest.port_id in one.port_ids:
+            continue
+        route = _route(one.destination, entry.gateway4)
         if len(found) + len(route) > room:
             break
         found += route
