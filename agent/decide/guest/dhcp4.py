@@ -163,12 +163,14 @@ def _parameters(question: Question, entry: Entry, taken: int) -> bytes:
     asked = question.options.get(_ASKED_FOR)
     found: dict[int, bytes] = {}
     for code, value, always in _known(entry):
-        length = len(write4(code, value))
-        if length <= room and (always or asked is None or code in asked):
-            found[code], room = value, room - length
-    if _ROUTES in found:
-        found[_ROUTES] += _further(entry, min(room, _LONGEST - len(found[_ROUTES])))
-    return b"".join(write4(*option) for option in found.items())
+        option = write4(code, value)
+        if len(option) <= room and (always or asked is None or code in asked):
+            found[code], room = option, room - len(option)
+    if _ROUTES in found and entry.subnet.routes:
+        routes = _routes(entry)
+        routes += _further(entry, min(room, _LONGEST - len(routes)))
+        found[_ROUTES] = write4(_ROUTES, routes)
+    return b"".join(found.values())
 
 
 def _known(entry: Entry) -> Iterator[tuple[int, bytes, bool]]:
