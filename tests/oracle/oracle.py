@@ -149,7 +149,9 @@ class Oracle:
         if packet["protocol"] == "arp":
             if packet["arp_sha"] != packet["eth_src"]:
                 return False
-            said = packet["arp_spa"]
+            said, asked = packet["arp_spa"], packet["arp_tpa"]
+            if packet["arp_op"] == "1" and asked == str(self._subnets[port.subnet_id].gateway):
+                return bool(four)  # as the client does that is to ask there for an address
             return bool(four) if said == "0.0.0.0" else any(inside(said, one) for one in four)
         if not port.checks_addresses and packet["eth_src"] == text(port.mac):
             four, six = self._forwarded(packet, four, six)

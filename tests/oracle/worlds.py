@@ -153,6 +153,8 @@ def _to_all(source: Port, home: Subnet) -> Iterator[Packet]:
         # An address that it had once, or means to have: nobody but the agent may hear it.
         for to, whom in ((packets.BROADCAST, dhcp[1]), (ROUTER_MAC, str(home.gateway))):
             yield packets.udp((mac, to), ("172.16.5.5", whom), (68, 67))
+        for asked in (home.gateway, home.cidr[20]):
+            yield packets.who_has(mac, "172.16.5.5", str(asked))
         yield packets.udp((mac, packets.BROADCAST), (four, str(home.cidr.broadcast_address)))
         yield packets.udp((mac, packets.multicast_mac("224.0.0.251")), (four, "224.0.0.251"))
         yield packets.arp(1, (mac, packets.BROADCAST), (mac, four), (packets.NO_MAC, four))

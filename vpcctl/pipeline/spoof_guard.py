@@ -8,6 +8,7 @@ announce only its own.
 A DHCP client speaks from the address that it has, which need not be its port's any more: it could
 not hear that it has to give it up. So what leads to the agent, and past SpoofGuard to nobody else
 (``guest_services.FROM_ANYWHERE``), may come from any IPv4 address, with the port's MAC as all else.
+So may the question for the gateway's MAC that comes before, whose answer goes back to the port.
 """
 
 import ipaddress
@@ -21,6 +22,7 @@ from vpcctl.model.addresses import IPNetwork, link_local
 from vpcctl.pipeline.facts import PortFacts
 from vpcctl.pipeline.guest_services import FROM_ANYWHERE
 from vpcctl.pipeline.terms import (
+    ARP_REQUEST,
     FIRST_FRAGMENT,
     GROUP,
     IS_ARP,
@@ -148,8 +150,13 @@ def _allow(facts: PortFacts, mac: int, terms: Match, goto: Table = ARP_ND) -> Fl
 
 
 def _before_ipv4(facts: PortFacts, mac: int) -> Iterator[Flow]:
-    """Yield what a guest sends whatever IPv4 address it uses, or none: ARP probes, DHCP."""
+    """Yield what a guest sends whatever IPv4 address it uses, or none: ARP probes, DHCP.
+
+    With DHCP it asks for the MAC of its server, the gateway.
+    """
     yield _allow(facts, mac, (IS_ARP, (f.ARP_SPA, 0, None), (f.ARP_SHA, mac, None)))
+    asks = ((f.ARP_OP, ARP_REQUEST, None), (f.ARP_TPA, int(facts.subnet.gateway), None))
+    yield _allow(facts, mac, (IS_ARP, *asks, (f.ARP_SHA, mac, None)))
     source, sender = (f.SOURCE_PORT, facts.port.key, None), (f.ETH_SRC, mac, None)
     for to, question in FROM_ANYWHERE:
         terms = (source, *to, sender, *question)
