@@ -129,8 +129,11 @@ def udhcpc(guest: Guest, directory: Path) -> Iterator[Client]:
 
 
 @contextmanager
-def dhclient6(guest: Guest, directory: Path, *more: str) -> Iterator[Client]:
-    files = ("-lf", str(directory / "leases"), "-pf", str(directory / "pid"))
+def dhclient6(
+    guest: Guest, directory: Path, *more: str, lease: Path | None = None
+) -> Iterator[Client]:
+    """Run a client; *lease* is the file of one that was stopped."""
+    files = ("-lf", str(lease or directory / "leases"), "-pf", str(directory / "pid"))
     (directory.parent / "dhclient.conf").write_text(
         "request dhcp6.name-servers, dhcp6.domain-search;\n"
     )
@@ -291,6 +294,13 @@ def test_a_guest_gets_its_address_by_dhcpv6(
         wait_until(lambda: bool(addresses(guest)), what="the guest uses its lease")
         guest.reaches("fd00:50:0:3::1", "-I", guest.ipv6)
     assert addresses(guest) == [guest.ipv6], "the prefix is not for making addresses"
+    kept = tmp_path / "six" / "leases"
+    kept.write_text(
+        re.sub(r"starts (\d+)", lambda at: f"starts {int(at[1]) - 50_000}", kept.read_text())
+    )
+    with dhclient6(guest, tmp_path / "again", lease=kept) as client:
+        assert client.learnt("BOUND6")["new_ip6_address"] == guest.ipv6, "it is confirmed"
+        assert client.learnt("RENEW6")["new_ip6_address"] == guest.ipv6
     cloud.unplug(0, guest)
 
 
