@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vpcctl.model import ids
 
-FORM = 2
+FORM = 3
 """Grows when host states say something that they did not say before: then all are told anew."""
 
 
@@ -205,6 +205,23 @@ class NatGatewayState(_Wire):
     exhausted_cookie: Annotated[int, Field(ge=0, le=2**64 - 1)]
 
 
+class HandedOver(_Wire):
+    """An address that one port of a VPC had and another one has now.
+
+    Attributes:
+        vpc_id: the VPC.
+        address: IPv4 or IPv6 address, in canonical form.
+        freed: revision at which the one gave it up: once the host's switch has confirmed it, no
+            flow is left by which packets of that one are followed as connections.
+        revision: at which the other one got it.
+    """
+
+    vpc_id: str
+    address: str
+    freed: Annotated[int, Field(ge=0)]
+    revision: Annotated[int, Field(ge=0)]
+
+
 class Watched(_Wire):
     """Another host that this one watches by BFD in a tunnel of its own."""
 
@@ -242,6 +259,9 @@ class HostState(_Wire):
         released: ports that the host has an interface for and that are not on it (any more):
             deleted, or on another host; sorted. Once the host's switch has confirmed the
             state's revision, no flow of theirs is left here.
+        handed_over: addresses that changed hands in VPCs since these are on the host, the oldest
+            first; some days, and of a VPC the newest few hundred. Connections of those that had
+            them before are to be forgotten, once.
         external_networks: all external networks, sorted by id.
         outside_addresses: sorted by network and address.
         watched: gateway hosts of the VPCs here, and, on a gateway host, whoever watches it; sorted.
@@ -259,6 +279,7 @@ class HostState(_Wire):
     guests: tuple[Guest, ...] = ()
     guest_subnets: tuple[GuestSubnet, ...] = ()
     released: tuple[str, ...] = ()
+    handed_over: tuple[HandedOver, ...] = ()
     external_networks: tuple[ExternalNetworkState, ...] = ()
     outside_addresses: tuple[OutsideAddress, ...] = ()
     watched: tuple[Watched, ...] = ()
