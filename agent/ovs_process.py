@@ -82,16 +82,29 @@ class Vswitchd:
                 return
         raise jsonrpc.RpcError(f"conntrack zone {zone} is never empty")
 
-    async def _flush(self, datapath: str, in_zone: str) -> None:
-        """Flush a zone: with the datapath's name only where there are several.
+    async def forget(self, datapath_type: str, zone: int, address: str) -> None:
+        """Delete the conntrack entries of a zone that have *address* as an end.
+
+        Zones of ports translate nothing, so the addresses of answers are the same two.
+
+        Raises:
+            jsonrpc.RpcError: it does not run or refused.
+        """
+        family = "ct_ipv6" if ":" in address else "ct_nw"
+        for end in ("src", "dst"):
+            which = f"{family}_{end}={address}"
+            await self._flush(_DATAPATHS[datapath_type], f"zone={zone}", which)
+
+    async def _flush(self, datapath: str, *which: str) -> None:
+        """Flush a zone, or some of it: with the datapath's name only where there are several.
 
         Open vSwitch 3.1.0 takes a name in front of a zone for part of a tuple; without a name every
         version refuses where it is needed.
         """
         try:
-            await self.appctl("dpctl/flush-conntrack", in_zone)
+            await self.appctl("dpctl/flush-conntrack", *which)
         except jsonrpc.RpcError:
-            await self.appctl("dpctl/flush-conntrack", datapath, in_zone)
+            await self.appctl("dpctl/flush-conntrack", datapath, *which)
 
     async def tracked(self, datapath_type: str) -> int | None:
         """Return how many entries conntrack has in all zones together; None: it does not say.

@@ -54,7 +54,7 @@ class Record:
         if found is None or found[0].host_id != self._host_id:
             return Zones(complete=False, asks=True)
         header, uses = found
-        if header.kernel != _boot_id():
+        if header.kernel != boot_id():
             return Zones()
         return Zones(uses, complete=header.complete)
 
@@ -102,7 +102,7 @@ class Record:
         fd = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
         stream = os.fdopen(fd, "w")
         try:
-            header = Header(self._host_id, _boot_id(), zones.complete)
+            header = Header(self._host_id, boot_id(), zones.complete)
             stream.write(zone_record.write(header, zones.uses))
             stream.flush()
             fresh.replace(self._path)
@@ -263,5 +263,6 @@ class ZoneKeeper:
         self._report()
 
 
-def _boot_id() -> str:
+def boot_id() -> str:
+    """Return what is another text after each boot of the kernel."""
     return _BOOT_ID.read_text().strip()
