@@ -103,7 +103,7 @@ class Record:
         stream = os.fdopen(fd, "w")
         try:
             header = Header(self._host_id, boot_id(), zones.complete)
-            stream.write(zone_record.write(header, zones.uses))
+            stream.write(zone_record.write(header, zones.recorded()))
             stream.flush()
             fresh.replace(self._path)
         except OSError:
@@ -252,9 +252,10 @@ class ZoneKeeper:
         if not self._zones.is_pending():
             self._asked = 0
             return
-        delays = _ASK_WAITING_S if self._zones.is_waiting() else _ASK_S
-        if self._asked < len(delays):
-            delay = delays[self._asked]
+        early = self._zones.is_early()  # the sooner it is known, the less is cut
+        delays = _ASK_WAITING_S if early or self._zones.is_waiting() else _ASK_S
+        if self._asked < len(delays) or early:
+            delay = delays[min(self._asked, len(delays) - 1)]
             self._ask = asyncio.get_running_loop().call_later(delay, self._ask_now)
 
     def _ask_now(self) -> None:
