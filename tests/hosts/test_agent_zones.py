@@ -93,6 +93,11 @@ def test_patience_with_a_switch_that_never_confirms_ends(talking: AgentHost) -> 
     plug(talking, "next", NEXT, zone)
     wait_until(lambda: talking.controller.has_port(NEXT), timeout=20)
     assert entries(talking, zone) == []
+    talking.inside("blue", "ping", "-c1", "-W0.1", "10.0.0.2", check=False)
+    assert entries(talking, zone), "flows of the port before are still there"
+    talking.controller.reached = talking.controller.revision
+    wait_until(lambda: not entries(talking, zone), what="their end is heard of after all")
+    assert talking.controller.has_port(NEXT)
 
 
 def test_an_iface_id_that_changes_is_another_port(talking: AgentHost) -> None:
