@@ -85,15 +85,17 @@ class Vswitchd:
     async def forget(self, datapath_type: str, zone: int, address: str) -> None:
         """Delete the conntrack entries of a zone that have *address* as an end.
 
-        Zones of ports translate nothing, so the addresses of answers are the same two.
+        Whoever began speaks from it, or whoever answers: what is translated on the way to an end
+        says so in the answers' addresses alone.
 
         Raises:
             jsonrpc.RpcError: it does not run or refused.
         """
         family = "ct_ipv6" if ":" in address else "ct_nw"
-        for end in ("src", "dst"):
-            which = f"{family}_{end}={address}"
-            await self._flush(_DATAPATHS[datapath_type], f"zone={zone}", which)
+        source = f"{family}_src={address}"
+        for of_question_or_answer in ((source,), ("", source)):
+            which = (f"zone={zone}", *of_question_or_answer)
+            await self._flush(_DATAPATHS[datapath_type], *which)
 
     async def _flush(self, datapath: str, *which: str) -> None:
         """Flush a zone, or some of it: with the datapath's name only where there are several.

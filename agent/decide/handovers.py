@@ -1,7 +1,8 @@
 """Addresses that changed hands: in which zones connections of those before are to be forgotten.
 
 A port's own zone is emptied when the port goes. Its peers' zones hold its connections, too, by its
-address; who has that address next could answer in them, or go on with them.
+address; who has that address next could answer in them, or go on with them. So do zones of NAT
+gateways: by them outsiders would reach it.
 """
 
 import math
@@ -55,6 +56,7 @@ class Handovers:
         self.done = done
         self._told: tuple[HandedOver, ...] = ()
         self._locals: dict[str, _Local] = {}
+        self._nat: dict[int, str] = {}  # zone of a NAT gateway → its VPC
         self._revision: int | None = None
         self._reached = -1
 
@@ -67,6 +69,7 @@ class Handovers:
         self._revision = state.revision
         self._told = state.handed_over
         vpcs = {one.subnet_id: one.vpc_id for one in state.guest_subnets}
+        self._nat = {one.zone: one.vpc_id for one in state.nat_gateways}
         self._locals = {
             one.port_id: _Local(vpcs[one.subnet_id], _own(one))
             for one in (state.guests if self._told else ())
@@ -101,6 +104,7 @@ class Handovers:
         for one in ready:
             gone.setdefault(one.vpc_id, set()).add(one.address)
         zones = {zone: self._gone_for(use, gone) for zone, use in uses.items() if use is not None}
+        zones |= {zone: frozenset(gone.get(vpc_id, ())) for zone, vpc_id in self._nat.items()}
         revision = max(one.revision for one in ready)
         return Search(revision, {zone: found for zone, found in zones.items() if found})
 

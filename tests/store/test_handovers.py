@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from tests.store.conftest import ADMIN, ON_SQLITE, Clock, World
+from tests.store.outside import outside
 from tests.store.reporting import Agent, link
 from vpcctl.services import handovers
 from vpcctl.services.views import PortChange, PortView, SubnetView
@@ -27,7 +28,7 @@ def make_agent(world: World) -> Callable[..., Agent]:
 
     def make(*ports: PortView) -> Agent:
         number = len(made) + 1
-        agent = Agent(world, world.host(f"h{number}"), f"192.0.2.{number}")
+        agent = Agent(world, world.host(f"h{number}"), f"192.0.2.{100 + number}")
         made.append(agent)
         links = [link(port, at, f"u{number}{at}") for at, port in enumerate(ports, 5)]
         agent.report(*links)
@@ -137,6 +138,26 @@ def test_a_host_is_told_of_what_changed_hands_since_it_has_the_vpc(
     assert [one.address for one in state(agent).handed_over] == ["10.0.1.9"]
     agent.report()
     assert state(agent).handed_over == (), "it has no port of the VPC"
+
+
+def test_hosts_of_nat_gateways_are_told_of_what_changes_hands_since_they_are(
+    world: World, make_agent
+) -> None:
+    vpc, site = world.vpc(), outside(world)
+    subnet = world.subnet(vpc=vpc)
+    make_agent(world.port(subnet))
+    site.host("edge")
+    agent = site.agents["edge"]
+    for _ in range(2):
+        delete(world, world.port(subnet, fixed_ips=["10.0.1.8"]))
+    nat = site.nat(vpc)
+    assert state(agent).handed_over == ()
+    freed = delete(world, world.port(subnet, fixed_ips=["10.0.1.9"]))
+    news(agent)
+    world.port(subnet, fixed_ips=["10.0.1.9"])
+    assert news(agent) == [(vpc.meta.id, "10.0.1.9", freed, revision(world))]
+    told = [(one.gateway_id, one.vpc_id) for one in state(agent).nat_gateways]
+    assert told == [(nat.meta.id, vpc.meta.id)]
 
 
 @ON_SQLITE

@@ -3,7 +3,7 @@
 from agent.decide.handovers import Finder, Handovers, Search
 from agent.decide.zones import Use
 from vpcctl.wire.report import ReportAnswer
-from vpcctl.wire.state import Guest, GuestSubnet, HandedOver, HostState
+from vpcctl.wire.state import Guest, GuestSubnet, HandedOver, HostState, NatGatewayState
 
 ONE, TWO, THREE = (f"port-{at:017x}" for at in range(1, 4))
 RED, BLUE = "vpc-00000000000000001", "vpc-00000000000000002"
@@ -47,6 +47,17 @@ def test_zones_of_ports_of_the_vpc_forget_the_address_once_its_flows_are_gone() 
     reached(handovers, 15)
     gone = frozenset({"10.0.0.9"})
     assert handovers.due(USES) == Search(20, {5: gone, 6: gone})
+
+
+def test_zones_of_nat_gateways_of_the_vpc_forget_it_too() -> None:
+    gateway = {"gateway_id": "nat-00000000000000001", "zone": 65_000, "exhausted_cookie": 0}
+    told = state(20, handed("10.0.0.11", 15, 20))
+    for vpc, expected in ((RED, {65_000: frozenset({"10.0.0.11"})}), (BLUE, {})):
+        handovers = Handovers(done=10)
+        stands = NatGatewayState(vpc_id=vpc, **gateway)
+        handovers.want(told.model_copy(update={"nat_gateways": (stands,)}))
+        reached(handovers, 20)
+        assert handovers.due({}) == Search(20, expected)
 
 
 def test_the_new_port_keeps_what_it_has_itself() -> None:

@@ -1,7 +1,8 @@
 """Addresses that change hands: hosts forget the connections that the port before had.
 
 Conntrack knows connections by addresses. What peers' zones hold of a port that is gone would let
-whoever comes to its address answer, or go on, in its place.
+whoever comes to its address answer, or go on, in its place. So would those of NAT gateways: who
+answered the port before would reach the next one.
 """
 
 from collections.abc import Collection, Iterable
@@ -10,7 +11,7 @@ from typing import Any
 
 from vpcctl.model.addresses import IPAddress, link_local
 from vpcctl.services.attachments import touch_hosts
-from vpcctl.store import handovers, locations
+from vpcctl.store import gateways, handovers, locations
 from vpcctl.store.units import Unit
 from vpcctl.wire.state import HandedOver
 
@@ -31,7 +32,11 @@ def given_up(unit: Unit, vpc_id: str, addresses: Collection[str]) -> None:
 def taken(unit: Unit, vpc_id: str, addresses: Collection[str]) -> None:
     """Tell the hosts of a VPC of addresses that a port has got and that another one had."""
     if handovers.take(unit.connection, vpc_id, addresses, unit.revision, unit.now):
-        touch_hosts(unit, *sorted(locations.hosts_of_vpc(unit.connection, vpc_id)))
+        found = gateways.of_vpcs(unit.connection, [vpc_id])
+        ids = [one.id for one in found if one.kind == "nat"]
+        concerned = set(locations.hosts_of_vpc(unit.connection, vpc_id))
+        concerned.update(*gateways.hosts_of(unit.connection, ids).values())
+        touch_hosts(unit, *sorted(concerned))
 
 
 def changed(unit: Unit, vpc_id: str, before: frozenset[str], after: frozenset[str]) -> None:

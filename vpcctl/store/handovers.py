@@ -4,9 +4,15 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, union, update
 
-from vpcctl.store.tables import FormerAddressRow, LocationRow, PresenceRow
+from vpcctl.store.tables import (
+    FormerAddressRow,
+    GatewayHostRow,
+    LocationRow,
+    NatGatewayRow,
+    PresenceRow,
+)
 
 KEPT = 256
 """Handovers of one VPC that hosts are told of, the newest: more than are made while a host that is
@@ -35,16 +41,20 @@ _since = (
     .where(LocationRow.host_id == PresenceRow.host_id, LocationRow.vpc_id == PresenceRow.vpc_id)
     .scalar_subquery()
 )
-_OF_HOST = (
-    select(
-        FormerAddressRow.vpc_id,
-        FormerAddressRow.address,
-        FormerAddressRow.freed,
-        FormerAddressRow.taken,
-    )
-    .join(PresenceRow, PresenceRow.vpc_id == FormerAddressRow.vpc_id)
-    .where(PresenceRow.host_id == bindparam("host_id_"), FormerAddressRow.taken > _since)
-    .order_by(FormerAddressRow.taken, FormerAddressRow.vpc_id, FormerAddressRow.address)
+_HANDOVERS = select(
+    FormerAddressRow.vpc_id,
+    FormerAddressRow.address,
+    FormerAddressRow.freed,
+    FormerAddressRow.taken,
+)
+_HOST = bindparam("host_id_")
+_OF_HOST = union(
+    _HANDOVERS.join(PresenceRow, PresenceRow.vpc_id == FormerAddressRow.vpc_id).where(
+        PresenceRow.host_id == _HOST, FormerAddressRow.taken > _since
+    ),
+    _HANDOVERS.join(NatGatewayRow, NatGatewayRow.vpc_id == FormerAddressRow.vpc_id)
+    .join(GatewayHostRow, GatewayHostRow.gateway_id == NatGatewayRow.id)
+    .where(GatewayHostRow.host_id == _HOST, FormerAddressRow.taken > GatewayHostRow.since),
 )
 
 
@@ -95,9 +105,11 @@ def take(
 def of_host(connection: Connection, host_id: str) -> list[Handover]:
     """Return what changed hands in VPCs since they are on a host, the oldest first.
 
-    What did so before is of no interest: zones of ports that came later began empty.
+    Or since the host stands for a NAT gateway of theirs. What did so before is of no interest:
+    zones began empty then.
     """
-    return [Handover(*row) for row in connection.execute(_OF_HOST, {"host_id_": host_id})]
+    found = [Handover(*row) for row in connection.execute(_OF_HOST, {"host_id_": host_id})]
+    return sorted(found, key=lambda one: (one.taken, one.vpc_id, one.address))
 
 
 def prune(connection: Connection, older_than: datetime) -> int:
