@@ -125,6 +125,7 @@ class HandoverKeeper:
                     log.debug("zone %d: connections of %s deleted", zone, address)
                 if not finder.found:
                     break
+            self._handovers.looked(search, zone)
 
     async def _save(self) -> None:
         """Write down what is done: an agent that is killed before does it once more."""

@@ -35,7 +35,7 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class _Local:
-    """A port of this host: its VPC, and what it speaks from itself."""
+    """A port of this host, or a NAT gateway: its VPC, and what it speaks from itself."""
 
     vpc_id: str
     addresses: frozenset[str]
@@ -57,6 +57,7 @@ class Handovers:
         self._told: tuple[HandedOver, ...] = ()
         self._locals: dict[str, _Local] = {}
         self._nat: dict[int, str] = {}  # zone of a NAT gateway → its VPC
+        self._partly: dict[int, int] = {}  # zone → up to which revision it is done already
         self._revision: int | None = None
         self._reached = -1
 
@@ -100,26 +101,32 @@ class Handovers:
         ready = [one for one in waiting if one.revision < end]
         if not ready:
             return None
-        gone: dict[str, set[str]] = {}
-        for one in ready:
-            gone.setdefault(one.vpc_id, set()).add(one.address)
-        zones = {zone: self._gone_for(use, gone) for zone, use in uses.items() if use is not None}
-        zones |= {zone: frozenset(gone.get(vpc_id, ())) for zone, vpc_id in self._nat.items()}
+        places = {zone: _Local(vpc_id, frozenset()) for zone, vpc_id in self._nat.items()}
+        for zone, use in uses.items():
+            if use is not None and use.port_id in self._locals:
+                places[zone] = self._locals[use.port_id]
+        zones = {zone: self._gone_for(zone, place, ready) for zone, place in places.items()}
         revision = max(one.revision for one in ready)
         return Search(revision, {zone: found for zone, found in zones.items() if found})
+
+    def looked(self, search: Search, zone: int) -> None:
+        """Note that a zone is done, whatever becomes of the others."""
+        self._partly[zone] = search.revision
 
     def finished(self, search: Search) -> None:
         """Note that a search is done."""
         self.done = max(self.done or 0, search.revision)
+        self._partly.clear()
 
     def _waiting(self) -> list[HandedOver]:
         done = self.done or 0
         return [one for one in self._told if one.revision > done]
 
-    def _gone_for(self, use: Use, gone: Mapping[str, set[str]]) -> frozenset[str]:
+    def _gone_for(self, zone: int, place: _Local, ready: list[HandedOver]) -> frozenset[str]:
         """Return which addresses a zone is to know no more: its own port may have got one."""
-        port = self._locals.get(use.port_id)
-        return frozenset(gone.get(port.vpc_id, ())) - port.addresses if port else frozenset()
+        done = self._partly.get(zone, 0)
+        gone = {one.address for one in ready if one.vpc_id == place.vpc_id and one.revision > done}
+        return frozenset(gone - place.addresses)
 
 
 def _own(guest: Guest) -> frozenset[str]:

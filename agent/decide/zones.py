@@ -285,8 +285,11 @@ class Zones:
             if self._early.pop(zone, None) is not None:
                 self._write(zone, self.uses.get(zone))
             return None
-        if (end := self._ends.pop(zone, None)) is None:
+        if (end := self._ends.get(zone)) is None:
             return None
+        if present is None and not self._is_confirmed(end):
+            return None  # who has waited is gone, so there is time
+        del self._ends[zone]
         self._begin(zone, present, end)
         self._look_if_certain()
         return present.interface_uuid if present is not None else None

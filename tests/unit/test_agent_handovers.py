@@ -88,6 +88,22 @@ def test_what_is_done_is_done_once_and_also_for_the_next_agent() -> None:
     assert later.due(USES) == Search(30, {7: frozenset({"10.0.0.8"})})
 
 
+def test_a_zone_that_is_done_is_not_looked_at_again_because_another_one_fails() -> None:
+    handovers = Handovers(done=10)
+    handovers.want(state(20, handed("10.0.0.9", 15, 20)))
+    reached(handovers, 20)
+    search = handovers.due(USES)
+    assert search is not None
+    handovers.looked(search, 5)
+    gone = frozenset({"10.0.0.9"})
+    assert handovers.due(USES) == Search(20, {6: gone})
+    handovers.want(state(21, handed("10.0.0.9", 15, 20), handed("10.0.0.8", 15, 21)))
+    both = Search(21, {5: frozenset({"10.0.0.8"}), 6: gone | {"10.0.0.8"}})
+    assert handovers.due(USES) == both
+    handovers.finished(both)
+    assert handovers.due(USES) is None
+
+
 def test_without_a_record_what_the_first_state_tells_counts_as_done() -> None:
     handovers = Handovers()
     handovers.want(state(20, handed("10.0.0.9", 15, 20)))

@@ -129,6 +129,20 @@ def test_what_old_flows_have_put_in_after_patience_ended_is_emptied_at_their_end
     assert zones.take_written() == {AT: Use(PORTS[1], "uuid-b")}
 
 
+def test_patience_of_a_port_that_leaves_while_its_zone_is_emptied_ends_nothing() -> None:
+    zones = Zones()
+    zones.take_row(row(), 0.0)
+    zones.forget_row("uuid-a", 0.0)
+    report(zones, answer(7, 6))
+    zones.take_row(row("b", PORTS[1]), 0.0)
+    assert zones.due(PATIENCE_S) == [Chore(AT)]
+    zones.forget_row("uuid-b", PATIENCE_S)
+    assert zones.emptied(Chore(AT)) is None
+    zones.take_row(row("c", PORTS[2]), PATIENCE_S)
+    assert not zones.may_claim(row("c", PORTS[2])), "flows of the first may still be there"
+    assert report(zones, answer(7, 7), PATIENCE_S) == [Chore(AT)]
+
+
 def test_an_agent_that_starts_before_old_flows_are_gone_waits_for_them_too() -> None:
     zones = early()
     assert zones.take_written() == zones.recorded() == {AT: ANYBODY}
