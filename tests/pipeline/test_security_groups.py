@@ -384,6 +384,22 @@ def test_established_connections_of_a_group_that_keeps_them_go_on(lan: Setting) 
     assert goes_on(made, one, two) == (False, False)
 
 
+@pytest.mark.parametrize("speaks", ["one", "two"])
+def test_a_group_that_begins_to_keep_keeps_what_is_open(lan: Setting, speaks: str) -> None:
+    rule = allow("ingress", protocol=6, ports=(80, 81))
+    made, one, two = client_and_server(lan, rule)
+    established(made, one, two)
+    established(made, one, two, 81)
+    made.change(server(rule, keep_established=True))
+    if speaks == "one":
+        assert made.sends(one, f.tcp(ends(one, two), (1000, 80), f.ACK, (2, 51))) == {2}
+    else:
+        assert made.sends(two, f.tcp(ends(two, one), (80, 1000), f.ACK, (51, 2))) == {1}
+    made.change(server(keep_established=True))
+    assert goes_on(made, one, two) == (True, True)
+    assert goes_on(made, one, two, 81) == (False, False)  # silent since: nobody was asked about it
+
+
 def test_only_what_a_keeping_group_let_in_is_kept(lan: Setting) -> None:
     keeps = group(3, VPC, allow("ingress", protocol=6, ports=(81, 82)), keep_established=True)
     drops = server(allow("ingress", protocol=6, ports=(80, 81)))
