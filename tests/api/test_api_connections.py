@@ -19,7 +19,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
 
 
 def connect(api: Api) -> socket.socket:
-    return socket.create_connection(api.bound[0].sock.getsockname()[:2], timeout=10)
+    return socket.create_connection(api.bound[0].sock.getsockname()[:2], timeout=PATIENCE_S)
 
 
 def rest_of(sock: socket.socket) -> bytes:

@@ -18,7 +18,15 @@ from vpcctl.services.routing_views import (
     RouteTableView,
     RouteWanted,
 )
-from vpcctl.services.views import Actor, Listing, PortView, SubnetChange, VpcChange, VpcView
+from vpcctl.services.views import (
+    Actor,
+    Listing,
+    PortChange,
+    PortView,
+    SubnetChange,
+    VpcChange,
+    VpcView,
+)
 
 
 def table(world: World, vpc: VpcView, *routes: RouteWanted) -> RouteTableView:
@@ -338,6 +346,10 @@ def test_it_is_said_which_targets_are_dead_and_why(world: World) -> None:
     outer.host("a")
     outer.agents["a"].report(link(firewall), link(checked, 6, "u2"))
     assert dead().keys() == {port_id(checked)}
+    world.services.ports.change(ADMIN, port_id(firewall), PortChange(admin_up=False))
+    assert dead()[port_id(firewall)] == "it is administratively down"
+    world.services.ports.change(ADMIN, port_id(firewall), PortChange(admin_up=True))
     world.clock.forward(20)
     world.services.maintain()
     assert dead()[nat.meta.id] == "none of its gateway hosts lives"
+    assert outer.id("a") in dead()[port_id(firewall)]

@@ -72,10 +72,15 @@ def _ports(connection: Any, ids: Sequence[str]) -> dict[str, str]:
     if not ids:
         return {}
     placed = locations.locations_of(connection, ids)
+    dead = gateway_hosts.dead_ids(connection)
     found: dict[str, str] = {}
     for id, row in PORTS.get_many(connection, ids).items():
         if row.source_dest_check:
             found[id] = "its source_dest_check is on, so it takes nothing that is not for itself"
+        elif not row.admin_up:
+            found[id] = "it is administratively down"
         elif id not in placed:
             found[id] = "it is on no host"
+        elif placed[id].host_id in dead:
+            found[id] = f"its host {placed[id].host_id} does not report, or is not seen to live"
     return found
