@@ -7,6 +7,7 @@ import pytest
 
 from api.config import ApiConfig
 from tests.api.support import ADMIN, Api, running_api, wait_until
+from tests.support.waiting import PATIENCE_S
 
 MIB = 1 << 20
 GET = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
