@@ -35,7 +35,7 @@ from tests.support.frames import Ends
 from vpcctl.model.eip import Eip, outside_mac
 from vpcctl.model.gateway import NatGateway
 from vpcctl.model.port import Port
-from vpcctl.model.route_table import Route, Target
+from vpcctl.model.route_table import Route, RouteTable, Target
 
 pytestmark = [pytest.mark.ovs]
 FARS = ("192.0.2.77", "192.0.2.78", "198.51.100.9")
@@ -68,8 +68,8 @@ def place(chance: Random) -> Place:
     eips = [_eip(10 * at + nth, nat) for at, nat in enumerate(nats, 1) for nth in range(3)]
     eips = [one for at, one in enumerate(eips) if at % 3 == 0 or chance.random() < 0.5]
     eips += [_eip(40 + at, port) for at, port in enumerate(GUESTS) if chance.random() < 0.5]
-    second = n.table(3, RED, *_routes(chance, nats), main=False)
-    tables = (n.table(1, RED, *_routes(chance, nats)), second)
+    second = _table(chance, 3, nats, main=False)
+    tables = (_table(chance, 1, nats), second)
     subnets = (WEB, dataclasses.replace(DATA, route_table_id=second.id))
     return Place(NETWORK, subnets, EVERYBODY, tables, (RED_IGW,), nats, eips)
 
@@ -86,6 +86,13 @@ def _nat(chance: Random, number: int) -> NatGateway:
     )
     hosts = (HOST,) if chance.random() < 0.9 else ()
     return n.nat(number, RED, NETWORK, *hosts, forwards=forwards)
+
+
+def _table(
+    chance: Random, number: int, nats: tuple[NatGateway, ...], *, main: bool = True
+) -> RouteTable:
+    made = n.table(number, RED, *_routes(chance, nats), main=main)
+    return dataclasses.replace(made, dead_hosts=(HOST.id,) if chance.random() < 0.2 else ())
 
 
 def _routes(chance: Random, nats: tuple[NatGateway, ...]) -> Iterator[Route]:

@@ -115,7 +115,10 @@ class Translated:
         table = (named or [one for one in self.place.tables if one.is_main])[0]
         fit = [one for one in table.routes if flow.to in one.destination]
         longest = max(fit, key=lambda one: one.destination.prefixlen, default=None)
-        return [] if longest is None else [one for one in longest.targets if self._lives(one, flow)]
+        living = [one for one in longest.targets if self._lives(one, flow)] if longest else []
+        # All ports are on one host; whoever is on a dead one counts while nobody else is there.
+        elsewhere = [one for one in living if not table.dead_hosts or one.kind != "port"]
+        return elsewhere or living
 
     def _lives(self, target: Target, flow: Flow) -> bool:
         if target.kind == "internet":

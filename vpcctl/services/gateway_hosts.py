@@ -27,11 +27,6 @@ def dead_hosts(known: Sequence[HostFact]) -> set[str]:
     return {fact.id for fact in known if is_dead(fact.id in silent, says.get(fact.id, ()))}
 
 
-def dead_ids(connection: Any) -> set[str]:
-    """Return the ids of hosts that are taken to be dead."""
-    return dead_hosts(gateway_hosts.facts(connection))
-
-
 def judged_otherwise(connection: Any, host_ids: Iterable[str]) -> set[str]:
     """Return these hosts and those that they watch: their word counts as long as they report."""
     changed = set(host_ids)

@@ -72,7 +72,7 @@ def _ports(connection: Any, ids: Sequence[str]) -> dict[str, str]:
     if not ids:
         return {}
     placed = locations.locations_of(connection, ids)
-    dead = gateway_hosts.dead_ids(connection)
+    known = hosts.liveness_of(connection, sorted({one.host_id for one in placed.values()}))
     found: dict[str, str] = {}
     for id, row in PORTS.get_many(connection, ids).items():
         if row.source_dest_check:
@@ -81,6 +81,6 @@ def _ports(connection: Any, ids: Sequence[str]) -> dict[str, str]:
             found[id] = "it is administratively down"
         elif id not in placed:
             found[id] = "it is on no host"
-        elif placed[id].host_id in dead:
-            found[id] = f"its host {placed[id].host_id} does not report, or is not seen to live"
+        elif known[placed[id].host_id].announced == hosts.DEAD:
+            found[id] = f"its host {placed[id].host_id} neither reports nor is connected"
     return found
