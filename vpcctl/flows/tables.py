@@ -337,7 +337,7 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "IngressAcl",
         "filtering",
         "Knows by its port whether a packet for a port of this host is filtered, and how.",
-        (f.SOURCE_PORT, f.DEST_PORT, *_FILTERED, f.ICMP6_TYPE),
+        (f.SOURCE_PORT, f.DEST_PORT, f.FLAGS, *_FILTERED, f.ICMP6_TYPE),
         (f.JUDGED, f.REASON),
         "Groups IngressState IngressVerdict Output Drop",
     ),
