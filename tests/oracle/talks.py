@@ -119,7 +119,7 @@ def questions(world: World, random: Random, each: int) -> Iterator[Question]:
         for packet in to_many(source, home):
             stage = Stage(talk_of(packet), is_first=random.random() < 0.5)
             yield Question(source, tuple(packet.items()), stage)
-        for eth, ip in random.sample(pairs, min(4, len(pairs))):
+        for eth, ip in random.sample(pairs, min(2, len(pairs))):
             if ":" in ip[0]:
                 packet = packets.icmp6(random.choice(ON_LINK), (eth[0], ROUTER_MAC), ip)
                 yield Question(source, tuple(packet.items()), None, is_misrouted=True)

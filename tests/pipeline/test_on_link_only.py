@@ -14,6 +14,7 @@ from tests.support.dummy_ovs import DummyOvs
 from tests.support.frames import Ends
 from tests.support.tracing import Fabric
 from vpcctl.flows.reasons import Reason
+from vpcctl.flows.tables import ROUTE
 from vpcctl.model.addresses import format_mac
 from vpcctl.model.eip import outside_mac
 from vpcctl.model.port import Port
@@ -51,8 +52,10 @@ FREE, FREE_2, FREE_AWAY = (
     _port(at, home) for at, home in ((4, OPEN[0]), (5, OPEN[1]), (6, OPEN[1]))
 )
 WALL = _port(7, OPEN[0], checks_addresses=False)
+SHY = _port(8, OPEN[1], groups=())
+WALLED = _port(9, SHUT[1])
 AWAY = (CLOSED_AWAY, FREE_AWAY)
-HERE = (CLOSED, CLOSED_2, FREE, FREE_2, WALL)
+HERE = (CLOSED, CLOSED_2, FREE, FREE_2, WALL, SHY, WALLED)
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +112,24 @@ def test_solicitations_are_answered_and_not_routed(fabric: Fabric) -> None:
     for packet in ({**asks, "nd_target": FAR}, {**asks, "icmpv6_code": "1"}):
         assert reached(fabric, FREE, packet) == []
     assert reached(fabric, FREE, routed(133, FREE, FAR)) == [AGENT]
+
+
+def test_groups_and_acls_judge_what_a_router_lets_slip(fabric: Fabric) -> None:
+    flows = fabric.flows(HOSTS[0].id)
+    fabric.program(
+        {HOSTS[0].id: [one for one in flows if one.table is not ROUTE or one.priority != 310]}
+    )
+    try:
+        for to, reason in (
+            (FREE_2, None),
+            (SHY, Reason.INGRESS_DENIED),
+            (WALLED, Reason.ACL_IN_DENIED),
+        ):
+            packet = {"in_port": str(FREE.key), **routed(143, FREE, str(to.ips[1]))}
+            assert bool(fabric.trace(HOSTS[0].id, packet)) is (reason is None)
+            assert fabric.reason(HOSTS[0].id, packet) == reason
+    finally:
+        fabric.program()
 
 
 # --- from and to the world outside ----------------------------------------------------------------
