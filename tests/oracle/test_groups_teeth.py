@@ -23,6 +23,7 @@ from vpcctl.flows import tables as t
 from vpcctl.flows.actions import Commit, Load
 from vpcctl.flows.flow import Flow
 from vpcctl.model.port import Port
+from vpcctl.model.security_group import SecurityGroup
 from vpcctl.pipeline.terms import BASE
 
 pytestmark = [pytest.mark.ovs, pytest.mark.timeout(900)]
@@ -57,7 +58,7 @@ SERVERS = n.group(
     *(allow("ingress", block, 4, protocol=132, ports=(53, 53)) for block in ("10.0.0.0/16",)),
 )
 PLAIN = n.group(13, VPC, *_both("ingress", protocol=17, ports=(53, 53)), stateful=False)
-KEEPS = n.group(14, VPC, *_both("ingress", protocol=17, ports=(70, 70)), keep_established=True)
+KEEPS = n.group(14, VPC, *_both("ingress", protocol=17, ports=(70, 71)), keep_established=True)
 
 
 def _port(number: int, home, *groups, **other: object) -> Port:
@@ -81,7 +82,7 @@ WORLD = World(
     (TALKS,),
     (ACL,),
 )
-REVOKED = replace(KEEPS, rules=())
+BEFORE, REVOKED = replace(KEEPS, keep_established=False), replace(KEEPS, rules=())
 
 
 def _pair(one: Port, other: Port, family: int) -> tuple[tuple[str, str], tuple[str, str]]:
@@ -138,6 +139,9 @@ def _on_link() -> Iterator[Said]:
 def script() -> Iterator[Said]:
     """What is said before the change."""
     yield from _on_link()
+    for family in (4, 6):  # a question alone: its answer would have the connection kept, too
+        question = said("udp 71", *_pair(OPEN, SERVER, family))
+        yield Said(OPEN, question, (framed(question),))
     for one, other, shapes in TOLD:
         for shape in shapes:
             for family in (4, 6):
@@ -172,12 +176,24 @@ class Fixed:
 
     def __init__(self, wire: Wire) -> None:
         self.wire, self.flows = wire, wire.flows()
+        wire.net.apply([n.put(BEFORE)])
+        self._early_flows = wire.flows()
         self._revoked = [one for one in self.flows if one.cookie & 0xFFFF_FFFF in self._rules()]
         memory = Memory()
+        # One is open when the group begins to keep what it lets in, another one is opened then.
+        self._early = expected(self._with(BEFORE), memory, self._kept("udp 71"))
         self._before = expected(WORLD, memory, script())
-        changed = replace(WORLD, groups=(CLIENTS, SERVERS, PLAIN, REVOKED, OUTGOING))
-        after = (one for family in (4, 6) for one in _talk(OPEN, SERVER, family, "udp 70"))
-        self._after = expected(changed, memory, after)
+        self._after = expected(self._with(REVOKED), memory, self._kept("udp 70", "udp 71"))
+
+    @staticmethod
+    def _with(group: SecurityGroup) -> World:
+        return replace(WORLD, groups=(CLIENTS, SERVERS, PLAIN, group, OUTGOING))
+
+    @staticmethod
+    def _kept(*shapes: str) -> Iterator[Said]:
+        for shape in shapes:
+            for family in (4, 6):
+                yield from _talk(OPEN, SERVER, family, shape)
 
     @staticmethod
     def _rules() -> set[int]:
@@ -186,6 +202,11 @@ class Fixed:
     def notices(self, flows: list[Flow]) -> bool:
         """Whether something comes of what is said that should not, or does not that should."""
         self.wire.forget()
+        missing, more = set(self.flows) - set(flows), set(flows) - set(self.flows)
+        early = [one for one in self._early_flows if one not in missing]
+        self.wire.program([*early, *more])
+        if self._differs(self._early):
+            return True
         self.wire.program(flows)
         if self._differs(self._before):
             return True
@@ -266,8 +287,8 @@ def confused(flow: Flow) -> Flow | None:
 
 def forgetful(flow: Flow) -> Flow | None:
     """*flow* letting through what opens a connection, without a trace of it."""
-    commits = [one for one in flow.actions if isinstance(one, Commit) and one.mark]
-    if not commits or (flow.table is t.EGRESS_VERDICT and commits[0].mark & f.KEPT_MARK.mask):
+    marks = [one.mark for one in flow.actions if isinstance(one, Commit) and one.mark]
+    if not marks or (flow.table is t.EGRESS_VERDICT and marks[0] & f.KEPT_MARK.mask):
         return None  # what is kept has been let in here, not out
     return flow._replace(actions=(), goto=AFTER[flow.table])
 
