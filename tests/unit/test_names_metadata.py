@@ -30,7 +30,10 @@ SAID = {
     "resolvers": ["169.254.169.253"],
 }
 GUEST = guest_of(SAID)
-OTHER = guest_of(SAID | {"key": 7, "port_id": "port-00000000000000007"})
+OTHER = guest_of(
+    SAID
+    | {"key": 7, "port_id": "port-00000000000000007", "mac": "0e:00:00:00:00:07", "host_name": "db"}
+)
 DATA = Data(b"#cloud-config\n", (KEY,))
 TOKENS = Tokens(b"secret")
 NOW = 1_000.0
@@ -116,8 +119,18 @@ def test_a_proxy_gets_no_token() -> None:
 def test_any_path_and_token_are_answered(path: str, token: str) -> None:
     found = answer(Request("GET", path, {}), GUEST, DATA, TOKENS, NOW)
     assert found.status in (200, 404, 405)
-    assert OTHER.port_id.encode() not in found.body
     assert not TOKENS.is_good(token, GUEST.key, NOW)
+
+
+def test_another_guest_is_not_to_be_had_by_naming_it() -> None:
+    macs = "/latest/meta-data/network/interfaces/macs"
+    for name in (OTHER.port_id, OTHER.mac, OTHER.host_name):
+        assert ask(f"{macs}/{name}/local-hostname").status == 404
+        assert ask(f"/latest/meta-data/{name}").status == 404
+        for header in ("x_forwarded_for", "x_instance_id", "host"):
+            found = ask("/latest/meta-data/instance-id", **{header: name})
+            assert found.body == GUEST.port_id.encode()
+    assert ask(f"{macs}/{OTHER.mac}/local-hostname", OTHER).body == b"db.one.test"
 
 
 def heard(data: bytes) -> Request | None:
