@@ -55,6 +55,8 @@ def guest(key: int, tenant: str = "one", **more: Any) -> dict[str, Any]:
         "host_name": f"p{key}",
         "domain": f"{tenant}.test",
         "resolvers": ["169.254.169.253"],
+        "public": [],
+        "availability_zone": "",
         **more,
     }
 

@@ -28,6 +28,8 @@ SAID = {
     "host_name": "web",
     "domain": "one.test",
     "resolvers": ["169.254.169.253"],
+    "public": [["10.0.1.10", "203.0.113.5"], ["10.0.1.11", "203.0.113.6"]],
+    "availability_zone": "room-1",
 }
 GUEST = guest_of(SAID)
 OTHER = guest_of(
@@ -69,11 +71,31 @@ def test_every_name_that_is_listed_is_there() -> None:
     macs = "network/interfaces/macs/0e:00:00:00:00:01"
     assert seen[f"{macs}/local-ipv4s"] == "10.0.1.10"
     assert seen[f"{macs}/subnet-ipv6-cidr-blocks"] == "fd00:1::/64"
+    assert seen["public-ipv4"] == "203.0.113.5"
+    assert seen["placement/availability-zone"] == "room-1"
+    assert seen[f"{macs}/public-ipv4s"] == "203.0.113.5\n203.0.113.6"
+    assert seen[f"{macs}/ipv4-associations/203.0.113.6"] == "10.0.1.11"
+
+
+def test_what_a_guest_does_not_have_is_not_listed() -> None:
+    inside = guest_of(SAID | {"public": [], "availability_zone": ""})
+    macs = f"/latest/meta-data/network/interfaces/macs/{GUEST.mac}"
+    for tree, name in (
+        ("/latest/meta-data", "public-ipv4"),
+        ("/latest/meta-data", "placement"),
+        (macs, "public-ipv4s"),
+        (macs, "ipv4-associations"),
+    ):
+        assert ask(f"{tree}/{name}", inside).status == 404
+        assert name not in ask(f"{tree}/", inside).body.decode()
+    about = ask("/openstack/latest/meta_data.json", inside).body
+    assert "availability_zone" not in json.loads(about)
 
 
 def test_openstacks_documents() -> None:
     about = json.loads(text("/openstack/latest/meta_data.json"))
     assert (about["uuid"], about["public_keys"]) == (GUEST.port_id, {"key-0": KEY})
+    assert about["availability_zone"] == "room-1"
     network = json.loads(text("/openstack/2018-08-27/network_data.json"))
     assert network["links"][0]["mtu"] == 1450
     assert [one["ip_address"] for one in network["networks"]] == ["10.0.1.10", "fd00:1::10"]
