@@ -14,7 +14,7 @@ import dns.rrset
 
 from tests.traffic.site import inside
 
-Manner = Literal["good", "silent", "REFUSED", "SERVFAIL", "truncated", "wrong-id", "wrong-question"]
+Manner = Literal["good", "REFUSED", "SERVFAIL", "truncated", "wrong-id", "wrong-question"]
 _LENGTH = struct.Struct("!H")
 
 
@@ -45,9 +45,7 @@ class Resolver:
             data, peer = self._datagrams.recvfrom(4096)
             if not data:
                 return
-            answer = self._answer(data)
-            if answer is not None:
-                self._datagrams.sendto(answer.to_wire(), peer)
+            self._datagrams.sendto(self._answer(data).to_wire(), peer)
 
     def _over_tcp(self) -> None:
         while True:
@@ -61,11 +59,9 @@ class Resolver:
                 wire = answer.to_wire()
                 opened.sendall(_LENGTH.pack(len(wire)) + wire)
 
-    def _answer(self, data: bytes) -> dns.message.Message | None:
+    def _answer(self, data: bytes) -> dns.message.Message:
         question = dns.message.from_wire(data)
         self.asked.append(question)
-        if self.manner == "silent":
-            return None
         if self.manner in ("good", "wrong-id", "wrong-question"):
             answer = self._whole(question)
             if self.manner == "wrong-id":
