@@ -23,6 +23,8 @@ _MAX_HEAD, _CHUNK = 8_192, 4_096
 _MAX_BODY = 1_024
 _MOST_ON_ONE = 100
 """Requests on one connection."""
+_PERIODS = 20
+"""That a request waits for its tenant's turn; machines that start together ask together."""
 _MOST_A_SECOND = 200
 """Requests of one port."""
 _PHRASES = {200: b"OK", 400: b"Bad Request", 401: b"Unauthorized", 403: b"Forbidden"}
@@ -81,9 +83,7 @@ class HttpServer:
                 request = await read_request(http, reader)
             if request is None:
                 return
-            response = self._response(guest, request)
-            if response.status == _TOO_MANY:  # to say so takes time as well
-                await asyncio.sleep(PERIOD_S)
+            response = await self._response(guest, request)
             async with asyncio.timeout(_IDLE_S):
                 writer.write(_encoded(http, request, response))
                 await writer.drain()
@@ -91,15 +91,23 @@ class HttpServer:
                 return
             http.start_next_cycle()
 
-    def _response(self, guest: Guest, request: Request) -> Response:
-        now, counts = time.monotonic(), self._library.counts
-        if not self._limits.take(guest.key, now):
-            counts["metadata-limited"] += 1
+    async def _response(self, guest: Guest, request: Request) -> Response:
+        if not self._limits.take(guest.key, time.monotonic()):
+            self._library.counts["metadata-limited"] += 1
+            await asyncio.sleep(PERIOD_S)  # to say so takes time as well
             return Response(_TOO_MANY)
-        if not self._turns.may(guest.tenant, now):
-            counts["metadata-tenant-limited"] += 1
+        if not await self._has_turn(guest.tenant):
             return Response(_TOO_MANY)
         return self._looked_up(guest, request)
+
+    async def _has_turn(self, tenant: str) -> bool:
+        """Wait until a tenant may take time again; tell whether it may."""
+        for waited in range(_PERIODS):
+            if self._turns.may(tenant, time.monotonic()):
+                return True
+            self._library.counts["metadata-tenant-limited"] += not waited
+            await asyncio.sleep(PERIOD_S)
+        return False
 
     def _looked_up(self, guest: Guest, request: Request) -> Response:
         library = self._library
