@@ -400,8 +400,8 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
             *(f.CONJ_ID, f.GROUP, f.CELL, f.VNI, f.VPC, f.LOOKUP_IPV4, f.LOOKUP_IPV6, f.ETH_TYPE),
             *(f.IPV4_SRC, f.IPV4_DST, f.IPV6_SRC, f.IPV6_DST, f.CT_STATE, *_CT_IP),
         ),
-        (f.JUDGED,),
-        "",
+        (f.CELL, f.JUDGED, f.LOOKUP_IPV4, f.LOOKUP_IPV6),
+        "Remote",
     ),
 )
 
