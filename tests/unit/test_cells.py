@@ -1,7 +1,10 @@
 """Cells say of every packet what a look at all rules one by one says."""
 
+import dataclasses
 import ipaddress
 import itertools
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -9,7 +12,6 @@ from hypothesis import strategies as st
 
 from tests.support.networks import allow
 from vpcctl.model.membership import blocks_within, distinct_blocks
-from vpcctl.model.security_group import Rule
 from vpcctl.pipeline.cells import (
     Anybody,
     Cell,
@@ -56,7 +58,7 @@ def lines(draw: st.DrawFn) -> list[Line]:
     found: list[Line] = []
     for key in range(1, draw(st.integers(0, 6)) + 1):
         protocol = draw(st.sampled_from((None, 6, 6, 17, 47, 1, 0)))
-        about: dict[str, object] = {"protocol": protocol}
+        about: dict[str, Any] = {"protocol": protocol}
         if protocol in (6, 17) and draw(st.booleans()):
             about["ports"] = tuple(sorted(draw(st.tuples(*[st.integers(0, 12)] * 2))))
         if protocol == 1 and draw(st.booleans()):
@@ -64,12 +66,8 @@ def lines(draw: st.DrawFn) -> list[Line]:
             about["icmp_code"] = draw(st.sampled_from((None, 0, 1)))
         side = draw(st.sampled_from((Anybody.IT, *BLOCKS, 5, 6, 7)))
         rule = allow("ingress", **about)
-        found.append((rule.__class__(f"r{key}", key, *_rest(rule)), side))
+        found.append((dataclasses.replace(rule, id=f"r{key}", key=key), side))
     return found
-
-
-def _rest(rule) -> tuple[object, ...]:
-    return (rule.direction, rule.family, rule.protocol, rule.ports, rule.icmp_type, rule.icmp_code)
 
 
 def matches(rule, protocol: int, part: int, code: int) -> bool:
@@ -289,9 +287,12 @@ def sides(kind: str, count: int, first: int) -> list[Side]:
     return [ipaddress.ip_network((0x0A00_0000 + (first + one << 8), 24)) for one in range(count)]
 
 
-def numbered(rules: list[tuple[dict, Side]]) -> list[Line]:
+def numbered(rules: Sequence[tuple[dict, Side]]) -> list[Line]:
     made = ((allow("ingress", **about), side) for about, side in rules)
-    return [(Rule(f"r{key}", key, *_rest(rule)), side) for key, (rule, side) in enumerate(made, 1)]
+    return [
+        (dataclasses.replace(rule, id=f"r{key}", key=key), side)
+        for key, (rule, side) in enumerate(made, 1)
+    ]
 
 
 def _port(number: int) -> dict:
