@@ -41,6 +41,7 @@ ACL = n.acl(
 NEAR = n.subnet(1, VPC, "10.0.1.0/24", "fd00:1::/64")
 FAR = replace(n.subnet(2, VPC, "10.0.2.0/24", "fd00:2::/64"), acl_id=ACL.id)
 TALKS = n.address_group(5, "10.0.1.12/32", "fd00:1::c/128")
+AFAR = n.address_group(6, "10.0.2.15/32", "fd00:2::f/128")
 _PING = {4: {"protocol": 1, "icmp_type": 8}, 6: {"protocol": 58, "icmp_type": 128}}
 
 
@@ -56,6 +57,9 @@ SERVERS = n.group(
     *(allow("ingress", n.group_id(11), family, **_PING[family]) for family in (4, 6)),
     *_both("ingress", TALKS, protocol=47),
     *(allow("ingress", block, 4, protocol=132, ports=(53, 53)) for block in ("10.0.0.0/16",)),
+    *_both("ingress", AFAR, protocol=17),
+    allow("ingress", "10.0.1.10/32", 4, protocol=17, ports=(90, 90)),
+    allow("ingress", "fd00:1::a/128", 6, protocol=17, ports=(90, 90)),
 )
 PLAIN = n.group(13, VPC, *_both("ingress", protocol=17, ports=(53, 53)), stateful=False)
 KEEPS = n.group(14, VPC, *_both("ingress", protocol=17, ports=(70, 71)), keep_established=True)
@@ -79,7 +83,7 @@ WORLD = World(
     PORTS,
     tuple(n.at(one, HOST, one.key) for one in PORTS),
     (CLIENTS, SERVERS, PLAIN, KEEPS, OUTGOING),
-    (TALKS,),
+    (TALKS, AFAR),
     (ACL,),
 )
 BEFORE, REVOKED = replace(KEEPS, keep_established=False), replace(KEEPS, rules=())
@@ -95,11 +99,11 @@ def _pair(one: Port, other: Port, family: int) -> tuple[tuple[str, str], tuple[s
 
 
 TOLD = (
-    (CLIENT, SERVER, ("udp 53", "udp 54", "udp 57", "udp 60", "udp 61", "echo")),
+    (CLIENT, SERVER, ("udp 53", "udp 54", "udp 57", "udp 60", "udp 61", "udp 90", "echo")),
     (OPEN, SERVER, ("udp 70", "gre", "sctp 53")),
     (CLIENT, AWAY, ("udp 53", "udp 55")),
     (AWAY, OPEN, ("udp 53", "sctp 53")),
-    (AWAY, SERVER, ("sctp 53",)),
+    (AWAY, SERVER, ("sctp 53", "udp 90", "udp 91")),
     (AWAY, STATELESS, ("udp 53",)),
     (OPEN, AWAY, ("gre",)),
     (OPEN, STATELESS, ("udp 53", "udp 61")),
