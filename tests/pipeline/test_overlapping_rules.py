@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.pipeline.filtering import VPC, WEB, Lan, ends, guest
+from tests.pipeline.filtering import DATA, VPC, WEB, Lan, ends, guest
 from tests.support import frames as f
 from tests.support.dummy_ovs import DummyOvs
 from tests.support.networks import address_group, allow, group, group_id
@@ -173,12 +173,13 @@ def test_what_a_wide_rule_lets_in_is_kept_as_its_group_keeps_it_and_counts_for_i
     assert made.sends(FRIEND, f.tcp(there, (1001, 80))) == set()
 
 
-def test_a_cell_of_one_group_never_looks_up_for_another(lan) -> None:
-    """The target is in a group that it names, and its own address is what was looked up before."""
+def test_no_address_counts_but_the_one_that_was_looked_up_to_ask_the_rules(lan) -> None:
+    """What is routed comes with its target looked up, which is in the group that is named here."""
     udp53 = {"protocol": 17, "ports": (53, 53)}
-    own = group(SERVER, VPC, allow("ingress", group_id(SERVER)))
-    both = group(6, VPC, allow("ingress", alone(CLOSE, 4), **udp53), allow("ingress", own))
+    rules = (allow("ingress", alone(CLOSE, 4), **udp53), allow("ingress", group_id(SERVER)))
     other = group(PLAIN, VPC, allow("ingress", alone(NEAR, 4), **udp53))
-    made = lan(own, both, other, guest(2, WEB, own.id, both.id, other.id))
+    routed = guest(9, DATA)
+    made = lan(group(SERVER, VPC, *rules), other, routed, guest(2, WEB, group_id(SERVER), other.id))
+    assert made.sends(routed, udp(4, 53)(routed)) == set()
     assert passes(made, udp(4, 53)) == {CLOSE, NEAR}
     assert passes(made, udp(4, 54)) == set()
