@@ -10,6 +10,7 @@ import enum
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from vpcctl.flows.fields import BLOCKS_ONLY, CELL
 from vpcctl.model.addresses import IPNetwork
 from vpcctl.model.membership import blocks_within, distinct_blocks
 from vpcctl.model.security_group import Direction, Family, Rule
@@ -124,7 +125,7 @@ class Division(NamedTuple):
     scopes: tuple[Scope, ...] = ()
 
 
-_MODE, _PROTOCOL, _NAME = 0x7 << 26, 0xFF << 16, (1 << 29) - 1
+_MODE, _PROTOCOL, _NAME = 0x7 << 26, 0xFF << 16, CELL.ones ^ BLOCKS_ONLY.mask
 _CODE = (Precision.CODE ^ Precision.PART) << 24
 
 

@@ -178,8 +178,8 @@ def _look(mode: Mode, cell: Cell) -> tuple[Action, ...]:
     """Return the actions that go on to Remote."""
     where = name(mode, cell.place)
     if not cell.looks_up:
-        return (SetField(f.CELL, where), Resubmit(REMOTE))
-    return (SetField(f.CELL, where | f.LOOKED_UP.mask), _copy(mode), Resubmit(REMOTE))
+        return (SetField(f.CELL, where | f.BLOCKS_ONLY.mask), Resubmit(REMOTE))
+    return (SetField(f.CELL, where), _copy(mode), Resubmit(REMOTE))
 
 
 def _copy(mode: Mode) -> Move:
@@ -195,10 +195,10 @@ def _remote(group: SecurityGroup, mode: Mode, scope: Scope) -> Iterator[Flow]:
         terms = match(*here, *_connection(mode), *_from(mode, block))
         priority = _BLOCKS[scope.place.precision]
         yield Flow(REMOTE, priority, terms, allow, None, cookie(Feature.RULE, rule.key))
-    yield from _names(group, scope, with_flag(here, f.LOOKED_UP))
+    yield from _names(group, scope, with_flag(here, f.BLOCKS_ONLY, 0))
     if scope.looks_up:
-        terms = match(*with_flag(here, f.LOOKED_UP, 0), *_connection(mode))
-        again = (mark(f.LOOKED_UP), _copy(mode), Resubmit(REMOTE))
+        terms = match(*with_flag(here, f.BLOCKS_ONLY), *_connection(mode))
+        again = (mark(f.BLOCKS_ONLY, 0), _copy(mode), Resubmit(REMOTE))
         yield Flow(REMOTE, 50, terms, again, None, cookie(Feature.GROUP, group.key))
 
 
