@@ -32,13 +32,13 @@ def divide(lines: Sequence[Line]) -> Division:
 
 
 def _around(place: Place, own: list[Line], lines: Sequence[Line], within: _Within) -> Division:
-    """Return the division of *place*: of its *own* lines, and of what narrower ones say beyond."""
+    """Return the division of *lines*: those that are *own* to a place, and what others add."""
     here = effect(own)
     if here.anybody is not None:
         return Division((Cell(place, here.anybody),))
-    inner = _together(within(beyond(lines, own) if own else lines))
     if not own:
-        return inner
+        return _together(within(lines))
+    inner = Division() if len(own) == len(lines) else _together(within(beyond(lines, own)))
     looks_up = bool(here.named)
     scope = Scope(place, here, looks_up and bool(inner.scopes))
     return Division((Cell(place, None, looks_up), *inner.cells), (scope, *inner.scopes))
@@ -73,7 +73,7 @@ def _types(protocol: int, lines: Sequence[Line]) -> Iterator[Division]:
 def _codes(protocol: int, kind: int, lines: Sequence[Line]) -> Iterator[Division]:
     for code, mine in _by(lines, lambda rule: rule.icmp_code):
         both = kind << 8 | code
-        yield _around(Place(protocol, Precision.CODE, both, both), mine, (), lambda _: ())
+        yield _around(Place(protocol, Precision.CODE, both, both), mine, mine, lambda _: ())
 
 
 def _by(

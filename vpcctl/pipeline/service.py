@@ -49,7 +49,6 @@ from vpcctl.pipeline.terms import (
     family,
     flag,
     mark,
-    with_flag,
     within,
 )
 
@@ -113,6 +112,8 @@ def _side(net: Network, group: SecurityGroup, rule: Rule) -> Side | None:
 
 def _of_mode(group: SecurityGroup, mode: Mode, lines: list[Line]) -> Iterator[Flow]:
     mine = [line for line in lines if is_about(line[0], mode, stateful=group.stateful)]
+    if not mine:
+        return
     cells, scopes = divide(mine)
     for cell in cells:
         yield from _service(group, mode, cell)
@@ -189,24 +190,28 @@ def _copy(mode: Mode) -> Move:
 
 
 def _remote(group: SecurityGroup, mode: Mode, scope: Scope) -> Iterator[Flow]:
-    allow = _allow(group)
-    here = ((f.GROUP, group.key, None), (f.CELL, *reach(mode, scope.place)))
+    value, mask = reach(mode, scope.place)
+    whose: Term = (f.GROUP, group.key, None)
     for block, rule in scope.effect.blocks:
+        here = (whose, (f.CELL, value, mask))
         terms = match(*here, *_connection(mode), *_from(mode, block))
-        priority = _BLOCKS[scope.place.precision]
-        yield Flow(REMOTE, priority, terms, allow, None, cookie(Feature.RULE, rule.key))
-    yield from _names(group, scope, with_flag(here, f.BLOCKS_ONLY, 0))
+        priority, owner = _BLOCKS[scope.place.precision], cookie(Feature.RULE, rule.key)
+        yield Flow(REMOTE, priority, terms, _allow(group), None, owner)
+    mask |= f.BLOCKS_ONLY.mask
+    if scope.effect.named:
+        cells = (f.CELL, value, None if mask == f.CELL.ones else mask)
+        yield from _names(group, scope, (whose, cells))
     if scope.looks_up:
-        terms = match(*with_flag(here, f.BLOCKS_ONLY), *_connection(mode))
+        here = (whose, (f.CELL, value | f.BLOCKS_ONLY.mask, mask))
         again = (mark(f.BLOCKS_ONLY, 0), _copy(mode), Resubmit(REMOTE))
+        terms = match(*here, *_connection(mode))
         yield Flow(REMOTE, 50, terms, again, None, cookie(Feature.GROUP, group.key))
 
 
 def _names(group: SecurityGroup, scope: Scope, here: Match) -> Iterator[Flow]:
     named = scope.effect.named[:MOST_CONJUNCTIONS]
-    if named:
-        both = tuple(Conjunction(number, 2) for number, _ in named)
-        yield Flow(REMOTE, 100, here, both, None, cookie(Feature.GROUP, group.key))
+    both = tuple(Conjunction(number, 2) for number, _ in named)
+    yield Flow(REMOTE, 100, here, both, None, cookie(Feature.GROUP, group.key))
     for number, rule in named:
         done = ((f.CONJ_ID, number, None), *here)
         yield Flow(REMOTE, 100, done, _allow(group), None, cookie(Feature.RULE, rule.key))
