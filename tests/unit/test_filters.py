@@ -29,7 +29,7 @@ from tests.support.networks import (
 from vpcctl.compile import compile_host, plan_changes
 from vpcctl.flows import fields as f
 from vpcctl.flows import tables as t
-from vpcctl.flows.actions import Commit, Conjunction, Resubmit
+from vpcctl.flows.actions import Commit, Conjunction, Move, Resubmit, SetField
 from vpcctl.flows.contract import MAX_FLOW_MOD, check, encoded_length
 from vpcctl.flows.cookie import Feature, cookie, split
 from vpcctl.flows.flow import Flow
@@ -272,6 +272,21 @@ def test_conjunctions_are_sound_whatever_the_network_is(start: list, later: list
             (flow.match[1:], flow.actions) for flow in remote if flow.match[0][0] is f.CONJ_ID
         }
         assert len(answers) == len({scope for scope, _ in answers}), "two ids, two effects"
+
+
+@pytest.mark.parametrize("stateful", [True, False])
+def test_who_is_in_a_group_is_asked_with_an_address_that_was_copied_for_it(stateful: bool) -> None:
+    some, bit = mixed(200, stateful=stateful), f.BLOCKS_ONLY.mask
+    net = network(HOSTS[0], VPC, WEB, some, *named_by(some.rules))
+    for flow in service.group(net, some):
+        copies = any(isinstance(action, Move) for action in flow.actions)
+        asks = [one for one in flow.actions if isinstance(one, SetField) and one.field is f.CELL]
+        assert all(copies != bool(one.value & bit) for one in asks)
+        told = {field: (value, mask) for field, value, mask in flow.match}
+        if isinstance(flow.actions[0], Conjunction) or f.CONJ_ID in told:
+            value, mask = told[f.CELL]
+            assert not value & bit
+            assert mask is None or mask & bit
 
 
 def test_ids_are_the_remote_sides_own_and_survive_everything_else() -> None:
