@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vpcctl.model import ids
 
-FORM = 3
+FORM = 5
 """Grows when host states say something that they did not say before: then all are told anew."""
 
 
@@ -139,6 +139,8 @@ class Guest(_Wire):
         options: its own, instead of its subnet's; None when it has none.
         metadata_revision: that of what its owner has said for it (``PortMetadata``), another one
             after each change; 0: nothing.
+        public_addresses: (fixed address, EIP) of each EIP that stands for one of its addresses, in
+            the order of the addresses.
     """
 
     port_id: Annotated[str, Field(pattern=ids.PATTERNS["port"])]
@@ -149,6 +151,7 @@ class Guest(_Wire):
     host_name: Annotated[str, Field(pattern=rf"^({_LABEL})?$")] = ""
     options: GuestOptions | None = None
     metadata_revision: Annotated[int, Field(ge=0)] = 0
+    public_addresses: tuple[tuple[str, str], ...] = ()
 
 
 class Peer(_Wire):
@@ -212,6 +215,7 @@ class NatGatewayState(_Wire):
 
     Attributes:
         gateway_id: the gateway.
+        vpc_id: its VPC.
         zone: its conntrack zone.
         addresses: its EIPs.
         hosts: its gateway hosts, the first that lives is the active one.
@@ -219,10 +223,28 @@ class NatGatewayState(_Wire):
     """
 
     gateway_id: Annotated[str, Field(pattern=ids.PATTERNS["nat"])]
+    vpc_id: str = ""
     zone: Annotated[int, Field(ge=1, le=2**16 - 1)]
     addresses: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     exhausted_cookie: Annotated[int, Field(ge=0, le=2**64 - 1)]
+
+
+class HandedOver(_Wire):
+    """An address that one port of a VPC had and another one has now.
+
+    Attributes:
+        vpc_id: the VPC.
+        address: IPv4 or IPv6 address, in canonical form.
+        freed: revision at which the one gave it up: once the host's switch has confirmed it, no
+            flow is left by which packets of that one are followed as connections.
+        revision: at which the other one got it.
+    """
+
+    vpc_id: str
+    address: str
+    freed: Annotated[int, Field(ge=0)]
+    revision: Annotated[int, Field(ge=0)]
 
 
 class Watched(_Wire):
@@ -255,6 +277,7 @@ class HostState(_Wire):
         openflow_targets: OVSDB controller targets for br-int, such as
             ``tcp:127.0.0.1:6653``, ``ssl:192.0.2.1:6653`` or ``unix:/run/vpcctl/of.sock``.
         settings: agent settings.
+        availability_zone: that the host is in; None: none is known.
         attachments: what to attach, sorted by port id.
         peers: the other hosts' VTEPs, sorted by host id.
         guests: ports that are attached to this host or located on it, sorted by port id.
@@ -262,6 +285,9 @@ class HostState(_Wire):
         released: ports that the host has an interface for and that are not on it (any more):
             deleted, or on another host; sorted. Once the host's switch has confirmed the
             state's revision, no flow of theirs is left here.
+        handed_over: addresses that changed hands in VPCs since these, or NAT gateways of theirs,
+            are on the host, the oldest first; some days, and of a VPC the newest few hundred.
+            Connections of those that had them before are to be forgotten, once.
         external_networks: all external networks, sorted by id.
         outside_addresses: sorted by network and address.
         watched: gateway hosts of the VPCs here, and, on a gateway host, whoever watches it; sorted.
@@ -274,11 +300,13 @@ class HostState(_Wire):
     dpid: int
     openflow_targets: tuple[str, ...]
     settings: Settings = Settings()
+    availability_zone: str | None = None
     attachments: tuple[Attachment, ...] = ()
     peers: tuple[Peer, ...] = ()
     guests: tuple[Guest, ...] = ()
     guest_subnets: tuple[GuestSubnet, ...] = ()
     released: tuple[str, ...] = ()
+    handed_over: tuple[HandedOver, ...] = ()
     external_networks: tuple[ExternalNetworkState, ...] = ()
     outside_addresses: tuple[OutsideAddress, ...] = ()
     watched: tuple[Watched, ...] = ()
