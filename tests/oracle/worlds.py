@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from tests.oracle.oracle import ROUTER_LINK_LOCAL, ROUTER_MAC, Packet, World, eui64, text
 from tests.oracle.sockets import DNS, METADATA
+from tests.oracle.talks import ON_LINK
 from tests.support import packets
 from tests.support.networks import at, host, ip, pair, port, subnet, vpc
 from vpcctl.model.host import Host
@@ -114,10 +115,17 @@ def _to_port(source: Port, home: Subnet, target: Port) -> Iterator[Packet]:
         else:
             yield packets.solicit(mac, own, there)
             yield packets.advertise((mac, to_mac), (own, there), own, mac)
+            yield misrouted(source, own, there, source.key + 3 * target.key)
     own = _own(source, 6)
     if own is not None:
         yield packets.solicit(mac, eui64(source.mac), eui64(target.mac))
         yield packets.echo((mac, to_mac), (eui64(source.mac), eui64(target.mac)))
+
+
+def misrouted(source: Port, own: str, there: str, nth: int) -> Packet:
+    """What a port has no business to ask the router to pass on, of the *nth* type."""
+    ends = (text(source.mac), ROUTER_MAC), (own, there)
+    return packets.icmp6(ON_LINK[nth % len(ON_LINK)], *ends)
 
 
 def _to_gateway(source: Port, home: Subnet, gateway: Subnet) -> Iterator[Packet]:
@@ -150,6 +158,11 @@ def _to_all(source: Port, home: Subnet) -> Iterator[Packet]:
     if four is not None:
         yield packets.udp((mac, packets.BROADCAST), (four, dhcp[1]), (68, 67))
         yield packets.udp((mac, ROUTER_MAC), (four, str(home.gateway)), (68, 67))
+        # An address that it had once, or means to have: nobody but the agent may hear it.
+        for to, whom in ((packets.BROADCAST, dhcp[1]), (ROUTER_MAC, str(home.gateway))):
+            yield packets.udp((mac, to), ("172.16.5.5", whom), (68, 67))
+        for asked in (home.gateway, home.cidr[20]):
+            yield packets.who_has(mac, "172.16.5.5", str(asked))
         yield packets.udp((mac, packets.BROADCAST), (four, str(home.cidr.broadcast_address)))
         yield packets.udp((mac, packets.multicast_mac("224.0.0.251")), (four, "224.0.0.251"))
         yield packets.arp(1, (mac, packets.BROADCAST), (mac, four), (packets.NO_MAC, four))
@@ -208,13 +221,18 @@ def _lies(source: Port, home: Subnet, ports: tuple[Port, ...]) -> Iterator[Packe
             yield packets.arp(2, (mac, theirs), (mac, their4), (theirs, their4))
             yield packets.arp(2, (mac, theirs), (theirs, four), (theirs, their4))
             yield packets.udp((mac, theirs), (four, their4), (67, 68))
+            yield packets.udp((mac, theirs), (four, their4), (1067, 68))
             yield packets.udp((mac, theirs), ("172.16.5.5", their4))
+            yield packets.udp((mac, theirs), ("172.16.5.5", their4), (68, 67))
+            yield packets.udp((mac, ROUTER_MAC), ("172.16.5.5", their4), (68, 67))
+            yield packets.udp((mac, ROUTER_MAC), ("172.16.5.5", their4), (69, 67))
         if six is not None and their6 is not None:
             yield packets.echo((mac, theirs), (their6, their6))
             yield packets.solicit(mac, six, their6, sll=theirs)
             yield packets.solicit(mac, "::", their6)
             yield packets.advertise((mac, theirs), (six, their6), their6, mac)
             yield packets.advertise((mac, theirs), (six, their6), six, theirs)
+            yield packets.udp((mac, theirs), (six, their6), (1547, 546))
             yield packets.icmp6(134, (mac, theirs), (eui64(source.mac), their6))
             yield packets.icmp6(137, (mac, theirs), (eui64(source.mac), their6))
             yield packets.icmp6(143, (mac, theirs), ("::", "ff02::16"))
