@@ -177,7 +177,7 @@ CT_STATE = Field("ct_state", 32, _NICIRA, 105, 100, True, Form.CT_STATE)
 CT_ZONE = Field("ct_zone", 16, _NICIRA, 106, 101)
 CT_MARK = Field("ct_mark", 32, _NICIRA, 107, 102, True)
 
-CT_NEW, CT_EST, CT_REL, CT_RPL, CT_INV, CT_TRK = (1 << bit for bit in range(6))
+CT_NEW, CT_EST, CT_REL, CT_RPL, CT_INV, CT_TRK, CT_SNAT = (1 << bit for bit in range(7))
 """Flags of ``ct_state``."""
 
 _VALID = ((CT_STATE, CT_TRK, CT_TRK | CT_INV),)

@@ -27,7 +27,7 @@ from vpcctl.model.addresses import format_mac
 
 _FRAGMENTS = {0: "no", 1: "first", 3: "later"}
 _MASKED_FRAGMENTS = {(0, 2): "not_later", (1, 1): "yes"}
-_CT_FLAGS = ("new", "est", "rel", "rpl", "inv", "trk")
+_CT_FLAGS = ("new", "est", "rel", "rpl", "inv", "trk", "snat")
 
 
 def format_value(field: Field, value: int) -> str:
