@@ -181,6 +181,21 @@ def test_several_eips_share_the_guests_and_keep_their_connections(town: Setting)
         assert again["eth_src"] == macs[again["nw_src"]]
 
 
+def test_connections_by_an_eip_that_left_leave_no_more_and_no_port_is_missing(
+    town: Setting,
+) -> None:
+    made = town(*MANY, EIP_2)
+    frames = {one.id: f.udp(leaving(one), (5000, 53)) for one in MANY}
+    used = {one.id: only(made.sends(one, frames[one.id]), OUT)["nw_src"] for one in MANY}
+    made.change(n.eip(21, NETWORK, SECOND))
+    left = [one for one in MANY if used[one.id] == SECOND]
+    assert left
+    for one in left:
+        assert made.sends(one, frames[one.id]) == {}
+    assert made.wire.dropped(Reason.NAT_UNMATCHED) == len(left)
+    assert made.wire.packets(cookie(Feature.EXHAUSTED, NAT.vni)) == 0
+
+
 def test_a_guest_reaches_a_forwarded_port_of_its_own_gateway(town: Setting) -> None:
     made = town()
     got = only(made.sends(THREE, f.tcp(leaving(THREE, FIRST), (4000, 8080))), ofport(TWO))
