@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vpcctl.model import ids
 
-FORM = 4
+FORM = 5
 """Grows when host states say something that they did not say before: then all are told anew."""
 
 
