@@ -260,12 +260,6 @@ def hand_over(agent: AgentHost, address: str) -> None:
     )
 
 
-def translate(agent: AgentHost, ofport: int, how: str) -> None:
-    """Have UDP from an ofport translated in the zone of the NAT gateway."""
-    nat = f"ct(commit,zone={NAT_ZONE},nat({how}))"
-    agent.host.ofctl("add-flow", "br-int", f"priority=3,udp,in_port={ofport},actions={nat}")
-
-
 def talk(agent: AgentHost, source: str, to: tuple[str, int], how: str, port: int = 5000) -> None:
     """Have one UDP packet translated in the zone of the NAT gateway."""
     ends = frames.Ends(("0e:00:00:00:00:01", "0e:00:00:00:00:02"), (source, to[0]))
@@ -323,10 +317,8 @@ def test_peers_forget_an_address_that_changed_hands_after_its_flows_and_once(
     talking: AgentHost,
 ) -> None:
     elsewhere, zone = ofport(talking, RED), ofport(talking, BLUE)
-    translate(talking, elsewhere, "src=192.0.2.1")
-    talking.inside("red", "bash", "-c", "echo >/dev/udp/10.0.0.3/9")
-    translate(talking, zone, "dst=10.0.0.2")
-    talking.inside("blue", "bash", "-c", "echo >/dev/udp/10.0.0.2/9")
+    talk(talking, "10.0.0.2", ("10.0.0.3", 9), "src=192.0.2.1")
+    talk(talking, "10.0.0.3", ("10.0.0.2", 9), "dst=10.0.0.2")
     assert len(entries(talking, NAT_ZONE)) == 2
     talking.controller.reached = 4
     hand_over(talking, "10.0.0.3")
