@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 
 _ASK_S = (0.02, 0.05, 0.1, 0.2, 0.5)
 _REST = 10
-"""So many times as long as a look took nothing is looked at: ovs-vswitchd does little else while it
-lists a zone, and walks over the connections of all zones for it."""
+"""So many times as long as the walks of a look took nothing is looked at: ovs-vswitchd does little
+else while it lists a zone, and walks over the connections of all zones for it."""
 
 
 class NatZoneKeeper:
@@ -40,6 +40,7 @@ class NatZoneKeeper:
         self._wake = asyncio.Event()
         self._asked = 0
         self._has_failed = False
+        self._walked_s = 0.0
 
     def want(self, state: HostState) -> None:
         """Take in a host state."""
@@ -58,9 +59,9 @@ class NatZoneKeeper:
         loop = asyncio.get_running_loop()
         while True:
             await self._wait()
-            while (look := self._zones.due(started := loop.time())) is not None:
+            while (look := self._zones.due(loop.time())) is not None:
                 await self._do(look)
-                await asyncio.sleep(_REST * (loop.time() - started))
+                await asyncio.sleep(_REST * self._walked_s)
 
     async def _wait(self) -> None:
         """Wait for news, or for the next look; ask now and then how far the switch is."""
@@ -102,10 +103,7 @@ class NatZoneKeeper:
         """
         datapath, zone = self._host.datapath_type, look.gateway.zone
         finder = Finder(look.gateway, look.gone)
-        await self._vswitchd.connections(datapath, zone, finder.take)
-        for address in sorted(finder.addresses):
-            await self._vswitchd.forget_translated(datapath, zone, address)
-            log.debug("zone %d: connections by %s deleted", zone, address)
+        await self._walk(finder, datapath, zone)
         for ends in sorted(finder.others):
             try:
                 await self._vswitchd.forget_one(datapath, zone, ends)
@@ -114,3 +112,19 @@ class NatZoneKeeper:
         if finder.others:
             log.debug("zone %d: %d forwarded connections deleted", zone, len(finder.others))
         return not finder.has_found()
+
+    async def _walk(self, finder: Finder, datapath: str, zone: int) -> None:
+        """Find what nothing explains, and delete what is translated to other addresses.
+
+        Raises:
+            RpcError: ovs-vswitchd does not do it.
+        """
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        try:
+            await self._vswitchd.connections(datapath, zone, finder.take)
+            for address in sorted(finder.addresses):
+                await self._vswitchd.forget_translated(datapath, zone, address)
+                log.debug("zone %d: connections by %s deleted", zone, address)
+        finally:
+            self._walked_s = loop.time() - started

@@ -21,7 +21,7 @@ from vpcctl.wire.state import HostState, NatForward, NatGatewayState
 AGAIN_S = 1.0
 """So long after a look is looked once more: the datapath may follow its old flows for half a second
 after the switch has confirmed the new ones, and Open vSwitch before 3.1.1 may miss some entries."""
-MOST = 5_000
+MOST = 20_000
 """So many connections are deleted one by one before it is looked again, so much is kept of them."""
 
 _SEPARATOR = rb"\n"
