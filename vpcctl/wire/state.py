@@ -1,5 +1,6 @@
 """Host state: what the controller wants one host to be and to have. The agent makes it so."""
 
+from ipaddress import IPv4Network
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -74,8 +75,24 @@ class GuestOptions(_Wire):
     routes: tuple[tuple[str, str], ...] = ()
 
 
+MAX_ROUTES = 41
+"""Destinations of the shortest that one option of DHCP holds beside the default route."""
+
 Ipv6Mode = Literal["slaac", "dhcpv6-stateful", "dhcpv6-stateless"]
 """How guests of a subnet get their IPv6 addresses."""
+
+
+class GuestRoute(_Wire):
+    """A route of a subnet's route table.
+
+    Attributes:
+        destination: what is sent to the gateway.
+        port_ids: the ports that the gateway sends it to, sorted: to these it is not told, as what
+            they are to pass on would come back.
+    """
+
+    destination: IPv4Network
+    port_ids: tuple[str, ...] = ()
 
 
 class GuestSubnet(_Wire):
@@ -92,6 +109,8 @@ class GuestSubnet(_Wire):
         ipv6_mode: how addresses of the block are given out; None without a block.
         mtu: of guests' interfaces, bytes.
         options: of guests that have none of their own.
+        routes: those of its route table for IPv4 but the default, the most specific first, at most
+            :data:`MAX_ROUTES`.
     """
 
     subnet_id: str
@@ -104,6 +123,7 @@ class GuestSubnet(_Wire):
     ipv6_mode: Ipv6Mode | None = None
     mtu: Annotated[int, Field(ge=68, le=65535)]
     options: GuestOptions = GuestOptions()
+    routes: tuple[GuestRoute, ...] = ()
 
 
 class Guest(_Wire):
