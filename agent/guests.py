@@ -18,7 +18,7 @@ from agent.decide.guest.book import Book
 from agent.decide.guest.frames import ETH_IPV4, ETH_IPV6, MAX_FRAME, Refused, port_key
 from agent.decide.guest.router import advertise
 from agent.decide.guest.schedule import Schedule
-from agent.tap import Budget, Kind, Tap
+from agent.tap import Budget, Kind, Pattern, Tap
 from agent.worker import Worker
 from vpcctl.model.host import GUEST_SERVICE_MAC
 from vpcctl.wire.state import HostState
@@ -105,11 +105,16 @@ class GuestAnswers:
             self._tap.send(advertise(entry))
             self.counts["ra-sent"] += 1
 
-    def _answer(self, frame: bytes) -> None:
+    def _answer(self, frame: bytes) -> Pattern | None:
+        """Answer a frame; return whose frames are not to be heard for now."""
         key = port_key(frame)
         if not self._budget.take(0 if key is None else key, self._book.tenant(key)):
             self.counts["limited"] += 1
-            return
+            return ((0, frame[:6]),)
+        self._reply(frame)
+        return None
+
+    def _reply(self, frame: bytes) -> None:
         try:
             found = answer(frame, self._book)
         except Refused as reason:

@@ -313,7 +313,7 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "OutsideNeighbour",
         "output",
         "Knows the MACs of neighbours on external networks, as flows have learned them.",
-        (f.OUTSIDE, f.LOOKUP_IPV4, f.LOOKUP_IPV6, f.ETH_TYPE),
+        (f.OUTSIDE, f.LOOKUP_IPV4, f.LOOKUP_IPV6, f.ETH_SRC, f.ETH_TYPE),
         (f.ETH_DST, f.REASON),
         "Drop",
     ),

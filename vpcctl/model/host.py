@@ -61,6 +61,16 @@ def outside_question(network_key: int, question: Question) -> int:
     return 0x0E77 << 32 | network_key << 16 | question
 
 
+QUESTION_SLOTS = 1_696
+"""Addresses whose MACs leave the same rest share what they may ask of an agent: there are not
+enough meters for all."""
+
+
+def question_slot(mac: int) -> int:
+    """Return which share the address that a MAC of ours answers for has."""
+    return mac % QUESTION_SLOTS
+
+
 def error_inwards(eip_key: int) -> int:
     """Return the source MAC of an ICMP error that the agent sends on to an EIP's port."""
     return 0x0E78 << 32 | eip_key

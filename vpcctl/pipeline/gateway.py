@@ -18,7 +18,8 @@ from vpcctl.model.gateway import NatGateway
 from vpcctl.model.host import GUEST_SERVICE_OFPORT, Host, Question
 from vpcctl.model.network import Network
 from vpcctl.pipeline import limits
-from vpcctl.pipeline.outside_in import ERRORS, to_agent
+from vpcctl.pipeline.outside_in import ERRORS
+from vpcctl.pipeline.outside_questions import meter, to_agent
 from vpcctl.pipeline.residence import (
     EipFacts,
     GatewayFacts,
@@ -120,10 +121,11 @@ def eip(facts: EipFacts) -> Iterator[Flow]:
         return
     scope = match((f.VNI, facts.via.gateway.vni), IS_IPV4, (f.IPV4_SRC, int(facts.eip.fixed_ip)))
     name, owner = SetField(f.ETH_SRC, facts.eip.mac), facts.cookie
+    ask = (name, *to_agent(facts.via.network, Question.ERROR_OUT))
+    limit = meter(facts.eip.mac, Question.ERROR_OUT)
     for kind in ERRORS:
         error = match(*scope, IS_ICMP, (f.IP_FRAG, 0), (f.ICMP_TYPE, kind))
-        ask = (name, *to_agent(facts.via.network, Question.ERROR_OUT))
-        yield Flow(GATEWAY, 110, error, ask, None, owner)
+        yield Flow(GATEWAY, 110, error, ask, None, owner, limit)
     for protocol in (TCP, UDP) if facts.spoils_fragments else ():
         later = match(*scope, (f.IP_PROTO, protocol), LATER_FRAGMENT)
         yield drop(GATEWAY, 105, later, Reason.UNTRANSLATABLE, owner)

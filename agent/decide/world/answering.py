@@ -39,19 +39,23 @@ class Known:
     now: float
 
 
-def asker(frame: bytes) -> tuple[object, ...]:
+def asker(frame: bytes) -> tuple[tuple[int, bytes], ...]:
     """Return what a frame counts for when it comes to how much is answered.
 
-    That is the address of ours that it concerns, as far as can be told at one look.
+    That is the question, and the address of ours that it concerns, as far as can be told at one
+    look: bytes, and where they are in the frame.
     """
     question = asked(frame)
     if question is None:
-        return ()
+        return ((0, frame[:14]),)
     if question[1] in (Question.UNRESOLVED, Question.ERROR_OUT):
-        return (*question, frame[6:12])
-    if question[1] == Question.ERROR_IN:
-        return (*question, frame[30:34])
-    return (*question, frame[28:32] if frame[12:14] == b"\x08\x06" else frame[62:78])
+        at, end = 6, 12
+    elif question[1] == Question.ERROR_IN:
+        at, end = 30, 34
+    else:
+        at, end = (28, 32) if _kind(frame) == ETH_ARP else (62, 78)
+    whole = len(frame) >= end
+    return ((0, frame[:6]), (at, frame[at:end])) if whole else ((0, frame),)
 
 
 def answer(frame: bytes, known: Known) -> tuple[str, list[bytes]]:
