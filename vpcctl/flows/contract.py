@@ -8,6 +8,7 @@ from vpcctl.flows.actions import (
     OFPP_MAX,
     Action,
     BundleLoad,
+    CheckLarger,
     ClearTracking,
     Commit,
     Conjunction,
@@ -42,6 +43,7 @@ _ACTION_LENGTHS: dict[type, int] = {
     Commit: 104,
     ClearTracking: 16,
     Multipath: 32,
+    CheckLarger: 24,
 }
 _IP = (0x0800, 0x86DD)
 
@@ -166,6 +168,10 @@ def _check_action(flow: Flow, table: Table, action: Action) -> None:
         case Multipath(_, n, bits):
             _writes(flow, table, bits.field)
             _require(flow, 0 < n <= 1 << 16 and bits.n_bits == 16, "16 bits for one of n numbers")
+        case CheckLarger(length, bits):
+            _writes(flow, table, bits.field)
+            _require(flow, 0 < length <= 0xFFFF and bits.n_bits == 1, "a length and one bit")
+            _require(flow, flow.actions[-1] is not action, "something has to come of it")
         case ClearTracking():
             _require(flow, CT_STATE in table.reads, f"{table.name} knows of no connections")
         case Output(port):

@@ -285,7 +285,7 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
             *(f.FLAGS, _CHOICE, f.TUN_DST, f.TUN_IPV6_DST, f.ETH_SRC, f.ETH_DST, f.IPV4_SRC),
             *(f.OUTSIDE, f.REASON),
         ),
-        "Gateway NatOut Outside Output Drop",
+        "Gateway GuestServices NatOut Outside Output Drop",
     ),
     (
         "NatOut",

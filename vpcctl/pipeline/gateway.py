@@ -36,6 +36,7 @@ from vpcctl.pipeline.terms import (
     TCP,
     UDP,
     drop,
+    flags,
     mark,
     to_vtep,
 )
@@ -47,11 +48,6 @@ _HANDED_OVER = ((f.FROM_TUNNEL, 1), (f.RELAYED, 0), (f.PICKED, 0))
 """By another host, that is."""
 
 
-def _flags(*wanted: tuple[f.Bits, int]) -> tuple[f.Field, int, int]:
-    value = sum(number << bits.offset for bits, number in wanted)
-    return (f.FLAGS, value, sum(bits.mask for bits, _ in wanted))
-
-
 def gateway(net: Network, facts: GatewayFacts, host: Host) -> Iterator[Flow]:
     """Yield a gateway's flows on a host that has its VPC."""
     scope, owner, is_nat = (f.VNI, facts.gateway.vni), facts.cookie, _is_nat(facts)
@@ -60,12 +56,12 @@ def gateway(net: Network, facts: GatewayFacts, host: Host) -> Iterator[Flow]:
         from_others = match((f.TUN_ID, facts.gateway.vni))
         yield Flow(TUNNEL_IN, 250, from_others, enter, GATEWAY, owner)
         if is_nat:
-            yield Flow(GATEWAY, 40, match(scope, _flags(*_HANDED_OVER)), (), NAT_OUT, owner)
+            yield Flow(GATEWAY, 40, match(scope, flags(*_HANDED_OVER)), (), NAT_OUT, owner)
     if not is_nat and outside_ofport(host, facts.network.id) is not None:
         yield drop(GATEWAY, 50, match(scope), Reason.NO_EIP, owner)
         return
     for sent in (_SENT_HERE, _TAKEN_OVER):
-        yield from _hand_over(net, facts, host, match(scope, _flags(*sent)))
+        yield from _hand_over(net, facts, host, match(scope, flags(*sent)))
     yield from _chosen(net, facts, host)
 
 
@@ -97,7 +93,7 @@ def _hand_over(net: Network, facts: GatewayFacts, host: Host, sent: Match) -> It
 
 def _chosen(net: Network, facts: GatewayFacts, host: Host) -> Iterator[Flow]:
     """Yield the flows that send a packet to the host that lives."""
-    owner, picked = facts.cookie, match((f.VNI, facts.gateway.vni), _flags((f.PICKED, 1)))
+    owner, picked = facts.cookie, match((f.VNI, facts.gateway.vni), flags((f.PICKED, 1)))
     candidates = _candidates(net, facts, host)
     for ofport, vtep in candidates.items():
         chosen = match(*picked, (f.CHOICE.field, ofport, f.CHOICE.mask))

@@ -53,7 +53,8 @@ class Question(enum.IntEnum):
     DHCP = 1
     """DHCP and DHCPv6."""
     NEIGHBOUR = 2
-    """Router solicitations, and neighbour solicitations that flows cannot answer."""
+    """Router solicitations, neighbour solicitations that flows cannot answer, and packets that are
+    too large for an external network."""
     DNS = 3
     """Names: metered in GuestAddress, as the next one."""
     METADATA = 4

@@ -3,10 +3,21 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from agent.decide import too_large
 from agent.decide.advertisement import advertisement
 from agent.decide.guest import dhcp4, dhcp6, router
 from agent.decide.guest.book import Book, Entry
-from agent.decide.guest.frames import ETH_IPV6, ICMP6, UDP, Packet, Refused, parse
+from agent.decide.guest.frames import (
+    ETH_IPV6,
+    ICMP6,
+    UDP,
+    Packet,
+    Refused,
+    packet_to,
+    parse,
+    port_key,
+    too_large_network,
+)
 
 Service = Callable[[Packet, Entry], list[bytes]]
 """Answers a question of a guest with frames (none: nothing is to be said); raises Refused."""
@@ -45,6 +56,9 @@ def answer(frame: bytes, book: Book) -> Answer:
     Raises:
         Refused: it is malformed, of an unknown port, or not for any service.
     """
+    network = too_large_network(frame)
+    if network is not None:
+        return Answer("too-large", [_too_large(frame, network, book)])
     if _is_solicitation(frame):
         found = advertisement(frame)
         if found is None:
@@ -59,6 +73,19 @@ def answer(frame: bytes, book: Book) -> Answer:
         raise Refused("no-service")
     name, ask = service
     return Answer(name, ask(packet, entry))
+
+
+def _too_large(frame: bytes, network: int, book: Book) -> bytes:
+    """Return what tells a guest, as its gateway, that a packet does not fit a network outside."""
+    key, mtu = port_key(frame), book.mtu(network)
+    entry = None if key is None else book.get(key)
+    if entry is None or mtu is None:
+        raise Refused("unknown-port")
+    gateway = entry.gateway6 if frame[12:14] == ETH_IPV6.to_bytes(2, "big") else entry.gateway4
+    if gateway is None:
+        raise Refused("too-large-malformed")
+    packet = too_large.answer(frame[14:], mtu, gateway.packed)
+    return packet_to((entry.key, entry.mac), packet)
 
 
 def _is_solicitation(frame: bytes) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from agent.decide import too_large
 from agent.decide.guest.frames import ETH_IPV4, ETH_IPV6, Refused
 from agent.decide.world import icmp
 from agent.decide.world.book import Address, Book, Network
@@ -50,8 +51,8 @@ def asker(frame: bytes) -> tuple[tuple[int, bytes], ...]:
         return ((0, frame[:14]),)
     if question[1] in (Question.UNRESOLVED, Question.ERROR_OUT):
         at, end = 6, 12
-    elif question[1] == Question.ERROR_IN:
-        at, end = 30, 34
+    elif question[1] in (Question.ERROR_IN, Question.TOO_LARGE):
+        at, end = (38, 54) if _kind(frame) == ETH_IPV6 else (30, 34)
     else:
         at, end = (28, 32) if _kind(frame) == ETH_ARP else (62, 78)
     whole = len(frame) >= end
@@ -110,6 +111,17 @@ def _error_out(frame: bytes, network: Network, known: Known) -> list[bytes]:
     return [_onwards(error_outwards(address.key), packet)]
 
 
+def _too_large(frame: bytes, network: Network, known: Known) -> list[bytes]:
+    """Tell who has sent it, as the address that it is for, by whoever has brought it."""
+    kind = _kind(frame)
+    to = frame[30:34] if kind == ETH_IPV4 else frame[38:54]
+    address = _own(known.book.at(network.key, to))
+    if frame[6] & 1:
+        raise Refused("too-large-malformed")
+    packet = too_large.answer(frame[14:], network.port_mtu, address.ip)
+    return [ethernet(frame[6:12], address.mac, kind, packet)]
+
+
 def _onwards(source: int, packet: bytes) -> bytes:
     return ethernet(_GATEWAY, source.to_bytes(6, "big"), ETH_IPV4, packet)
 
@@ -133,5 +145,6 @@ _ANSWERS: dict[int, tuple[str, Callable[[bytes, Network, Known], list[bytes]]]] 
     Question.SOLICITED: ("solicited", _solicited),
     Question.ERROR_IN: ("error-in", _error_in),
     Question.ERROR_OUT: ("error-out", _error_out),
+    Question.TOO_LARGE: ("too-large", _too_large),
 }
 """Name and function of each question."""
