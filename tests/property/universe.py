@@ -201,7 +201,12 @@ _targets = st.sampled_from(
 def _network(draw: st.DrawFn) -> object:
     one = draw(st.sampled_from(NETWORKS))
     router = draw(st.sampled_from((one.gateway, None)))
-    return dataclasses.replace(one, key=draw(st.sampled_from((one.key, 1))), gateway=router)
+    facts: dict[str, object] = {
+        "key": draw(st.sampled_from((one.key, 1))),
+        "mtu": draw(st.sampled_from((1500, 1500, 1400, 1300))),
+        "port_mtu": draw(st.sampled_from((1450, 1450, 1500, 1350))),
+    }
+    return dataclasses.replace(one, gateway=router, **facts)
 
 
 @st.composite

@@ -23,7 +23,7 @@ from vpcctl.flows.actions import (
     Track,
 )
 from vpcctl.flows.cookie import is_ours
-from vpcctl.flows.fields import CONNECTION, CT_STATE, ETH_TYPE, IP_TTL, Field
+from vpcctl.flows.fields import CONNECTION, CT_STATE, ETH_TYPE, IP_TTL, REGS, XXREGS, Field
 from vpcctl.flows.flow import Flow, match
 from vpcctl.flows.meter import Meter
 from vpcctl.flows.tables import Table
@@ -46,6 +46,8 @@ _ACTION_LENGTHS: dict[type, int] = {
     CheckLarger: 24,
 }
 _IP = (0x0800, 0x86DD)
+_WIDE = {part: XXREGS[number // 4] for number, part in enumerate(REGS)}
+"""The 128-bit register that each one is part of: under a mask it is matched by its parts."""
 
 
 class BrokenContract(ValueError):
@@ -63,7 +65,8 @@ def check(flow: Flow) -> None:
     _require(flow, is_ours(flow.cookie), "the cookie lacks our mark")
     _require(flow, match(*flow.match) == flow.match, "the match is not canonical")
     for field, _, mask in flow.match:
-        _require(flow, field in table.reads, f"{table.name} does not read {field.name}")
+        known = field in table.reads or _WIDE.get(field) in table.reads
+        _require(flow, known, f"{table.name} does not read {field.name}")
         _require(flow, mask is None or field.maskable, f"{field.name} takes no mask")
         _require(flow, _is_met(field, flow), f"{field.name} lacks what it requires")
     for action in flow.actions:
