@@ -203,8 +203,8 @@ def _network(draw: st.DrawFn) -> object:
     router = draw(st.sampled_from((one.gateway, None)))
     facts: dict[str, object] = {
         "key": draw(st.sampled_from((one.key, 1))),
-        "mtu": draw(st.sampled_from((1500, 1500, 1400, 1300))),
-        "port_mtu": draw(st.sampled_from((1450, 1450, 1500, 1350))),
+        "mtu": 1400 if router is None else 1500,
+        "port_mtu": 1450,
     }
     return dataclasses.replace(one, gateway=router, **facts)
 
