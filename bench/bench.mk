@@ -10,7 +10,7 @@ BENCH_OPTIONS := $(if $(OVN_PREFIX),--ovn-prefix $(OVN_PREFIX)) $(BENCH)
 bench: install bench-packages ## Measure everything beside OVN (needs root; about an hour)
 	$(SUDO) $(VENV)/python -m bench $(BENCH_OPTIONS)
 
-bench-quick: install bench-packages ## What matters most, with few samples (needs root; 3 minutes)
+bench-quick: install bench-packages ## What matters most, with few samples (needs root; under 3 minutes)
 	$(SUDO) $(VENV)/python -m bench --quick $(BENCH_OPTIONS)
 
 bench-packages: ## Install what the measurements need

@@ -95,6 +95,8 @@ def _server() -> Iterator[subprocess.Popen[str]]:
         "host_name": "p0",
         "domain": "",
         "resolvers": [],
+        "public": [],
+        "availability_zone": "",
     }
     order = {"guests": [guest], "forwarders": [], "directory": "/", "zones": {}, "ports": {}}
     process = subprocess.Popen(

@@ -182,7 +182,9 @@ class VirtualMachines:
         for name, port in self._ports.items():
             self._ask(name, questions.identity(port), checks)
         self._ask("vm-1", questions.guarded_data(USER_DATA), checks)
-        self._ask("vm-2", [questions.no_data()], checks)
+        self._ask("vm-2", [questions.no_data(), questions.public(self._eip)], checks)
+        for name in self._ports:
+            self._ask(name, [questions.place_to_ask()], checks)
 
     def _guarded(self, checks: Checks) -> None:
         self._listen("got")
@@ -229,7 +231,7 @@ class VirtualMachines:
         say(f"  vm-2 has booted after {time.monotonic() - started:.1f} s")
         port = self._ports["vm-2"]
         self._called(checks)
-        self._ask("vm-2", questions.identity(port), checks)
+        self._ask("vm-2", [*questions.identity(port), questions.public(self._eip)], checks)
         self._ask("vm-2", questions.learnt(port, self._subnet), checks)
         self._expect_ping("vm-1", "vm-2", checks)
 
@@ -290,6 +292,9 @@ def main() -> int:
             except LeftOut as reason:
                 print(f"lab: left out: {reason}", file=sys.stderr)
                 return 77
+            except LabError as error:
+                print(f"lab: {error}", file=sys.stderr)
+                return 1
     return lifecycle.main(NAME, VirtualMachines)
 
 

@@ -90,6 +90,17 @@ def guarded_data(said: str) -> Iterator[Question]:
     yield Question("gets nothing without a token", without, " 401 ")
 
 
+def public(eip: str) -> Question:
+    """Return whether a machine is told its EIP."""
+    return Question(f"hears its public-ipv4: {eip}", f"metadata {_METADATA}/public-ipv4", eip)
+
+
+def place_to_ask() -> Question:
+    """Return whether a machine's firmware says what makes cloud-init ask for metadata."""
+    product = "OpenStack Compute"
+    return Question(f"is an {product}", "cat /sys/class/dmi/id/product_name", f"{product}\n")
+
+
 def no_data() -> Question:
     """Return whether a machine without user data is told so."""
     return Question("has no user data", "metadata latest/user-data", " 404 ")

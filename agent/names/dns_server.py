@@ -60,6 +60,9 @@ class DnsServer:
 
     def _answer(self, opened: socket.socket, question: sockets.Question) -> None:
         """Answer at once if the answer is known here, else when others have been asked."""
+        if question.client[1] == 0:  # nothing can be sent there
+            self._library.counts["dns-source-port"] += 1
+            return
         guest = self._library.guest(question.key)
         if guest is None:
             self._library.counts["dns-unknown-port"] += 1
@@ -77,7 +80,11 @@ class DnsServer:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             return
-        sockets.send(opened, question, reply)
+        self._send(opened, question, reply)
+
+    def _send(self, opened: socket.socket, question: sockets.Question, reply: bytes) -> None:
+        if not sockets.send(opened, question, reply):
+            self._library.counts["dns-unsent"] += 1
 
     def _reply(self, guest: Guest, data: bytes, *, tcp: bool) -> bytes | dns.Onward:
         """Return the answer to a message, or what has to be asked elsewhere.
@@ -120,7 +127,7 @@ class DnsServer:
         except (DNSException, ValueError):
             self._library.counts["dns-failed"] += 1
             return
-        sockets.send(opened, question, reply)
+        self._send(opened, question, reply)
 
     async def _forwarded(self, guest: Guest, onward: dns.Onward, *, tcp: bool) -> bytes:
         servers = self._library.forwarders

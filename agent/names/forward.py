@@ -5,15 +5,14 @@ import functools
 import secrets
 import struct
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import dns.exception
 import dns.flags
 import dns.message
-import dns.rdatatype
+import dns.rcode
 
-from agent.decide.names.dns import MAX_UDP, Onward
+from agent.decide.names.dns import Onward, question_for
 from agent.decide.names.guest import Guest
 from agent.decide.names.turns import Turns
 from agent.names.counted import counted
@@ -23,8 +22,8 @@ _TIMEOUT_S = 1.5
 _PER_PORT = 64
 _PORT = 53
 _LENGTH = struct.Struct("!H")
-
-Transport = Callable[[str, bytes], Awaitable[bytes]]
+_ANSWERS = (dns.rcode.NOERROR, dns.rcode.NXDOMAIN)
+"""What is an answer; with anything else a resolver says that it cannot or will not give one."""
 
 
 class Forwarder:
@@ -42,7 +41,7 @@ class Forwarder:
     async def ask(
         self, onward: Onward, servers: tuple[str, ...], guest: Guest, *, tcp: bool
     ) -> dns.message.Message | None:
-        """Return what the first resolver that answers says; None: nobody does in time.
+        """Return what the first resolver that can answer says; else what the last one said, if any.
 
         Args:
             onward: what is to be asked.
@@ -51,7 +50,9 @@ class Forwarder:
             tcp: whether an answer of any length is wanted.
         """
         took = functools.partial(self._turns.took, guest.tenant)
-        asking = asyncio.ensure_future(counted(self._ask(onward, servers, tcp=tcp), took))
+        work = self._ask(onward, servers, tcp=tcp)
+        asking = asyncio.ensure_future(counted(work, took))
+        asking.add_done_callback(lambda _: work.close())  # one that never began has an end, too
         place = self._gate.enter(guest.tenant, guest.key, asking.cancel)
         if place is None:
             asking.cancel()
@@ -66,20 +67,21 @@ class Forwarder:
     async def _ask(
         self, onward: Onward, servers: tuple[str, ...], *, tcp: bool
     ) -> dns.message.Message | None:
-        question = dns.message.make_query(
-            onward.name, onward.kind, use_edns=0, payload=MAX_UDP, id=secrets.randbelow(1 << 16)
-        )
+        question = question_for(onward, secrets.randbelow(1 << 16))
         wire = question.to_wire()
+        failed: dns.message.Message | None = None
         for server in servers:
             try:
                 async with asyncio.timeout(_TIMEOUT_S):
                     answer = _checked(question, await _over_udp(server, wire))
                     if tcp and answer.flags & dns.flags.TC:
                         answer = _checked(question, await _over_tcp(server, wire))
+                if answer.rcode() in _ANSWERS:
                     return answer
+                failed = answer
             except (OSError, TimeoutError, dns.exception.DNSException, ValueError, IndexError):
                 continue
-        return None
+        return failed
 
 
 def _checked(question: dns.message.Message, wire: bytes) -> dns.message.Message:

@@ -1,6 +1,7 @@
 """Answers questions for metadata, over HTTP/1.1."""
 
 import asyncio
+import functools
 import secrets
 import socket
 import time
@@ -11,8 +12,9 @@ from agent.decide.names.guest import Guest
 from agent.decide.names.limits import Limits
 from agent.decide.names.metadata import Request, Response, answer
 from agent.decide.names.tokens import Tokens
-from agent.decide.names.turns import Turns
+from agent.decide.names.turns import PERIOD_S, Turns
 from agent.names import sockets
+from agent.names.counted import counted
 from agent.names.gate import Gate
 from agent.names.library import Library
 
@@ -21,10 +23,13 @@ _MAX_HEAD, _CHUNK = 8_192, 4_096
 _MAX_BODY = 1_024
 _MOST_ON_ONE = 100
 """Requests on one connection."""
+_PERIODS = 20
+"""That a request waits for its tenant's turn; machines that start together ask together."""
 _MOST_A_SECOND = 200
 """Requests of one port."""
 _PHRASES = {200: b"OK", 400: b"Bad Request", 401: b"Unauthorized", 403: b"Forbidden"}
 _PHRASES |= {404: b"Not Found", 405: b"Method Not Allowed", 429: b"Too Many Requests"}
+_TOO_MANY = 429
 _PHRASES |= {503: b"Service Unavailable"}
 
 
@@ -60,8 +65,9 @@ class HttpServer:
         if place is None:
             writer.close()
             return
+        took = functools.partial(self._turns.took, guest.tenant)
         try:
-            await self._talk(guest, reader, writer)
+            await counted(self._talk(guest, reader, writer), took)
         except (OSError, TimeoutError, h11.ProtocolError):
             self._library.counts["metadata-broken-off"] += 1
         finally:
@@ -77,7 +83,7 @@ class HttpServer:
                 request = await read_request(http, reader)
             if request is None:
                 return
-            response = self._response(guest, request)
+            response = await self._response(guest, request)
             async with asyncio.timeout(_IDLE_S):
                 writer.write(_encoded(http, request, response))
                 await writer.drain()
@@ -85,18 +91,23 @@ class HttpServer:
                 return
             http.start_next_cycle()
 
-    def _response(self, guest: Guest, request: Request) -> Response:
-        now, counts = time.monotonic(), self._library.counts
-        if not self._limits.take(guest.key, now):
-            counts["metadata-limited"] += 1
-            return Response(429)
-        if not self._turns.may(guest.tenant, now):
-            counts["metadata-tenant-limited"] += 1
-            return Response(429)
-        try:
-            return self._looked_up(guest, request)
-        finally:
-            self._turns.took(guest.tenant, time.monotonic() - now)
+    async def _response(self, guest: Guest, request: Request) -> Response:
+        if not self._limits.take(guest.key, time.monotonic()):
+            self._library.counts["metadata-limited"] += 1
+            await asyncio.sleep(PERIOD_S)  # to say so takes time as well
+            return Response(_TOO_MANY)
+        if not await self._has_turn(guest.tenant):
+            return Response(_TOO_MANY)
+        return self._looked_up(guest, request)
+
+    async def _has_turn(self, tenant: str) -> bool:
+        """Wait until a tenant may take time again; tell whether it may."""
+        for waited in range(_PERIODS):
+            if self._turns.may(tenant, time.monotonic()):
+                return True
+            self._library.counts["metadata-tenant-limited"] += not waited
+            await asyncio.sleep(PERIOD_S)
+        return False
 
     def _looked_up(self, guest: Guest, request: Request) -> Response:
         library = self._library

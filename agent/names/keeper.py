@@ -197,9 +197,10 @@ class Keeper:
             return
         subnets = {one.subnet_id: one for one in self._state.guest_subnets}
         known = [one for one in self._state.guests if one.subnet_id in subnets]
+        place = self._state.availability_zone
         self._tell(
             {
-                "guests": [_guest(one, subnets[one.subnet_id]) for one in known],
+                "guests": [_guest(one, subnets[one.subnet_id], place) for one in known],
                 "forwarders": list(self._state.settings.dns_forwarders),
                 "directory": str(self._directory),
                 "zones": {id: revision for id, revision in self._zones().items() if revision},
@@ -211,14 +212,15 @@ class Keeper:
 
 
 def _same(one: HostState, other: HostState) -> bool:
-    return (one.guests, one.guest_subnets, one.settings) == (
+    return (one.guests, one.guest_subnets, one.settings, one.availability_zone) == (
         other.guests,
         other.guest_subnets,
         other.settings,
+        other.availability_zone,
     )
 
 
-def _guest(guest: Guest, subnet: GuestSubnet) -> dict[str, Any]:
+def _guest(guest: Guest, subnet: GuestSubnet, availability_zone: str | None) -> dict[str, Any]:
     options = guest.options if guest.options is not None else subnet.options
     gateways = [one for one in (subnet.gateway, subnet.ipv6_gateway) if one is not None]
     return {
@@ -235,6 +237,8 @@ def _guest(guest: Guest, subnet: GuestSubnet) -> dict[str, Any]:
         "host_name": guest.host_name,
         "domain": options.domain or "",
         "resolvers": list(options.dns_servers),
+        "public": guest.public_addresses,
+        "availability_zone": availability_zone or "",
     }
 
 

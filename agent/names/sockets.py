@@ -27,7 +27,7 @@ class Question:
     Attributes:
         data: of the datagram.
         key: of the port that asks.
-        client: where the answer goes.
+        client: where the answer goes; its second part is the port, 0 for one that is none.
         server: address that was asked, 4 bytes; None for IPv6.
     """
 
@@ -100,21 +100,22 @@ def _asked(control: list[tuple[int, int, bytes]]) -> bytes:
     return bytes(4)
 
 
-def send(opened: socket.socket, question: Question, answer: bytes) -> None:
-    """Answer a datagram; when the queue is full, nothing is sent: the guest asks again.
+def send(opened: socket.socket, question: Question, answer: bytes) -> bool:
+    """Answer a datagram; tell whether the answer went.
 
-    Raises:
-        OSError: the socket cannot be used any more.
+    It does not when the queue is full or the kernel does not take it: the guest asks again. What a
+    guest asks from must not raise an error here.
     """
     try:
         if question.server is None:
             opened.sendto(answer, question.client)
-            return
-        info = _PKTINFO.pack(0, question.server, bytes(4))
-        control = [(socket.IPPROTO_IP, _IP_PKTINFO, info)]
-        opened.sendmsg([answer], control, 0, question.client)
-    except BlockingIOError:
-        return
+        else:
+            info = _PKTINFO.pack(0, question.server, bytes(4))
+            control = [(socket.IPPROTO_IP, _IP_PKTINFO, info)]
+            opened.sendmsg([answer], control, 0, question.client)
+    except OSError:
+        return False
+    return True
 
 
 def key_of(peer: Any, own: Any) -> int:

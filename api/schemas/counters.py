@@ -29,8 +29,8 @@ class DropOut(Output):
     reason: str = Field(
         description="Why: `egress-denied`, `ingress-denied` (no rule of the port's groups "
         "allows it), `egress-invalid`, `ingress-invalid` (of no connection), `acl-out-denied`, "
-        "`acl-in-denied` (a network ACL), `own-address` (somebody else's claim to its address), "
-        "`admin-down`.",
+        "`acl-in-denied` (a network ACL), `own-address` (it asks who has its own address, or "
+        "sends to it), `admin-down`.",
         examples=["ingress-denied"],
     )
     packets: int = _PACKETS

@@ -7,6 +7,7 @@ import pytest
 
 from api.config import ApiConfig
 from tests.api.support import ADMIN, Api, running_api, wait_until
+from tests.support.waiting import PATIENCE_S
 
 MIB = 1 << 20
 GET = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -19,7 +20,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
 
 
 def connect(api: Api) -> socket.socket:
-    return socket.create_connection(api.bound[0].sock.getsockname()[:2], timeout=10)
+    return socket.create_connection(api.bound[0].sock.getsockname()[:2], timeout=PATIENCE_S)
 
 
 def rest_of(sock: socket.socket) -> bytes:

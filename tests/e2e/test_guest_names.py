@@ -192,20 +192,33 @@ def test_other_names_are_the_operators_to_answer(
         resolver.wait()
 
 
+USER_DATA = "#cloud-config\n"
+
+
+def guarded(cloud: Cloud, guest: Guest) -> None:
+    """Give a guest user data and a key, which it gets with a session token alone."""
+    said = base64.b64encode(USER_DATA.encode()).decode()
+    cloud.patch(f"ports/{guest.id}", user_data=said, public_keys=[KEY], metadata_tokens="required")
+    wait_until(
+        lambda: fetch(guest, "/latest/meta-data/instance-id")[0] == 401, what="tokens are needed"
+    )
+
+
+def token(guest: Guest) -> dict[str, str]:
+    """Return the header with a session token of a guest."""
+    ttl = {"X-aws-ec2-metadata-token-ttl-seconds": "60"}
+    status, made = fetch(guest, "/latest/api/token", "PUT", headers=ttl)
+    assert status == 200
+    return {"X-aws-ec2-metadata-token": made}
+
+
 def test_metadata_with_and_without_token(cloud: Cloud, guests: tuple[Guest, Guest, Guest]) -> None:
     web, db, secret = guests
     assert fetch(web, "/latest/meta-data/instance-id") == (200, web.id)
     assert fetch(secret, "/latest/meta-data/instance-id") == (200, secret.id)
-    said = base64.b64encode(b"#cloud-config\n").decode()
-    cloud.patch(f"ports/{db.id}", user_data=said, public_keys=[KEY], metadata_tokens="required")
-    wait_until(
-        lambda: fetch(db, "/latest/meta-data/instance-id")[0] == 401, what="tokens are needed"
-    )
-    ttl = {"X-aws-ec2-metadata-token-ttl-seconds": "60"}
-    status, token = fetch(db, "/latest/api/token", "PUT", headers=ttl)
-    assert status == 200
-    headers = {"X-aws-ec2-metadata-token": token}
-    assert fetch(db, "/latest/user-data", headers=headers) == (200, "#cloud-config\n")
+    guarded(cloud, db)
+    headers = token(db)
+    assert fetch(db, "/latest/user-data", headers=headers) == (200, USER_DATA)
     keys = fetch(db, "/latest/meta-data/public-keys/0/openssh-key", headers=headers)
     assert keys == (200, KEY)
     assert fetch(web, "/latest/meta-data/instance-id", headers=headers)[0] == 401
@@ -222,18 +235,20 @@ def test_an_agent_that_starts_anew_answers_without_the_controller(
     cloud: Cloud, guests: tuple[Guest, Guest, Guest]
 ) -> None:
     web, db, _ = guests
+    guarded(cloud, db)
     cloud.stop("controller", signal.SIGKILL)
     try:
-        cloud.stop("agent-0", signal.SIGKILL)
-        cloud.start_agent(0)
+        cloud.stop("agent-1", signal.SIGKILL)
+        cloud.start_agent(1)
         wait_until(
-            lambda: values(web, "db.one.test", timeout=0.3) == [db.ipv4],
+            lambda: values(db, "web.one.test", timeout=0.3) == [web.ipv4],
             what=f"names again {cloud.logs()}",
         )
-        assert fetch(web, "/latest/meta-data/instance-id") == (200, web.id)
+        assert fetch(db, "/latest/user-data")[0] == 401
+        assert fetch(db, "/latest/user-data", headers=token(db)) == (200, USER_DATA)
     finally:
         cloud.start_controller()
-    cloud.in_sync(0)
+    cloud.in_sync(1)
 
 
 def test_the_way_to_the_answers_is_put_back(

@@ -1,6 +1,7 @@
 """The process for names under hogs and noise, over its real sockets: others notice nothing."""
 
 import json
+import re
 import select
 import socket
 import struct
@@ -17,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.names_process import NamesProcess, guest, names_process, zone
+from tests.support.names_process import FREEBIND, NamesProcess, guest, names_process, zone
 from tests.support.waiting import wait_until
 from tests.traffic.site import inside
 from vpcctl.model.names import Service
@@ -38,6 +39,7 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NamesProcess]:
     with names_process(tmp_path_factory.mktemp("names")) as made:
         made.write(zone("one", ("web", [ADDRESS])))
         made.write(zone("two", ("web", [ADDRESS, "fd00:1::10"]), records=[secret]))
+        made.write_port(f"port-{SMALL:017x}", user_data=SECRET.encode())
         made.serve(GUESTS, forwarders=(RESOLVER,))
         yield made
 
@@ -62,11 +64,9 @@ def asked(opened: socket.socket, name: str = NAME, kind: str = "A") -> list[str]
     return [one.to_text() for found in answer.answer for one in found]
 
 
-def fetched(opened: socket.socket) -> str:
-    """Ask who is asking; return all that is said."""
-    opened.sendall(
-        b"GET /latest/meta-data/instance-id HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    )
+def fetched(opened: socket.socket, path: str = "/latest/meta-data/instance-id") -> str:
+    """Ask over HTTP, who is asking by default; return all that is said."""
+    opened.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
     said = b""
     while chunk := opened.recv(4096):
         said += chunk
@@ -83,6 +83,8 @@ def answers_others(process: NamesProcess) -> None:
             assert asked(opened, kind="AAAA") == ["fd00:1::10"]
         with process.stream(SMALL, "metadata", version) as opened:
             assert fetched(opened).endswith(f"port-{SMALL:017x}")
+        with process.stream(SMALL, "metadata", version) as opened:
+            assert fetched(opened, "/latest/user-data").endswith(SECRET)
 
 
 def test_each_is_answered_as_what_its_addresses_say(process: NamesProcess) -> None:
@@ -93,6 +95,35 @@ def test_each_is_answered_as_what_its_addresses_say(process: NamesProcess) -> No
     with process.datagrams(99) as opened:
         opened.send(dns.message.make_query(NAME, "A").to_wire())
     wait_until(lambda: again(process)["dns-unknown-port"] == 1, what="it is counted")
+
+
+def nowhere(process: NamesProcess, version: int) -> None:
+    """Ask from UDP port 0, to which no answer can be sent."""
+    with process.datagrams(SMALL, version) as bound:
+        own, server = bound.getsockname()[0], bound.getpeername()[0]
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    kind = socket.SOCK_RAW, socket.IPPROTO_UDP
+    wire = dns.message.make_query(NAME, "A").to_wire()
+    with inside(process.netns, lambda: socket.socket(family, *kind)) as raw:
+        if version == 6:
+            raw.setsockopt(socket.IPPROTO_IPV6, FREEBIND, 1)
+            raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_CHECKSUM, 6)
+        raw.bind((own, 0))
+        raw.sendto(struct.pack("!HHHH", 0, 53, 8 + len(wire), 0) + wire, (server, 0))
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_questions_from_no_port_are_counted_and_cost_nothing(
+    process: NamesProcess, version: int
+) -> None:
+    before = again(process)
+    answered = before["dns-answered"] + before["dns-answered-again"]
+    seen = before["dns-source-port"] + 20
+    for _ in range(20):
+        nowhere(process, version)
+    wait_until(lambda: again(process)["dns-source-port"] == seen, what="they are counted")
+    assert process.counts["dns-answered"] + process.counts["dns-answered-again"] == answered
+    assert process.errors() == ""
 
 
 @contextmanager
@@ -187,6 +218,42 @@ def test_asking_others_for_a_tenant_takes_of_its_share(process: NamesProcess) ->
         wait_until(is_limited, what="four ports have used their tenant's share of the time")
 
 
+def test_one_port_has_so_many_questions_a_second(process: NamesProcess) -> None:
+    wire = dns.message.make_query("web.one.test", "A").to_wire()
+    before = again(process)["dns-limited"]
+
+    def is_limited() -> bool:
+        for _ in range(1_200):
+            hog.send(wire)
+        answers_others(process)
+        return again(process)["dns-limited"] > before
+
+    with process.datagrams(1) as hog, process.datagrams(2) as neighbour:
+        wait_until(is_limited, what="more than 1,024 questions are not answered")
+        assert asked(neighbour, "web.one.test") == [ADDRESS]
+
+
+def test_one_port_and_one_tenant_have_so_many_requests_a_second(process: NamesProcess) -> None:
+    """Who asks for too much is told so, and others are answered."""
+    wanted = b"GET /latest/meta-data/ HTTP/1.1\r\nHost: x\r\n\r\n" * 20
+
+    def is_limited(reason: str, keys: list[int]) -> bool:
+        told: Counter[bytes] = Counter()
+        with ExitStack() as stack:
+            hogs = [stack.enter_context(process.stream(key, "metadata")) for key in keys]
+            for hog in hogs:
+                hog.sendall(wanted)
+            answers_others(process)
+            for hog in hogs:
+                told.update(re.findall(rb"HTTP/1.1 (\d+)", received(hog)))
+        assert set(told) <= {b"200", b"429"}
+        assert told.total() == 20 * len(keys)
+        return again(process)[reason] > 0
+
+    wait_until(lambda: is_limited("metadata-limited", [1] * 15), what="the port is limited")
+    wait_until(lambda: is_limited("metadata-tenant-limited", [*HOGS]), what="the tenant is")
+
+
 def test_a_long_zone_is_taken_in_while_others_are_answered(process: NamesProcess) -> None:
     ports = [(f"n{at}", [f"10.{at >> 16}.{at >> 8 & 255}.{at & 255}"]) for at in range(20_000)]
     process.write(zone("big", *ports))
@@ -199,8 +266,15 @@ def test_a_long_zone_is_taken_in_while_others_are_answered(process: NamesProcess
         assert asked(big, "n19999.big.test") == ["10.0.78.31"]
 
 
-QUESTION = dns.message.make_query("web.one.test", "A", use_edns=0).to_wire()
-REQUEST = b"PUT /latest/api/token HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nX: y\r\n\r\nabc"
+QUESTIONS = [
+    dns.message.make_query("web.one.test", "A", use_edns=0).to_wire(),
+    dns.message.make_query("secret.two.test", "TXT").to_wire(),
+]
+REQUESTS = [
+    b"PUT /latest/api/token HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nX: y\r\n\r\nabc",
+    b"GET /latest/user-data HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 10.0.1.10\r\n\r\n",
+    b"GET /openstack/latest/user_data HTTP/1.1\r\nHost: a\r\n\r\n",
+]
 THROWN = settings(
     max_examples=150,
     derandomize=True,
@@ -210,12 +284,13 @@ THROWN = settings(
 
 
 @st.composite
-def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
-    """Something that was well formed once, or never."""
+def damaged(draw: st.DrawFn, any_of: list[bytes]) -> bytes:
+    """Something that is well formed, was so once, or never."""
+    whole = draw(st.sampled_from(any_of))
     at = draw(st.integers(0, len(whole)))
     noise = draw(st.binary(max_size=20))
     kept = whole[:at] + noise
-    return draw(st.sampled_from([kept, kept + whole[at:], kept + whole[at + len(noise) :]]))
+    return draw(st.sampled_from([whole, kept, kept + whole[at:], kept + whole[at + len(noise) :]]))
 
 
 def received(opened: socket.socket) -> bytes:
@@ -235,7 +310,7 @@ def test_noise_at_all_sockets_changes_nothing(process: NamesProcess) -> None:
         hogs = [stack.enter_context(process.datagrams(key, 4 + 2 * (key % 2))) for key in HOGS]
         turn = iter(range(1_000_000))
 
-        @given(st.one_of(damaged(QUESTION), st.binary(max_size=1_400)), damaged(REQUEST))
+        @given(st.one_of(damaged(QUESTIONS), st.binary(max_size=1_400)), damaged(REQUESTS))
         @THROWN
         def throw(noise: bytes, request: bytes) -> None:
             at = next(turn)

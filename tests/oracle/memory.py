@@ -18,6 +18,7 @@ from vpcctl.model.port import Port
 from vpcctl.model.security_group import Direction
 
 OPPOSITE = {ICMP: {8: 0, 0: 8, 13: 14, 14: 13}, ICMP6: {128: 129, 129: 128}}
+OTHER_WAY: dict[Direction, Direction] = {"ingress": "egress", "egress": "ingress"}
 ANSWERS = {ICMP: {0, 14}, ICMP6: {129}}
 
 
@@ -70,7 +71,16 @@ class Remembering(Judge):
         kept = self.memory.seen[port.id][found.talk]
         if kept and any(one.keep_established for one in self._of(port)):
             return True
-        return super().may(port, direction, packet, found)
+        if not super().may(port, direction, packet, found):
+            return False
+        if not found.is_error:
+            opened = OTHER_WAY[direction] if found.answers else direction
+            self.memory.seen[port.id][found.talk] = kept or self._keeps(port, opened, found.talk)
+        return True
+
+    def _keeps(self, port: Port, direction: Direction, talk: Talk) -> bool:
+        keeping = [one for one in self._of(port) if one.keep_established]
+        return any(self._allows(one, port, direction, talk) for one in keeping)
 
     def _stage(self, port: Port, alone: Talk) -> Stage | None:
         if self.about is None:
@@ -86,9 +96,6 @@ class Remembering(Judge):
             return False
         if not super().may(port, direction, packet, Stage(alone, is_first=True)):
             return False
-        kept = any(
-            one.keep_established and self._allows(one, port, direction, alone)
-            for one in self._of(port)
-        )
+        kept = self._keeps(port, direction, alone)
         self.memory.seen.setdefault(port.id, {})[alone] = kept
         return True

@@ -118,7 +118,7 @@ class Oracle:
 
         It is asked before the port's groups are: what it drops opens no connection.
         """
-        if packet["eth_dst"] != ROUTER_MAC or packet.get("icmpv6_type") in ND_AND_MLD:
+        if packet["eth_dst"] != ROUTER_MAC:
             return True
         home = self._subnets[port.subnet_id]
         to = packet.get("nw_dst") or packet["ipv6_dst"]
@@ -332,7 +332,7 @@ class Oracle:
         siblings = [one for one in self._subnets.values() if one.vpc_id == vpc_id]
         to = packet.get("nw_dst") or packet["ipv6_dst"]
         ip = ipaddress.ip_address(to)
-        if packet.get("icmpv6_type") == "136":
+        if packet.get("icmpv6_type") in ND_AND_MLD:
             return []
         if ip in self._gateways(vpc_id) or to == ROUTER_LINK_LOCAL:
             asks = packet.get("icmp_type") == "8" or packet.get("icmpv6_type") == "128"

@@ -65,9 +65,14 @@ def _service(draw: st.DrawFn, family: Family) -> dict[str, object]:
 
 
 @st.composite
-def _remote(draw: st.DrawFn, vpc: Vpc, family: Family, ags: tuple[AddressGroup, ...]) -> Remote:
+def _remote(
+    draw: st.DrawFn,
+    vpc: Vpc,
+    family: Family,
+    ags: tuple[AddressGroup, ...],
+    kinds: tuple[str, ...] = ("any", "any", "block", "group", "group", "group", "addresses"),
+) -> Remote:
     """Many rules name a group, this one too, or one that is not there."""
-    kinds = ("any", "any", "block", "group", "group", "group", "addresses")
     kind = draw(st.sampled_from(kinds))
     if kind == "any":
         return AnyRemote()
@@ -91,8 +96,18 @@ def _rule(
 def rules(
     draw: st.DrawFn, vpc: Vpc, number: int, ags: tuple[AddressGroup, ...]
 ) -> tuple[Rule, ...]:
-    """Few or many rules; groups that let out all are common, as they are in life."""
+    """Few or many rules; groups that let out all are common, as they are in life.
+
+    Some groups have wide and narrow rules that overlap, none of which lets in everybody.
+    """
     made = []
+    if draw(st.sampled_from((True, False, False))):
+        direction, family = draw(st.sampled_from(DIRECTIONS)), draw(st.sampled_from((4, 6)))
+        for nth in range(draw(st.integers(3, 8))):
+            remote = draw(_remote(vpc, family, ags, ("block", "block", "group", "addresses")))
+            what = (direction, family, remote, draw(_service(family)))
+            made.append(_rule(vpc, number, nth, what))
+        return tuple(made)
     for nth in range(draw(st.integers(1, 7))):
         family: Family = draw(st.sampled_from((4, 6)))
         direction = draw(st.sampled_from(DIRECTIONS))

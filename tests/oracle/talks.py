@@ -17,15 +17,25 @@ ODD = {4: 9, 6: 139}
 """ICMP types that neither ask nor answer nor tell of errors."""
 UNREACHABLE = {4: (3, 3), 6: (1, 4)}
 TOO_BIG = {4: (3, 4), 6: (2, 0)}
+ON_LINK = (130, 131, 132, 134, 136, 137, 143)
+"""ICMPv6 types that no router passes on; solicitations are answered instead."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """A packet that a port sends, and its place in a connection."""
+    """A packet that a port sends, and its place in a connection.
+
+    Attributes:
+        source: who sends it.
+        packet: its fields.
+        stage: its place in a connection, if there are connections of its kind.
+        is_misrouted: whether it is for the router, but of a type that stays on its link.
+    """
 
     source: Port
     packet: tuple[tuple[str, str], ...]
     stage: Stage | None
+    is_misrouted: bool = False
 
     @property
     def tracked(self) -> Tracked:
@@ -109,6 +119,10 @@ def questions(world: World, random: Random, each: int) -> Iterator[Question]:
         for packet in to_many(source, home):
             stage = Stage(talk_of(packet), is_first=random.random() < 0.5)
             yield Question(source, tuple(packet.items()), stage)
+        for eth, ip in random.sample(pairs, min(2, len(pairs))):
+            if ":" in ip[0]:
+                packet = packets.icmp6(random.choice(ON_LINK), (eth[0], ROUTER_MAC), ip)
+                yield Question(source, tuple(packet.items()), None, is_misrouted=True)
 
 
 Pair = tuple[tuple[str, str], tuple[str, str]]

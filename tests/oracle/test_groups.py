@@ -76,7 +76,7 @@ class Programs:
 
 
 def worth_asking(world: World, random: Random, each: int) -> Iterator[Question]:
-    """Yield questions about packets that groups or ACLs may stop, and a few that go nowhere."""
+    """Yield questions about packets that groups or ACLs may stop, and some that go nowhere."""
     unfiltered = replace(
         world,
         ports=tuple(replace(one, groups=None) for one in world.ports),
@@ -86,7 +86,7 @@ def worth_asking(world: World, random: Random, each: int) -> Iterator[Question]:
     for asked in questions(world, random, each):
         source = replace(asked.source, groups=None)
         arrivals = anyway.arrivals(source, dict(asked.packet), asked.stage)
-        if arrivals or random.random() < 0.05:
+        if arrivals or asked.is_misrouted or random.random() < 0.05:
             yield asked
 
 

@@ -23,6 +23,7 @@ from vpcctl.flows import tables as t
 from vpcctl.flows.actions import Commit, Load
 from vpcctl.flows.flow import Flow
 from vpcctl.model.port import Port
+from vpcctl.model.security_group import SecurityGroup
 from vpcctl.pipeline.terms import BASE
 
 pytestmark = [pytest.mark.ovs, pytest.mark.timeout(900)]
@@ -40,6 +41,7 @@ ACL = n.acl(
 NEAR = n.subnet(1, VPC, "10.0.1.0/24", "fd00:1::/64")
 FAR = replace(n.subnet(2, VPC, "10.0.2.0/24", "fd00:2::/64"), acl_id=ACL.id)
 TALKS = n.address_group(5, "10.0.1.12/32", "fd00:1::c/128")
+AFAR = n.address_group(6, "10.0.2.15/32", "fd00:2::f/128")
 _PING = {4: {"protocol": 1, "icmp_type": 8}, 6: {"protocol": 58, "icmp_type": 128}}
 
 
@@ -55,9 +57,12 @@ SERVERS = n.group(
     *(allow("ingress", n.group_id(11), family, **_PING[family]) for family in (4, 6)),
     *_both("ingress", TALKS, protocol=47),
     *(allow("ingress", block, 4, protocol=132, ports=(53, 53)) for block in ("10.0.0.0/16",)),
+    *_both("ingress", AFAR, protocol=17),
+    allow("ingress", "10.0.1.10/32", 4, protocol=17, ports=(90, 90)),
+    allow("ingress", "fd00:1::a/128", 6, protocol=17, ports=(90, 90)),
 )
 PLAIN = n.group(13, VPC, *_both("ingress", protocol=17, ports=(53, 53)), stateful=False)
-KEEPS = n.group(14, VPC, *_both("ingress", protocol=17, ports=(70, 70)), keep_established=True)
+KEEPS = n.group(14, VPC, *_both("ingress", protocol=17, ports=(70, 71)), keep_established=True)
 
 
 def _port(number: int, home, *groups, **other: object) -> Port:
@@ -78,10 +83,10 @@ WORLD = World(
     PORTS,
     tuple(n.at(one, HOST, one.key) for one in PORTS),
     (CLIENTS, SERVERS, PLAIN, KEEPS, OUTGOING),
-    (TALKS,),
+    (TALKS, AFAR),
     (ACL,),
 )
-REVOKED = replace(KEEPS, rules=())
+BEFORE, REVOKED = replace(KEEPS, keep_established=False), replace(KEEPS, rules=())
 
 
 def _pair(one: Port, other: Port, family: int) -> tuple[tuple[str, str], tuple[str, str]]:
@@ -94,11 +99,11 @@ def _pair(one: Port, other: Port, family: int) -> tuple[tuple[str, str], tuple[s
 
 
 TOLD = (
-    (CLIENT, SERVER, ("udp 53", "udp 54", "udp 57", "udp 60", "udp 61", "echo")),
+    (CLIENT, SERVER, ("udp 53", "udp 54", "udp 57", "udp 60", "udp 61", "udp 90", "echo")),
     (OPEN, SERVER, ("udp 70", "gre", "sctp 53")),
     (CLIENT, AWAY, ("udp 53", "udp 55")),
     (AWAY, OPEN, ("udp 53", "sctp 53")),
-    (AWAY, SERVER, ("sctp 53",)),
+    (AWAY, SERVER, ("sctp 53", "udp 90", "udp 91")),
     (AWAY, STATELESS, ("udp 53",)),
     (OPEN, AWAY, ("gre",)),
     (OPEN, STATELESS, ("udp 53", "udp 61")),
@@ -138,6 +143,9 @@ def _on_link() -> Iterator[Said]:
 def script() -> Iterator[Said]:
     """What is said before the change."""
     yield from _on_link()
+    for family in (4, 6):  # a question alone: its answer would have the connection kept, too
+        question = said("udp 71", *_pair(OPEN, SERVER, family))
+        yield Said(OPEN, question, (framed(question),))
     for one, other, shapes in TOLD:
         for shape in shapes:
             for family in (4, 6):
@@ -172,12 +180,24 @@ class Fixed:
 
     def __init__(self, wire: Wire) -> None:
         self.wire, self.flows = wire, wire.flows()
+        wire.net.apply([n.put(BEFORE)])
+        self._early_flows = wire.flows()
         self._revoked = [one for one in self.flows if one.cookie & 0xFFFF_FFFF in self._rules()]
         memory = Memory()
+        # One is open when the group begins to keep what it lets in, another one is opened then.
+        self._early = expected(self._with(BEFORE), memory, self._kept("udp 71"))
         self._before = expected(WORLD, memory, script())
-        changed = replace(WORLD, groups=(CLIENTS, SERVERS, PLAIN, REVOKED, OUTGOING))
-        after = (one for family in (4, 6) for one in _talk(OPEN, SERVER, family, "udp 70"))
-        self._after = expected(changed, memory, after)
+        self._after = expected(self._with(REVOKED), memory, self._kept("udp 70", "udp 71"))
+
+    @staticmethod
+    def _with(group: SecurityGroup) -> World:
+        return replace(WORLD, groups=(CLIENTS, SERVERS, PLAIN, group, OUTGOING))
+
+    @staticmethod
+    def _kept(*shapes: str) -> Iterator[Said]:
+        for shape in shapes:
+            for family in (4, 6):
+                yield from _talk(OPEN, SERVER, family, shape)
 
     @staticmethod
     def _rules() -> set[int]:
@@ -186,6 +206,11 @@ class Fixed:
     def notices(self, flows: list[Flow]) -> bool:
         """Whether something comes of what is said that should not, or does not that should."""
         self.wire.forget()
+        missing, more = set(self.flows) - set(flows), set(flows) - set(self.flows)
+        early = [one for one in self._early_flows if one not in missing]
+        self.wire.program([*early, *more])
+        if self._differs(self._early):
+            return True
         self.wire.program(flows)
         if self._differs(self._before):
             return True
@@ -225,7 +250,7 @@ def makes_no_difference(flow: Flow) -> bool:
     """Whether a flow does what happens without it too, or is for what a test cannot bring about."""
     if flow.table in (t.EGRESS_ACL, t.INGRESS_ACL):
         # Nothing goes out where it came in; who is not filtered is as if unknown.
-        return flow.priority == 300 or (not flow.actions and flow.goto in (t.ROUTE, t.OUTPUT))
+        return flow.priority >= 300 or (not flow.actions and flow.goto in (t.ROUTE, t.OUTPUT))
     return flow.table in (t.EGRESS_VERDICT, t.INGRESS_VERDICT) and flow.priority == 260
 
 
@@ -248,8 +273,8 @@ def test_a_missing_flow_of_a_port_group_or_acl_is_noticed(fixed: Fixed) -> None:
 def opened(flow: Flow) -> Flow | None:
     """*flow* letting through what it drops."""
     after = AFTER.get(flow.table)
-    if flow.goto is not t.DROP or after is None or flow.priority in (250, 300):
-        return None
+    if flow.goto is not t.DROP or after is None or flow.priority in (250, 300, 310):
+        return None  # invalid, or its own: nothing goes out where it came in
     if any(field is f.IP_FRAG for field, _, _ in flow.match):
         return None
     return flow._replace(actions=(), goto=after)
@@ -266,8 +291,8 @@ def confused(flow: Flow) -> Flow | None:
 
 def forgetful(flow: Flow) -> Flow | None:
     """*flow* letting through what opens a connection, without a trace of it."""
-    commits = [one for one in flow.actions if isinstance(one, Commit) and one.mark]
-    if not commits or (flow.table is t.EGRESS_VERDICT and commits[0].mark & f.KEPT_MARK.mask):
+    marks = [one.mark for one in flow.actions if isinstance(one, Commit) and one.mark]
+    if not marks or (flow.table is t.EGRESS_VERDICT and marks[0] & f.KEPT_MARK.mask):
         return None  # what is kept has been let in here, not out
     return flow._replace(actions=(), goto=AFTER[flow.table])
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.oracle.oracle import ROUTER_MAC, Packet, World, text
 from tests.oracle.outward import Beyond, OutwardOracle
 from tests.oracle.test_oracle import seen
-from tests.oracle.worlds import questions, worlds
+from tests.oracle.worlds import misrouted, questions, worlds
 from tests.support import networks as n
 from tests.support import packets
 from tests.support.dummy_ovs import DummyOvs
@@ -145,7 +145,9 @@ def sent(whole: Whole) -> Iterator[tuple[Port, Packet]]:
         yield port, packets.echo(eth, (str(port.ips[0]), FAR), ttl=1)
         yield port, packets.udp(eth, ("10.99.0.1", FAR))
         if len(port.ips) > 1:
-            yield port, packets.echo(eth, (str(port.ips[1]), "2001:db8:99::1"))
+            far = (str(port.ips[1]), "2001:db8:99::1")
+            yield port, packets.echo(eth, far)
+            yield port, misrouted(port, *far, port.key)
 
 
 def received(whole: Whole) -> Iterator[tuple[str, ExternalNetwork, Packet]]:

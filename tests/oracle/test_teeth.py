@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.oracle.oracle import Arrival, Oracle, Packet
+from tests.oracle.talks import ON_LINK
 from tests.oracle.test_oracle import seen
-from tests.oracle.worlds import questions
+from tests.oracle.worlds import misrouted, questions
 from tests.support.dummy_ovs import DummyOvs
-from tests.support.showcase import HOST_1, OTHER, OTHER_1, WORLD, showcase
+from tests.support.showcase import DATA_1, HOST_1, OTHER, OTHER_1, WEB_1, WORLD, showcase
 from tests.support.tracing import Fabric
 from vpcctl.flows import fields as f
 from vpcctl.flows import tables as t
@@ -213,6 +214,25 @@ def test_a_missing_flow_is_noticed(fabric: Fabric, answered: list[Question]) -> 
             unnoticed.append(name)
     fabric.program()
     assert not unnoticed, "\n".join(unnoticed)
+
+
+def test_a_router_that_carries_what_stays_on_its_link_is_noticed(fabric: Fabric) -> None:
+    flows, oracle = fabric.flows(HOST_1.id), Oracle(WORLD)
+    place = {one.port_id: one.ofport for one in WORLD.locations}[WEB_1.id]
+    for nth, kind in enumerate(ON_LINK):
+        packet = misrouted(WEB_1, str(WEB_1.ips[1]), str(DATA_1.ips[1]), nth)
+        asked = [(HOST_1.id, place, packet, Counter(oracle.arrivals(WEB_1, packet)))]
+        without = [one for one in flows if not _stops(one, kind)]
+        fabric.program({HOST_1.id: without})
+        assert notices(fabric, asked), kind
+        fabric.program()
+        assert not notices(fabric, asked), kind
+
+
+def _stops(flow: Flow, kind: int) -> bool:
+    """Whether a flow drops a type of ICMPv6: on its way to a router, or said by a guest at all."""
+    own = flow.table in (t.ROUTE, t.SPOOF_GUARD, t.ND_GUARD)
+    return own and flow.goto is t.DROP and (f.ICMP6_TYPE, kind, None) in flow.match
 
 
 def test_a_guard_that_lets_everything_through_is_noticed(

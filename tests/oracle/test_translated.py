@@ -11,7 +11,15 @@ from random import Random
 import pytest
 
 from tests.oracle.oracle import text
-from tests.oracle.translated import Address, Flow, Place, Seen, Translated, Translation
+from tests.oracle.translated import (
+    ON_LINK,
+    Address,
+    Flow,
+    Place,
+    Seen,
+    Translated,
+    Translation,
+)
 from tests.pipeline.outward import (
     DATA,
     HOST,
@@ -32,10 +40,15 @@ from tests.support import networks as n
 from tests.support.dissect import Packet
 from tests.support.dummy_ovs import DummyOvs
 from tests.support.frames import Ends
+from vpcctl.flows import fields
+from vpcctl.flows import flow as program
+from vpcctl.flows import tables as t
+from vpcctl.flows.actions import SetField
+from vpcctl.flows.reasons import Reason
 from vpcctl.model.eip import Eip, outside_mac
 from vpcctl.model.gateway import NatGateway
 from vpcctl.model.port import Port
-from vpcctl.model.route_table import Route, Target
+from vpcctl.model.route_table import Route, RouteTable, Target
 
 pytestmark = [pytest.mark.ovs]
 FARS = ("192.0.2.77", "192.0.2.78", "198.51.100.9")
@@ -45,6 +58,8 @@ GUESTS = tuple(guest(one, WEB if one < 4 else DATA) for one in range(1, 7))
 WALLS = tuple(guest(one, DATA, checks_addresses=False) for one in (7, 8))
 SHUT = guest(9, DATA)
 EVERYBODY = (*GUESTS, *WALLS, SHUT)
+NOT_A_GUESTS = {133, 134, 135, 137}
+"""ICMPv6 types that are questions for its host, or not a guest's to send."""
 BY_OFPORT = {ofport(port): port for port in EVERYBODY}
 
 
@@ -68,8 +83,8 @@ def place(chance: Random) -> Place:
     eips = [_eip(10 * at + nth, nat) for at, nat in enumerate(nats, 1) for nth in range(3)]
     eips = [one for at, one in enumerate(eips) if at % 3 == 0 or chance.random() < 0.5]
     eips += [_eip(40 + at, port) for at, port in enumerate(GUESTS) if chance.random() < 0.5]
-    second = n.table(3, RED, *_routes(chance, nats), main=False)
-    tables = (n.table(1, RED, *_routes(chance, nats)), second)
+    second = _table(chance, 3, nats, main=False)
+    tables = (_table(chance, 1, nats), second)
     subnets = (WEB, dataclasses.replace(DATA, route_table_id=second.id))
     return Place(NETWORK, subnets, EVERYBODY, tables, (RED_IGW,), nats, eips)
 
@@ -86,6 +101,13 @@ def _nat(chance: Random, number: int) -> NatGateway:
     )
     hosts = (HOST,) if chance.random() < 0.9 else ()
     return n.nat(number, RED, NETWORK, *hosts, forwards=forwards)
+
+
+def _table(
+    chance: Random, number: int, nats: tuple[NatGateway, ...], *, main: bool = True
+) -> RouteTable:
+    made = n.table(number, RED, *_routes(chance, nats), main=main)
+    return dataclasses.replace(made, dead_hosts=(HOST.id,) if chance.random() < 0.2 else ())
 
 
 def _routes(chance: Random, nats: tuple[NatGateway, ...]) -> Iterator[Route]:
@@ -193,6 +215,22 @@ class Play:
             return None
         return self._say(port, one.inside.back(), answers=True)
 
+    def whisper(self) -> str | None:
+        """Send ICMPv6 of any type from a far address to a port's, and the other way."""
+        port, far = self.chance.choice(EVERYBODY), self.chance.choice(FARS6)
+        kind = self.chance.choice((1, 128, *sorted(ON_LINK)))
+        own = next(ip for ip in port.ips if ip.version == 6)
+        inwards = Ends((ROUTER[0], mac_of(self.of, own)), (far, str(own)))
+        got = self.town.sends(OUT, f.icmp(inwards, kind, hops=64))
+        ends = Flow(f.ICMP6, ipaddress.ip_address(far), kind, own, 0)
+        met = [BY_OFPORT[number].id for number in got]
+        if met != [one for one in [self.judge.met(kind, ends)] if one is not None]:
+            return f"{far} sends {kind} to {port.id}: {met}"
+        if kind not in ON_LINK - NOT_A_GUESTS:
+            return None
+        left = self.town.sends(port, f.icmp(leaving(port, far, 6), kind, hops=64))
+        return f"{port.id} sends {kind} to {far}: {left}" if left else None
+
     def _is_ours(self, address: Address) -> bool:
         return any(one.address == address for one in self.of.eips)
 
@@ -213,7 +251,9 @@ def play(town: Town, of: Place, chance: Random, steps: int) -> str | None:
     """Say this and that; return the first that went wrong."""
     played = Play(town.anew(*resources(of)), of, Translated(of), chance)
     hear(town, of)
-    found = (played.step() for _ in range(steps))
+    found = itertools.chain(
+        (played.step() for _ in range(steps)), (played.whisper() for _ in range(steps // 2))
+    )
     return next((wrong for wrong in found if wrong is not None), None)
 
 
@@ -237,6 +277,22 @@ def _other_way(of: Place) -> Iterator[Place]:
     )
     first = dataclasses.replace(of.tables[0], routes=())
     yield dataclasses.replace(of, tables=(first, *of.tables[1:]))
+
+
+@pytest.mark.parametrize("table", [t.ROUTE, t.OUTSIDE_IN])
+def test_the_oracle_notices_what_leaves_its_link(table: t.Table, town: Town) -> None:
+    of = dataclasses.replace(place(Random(1)), tables=[n.table(1, RED, n.route("::/0", RED_IGW))])
+    of = dataclasses.replace(of, subnets=(WEB, DATA))
+    played = Play(town.anew(*resources(of)), of, Translated(of), Random(1))
+    hear(town, of)
+    kept = [one for one in town.wire.flows() if not (one.table is table and _stays(one))]
+    town.wire.program(kept)
+    found = (played.whisper() for _ in range(60))
+    assert any(wrong is not None for wrong in found)
+
+
+def _stays(flow: program.Flow) -> bool:
+    return SetField(fields.REASON, int(Reason.ON_LINK_ONLY)) in flow.actions
 
 
 def test_the_oracle_notices_what_is_otherwise(town: Town) -> None:

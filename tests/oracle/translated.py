@@ -35,6 +35,10 @@ class Flow:
         return Flow(self.protocol, self.to, self.to_port, self.source, self.source_port)
 
 
+ON_LINK = frozenset({130, 131, 132, 133, 134, 135, 136, 137, 143})
+"""ICMPv6 types that say something about one link: they come from no other, and go to none."""
+
+
 @dataclass(frozen=True)
 class Seen:
     """Where a packet got to: a port, or the world outside (None), and with which ends."""
@@ -115,7 +119,10 @@ class Translated:
         table = (named or [one for one in self.place.tables if one.is_main])[0]
         fit = [one for one in table.routes if flow.to in one.destination]
         longest = max(fit, key=lambda one: one.destination.prefixlen, default=None)
-        return [] if longest is None else [one for one in longest.targets if self._lives(one, flow)]
+        living = [one for one in longest.targets if self._lives(one, flow)] if longest else []
+        # All ports are on one host; whoever is on a dead one counts while nobody else is there.
+        elsewhere = [one for one in living if not table.dead_hosts or one.kind != "port"]
+        return elsewhere or living
 
     def _lives(self, target: Target, flow: Flow) -> bool:
         if target.kind == "internet":
@@ -170,6 +177,11 @@ class Translated:
             self.known.append(Translation(nat, inside, outside))
 
     # --- in ---------------------------------------------------------------------------------------
+
+    def met(self, kind: int, flow: Flow) -> str | None:
+        """Return the port that an ICMPv6 message from outside must get to, if any."""
+        seen = None if kind in ON_LINK else self.entered(flow)
+        return None if seen is None else seen.at
 
     def entered(self, flow: Flow) -> Seen | None:
         """Return where a packet from outside must get to; remember it where it opens something."""

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from tests.oracle.oracle import ROUTER_LINK_LOCAL, ROUTER_MAC, Packet, World, eui64, text
 from tests.oracle.sockets import DNS, METADATA
+from tests.oracle.talks import ON_LINK
 from tests.support import packets
 from tests.support.networks import at, host, ip, pair, port, subnet, vpc
 from vpcctl.model.host import Host
@@ -114,10 +115,17 @@ def _to_port(source: Port, home: Subnet, target: Port) -> Iterator[Packet]:
         else:
             yield packets.solicit(mac, own, there)
             yield packets.advertise((mac, to_mac), (own, there), own, mac)
+            yield misrouted(source, own, there, source.key + 3 * target.key)
     own = _own(source, 6)
     if own is not None:
         yield packets.solicit(mac, eui64(source.mac), eui64(target.mac))
         yield packets.echo((mac, to_mac), (eui64(source.mac), eui64(target.mac)))
+
+
+def misrouted(source: Port, own: str, there: str, nth: int) -> Packet:
+    """What a port has no business to ask the router to pass on, of the *nth* type."""
+    ends = (text(source.mac), ROUTER_MAC), (own, there)
+    return packets.icmp6(ON_LINK[nth % len(ON_LINK)], *ends)
 
 
 def _to_gateway(source: Port, home: Subnet, gateway: Subnet) -> Iterator[Packet]:

@@ -54,7 +54,13 @@ FROM_WEB_1: list[tuple[Reason, Packet]] = [
     (Reason.GATEWAY_SERVICE, packets.udp(AWAY, (FOUR, "10.0.1.1"))),
     (Reason.GATEWAY_SERVICE, packets.udp(AWAY, (SIX, "fd00:2::1"))),
     (Reason.UNROUTABLE_SOURCE, packets.udp(AWAY, (LOCAL, "fd00:2::10"))),
-    (Reason.UNROUTABLE_SOURCE, packets.icmp6(143, AWAY, ("::", "fd00:2::10"))),
+    (Reason.ON_LINK_ONLY, packets.icmp6(143, AWAY, ("::", "fd00:2::10"))),
+    (Reason.ON_LINK_ONLY, packets.icmp6(130, AWAY, (SIX, "fd00:2::10"))),
+    (Reason.ON_LINK_ONLY, packets.icmp6(132, AWAY, (SIX, "2001:db8:9::1"))),
+    (Reason.ON_LINK_ONLY, packets.advertise(AWAY, (SIX, "fd00:2::10"), SIX, MAC)),
+    (Reason.OWN_ADDRESS, packets.udp(AWAY, (FOUR, FOUR))),
+    (Reason.OWN_ADDRESS, packets.udp(AWAY, (SIX, SIX))),
+    (Reason.OWN_ADDRESS, packets.udp((MAC, MAC), (FOUR, FOUR))),
     (Reason.UNKNOWN_UNICAST, packets.udp((MAC, "0e:00:00:00:00:fe"), (FOUR, FOUR_2))),
 ]
 

@@ -11,7 +11,9 @@ from tests.pipeline.outward import (
     BLUES,
     DATA,
     FAR,
+    HOST,
     NETWORK,
+    OTHER,
     RED,
     RED_IGW,
     WEB,
@@ -126,6 +128,31 @@ def test_targets_share_connections(town: Setting) -> None:
     assert used == {port: _wall(made, leaving(ONE), port) for port in used}
     used6 = {_wall(made, leaving(ONE, FAR6, 6), port) for port in range(5000, 5016)}
     assert used6 == {ofport(WALL), ofport(WALL_2)}
+
+
+def test_a_port_on_a_dead_host_gets_nothing_while_there_is_another(town: Setting) -> None:
+    away = n.at(WALL_2, OTHER, 12)
+    both = table(n.route("0.0.0.0/0", WALL, WALL_2))
+    made = town(*both.routes, others=(away,))
+
+    def ways() -> list[set[int]]:
+        asked = (f.udp(leaving(ONE), (port, 53)) for port in range(5000, 5016))
+        return [set(made.sends(ONE, one)) for one in asked]
+
+    before = ways()
+    assert set(map(frozenset, before)) == {frozenset(), frozenset({ofport(WALL)})}
+    made.change(dataclasses.replace(both, dead_hosts=(OTHER.id,)))
+    assert ways() == [{ofport(WALL)}] * 16
+    made.change(dataclasses.replace(both, dead_hosts=()))
+    assert ways() == before
+    made.change(n.at(WALL_2, HOST, ofport(WALL_2)))
+    made.change(dataclasses.replace(both, dead_hosts=(OTHER.id,)))
+    assert {ofport(WALL_2)} in ways()
+    # With nothing else left, it is tried.
+    alone = table(n.route("0.0.0.0/0", WALL_2))
+    made.change(away, dataclasses.replace(alone, dead_hosts=(OTHER.id,)))
+    ways()
+    assert made.wire.dropped(Reason.BLACKHOLE) == 0
 
 
 def _wall(made: Town, ends: Ends, port: int) -> int:

@@ -1,10 +1,12 @@
 """What groups let through, with real packets and a real conntrack."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.oracle.oracle import ROUTER_MAC, text
 from tests.pipeline.filtering import (
     DATA,
     VPC,
@@ -17,7 +19,9 @@ from tests.pipeline.filtering import (
 )
 from tests.support import frames as f
 from tests.support.dummy_ovs import DummyOvs
+from tests.support.frames import Ends
 from tests.support.networks import address_group, allow, group, group_id, pair
+from vpcctl.flows.reasons import Reason
 from vpcctl.model.changes import Resource
 from vpcctl.model.security_group import Rule, SecurityGroup
 
@@ -384,6 +388,22 @@ def test_established_connections_of_a_group_that_keeps_them_go_on(lan: Setting) 
     assert goes_on(made, one, two) == (False, False)
 
 
+@pytest.mark.parametrize("speaks", ["one", "two"])
+def test_a_group_that_begins_to_keep_keeps_what_is_open(lan: Setting, speaks: str) -> None:
+    rule = allow("ingress", protocol=6, ports=(80, 81))
+    made, one, two = client_and_server(lan, rule)
+    established(made, one, two)
+    established(made, one, two, 81)
+    made.change(server(rule, keep_established=True))
+    if speaks == "one":
+        assert made.sends(one, f.tcp(ends(one, two), (1000, 80), f.ACK, (2, 51))) == {2}
+    else:
+        assert made.sends(two, f.tcp(ends(two, one), (80, 1000), f.ACK, (51, 2))) == {1}
+    made.change(server(keep_established=True))
+    assert goes_on(made, one, two) == (True, True)
+    assert goes_on(made, one, two, 81) == (False, False)  # silent since: nobody was asked about it
+
+
 def test_only_what_a_keeping_group_let_in_is_kept(lan: Setting) -> None:
     keeps = group(3, VPC, allow("ingress", protocol=6, ports=(81, 82)), keep_established=True)
     drops = server(allow("ingress", protocol=6, ports=(80, 81)))
@@ -414,6 +434,21 @@ def test_every_packet_is_counted_by_port_and_what_is_dropped_by_reason(lan: Sett
     assert counted["ingress-invalid"] == 1
     assert counted["egress-denied"] == 1
     assert made.wire.counters(one.key)["EgressAcl"] == 4
+
+
+@pytest.mark.parametrize("groups", [(), (group_id(1),)], ids=["no groups", "groups"])
+def test_what_a_port_sends_to_itself_is_dropped_with_a_reason_and_its_copies_are_not(
+    lan: Setting, groups: tuple[str, ...]
+) -> None:
+    one, two = guest(1, WEB, *groups), guest(2)
+    made, mac = lan(DEFAULT, one, two), text(one.mac)
+    for to, ip in itertools.product((ROUTER_MAC, mac), one.ips):
+        there = Ends((mac, to), (str(ip), str(ip)))
+        assert made.sends(one, f.udp(there, (1000, 53)), f.icmp(there, 8)) == set()
+    assert made.wire.dropped(Reason.OWN_ADDRESS) == 8
+    assert made.wire.counters(one.key).get("ingress-denied", 0) == 0
+    assert made.sends(one, f.udp(to_all(one), (1000, 53))) == {2}
+    assert made.wire.dropped(Reason.OWN_ADDRESS) == 8
 
 
 @pytest.mark.parametrize("version", FAMILIES)

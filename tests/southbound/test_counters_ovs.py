@@ -11,7 +11,9 @@ import pytest
 
 from tests.southbound.ovs import wait_until
 from tests.southbound.rig import MemoryStore, Rig, rig
+from tests.support import frames
 from tests.support import networks as n
+from vpcctl.model.addresses import GATEWAY_MAC, format_mac
 from vpcctl.model.counters import Count, PortCounters
 from vpcctl.model.problems import Unavailable
 from vpcctl.store.southbound import AT_ONCE, MAX_QUESTION, SouthboundClient
@@ -133,6 +135,24 @@ def test_a_port_that_may_send_nothing_is_told_so() -> None:
             )
             assert found.egress.allowed.packets == 0
             assert found.rules == ()
+
+    asyncio.run(scenario())
+
+
+def test_what_a_port_sends_to_itself_is_explained() -> None:
+    async def scenario() -> None:
+        async with running() as (r, client):
+            own, mac = str(A.ips[0]), "0e:00:00:00:00:01"
+            to_itself = [
+                frames.Ends((mac, to), (own, own)) for to in (format_mac(GATEWAY_MAC), mac)
+            ]
+            await send(r, *(frames.udp(one, (4000, 53)).hex() for one in to_itself))
+            found = await asked_until(
+                client, A.id, lambda got: got.egress.dropped["own-address"].packets == 2
+            )
+            assert found.egress.allowed.packets == 2
+            assert found.ingress.allowed.packets == 0
+            assert {one.packets for one in found.ingress.dropped.values()} == {0}
 
     asyncio.run(scenario())
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.store.conftest import ADMIN, World
+from tests.store.conftest import ADMIN, ON_SQLITE, World
 from tests.store.outside import PROVIDER, outside
 from tests.store.test_security_groups import at_once, held
 from vpcctl.model.external_network import ExternalNetwork
@@ -19,6 +19,7 @@ from vpcctl.services.outside_views import (
     InternetGatewayChange,
     InternetGatewayCreate,
 )
+from vpcctl.services.routing_views import RouteTableChange, RouteWanted
 from vpcctl.services.views import Actor, Listing, VpcChange
 
 TENANT = Actor("tenant", "red")
@@ -155,6 +156,21 @@ def test_what_may_change_changes(world: World) -> None:
         world.services.external_networks.change(
             ADMIN, made.meta.id, ExternalNetworkChange(mtu=1500), 1
         )
+
+
+@ON_SQLITE
+def test_ipv6_is_not_taken_away_from_routes(world: World) -> None:
+    outer = outside(world, ipv6_cidr="2001:db8::/64")
+    vpc = world.vpc()
+    internet = outer.internet(vpc)
+    (table,) = held(world, "rtb").values()
+    ways = (RouteWanted("::/0", (internet.meta.id,)), RouteWanted("0.0.0.0/0", (internet.meta.id,)))
+    world.services.route_tables.change(ADMIN, table.id, RouteTableChange(routes=ways))
+    with pytest.raises(Conflict) as caught:
+        change(world, outer.network, ipv6_cidr=None)
+    assert [(one.kind, one.id) for one in caught.value.blockers] == [("rtb", table.id)]
+    world.services.route_tables.change(ADMIN, table.id, RouteTableChange(remove=("::/0",)))
+    assert change(world, outer.network, ipv6_cidr=None).ipv6_cidr is None
 
 
 def test_hosts_that_reach_it_are_named(world: World) -> None:

@@ -191,7 +191,7 @@ def test_the_whole_network_takes_few_statements(world: World) -> None:
 
     event.listen(world.database.engine, "before_cursor_execute", note)
     world.feed.load()
-    assert count[0] <= 25
+    assert count[0] <= 26
 
 
 def test_a_port_that_came_somewhere_takes_two_statements(world: World) -> None:

@@ -7,9 +7,11 @@ import pytest
 from sqlalchemy import event
 
 from tests.store.conftest import ADMIN, World
+from tests.store.outside import outside
 from tests.store.reporting import Agent, link
 from vpcctl.services.guests import host_name
-from vpcctl.services.views import AttachmentView, PortChange, SubnetChange
+from vpcctl.services.outside_views import Association, EipChange
+from vpcctl.services.views import AttachmentView, HostChange, PortChange, SubnetChange
 from vpcctl.wire.state import HostState
 
 
@@ -109,6 +111,53 @@ def test_a_state_costs_the_same_statements_for_any_number_of_guests(world: World
     with counted(world) as later:
         assert len(state(world, agents[0]).guests) == 22
     assert len(later) == len(seen) <= 16
+
+
+def test_a_guests_eips_are_told_to_its_host_whoever_answers_for_them(world: World) -> None:
+    outer, vpc = outside(world), world.vpc()
+    outer.internet(vpc)
+    outer.host("gw")
+    agents = [Agent(world, world.host(f"h{n}"), f"192.0.2.{n}") for n in (11, 12)]
+    agents[0].report()
+    subnet = world.subnet(vpc=vpc)
+    here = AttachmentView("namespace", agents[0].host.meta.id, None, None)
+    attached = world.port(subnet, attachment=here, fixed_ips=("10.0.1.10", "10.0.1.11"))
+    plugged = world.port(subnet, fixed_ips=("10.0.1.20",))
+    agents[1].report(link(plugged, 5))
+    eips = [outer.eip() for _ in range(2)]
+    public = [str(eip.address) for eip in eips]
+    known = [state(world, agent).revision for agent in agents]
+
+    def told(*concerned: int) -> list[tuple[tuple[str, str], ...]]:
+        """Return what both hosts tell their guest; exactly those concerned have another state."""
+        after = [state(world, agent) for agent in agents]
+        moved = [at for at, one in enumerate(after) if one.revision > known[at]]
+        assert moved == list(concerned)
+        known[:] = [one.revision for one in after]
+        return [guest.public_addresses for one in after for guest in one.guests]
+
+    def stands_for(at: int, wanted: Association | None) -> None:
+        world.services.eips.change(ADMIN, eips[at].meta.id, EipChange(association=wanted))
+
+    stands_for(0, Association(attached.meta.id, "10.0.1.11"))
+    assert told(0) == [(("10.0.1.11", public[0]),), ()]
+    stands_for(1, Association(attached.meta.id, "10.0.1.10"))
+    both = (("10.0.1.10", public[1]), ("10.0.1.11", public[0]))
+    assert told(0) == [both, ()]
+    stands_for(0, Association(plugged.meta.id, move=True))
+    assert told(0, 1) == [both[:1], (("10.0.1.20", public[0]),)]
+    stands_for(0, None)
+    assert told(1) == [both[:1], ()]
+
+
+def test_a_state_says_where_the_host_is(world: World, agents) -> None:
+    assert state(world, agents[0]).availability_zone is None
+    before = state(world, agents[0]).revision
+    world.services.hosts.change(
+        ADMIN, agents[0].host.meta.id, HostChange(availability_zone="room-1")
+    )
+    after = state(world, agents[0])
+    assert (after.availability_zone, after.revision > before) == ("room-1", True)
 
 
 @pytest.mark.parametrize(

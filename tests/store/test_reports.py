@@ -31,6 +31,7 @@ def liveness(world: World) -> list[tuple[str, str]]:
 
 
 UP, LATE, DOWN = ("h1 is up", "changed"), ("h1 is late", "warning"), ("h1 is down", "warning")
+DEAD = "h1 is dead", "warning"
 
 
 @pytest.fixture
@@ -282,7 +283,7 @@ def test_liveness_is_told_once_each_time(world: World, agents) -> None:
     agents[0].report()
     sweep = world.services.reports.sweep_liveness
     told = []
-    for seconds in (0, 5, 11, 0, 20, 0):
+    for seconds in (0, 5, 11, 0, 20, 0, 0):
         world.clock.forward(seconds)
         sweep()
         host = world.services.hosts.get(ADMIN, agents[0].host.meta.id)
@@ -293,7 +294,8 @@ def test_liveness_is_told_once_each_time(world: World, agents) -> None:
         ("late", [UP, LATE]),
         ("late", [UP, LATE]),
         ("down", [UP, LATE, DOWN]),
-        ("down", [UP, LATE, DOWN]),
+        ("down", [UP, LATE, DOWN, DEAD]),  # its switch is not connected either
+        ("down", [UP, LATE, DOWN, DEAD]),
     ]
     agents[0].report(full=False)
     world.services.maintain()

@@ -381,7 +381,7 @@ def test_keys_are_handed_out_once(world: World) -> None:
 
 def test_keys_go_round_and_skip_those_in_use(world: World) -> None:
     vpc = world.vpc()  # 1 … 5
-    largest = 2**32 - 1
+    largest = 2**31 - 1
     statement = text("UPDATE ledger SET acl_key = :value")
     world.database.write(lambda c: c.execute(statement, {"value": largest - 2}))
     web = group(world, vpc, HTTPS, RuleCreate("egress"))

@@ -64,11 +64,14 @@ def udp(ends: Ends, ports: tuple[int, int], data: bytes = b"data") -> bytes:
     return ip(ends, UDP, udp_payload(ends, ports, data))
 
 
-def icmp(ends: Ends, kind: int, code: int = 0, rest: bytes = b"\0\7\0\1data") -> bytes:
-    """An ICMP message of the ends' family."""
+def icmp(
+    ends: Ends, kind: int, code: int = 0, rest: bytes = b"\0\7\0\1data", hops: int | None = None
+) -> bytes:
+    """An ICMP message of the ends' family; IPv6's *hops* are those it should have, if not given."""
     body = struct.pack("!BBH", kind, code, 0) + rest
     if ends.version == 6:
-        hops = 255 if kind in (133, 134, 135, 136, 137) else 64  # as neighbour discovery demands
+        if hops is None:
+            hops = 255 if 133 <= kind <= 137 else 64  # as neighbour discovery demands
         return ip(ends, ICMP6, _summed(ends, ICMP6, body, 2), hops=hops)
     return ip(ends, ICMP, body[:2] + struct.pack("!H", checksum(body)) + body[4:])
 

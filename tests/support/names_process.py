@@ -4,6 +4,7 @@ It is the real one, connected as the agent connects it. At the other end of the 
 would be, are the test's own sockets, with the addresses that flows would give to guests' packets.
 """
 
+import base64
 import json
 import os
 import select
@@ -35,7 +36,7 @@ from vpcctl.model.names import (
 )
 
 ROOT = Path(__file__).resolve().parents[2]
-_FREEBIND = 78  # IPV6_FREEBIND: Python has no name for it
+FREEBIND = 78  # IPV6FREEBIND: Python has no name for it
 
 
 def guest(key: int, tenant: str = "one", **more: Any) -> dict[str, Any]:
@@ -54,6 +55,8 @@ def guest(key: int, tenant: str = "one", **more: Any) -> dict[str, Any]:
         "host_name": f"p{key}",
         "domain": f"{tenant}.test",
         "resolvers": ["169.254.169.253"],
+        "public": [],
+        "availability_zone": "",
         **more,
     }
 
@@ -87,19 +90,23 @@ class NamesProcess:
         self.counts: Counter[str] = Counter()
         self._directory = directory
         self._zones: dict[str, int] = {}
+        self._ports: dict[str, int] = {}
+        self._errors = directory / "stderr"
         self._spaces = directory / "netns"
         self._inside = inside(netns, self._connect)
         for words in _WAYS:
             command("ip", "-n", netns, *words)
-        self._process = subprocess.Popen(
-            [
-                *("setpriv", "--pdeathsig", "KILL", "nsenter", f"--net=/run/netns/{netns}"),
-                *(sys.executable, "-m", "agent.names", self._inside),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
+        with self._errors.open("w") as errors:
+            self._process = subprocess.Popen(
+                [
+                    *("setpriv", "--pdeathsig", "KILL", "nsenter", f"--net=/run/netns/{netns}"),
+                    *(sys.executable, "-m", "agent.names", self._inside),
+                ],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )
         self.pid = self._process.pid
 
     def _connect(self) -> str:
@@ -131,15 +138,26 @@ class NamesProcess:
         assert self._hear() == {"serving": True}
 
     def order(self, guests: list[dict[str, Any]], *, forwarders: tuple[str, ...] = ()) -> None:
-        """Tell it what it has to know, with the zones that were written."""
-        more = {"forwarders": list(forwarders), "ports": {}, "directory": str(self._directory)}
-        self._tell({"guests": guests, "zones": self._zones, **more})
+        """Tell it what it has to know, with the zones and ports that were written."""
+        more = {"forwarders": list(forwarders), "directory": str(self._directory)}
+        self._tell({"guests": guests, "zones": self._zones, "ports": self._ports, **more})
 
     def write(self, document: dict[str, Any]) -> None:
         """Write a zone down, as the agent does."""
         path = self._directory / f"{document['vpc_id']}.zone"
         path.write_text(json.dumps(document) + "\n")
         self._zones[document["vpc_id"]] = document["revision"]
+
+    def write_port(self, port_id: str, revision: int = 1, user_data: bytes = b"") -> None:
+        """Write down what a port's owner has said; revision 0: there is something, not here yet."""
+        said = base64.b64encode(user_data).decode()
+        document = {"user_data": said, "public_keys": [], "metadata_tokens": "optional"}
+        (self._directory / f"{port_id}.json").write_text(json.dumps(document))
+        self._ports[port_id] = revision
+
+    def errors(self) -> str:
+        """Return what it has written to its log."""
+        return self._errors.read_text()
 
     def done(self) -> Counter[str]:
         """Wait until it has done what it was told last; return what it has counted by then."""
@@ -178,7 +196,7 @@ class NamesProcess:
             own = str(IPv4Address(client4(key, 0)))
             server = str(SERVERS4[service][key >> 16])
         else:
-            opened.setsockopt(socket.IPPROTO_IPV6, _FREEBIND, 1)
+            opened.setsockopt(socket.IPPROTO_IPV6, FREEBIND, 1)
             own, server = str(IPv6Address(client6(key, 0))), str(SERVERS6[service])
         opened.bind((own, 0))
         opened.connect((server, PORTS[service]))
@@ -209,5 +227,6 @@ def names_process(directory: Path) -> Iterator[NamesProcess]:
         process = NamesProcess(netns, directory)
         try:
             yield process
+            assert process.errors() == ""
         finally:
             process.close()

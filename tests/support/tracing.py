@@ -253,6 +253,8 @@ class Fabric:
     def reason(self, host_id: str, packet: Packet) -> int | None:
         """Number of the reason that one host drops a packet for, as table Drop has seen it."""
         found = re.findall(
-            rf"^ ?{DROP.number}\. reg6=(0x[0-9a-f]+)", self.explain(host_id, packet), re.MULTILINE
+            rf"^ ?{DROP.number}\. (?:reg[01]=\w+,)?reg6=(0x[0-9a-f]+)",
+            self.explain(host_id, packet),
+            re.MULTILINE,
         )
         return int(found[-1], 16) if found else None

@@ -5,6 +5,7 @@ import re
 import struct
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from agent.ofctl import Switch
@@ -14,7 +15,7 @@ from vpcctl.flows.cookie import LEARNED_COOKIE, OWNER_MASK, Feature, cookie
 from vpcctl.flows.flow import Flow
 from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import BY_NUMBER, DROP, EGRESS_ACL, INGRESS_ACL
-from vpcctl.flows.text import format_unmetered
+from vpcctl.flows.text import format_flow, format_unmetered
 from vpcctl.model.host import GUEST_SERVICE_OFPORT, Host
 from vpcctl.model.network import Network
 
@@ -25,10 +26,16 @@ connection: whoever has this many answers after a packet knows that it has been 
 
 
 class Wire:
-    """A bridge that has a host's program and records what leaves its ports."""
+    """A bridge that has a host's program and records what leaves its ports.
+
+    Attributes:
+        net: the network.
+        metered: whether flows have their meters from the next program on.
+    """
 
     def __init__(self, ovs: DummyOvs, net: Network, host: Host, bridge: str) -> None:
         self._ovs, self.net, self._host, self._bridge = ovs, net, host, bridge
+        self.metered = False
         used = {one.ofport for one in net.locations.values() if one.host_id == host.id}
         used.update(one.ofport for one in (*host.outside, *host.watches))
         if host.outside:
@@ -60,8 +67,14 @@ class Wire:
 
     def program(self, flows: Iterable[Flow] | None = None) -> None:
         """Give the bridge its flows as the network says now, or those given."""
-        some = self.flows() if flows is None else flows
-        lines = [format_unmetered(flow) for flow in some]
+        some = list(self.flows() if flows is None else flows)
+        write = format_unmetered
+        if self.metered:
+            write = partial(format_flow, names=False)
+            self._ovs.ofctl("del-meters", self._bridge)
+            for meter in {flow.meter for flow in some if flow.meter is not None}:
+                self._ovs.ofctl("add-meter", self._bridge, str(meter))
+        lines = [write(flow) for flow in some]
         self.settle()  # what was not counted yet, the new flows would count
         self._ovs.replace_flows(self._bridge, lines)
         self._ovs.control.call("revalidator/wait")

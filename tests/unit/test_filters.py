@@ -29,11 +29,12 @@ from tests.support.networks import (
 from vpcctl.compile import compile_host, plan_changes
 from vpcctl.flows import fields as f
 from vpcctl.flows import tables as t
-from vpcctl.flows.actions import Commit, Conjunction, Resubmit
+from vpcctl.flows.actions import Commit, Conjunction, Move, Resubmit, SetField
 from vpcctl.flows.contract import MAX_FLOW_MOD, check, encoded_length
 from vpcctl.flows.cookie import Feature, cookie, split
 from vpcctl.flows.flow import Flow
 from vpcctl.model.network import Network
+from vpcctl.pipeline import service
 from vpcctl.pipeline.pieces import (
     AclPiece,
     EdgePiece,
@@ -156,6 +157,52 @@ def test_an_acls_rules_cost_nothing_for_its_subnets() -> None:
     assert SubnetPiece(WEB.id) in transition.touched
 
 
+def mixed(count: int, **other: object):
+    """A group with *count* rules, as many wide as narrow ones, of every kind of remote side."""
+    rules = []
+    for n in range(count):
+        about: dict = {"protocol": (None, 6)[n // 2 % 2]}
+        if n % 2:
+            about = {"protocol": 6, "ports": (n, n + n // 200 % 2)}
+        direction, family = (("ingress", 4), ("egress", 4), ("ingress", 6))[n // 4 % 3]
+        block = f"10.{n // 256}.{n % 256}.0/24" if family == 4 else f"fd00:{n}::/64"
+        everybody = None if n % 2 else block  # for much it would leave nothing to the others
+        remote = (block, group_id(1000 + n), f"ag-{1000 + n:017x}", everybody)[n // 12 % 4]
+        rules.append(allow(direction, remote, family, **about))
+    return group(2, VPC, *rules, **other)
+
+
+def named_by(rules) -> list[object]:
+    """All groups and address groups that a mixed group may name."""
+    every = range(1000, 1000 + len(rules) + 1)
+    return [*(group(n, VPC) for n in every), *(address_group(n, "10.0.0.0/8") for n in every)]
+
+
+@pytest.mark.parametrize("count", [200, 1000])
+@pytest.mark.parametrize("other", [{}, {"keep_established": True}, {"stateful": False}])
+def test_flows_grow_as_rules_do_however_these_overlap(count: int, other: dict) -> None:
+    some = mixed(count, **other)
+    net = network(HOSTS[0], VPC, WEB, some, *named_by(some.rules), guest(1, some.id))
+    flows = list(service.group(net, some))
+    assert len(flows) <= 3 * count + 20
+    for flow in flows:
+        check(flow)
+
+
+@pytest.mark.parametrize("remote", ["10.99.0.0/16", group_id(1200), f"ag-{1200:017x}"])
+@pytest.mark.parametrize("protocol", [None, 6])
+def test_one_more_wide_rule_writes_its_own_flows_only(remote: str, protocol: int | None) -> None:
+    some, one = mixed(200), guest(1, group_id(2))
+    net = network(*HOSTS, VPC, WEB, some, *named_by(some.rules), one, at(one, HOSTS[0], 10))
+    wide = allow("ingress", remote, protocol=protocol)
+    transition = plan_changes(net, batch(put(group(2, VPC, *some.rules, wide))))
+    assert 1 <= len([one for one in written(transition) if one.table is not t.GROUPS]) <= 6
+    removed = [flow for one in transition.hosts.values() for some in one.removed for flow in some]
+    assert not removed
+    back = plan_changes(net, batch(put(some)))
+    assert len(written(back)) <= 4
+
+
 # --- arriving and leaving -------------------------------------------------------------------------
 
 
@@ -225,6 +272,21 @@ def test_conjunctions_are_sound_whatever_the_network_is(start: list, later: list
             (flow.match[1:], flow.actions) for flow in remote if flow.match[0][0] is f.CONJ_ID
         }
         assert len(answers) == len({scope for scope, _ in answers}), "two ids, two effects"
+
+
+@pytest.mark.parametrize("stateful", [True, False])
+def test_who_is_in_a_group_is_asked_with_an_address_that_was_copied_for_it(stateful: bool) -> None:
+    some, bit = mixed(200, stateful=stateful), f.BLOCKS_ONLY.mask
+    net = network(HOSTS[0], VPC, WEB, some, *named_by(some.rules))
+    for flow in service.group(net, some):
+        copies = any(isinstance(action, Move) for action in flow.actions)
+        asks = [one for one in flow.actions if isinstance(one, SetField) and one.field is f.CELL]
+        assert all(copies != bool(one.value & bit) for one in asks)
+        told = {field: (value, mask) for field, value, mask in flow.match}
+        if isinstance(flow.actions[0], Conjunction) or f.CONJ_ID in told:
+            value, mask = told[f.CELL]
+            assert not value & bit
+            assert mask is None or mask & bit
 
 
 def test_ids_are_the_remote_sides_own_and_survive_everything_else() -> None:

@@ -27,6 +27,9 @@ from agent.decide.names.zone import Zone
 VPC, OTHER = "vpc-00000000000000001", "vpc-00000000000000002"
 
 
+SOA = "one.test. 5 IN SOA"
+
+
 def record(name: str, kind: str, *values: str) -> dict:
     return {"name": name, "type": kind, "ttl": 60, "values": list(values)}
 
@@ -50,6 +53,7 @@ def zone(*records: dict, vpc_id: str = VPC, domain: str = "one.test") -> Zone:
 
 ZONE = zone(
     record("store.one.test", "CNAME", "web.one.test."),
+    record("gone.one.test", "CNAME", "nobody.one.test."),
     record("away.one.test", "CNAME", "www.example.com."),
     record("loop.one.test", "CNAME", "loop.one.test."),
     record("*.app.one.test", "A", "10.0.9.9"),
@@ -115,11 +119,24 @@ def test_what_is_not_there_is_said_with_the_zones_authority(
 ) -> None:
     answer = asked(name, kind)
     assert (answer.rcode(), answer.answer) == (code, [])
-    assert answer.authority[0].to_text().startswith("one.test. 5 IN SOA")
+    assert answer.authority[0].to_text().startswith(SOA)
 
 
-def test_an_alias_that_leads_round_ends() -> None:
-    assert asked("loop.one.test").rcode() == dns.rcode.NOERROR
+@pytest.mark.parametrize(
+    ("name", "kind", "code"),
+    [
+        ("gone.one.test", "A", dns.rcode.NXDOMAIN),
+        ("gone.one.test", "TXT", dns.rcode.NXDOMAIN),
+        ("store.one.test", "TXT", dns.rcode.NOERROR),
+        ("loop.one.test", "A", dns.rcode.NOERROR),
+    ],
+)
+def test_behind_an_alias_it_is_said_as_well(name: str, kind: str, code: dns.rcode.Rcode) -> None:
+    answer = asked(name, kind)
+    assert answer.rcode() == code
+    assert {found.rdtype.name for found in answer.answer} == {"CNAME"}
+    assert answer.authority[0].to_text().startswith(SOA)
+    assert asked(name, "CNAME").authority == []
 
 
 def test_other_names_are_asked_elsewhere_or_refused() -> None:
@@ -189,14 +206,30 @@ def test_a_flood_of_one_port_is_cut_off_and_no_others() -> None:
 
 
 SECRET = zone(record("secret.two.test", "TXT", '"tenants-own"'), vpc_id=OTHER, domain="two.test")
+SECRETS = [wire("secret.two.test", "TXT"), wire("secret.two.test", "TXT", use_edns=0)]
 QUESTION = wire("web.one.test", use_edns=0)
+
+
+def shared() -> Cache:
+    """A process's kept answers: what the other tenant has asked is among them."""
+    cache = Cache()
+    for question in SECRETS:
+        reply = resolve(SECRET, question, tcp=False)
+        assert isinstance(reply, Reply)
+        assert b"tenants-own" in reply.data
+        cache.put(OTHER, question, reply.data, tcp=False)
+    return cache
+
+
+CACHE = shared()
 
 
 def harmless(data: bytes) -> None:
     """An answer to noise is to that noise, small, and has nothing of another tenant's."""
     for tcp in (False, True):
+        assert CACHE.get(VPC, data, tcp=tcp) is None
         try:
-            reply = resolve(SECRET, data, tcp=tcp)
+            reply = resolve(ZONE, data, tcp=tcp)
         except Ignored:
             continue
         if isinstance(reply, Onward):
@@ -213,12 +246,13 @@ def test_noise(data: bytes) -> None:
     harmless(data)
 
 
-@given(st.integers(0, len(QUESTION)), st.binary(max_size=6))
+@given(st.sampled_from([QUESTION, *SECRETS]), st.integers(0, 60), st.binary(max_size=6))
 @settings(max_examples=300, deadline=None)
-def test_damaged_questions(at: int, noise: bytes) -> None:
-    harmless(QUESTION[:at] + noise + QUESTION[at + len(noise) :])
-    harmless(QUESTION[:at])
-    harmless(QUESTION + noise)
+def test_damaged_questions(whole: bytes, at: int, noise: bytes) -> None:
+    harmless(whole)
+    harmless(whole[:at] + noise + whole[at + len(noise) :])
+    harmless(whole[:at])
+    harmless(whole + noise)
 
 
 def test_names_that_point_at_themselves_are_malformed() -> None:

@@ -228,3 +228,35 @@ def test_a_zone_that_cannot_be_written_keeps_no_other_from_its_guests(tmp_path: 
     left.touch()
     assert asyncio.run(_told_with(tmp_path, SUBNET, other)) == {OTHER: 1}
     assert not left.exists()
+
+
+async def _places_told(directory: Path, *states: HostState) -> list[tuple[Any, str]]:
+    """Return the EIPs and zones that the process is told of, while the controller is away."""
+    told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    options = AgentSettings(host_id=HOST, api_url=f"unix:{directory}/none")
+    keeper = Keeper(Client(options), directory, told.put_nowait)
+    found: list[tuple[Any, str]] = []
+    running = asyncio.create_task(keeper.run())
+    try:
+        for one in states:
+            keeper.want(one)
+            async with asyncio.timeout(20):
+                while not found or len(found) == states.index(one):
+                    (guest,) = (await told.get())["guests"]
+                    seen = guest["public"], guest["availability_zone"]
+                    if seen not in found:
+                        found.append(seen)
+    finally:
+        running.cancel()
+    return found
+
+
+def test_eips_and_the_hosts_zone_are_told_as_they_change(tmp_path: Path) -> None:
+    plain = Guest(port_id=PORT, key=1, subnet_id="s", mac="", addresses=("10.0.0.5",))
+    pairs = (("10.0.0.5", "203.0.113.5"),)
+    public = plain.model_copy(update={"public_addresses": pairs})
+    first = state(1, SUBNET).model_copy(update={"guests": (plain,)})
+    second = first.model_copy(update={"guests": (public,)})
+    third = second.model_copy(update={"availability_zone": "room-1"})
+    found = asyncio.run(_places_told(tmp_path, first, second, third))
+    assert found == [((), ""), (pairs, ""), (pairs, "room-1")]

@@ -28,9 +28,14 @@ SAID = {
     "host_name": "web",
     "domain": "one.test",
     "resolvers": ["169.254.169.253"],
+    "public": [["10.0.1.10", "203.0.113.5"], ["10.0.1.11", "203.0.113.6"]],
+    "availability_zone": "room-1",
 }
 GUEST = guest_of(SAID)
-OTHER = guest_of(SAID | {"key": 7, "port_id": "port-00000000000000007"})
+OTHER = guest_of(
+    SAID
+    | {"key": 7, "port_id": "port-00000000000000007", "mac": "0e:00:00:00:00:07", "host_name": "db"}
+)
 DATA = Data(b"#cloud-config\n", (KEY,))
 TOKENS = Tokens(b"secret")
 NOW = 1_000.0
@@ -66,11 +71,31 @@ def test_every_name_that_is_listed_is_there() -> None:
     macs = "network/interfaces/macs/0e:00:00:00:00:01"
     assert seen[f"{macs}/local-ipv4s"] == "10.0.1.10"
     assert seen[f"{macs}/subnet-ipv6-cidr-blocks"] == "fd00:1::/64"
+    assert seen["public-ipv4"] == "203.0.113.5"
+    assert seen["placement/availability-zone"] == "room-1"
+    assert seen[f"{macs}/public-ipv4s"] == "203.0.113.5\n203.0.113.6"
+    assert seen[f"{macs}/ipv4-associations/203.0.113.6"] == "10.0.1.11"
+
+
+def test_what_a_guest_does_not_have_is_not_listed() -> None:
+    inside = guest_of(SAID | {"public": [], "availability_zone": ""})
+    macs = f"/latest/meta-data/network/interfaces/macs/{GUEST.mac}"
+    for tree, name in (
+        ("/latest/meta-data", "public-ipv4"),
+        ("/latest/meta-data", "placement"),
+        (macs, "public-ipv4s"),
+        (macs, "ipv4-associations"),
+    ):
+        assert ask(f"{tree}/{name}", inside).status == 404
+        assert name not in ask(f"{tree}/", inside).body.decode()
+    about = ask("/openstack/latest/meta_data.json", inside).body
+    assert "availability_zone" not in json.loads(about)
 
 
 def test_openstacks_documents() -> None:
     about = json.loads(text("/openstack/latest/meta_data.json"))
     assert (about["uuid"], about["public_keys"]) == (GUEST.port_id, {"key-0": KEY})
+    assert about["availability_zone"] == "room-1"
     network = json.loads(text("/openstack/2018-08-27/network_data.json"))
     assert network["links"][0]["mtu"] == 1450
     assert [one["ip_address"] for one in network["networks"]] == ["10.0.1.10", "fd00:1::10"]
@@ -116,8 +141,18 @@ def test_a_proxy_gets_no_token() -> None:
 def test_any_path_and_token_are_answered(path: str, token: str) -> None:
     found = answer(Request("GET", path, {}), GUEST, DATA, TOKENS, NOW)
     assert found.status in (200, 404, 405)
-    assert OTHER.port_id.encode() not in found.body
     assert not TOKENS.is_good(token, GUEST.key, NOW)
+
+
+def test_another_guest_is_not_to_be_had_by_naming_it() -> None:
+    macs = "/latest/meta-data/network/interfaces/macs"
+    for name in (OTHER.port_id, OTHER.mac, OTHER.host_name):
+        assert ask(f"{macs}/{name}/local-hostname").status == 404
+        assert ask(f"/latest/meta-data/{name}").status == 404
+        for header in ("x_forwarded_for", "x_instance_id", "host"):
+            found = ask("/latest/meta-data/instance-id", **{header: name})
+            assert found.body == GUEST.port_id.encode()
+    assert ask(f"{macs}/{OTHER.mac}/local-hostname", OTHER).body == b"db.one.test"
 
 
 def heard(data: bytes) -> Request | None:

@@ -290,6 +290,8 @@ HONOUR_MARK = Bits("honour_mark", JUDGED, 19, 1)
 ALLOWED = Bits("allowed", JUDGED, 20, 1)
 KEPT = Bits("kept", JUDGED, 21, 1)
 """Allowed by a group that keeps established connections."""
+BLOCKS_ONLY = Bits("blocks_only", CELL, 29, 1)
+"""The remote address is not in ``LOOKUP_IPV4`` or ``LOOKUP_IPV6``, so its groups do not count."""
 ACL_OUT_ASKED = Bits("acl_out_asked", JUDGED, 24, 1)
 ACL_IN_ASKED = Bits("acl_in_asked", JUDGED, 25, 1)
 

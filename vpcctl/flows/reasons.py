@@ -50,6 +50,7 @@ class Reason(enum.IntEnum):
     NAT_UNMATCHED = 42
     NAT_EXHAUSTED = 43
     UNTRANSLATABLE = 45
+    ON_LINK_ONLY = 46
     GUEST_UNANSWERED = 60
     GUEST_ADDRESS = 61
 

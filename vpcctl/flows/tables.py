@@ -337,7 +337,7 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "IngressAcl",
         "filtering",
         "Knows by its port whether a packet for a port of this host is filtered, and how.",
-        (f.SOURCE_PORT, f.DEST_PORT, *_FILTERED, f.ICMP6_TYPE),
+        (f.SOURCE_PORT, f.DEST_PORT, f.FLAGS, *_FILTERED, f.ICMP6_TYPE),
         (f.JUDGED, f.REASON),
         "Groups IngressState IngressVerdict Output Drop",
     ),
@@ -400,8 +400,8 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
             *(f.CONJ_ID, f.GROUP, f.CELL, f.VNI, f.VPC, f.LOOKUP_IPV4, f.LOOKUP_IPV6, f.ETH_TYPE),
             *(f.IPV4_SRC, f.IPV4_DST, f.IPV6_SRC, f.IPV6_DST, f.CT_STATE, *_CT_IP),
         ),
-        (f.JUDGED,),
-        "",
+        (f.CELL, f.JUDGED, f.LOOKUP_IPV4, f.LOOKUP_IPV6),
+        "Remote",
     ),
 )
 

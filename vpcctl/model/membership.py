@@ -59,6 +59,18 @@ def distinct_blocks(cidrs: Iterable[IPNetwork]) -> frozenset[IPNetwork]:
     return frozenset(kept)
 
 
+def blocks_within(blocks: Iterable[IPNetwork], wide: Iterable[IPNetwork]) -> set[IPNetwork]:
+    """Return those of *blocks* that lie in one of *wide*."""
+    around, mine, found = distinct_blocks(wide), set(blocks), set[IPNetwork]()
+    last: IPNetwork | None = None
+    for block in sorted(mine | around, key=_from_wide_to_narrow):
+        if block in around:
+            last = block
+        if last is not None and block in mine and _covers(last, block):
+            found.add(block)
+    return found
+
+
 def _covers(block: IPNetwork, other: IPNetwork) -> bool:
     """Tell whether *other*, which does not begin before *block*, lies in it."""
     if block.version != other.version:

@@ -45,6 +45,8 @@ class RouteTable:
         key: number in flows, 1 … 2**32-1.
         is_main: the table of subnets that name none; one a VPC.
         routes: sorted by destination.
+        dead_hosts: hosts that neither report nor are connected, of those that ports are on to which
+            routes lead: such a port gets nothing while a route has other targets.
     """
 
     id: str
@@ -52,3 +54,4 @@ class RouteTable:
     key: int
     is_main: bool = False
     routes: tuple[Route, ...] = ()
+    dead_hosts: tuple[str, ...] = ()

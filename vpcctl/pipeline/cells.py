@@ -1,18 +1,18 @@
-"""Cells: what protocols and ports a group's rules tell apart, and whom each cell lets in.
+"""Cells: what protocols and ports a group's rules tell apart, and how cells are told from others.
 
 The same rules apply everywhere in a cell. Cells are nested at most three deep: all protocols, a
-protocol, a range of its ports or a type of its messages, a code of such a type. Each holds the
-rules of those around it too, so the innermost cell that a packet is in says everything about it.
-A cell that says what the one around it says is left out.
+protocol, a range of its ports or a type of its messages, a code of such a type. A packet is in the
+innermost one. A rule is written once, for its scope: all cells that lie in what it is about, known
+by what their names have in common. See ``division`` for how rules become cells and scopes.
 """
 
 import enum
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from vpcctl.flows.fields import BLOCKS_ONLY, CELL
 from vpcctl.model.addresses import IPNetwork
-from vpcctl.model.membership import distinct_blocks
+from vpcctl.model.membership import blocks_within, distinct_blocks
 from vpcctl.model.security_group import Direction, Family, Rule
 from vpcctl.pipeline.terms import ICMP, ICMP6, SCTP, TCP, UDP
 
@@ -60,7 +60,7 @@ class Precision(enum.IntEnum):
 
 
 class Effect(NamedTuple):
-    """Whom a cell lets in, and by which rule; that of a wider cell, then the oldest.
+    """Whom rules let in, and which does; of several that let in the same, the oldest.
 
     Attributes:
         anybody: the rule that lets in all; then there is nothing else.
@@ -73,29 +73,79 @@ class Effect(NamedTuple):
     named: tuple[tuple[int, Rule], ...] = ()
 
 
-class Cell(NamedTuple):
-    """One cell.
+class Place(NamedTuple):
+    """Some of all packets.
 
     Attributes:
         protocol: number, or None for all.
         precision: what is meant by the next two.
         first: first port; of ICMP the type in the high 8 bits and the code in the low ones.
         last: last port, or the last type and code.
-        effect: whom it lets in.
     """
 
     protocol: int | None
     precision: Precision
-    first: int
-    last: int
+    first: int = 0
+    last: int = 0
+
+
+class Cell(NamedTuple):
+    """One cell.
+
+    Attributes:
+        place: what is in it.
+        anybody: the rule that lets in everybody, so that nothing else need be asked.
+        looks_up: whether rules of just this cell name groups, whose members are looked up.
+    """
+
+    place: Place
+    anybody: Rule | None = None
+    looks_up: bool = False
+
+
+class Scope(NamedTuple):
+    """Rules that count in the same cells.
+
+    Attributes:
+        place: what the cells lie in. Of ports, it is cells' first ones that lie between its first
+            and its last one, and these differ in nothing but some of the lowest bits.
+        effect: whom the rules let in, others than those of scopes around this one.
+        looks_up: whether they name groups, and cells are in it that may not have looked up.
+    """
+
+    place: Place
     effect: Effect
+    looks_up: bool
 
 
-def name(mode: Mode, cell: Cell) -> int:
+class Division(NamedTuple):
+    """What becomes of rules: cells, and scopes of those cells that do not let everybody in."""
+
+    cells: tuple[Cell, ...] = ()
+    scopes: tuple[Scope, ...] = ()
+
+
+_MODE, _PROTOCOL, _NAME = 0x7 << 26, 0xFF << 16, CELL.ones ^ BLOCKS_ONLY.mask
+_CODE = (Precision.CODE ^ Precision.PART) << 24
+
+
+def name(mode: Mode, place: Place) -> int:
     """Return the number that tells a cell from all others of its group, whatever they are."""
     egress = mode.direction == "egress"
-    head = egress << 28 | (mode.family == 6) << 27 | mode.plain << 26 | cell.precision << 24
-    return head | (cell.protocol or 0) << 16 | cell.first
+    head = egress << 28 | (mode.family == 6) << 27 | mode.plain << 26 | place.precision << 24
+    return head | (place.protocol or 0) << 16 | place.first
+
+
+def reach(mode: Mode, place: Place) -> tuple[int, int]:
+    """Return the value and the mask that match the names of the cells in *place*, and no others."""
+    mask = _NAME ^ (place.first ^ place.last)
+    if place.precision == Precision.FAMILY:
+        mask = _MODE
+    elif place.precision == Precision.PROTOCOL and place.protocol:
+        mask = _MODE | _PROTOCOL  # of protocol 0 there are no parts, and 0 stands for all as well
+    elif place.first != place.last:
+        mask &= ~_CODE
+    return name(mode, place) & mask, mask
 
 
 def port_masks(first: int, last: int) -> Iterator[tuple[int, int]]:
@@ -139,7 +189,7 @@ def _makes_sense(rule: Rule) -> bool:
     return rule.icmp_type is None or _is_icmp(rule)
 
 
-def effect(lines: Sequence[Line]) -> Effect:
+def effect(lines: Iterable[Line]) -> Effect:
     """Return whom *lines* let in together; of two that let in the same the first counts."""
     first: dict[Side, Rule] = {}
     for rule, side in lines:
@@ -156,73 +206,10 @@ def effect(lines: Sequence[Line]) -> Effect:
     )
 
 
-def cells(lines: Sequence[Line]) -> Iterator[Cell]:
-    """Yield the cells of *lines*, which are all about one mode and in their rules' order."""
-    wide = [line for line in lines if line[0].protocol is None]
-    around = effect(wide)
-    if wide:
-        yield Cell(None, Precision.FAMILY, 0, 0, around)
-    if around.anybody is not None:
-        return
-    for protocol in sorted({rule.protocol for rule, _ in lines if rule.protocol is not None}):
-        mine = [line for line in lines if line[0].protocol == protocol]
-        yield from _of_protocol(protocol, mine, wide)
-
-
-def _of_protocol(protocol: int, mine: list[Line], wide: list[Line]) -> Iterator[Cell]:
-    whole = [line for line in mine if line[0].ports is None and line[0].icmp_type is None]
-    around, both = effect(wide), [*wide, *whole]
-    inside = effect(both)
-    if inside != around:
-        yield Cell(protocol, Precision.PROTOCOL, 0, 0, inside)
-    if inside.anybody is not None:
-        return
-    narrow = [line for line in mine if line not in whole]
-    if protocol in PORTED:
-        yield from _of_ports(protocol, narrow, both)
-    else:
-        yield from _of_types(protocol, narrow, both)
-
-
-def _of_ports(protocol: int, narrow: list[Line], wide: list[Line]) -> Iterator[Cell]:
-    """Yield ranges of ports, as long as they can be."""
-    around, found = effect(wide), None
-    for first, last, lines in _stretches(narrow):
-        inside = effect([*wide, *lines])
-        if inside == around:
-            continue
-        if found is not None and found.last + 1 == first and found.effect == inside:
-            found = found._replace(last=last)
-            continue
-        if found is not None:
-            yield found
-        found = Cell(protocol, Precision.PART, first, last, inside)
-    if found is not None:
-        yield found
-
-
-def _stretches(lines: list[Line]) -> Iterator[tuple[int, int, list[Line]]]:
-    """Yield (first port, last port, lines) between all ends of ranges, where there are any."""
-    ranges = [(rule.ports, (rule, side)) for rule, side in lines if rule.ports is not None]
-    ends = sorted({end for (first, last), _ in ranges for end in (first, last + 1)})
-    for first, after in pairwise(ends):
-        inside = [line for (low, high), line in ranges if low <= first <= high]
-        if inside:
-            yield first, after - 1, inside
-
-
-def _of_types(protocol: int, narrow: list[Line], wide: list[Line]) -> Iterator[Cell]:
-    around = effect(wide)
-    for kind in sorted({rule.icmp_type for rule, _ in narrow if rule.icmp_type is not None}):
-        mine = [line for line in narrow if line[0].icmp_type == kind]
-        both = [*wide, *(line for line in mine if line[0].icmp_code is None)]
-        inside = effect(both)
-        if inside != around:
-            yield Cell(protocol, Precision.PART, kind << 8, kind << 8 | 0xFF, inside)
-        if inside.anybody is not None:
-            continue
-        for code in sorted({rule.icmp_code for rule, _ in mine if rule.icmp_code is not None}):
-            of_code = effect([*both, *(line for line in mine if line[0].icmp_code == code)])
-            if of_code != inside:
-                both_parts = kind << 8 | code
-                yield Cell(protocol, Precision.CODE, both_parts, both_parts, of_code)
+def beyond(lines: Iterable[Line], around: Iterable[Line]) -> list[Line]:
+    """Return those of *lines* that let in somebody whom none of *around* lets in."""
+    mine, known = list(lines), {side for _, side in around}
+    wide = [side for side in known if not isinstance(side, int | Anybody)]
+    narrow = {side for _, side in mine if not isinstance(side, int | Anybody)}
+    known |= blocks_within(narrow, wide)
+    return [line for line in mine if line[1] not in known]

@@ -52,6 +52,8 @@ _INVALID: Term = (f.CT_STATE, f.CT_TRK | f.CT_INV, f.CT_TRK | f.CT_INV)
 _OLD: Term = (f.CT_STATE, f.CT_TRK, f.CT_TRK | f.CT_INV | f.CT_NEW)
 _OWN: Term = (f.CT_STATE, f.CT_TRK, f.CT_TRK | f.CT_INV | f.CT_REL)
 """It belongs to a connection, and is not just about one."""
+_NOT_KEPT: Term = (f.CT_MARK, f.KNOWN_MARK.mask, f.KNOWN_MARK.mask | f.KEPT_MARK.mask)
+"""It was committed when no group kept it."""
 _FRAGMENT: Term = (f.IP_FRAG, 1, 1)
 
 
@@ -153,6 +155,10 @@ def _verdicts(side: _Side) -> Iterator[Flow]:
             new = match(_OWN, family(version), flag(f.KNOWN_MARK, 0), _answer(kept))
             commit = Commit(f.JUDGED_ZONE, table, f.KNOWN_MARK.mask | kept)
             yield Flow(table, 200, new, (hold, commit), None, BASE)
+        both = f.KNOWN_MARK.mask | f.KEPT_MARK.mask
+        open_already = match(_OWN, family(version), _NOT_KEPT, _answer(1))
+        keep = Commit(f.JUDGED_ZONE, table, both)
+        yield Flow(table, 200, open_already, (hold, keep), None, BASE)
     yield Flow(table, 110, match(TRACKED, allowed), _CLEAR, side.after, BASE)
     yield Flow(table, 100, (allowed,), (), side.after, BASE)
     yield drop(table, 0, (), side.denied)

@@ -130,7 +130,7 @@ def _drop(flow: Flow) -> tuple[_Way, Reason] | None:
     terms = {term[0]: term[1] for term in flow.match}
     if flow.table is DROP and f.REASON in terms:
         return _known("ingress" if f.DEST_PORT in terms else "egress", terms[f.REASON])
-    if flow.goto is not DROP or flow.table in (EGRESS_ACL, INGRESS_ACL):
+    if flow.goto is not DROP:
         return None
     for action in flow.actions:
         if isinstance(action, SetField) and action.field is f.REASON:

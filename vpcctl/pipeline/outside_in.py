@@ -56,6 +56,7 @@ from vpcctl.pipeline.terms import (
     drop,
     flag,
     mark,
+    on_link,
 )
 
 ERRORS = (3, 11, 12)
@@ -65,18 +66,17 @@ _FROM_LINK: Term = (f.IP_TTL, 255, None)
 _IDLE_S, _HARD_S = 300, 600
 """How long a neighbour is known: without a packet to it, and without it having said so again."""
 
+_UNICAST: Term = (f.ETH_DST, 0, GROUP)
+
 STATIC: tuple[Flow, ...] = (
     drop(OUTSIDE_IN, 500, ((f.VLAN_VID, 0x1000, 0x1000),), Reason.OUTSIDE_UNKNOWN),
     *(
-        drop(
-            OUTSIDE_IN,
-            300,
-            ((f.ETH_DST, 0, GROUP), family, (f.IP_TTL, ttl, None)),
-            Reason.TTL_EXCEEDED,
-        )
+        drop(OUTSIDE_IN, 300, (_UNICAST, family, (f.IP_TTL, ttl, None)), Reason.TTL_EXCEEDED)
         for family in (IS_IPV4, IS_IPV6)
         for ttl in (0, 1)
     ),
+    # What the agent and flows do not take is not let in either: it would pass all filters.
+    *(drop(OUTSIDE_IN, 205, terms, Reason.ON_LINK_ONLY) for terms in on_link(_UNICAST)),
     drop(OUTSIDE_IN, 0, (), Reason.OUTSIDE_UNKNOWN),
 )
 
@@ -111,7 +111,7 @@ def network(network: ExternalNetwork) -> Iterator[Flow]:
     if network.ipv6_gateway is not None:
         about = (f.ND_TARGET, int(network.ipv6_gateway))
         terms = match(on_network(network), IS_IPV6, IS_ICMP6, *IS_ADVERT, _FROM_LINK, about)
-        yield Flow(OUTSIDE_IN, 150, terms, (_speaker(network, f.ND_TARGET),), None, owner)
+        yield Flow(OUTSIDE_IN, 210, terms, (_speaker(network, f.ND_TARGET),), None, owner)
 
 
 def eip(facts: EipFacts) -> Iterator[Flow]:

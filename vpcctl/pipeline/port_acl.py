@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from vpcctl.flows import fields as f
 from vpcctl.flows.actions import Action, Resubmit, SetField
-from vpcctl.flows.flow import Flow
+from vpcctl.flows.flow import Flow, Term
 from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import (
     DROP,
@@ -32,11 +32,7 @@ from vpcctl.model.network import Network
 from vpcctl.model.security_group import AnyRemote, Direction, Family, SecurityGroup
 from vpcctl.pipeline.connection import own_fragments
 from vpcctl.pipeline.facts import PortFacts
-from vpcctl.pipeline.terms import BASE, IS_ARP, IS_ICMP6, IS_IPV6, drop
-
-ON_LINK_TYPES = (130, 131, 132, 133, 134, 135, 136, 137, 143)
-"""ICMPv6 types of multicast listener discovery (RFC 2710, RFC 3810) and neighbour discovery
-(RFC 4861): without them no address works, so no group is asked about them."""
+from vpcctl.pipeline.terms import BASE, IS_ARP, drop, flag, on_link
 
 
 class _Side(NamedTuple):
@@ -80,25 +76,31 @@ _INGRESS = _Side(
 )
 
 
-def _static(side: _Side) -> Iterator[Flow]:
-    for kind in ON_LINK_TYPES:
-        match = (IS_IPV6, IS_ICMP6, (f.ICMP6_TYPE, kind, None))
-        yield Flow(side.table, 200, match, (), side.after, BASE)
+def _static(side: _Side, *scope: Term) -> Iterator[Flow]:
+    for terms in on_link(*scope):
+        yield Flow(side.table, 200, terms, (), side.after, BASE)
     yield Flow(side.table, 0, (), (), side.after, BASE)
 
 
 STATIC: tuple[Flow, ...] = (
     *_static(_EGRESS),
     Flow(INGRESS_ACL, 200, (IS_ARP,), (), OUTPUT, BASE),
-    *_static(_INGRESS),
+    # Route and OutsideIn drop what must not be routed; what slipped through, groups judge.
+    *_static(_INGRESS, flag(f.ROUTED, 0)),
 )
 
 
 def edge(net: Network, facts: PortFacts) -> Iterator[Flow]:
-    """Yield the filters of a port on its own host, and its counters of what they drop."""
+    """Yield the filters of a port on its own host, and its counters of what they drop.
+
+    What a port sends to itself does not come back: hosts deliver to their own addresses without a
+    wire. It is a drop like others, but for the port's own copy of what it floods.
+    """
     port, owner = facts.port, facts.edge_cookie
     to_itself = ((f.SOURCE_PORT, port.key, None), (f.DEST_PORT, port.key, None))
     yield Flow(INGRESS_ACL, 300, to_itself, (), None, owner)
+    alone = (*to_itself, flag(f.FLOOD_STAGE, 0))
+    yield drop(INGRESS_ACL, 310, alone, Reason.OWN_ADDRESS, owner)
     groups = None if port.groups is None else port_groups(net, facts)
     for side in (_EGRESS, _INGRESS):
         yield _filter(facts, side, groups)

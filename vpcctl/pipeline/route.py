@@ -30,10 +30,9 @@ from vpcctl.pipeline.terms import (
     IS_ICMP6,
     IS_IPV4,
     IS_IPV6,
-    NEIGHBOUR_ADVERT,
-    NEIGHBOUR_SOLICIT,
     drop,
     mark,
+    on_link,
     within,
 )
 
@@ -96,15 +95,7 @@ def _expired(family: Term, ttl: int) -> Flow:
 
 
 STATIC: tuple[Flow, ...] = (
-    *(
-        drop(
-            ROUTE,
-            310,
-            (TO_GATEWAY, IS_IPV6, IS_ICMP6, (f.ICMP6_TYPE, kind, None)),
-            Reason.ND_UNANSWERED,
-        )
-        for kind in (NEIGHBOUR_SOLICIT, NEIGHBOUR_ADVERT)
-    ),
+    *(drop(ROUTE, 310, terms, Reason.ON_LINK_ONLY) for terms in on_link(TO_GATEWAY)),
     *_gateway(link_local(GATEWAY_MAC), (), BASE),
     *(
         drop(

@@ -1,10 +1,11 @@
 """Table Routes: where packets go that leave their VPC's own blocks.
 
 A route with several targets looks twice: first its packet gets a number from the ends of its
-connection, then the number's target. Targets that are dead have no number.
+connection, then the number's target. Targets that are dead have no number. Who has lost a target
+gets another one, and everybody else keeps theirs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from vpcctl.flows import fields as f
@@ -41,7 +42,7 @@ def table(net: Network, table: RouteTable) -> Iterator[Flow]:
         scope = match((f.ROUTE_TABLE, table.key), *ends)
         owner = cookie(Feature.ROUTES, table.key)
         priority = 100 + destination.prefixlen
-        ways = list(_ways(net, table, route))
+        ways = _ways(net, table, route)
         if not ways:
             yield drop(ROUTES, priority, scope, Reason.BLACKHOLE, owner)
         elif len(ways) == 1:
@@ -57,11 +58,22 @@ def table(net: Network, table: RouteTable) -> Iterator[Flow]:
                 yield Flow(ROUTES, priority, second, actions, way.goto, owner)
 
 
-def _ways(net: Network, table: RouteTable, route: Route) -> Iterator[_Way]:
-    for target in dict.fromkeys(route.targets):
-        way = _way(net, table, target, route.destination.version)
-        if way is not None:
-            yield way
+def _ways(net: Network, table: RouteTable, route: Route) -> list[_Way]:
+    """Return the ways to the targets that live, or to those on dead hosts if there is no other."""
+    targets = tuple(dict.fromkeys(route.targets))
+    alive = [one for one in targets if not _is_on_dead_host(net, table, one)]
+    version = route.destination.version
+    return _all(net, table, alive, version) or _all(net, table, targets, version)
+
+
+def _all(net: Network, table: RouteTable, targets: Iterable[Target], version: int) -> list[_Way]:
+    ways = (_way(net, table, one, version) for one in targets)
+    return [way for way in ways if way is not None]
+
+
+def _is_on_dead_host(net: Network, table: RouteTable, target: Target) -> bool:
+    location = net.locations.get(target.id) if target.kind == "port" else None
+    return location is not None and location.host_id in table.dead_hosts
 
 
 def _way(net: Network, table: RouteTable, target: Target, version: int) -> _Way | None:

@@ -1,7 +1,9 @@
 """Tables Service and Remote: what one group's rules let in.
 
 Service finds the cell of a packet, or of the first packet of its connection; Remote finds whether
-a rule of that cell lets in the remote side. A cell that lets in everybody needs no second look.
+a rule that counts in that cell lets in the remote side. A cell that lets in everybody needs no
+second look. Rules that name groups need the remote address in a register. A cell with such rules of
+its own copies it before it asks; for what wider ones name, it is done when nothing else was found.
 """
 
 from collections.abc import Iterator
@@ -27,13 +29,16 @@ from vpcctl.pipeline.cells import (
     Cell,
     Line,
     Mode,
+    Place,
     Precision,
+    Scope,
     Side,
-    cells,
     is_about,
     name,
     port_masks,
+    reach,
 )
+from vpcctl.pipeline.division import divide
 from vpcctl.pipeline.terms import (
     BASE,
     NOT_LATER,
@@ -55,6 +60,8 @@ ADDRESS_GROUP_ID = 1 << 31
 
 _DIRECTIONS: tuple[Direction, ...] = ("ingress", "egress")
 _PRIORITY = {one: 100 + 10 * one for one in Precision}
+_BLOCKS = {one: 230 - 10 * one for one in Precision}
+"""Priorities of blocks: of several rules that let in a packet, the widest counts."""
 _PORTS = {TCP: f.TCP_DST, UDP: f.UDP_DST, SCTP: f.SCTP_DST}
 _ADDRESSES: dict[tuple[int, Direction, bool], f.Field] = {
     (4, "ingress", False): f.CT_IPV4_SRC,
@@ -105,22 +112,25 @@ def _side(net: Network, group: SecurityGroup, rule: Rule) -> Side | None:
 
 def _of_mode(group: SecurityGroup, mode: Mode, lines: list[Line]) -> Iterator[Flow]:
     mine = [line for line in lines if is_about(line[0], mode, stateful=group.stateful)]
-    for cell in cells(mine):
+    if not mine:
+        return
+    cells, scopes = divide(mine)
+    for cell in cells:
         yield from _service(group, mode, cell)
-        if cell.effect.anybody is None:
-            yield from _remote(group, mode, cell)
+    for scope in scopes:
+        yield from _remote(group, mode, scope)
 
 
 def _service(group: SecurityGroup, mode: Mode, cell: Cell) -> Iterator[Flow]:
-    if cell.effect.anybody is None:
+    if cell.anybody is None:
         owner, actions = cookie(Feature.GROUP, group.key), _look(mode, cell)
     else:
-        owner, actions = cookie(Feature.RULE, cell.effect.anybody.key), _allow(group)
+        owner, actions = cookie(Feature.RULE, cell.anybody.key), _allow(group)
     asked = f.EGRESS_RULES.mask | f.PLAIN.mask
     egress = f.EGRESS_RULES.mask if mode.direction == "egress" else 0
     scope = ((f.JUDGED, egress | (f.PLAIN.mask if mode.plain else 0), asked),)
-    priority = _PRIORITY[cell.precision]
-    for terms in _inside(mode, cell):
+    priority = _PRIORITY[cell.place.precision]
+    for terms in _inside(mode, cell.place):
         whole = match((f.GROUP, group.key, None), *scope, *_connection(mode), *terms)
         yield Flow(SERVICE, priority, whole, actions, None, owner)
 
@@ -129,8 +139,8 @@ def _connection(mode: Mode) -> Match:
     return (family(mode.family),) if mode.plain else (family(mode.family), TRACKED)
 
 
-def _inside(mode: Mode, cell: Cell) -> Iterator[Match]:
-    """Yield the terms that together match what is in *cell*."""
+def _inside(mode: Mode, cell: Place) -> Iterator[Match]:
+    """Yield the terms that together match what is in a cell."""
     if cell.protocol is None:
         yield ()
         return
@@ -145,7 +155,7 @@ def _inside(mode: Mode, cell: Cell) -> Iterator[Match]:
         yield (protocol, *_message(mode, cell))
 
 
-def _message(mode: Mode, cell: Cell) -> Iterator[Term]:
+def _message(mode: Mode, cell: Place) -> Iterator[Term]:
     """Yield the terms of an ICMP message's type and code."""
     if not mode.plain:
         kind, code = f.CT_TP_SRC, f.CT_TP_DST
@@ -166,28 +176,45 @@ def _allow(group: SecurityGroup) -> tuple[Action, ...]:
 
 
 def _look(mode: Mode, cell: Cell) -> tuple[Action, ...]:
-    """Return the actions that go on to Remote; members are found by a register, see ``members``."""
-    copy: tuple[Action, ...] = ()
-    if cell.effect.named:
-        address = _ADDRESSES[mode.family, mode.direction, mode.plain]
-        register = f.LOOKUP_IPV4 if mode.family == 4 else f.LOOKUP_IPV6
-        copy = (Move(address, register, register.bits),)
-    return (SetField(f.CELL, name(mode, cell)), *copy, Resubmit(REMOTE))
+    """Return the actions that go on to Remote."""
+    where = name(mode, cell.place)
+    if not cell.looks_up:
+        return (SetField(f.CELL, where | f.BLOCKS_ONLY.mask), Resubmit(REMOTE))
+    return (SetField(f.CELL, where), _copy(mode), Resubmit(REMOTE))
 
 
-def _remote(group: SecurityGroup, mode: Mode, cell: Cell) -> Iterator[Flow]:
-    allow = _allow(group)
-    here = ((f.GROUP, group.key, None), (f.CELL, name(mode, cell), None))
-    for block, rule in cell.effect.blocks:
+def _copy(mode: Mode) -> Move:
+    """Return the action by which a remote address is looked up, see ``members``."""
+    register = f.LOOKUP_IPV4 if mode.family == 4 else f.LOOKUP_IPV6
+    return Move(_ADDRESSES[mode.family, mode.direction, mode.plain], register, register.bits)
+
+
+def _remote(group: SecurityGroup, mode: Mode, scope: Scope) -> Iterator[Flow]:
+    value, mask = reach(mode, scope.place)
+    whose: Term = (f.GROUP, group.key, None)
+    for block, rule in scope.effect.blocks:
+        here = (whose, (f.CELL, value, mask))
         terms = match(*here, *_connection(mode), *_from(mode, block))
-        yield Flow(REMOTE, 200, terms, allow, None, cookie(Feature.RULE, rule.key))
-    named = cell.effect.named[:MOST_CONJUNCTIONS]
-    if named:
-        both = tuple(Conjunction(number, 2) for number, _ in named)
-        yield Flow(REMOTE, 100, here, both, None, cookie(Feature.GROUP, group.key))
+        priority, owner = _BLOCKS[scope.place.precision], cookie(Feature.RULE, rule.key)
+        yield Flow(REMOTE, priority, terms, _allow(group), None, owner)
+    mask |= f.BLOCKS_ONLY.mask
+    if scope.effect.named:
+        cells = (f.CELL, value, None if mask == f.CELL.ones else mask)
+        yield from _names(group, scope, (whose, cells))
+    if scope.looks_up:
+        here = (whose, (f.CELL, value | f.BLOCKS_ONLY.mask, mask))
+        again = (mark(f.BLOCKS_ONLY, 0), _copy(mode), Resubmit(REMOTE))
+        terms = match(*here, *_connection(mode))
+        yield Flow(REMOTE, 50, terms, again, None, cookie(Feature.GROUP, group.key))
+
+
+def _names(group: SecurityGroup, scope: Scope, here: Match) -> Iterator[Flow]:
+    named = scope.effect.named[:MOST_CONJUNCTIONS]
+    both = tuple(Conjunction(number, 2) for number, _ in named)
+    yield Flow(REMOTE, 100, here, both, None, cookie(Feature.GROUP, group.key))
     for number, rule in named:
         done = ((f.CONJ_ID, number, None), *here)
-        yield Flow(REMOTE, 100, done, allow, None, cookie(Feature.RULE, rule.key))
+        yield Flow(REMOTE, 100, done, _allow(group), None, cookie(Feature.RULE, rule.key))
 
 
 def _from(mode: Mode, block: IPNetwork) -> Match:

@@ -21,14 +21,11 @@ from vpcctl.model.security_group import Direction
 from vpcctl.model.subnet import Subnet
 from vpcctl.model.vpc import Vpc
 from vpcctl.pipeline.cells import PORTED, port_masks
-from vpcctl.pipeline.port_acl import ON_LINK_TYPES
 from vpcctl.pipeline.route import TO_GATEWAY
 from vpcctl.pipeline.terms import (
     BASE,
     ICMP,
     ICMP6,
-    IS_ICMP6,
-    IS_IPV6,
     LATER_FRAGMENT,
     NOT_LATER,
     SCTP,
@@ -82,9 +79,6 @@ _PORTS = {TCP: f.TCP_DST, UDP: f.UDP_DST, SCTP: f.SCTP_DST}
 
 
 def _static(side: _Side) -> Iterator[Flow]:
-    for kind in ON_LINK_TYPES:
-        terms = match(*side.scope, IS_IPV6, IS_ICMP6, (f.ICMP6_TYPE, kind))
-        yield Flow(side.table, _EXEMPT, terms, (), side.after, BASE)
     yield drop(side.table, 10, (flag(side.asked),), side.denied)
     yield Flow(side.table, 0, (), (), side.after, BASE)
 

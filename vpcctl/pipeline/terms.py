@@ -1,5 +1,7 @@
 """Terms and actions that several tables use, and the constants they need."""
 
+from collections.abc import Iterator
+
 from vpcctl.flows import fields as f
 from vpcctl.flows.actions import Action, CheckLarger, Load, Resubmit, SetField
 from vpcctl.flows.cookie import Feature, cookie
@@ -13,6 +15,10 @@ ICMP, TCP, UDP, ICMP6, SCTP = 1, 6, 17, 58, 132
 ECHO_REQUEST, ECHO_REPLY = 8, 0
 ECHO6_REQUEST, ECHO6_REPLY = 128, 129
 ROUTER_SOLICIT, ROUTER_ADVERT, NEIGHBOUR_SOLICIT, NEIGHBOUR_ADVERT, ND_REDIRECT = range(133, 138)
+ON_LINK_TYPES = (130, 131, 132, *range(ROUTER_SOLICIT, ND_REDIRECT + 1), 143)
+"""ICMPv6 types of multicast listener discovery (RFC 2710, RFC 3810) and neighbour discovery
+(RFC 4861): without them no address works, so no group is asked about them on their link; and they
+mean nothing beyond it, so no router passes them on (RFC 4890, section 4.3.3)."""
 ARP_REQUEST, ARP_REPLY = 1, 2
 BROADCAST = 0xFFFF_FFFF_FFFF
 GROUP = 0x0100_0000_0000
@@ -58,6 +64,12 @@ def flags(*wanted: tuple[f.Bits, int]) -> Term:
 def family(version: int) -> Term:
     """Return the term that matches IPv4 or IPv6."""
     return IS_IPV4 if version == 4 else IS_IPV6
+
+
+def on_link(*scope: Term) -> Iterator[Match]:
+    """Yield the matches of what stays on its link (``ON_LINK_TYPES``), within *scope*."""
+    for kind in ON_LINK_TYPES:
+        yield match(*scope, IS_IPV6, IS_ICMP6, (f.ICMP6_TYPE, kind))
 
 
 def within(field: f.Field, network: IPNetwork) -> tuple[Term, ...]:

@@ -50,10 +50,10 @@ def disassociate(unit: Unit, row: EipRow) -> dict[str, Any]:
 
 
 def touch(unit: Unit, id: str) -> None:
-    """Note that the state changed of the hosts that answer for an EIP as it is now."""
+    """Note that the state changed of the hosts that answer for an EIP, or tell its guest of it."""
     row = EIPS.get(unit.connection, id)
     if row is not None:
-        touch_hosts(unit, *eip_hosts.answering(unit, row))
+        touch_hosts(unit, *eip_hosts.answering(unit, row), _attached_to(unit.connection, row))
 
 
 def _leave(unit: Unit, row: EipRow) -> dict[str, Any]:
@@ -62,8 +62,17 @@ def _leave(unit: Unit, row: EipRow) -> dict[str, Any]:
     Their agents announce it no more, for which no packet waits; flows are on their way meanwhile.
     """
     before = eip_hosts.answering(unit, row)
-    touch_hosts(unit, *before, soon=True)
+    touch_hosts(unit, *before, _attached_to(unit.connection, row), soon=True)
     return eip_hosts.left(unit, row, before) if before else {}
+
+
+def _attached_to(connection: Any, row: EipRow) -> str | None:
+    """Return the host that an EIP's port is attached to: it tells the guest its public address.
+
+    It may have to before the port is plugged there.
+    """
+    port = None if row.port_id is None else PORTS.find(connection, row.port_id)
+    return None if port is None else port.attach_host_id
 
 
 def _port(connection: Any, row: EipRow, id: str) -> PortRow:

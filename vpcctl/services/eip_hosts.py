@@ -51,3 +51,10 @@ def waiting(unit: Unit, host_ids: Sequence[str], revision: int) -> list[str]:
     done = processed(unit.connection)
     found = of_hosts(unit.connection, host_ids)
     return [id for id in sorted(found) if reached(found[id], done) < revision]
+
+
+def out_of_reach(unit: Unit, host_ids: Sequence[str], revision: int) -> list[str]:
+    """Return those of the hosts that do not know of *revision* and are not connected."""
+    still = waiting(unit, host_ids, revision)
+    found = of_hosts(unit.connection, still)
+    return [id for id in still if found[id].state == "disconnected"]

@@ -8,7 +8,7 @@ from vpcctl.model.addresses import IPAddress, IPNetwork
 from vpcctl.model.ids import new_id
 from vpcctl.model.problems import Blocker, Conflict, Invalid
 from vpcctl.model.ranges import Range, holds, size
-from vpcctl.services import outside_blocks, pool_values, rules
+from vpcctl.services import eip_hosts, outside_blocks, pool_values, route_targets, rules
 from vpcctl.services.context import (
     MAX_BLOCKERS,
     Context,
@@ -141,6 +141,7 @@ class ExternalNetworkService:
             row = own_network(unit.connection, actor, id)
             rules.require_match(row.revision, if_match)
             refuse_blocked("The external network is in use", _users(unit.connection, id))
+            refuse_blocked("The external network is in use", _answering(unit, id))
             EXTERNAL_NETWORKS.delete(unit.connection, id)
             touch_all(unit)
             unit.tell("ext", id, "", "deleted")
@@ -224,6 +225,9 @@ def _changed_blocks(
     )
     if four[0] is None and six[0] is None:
         raise Invalid("There would be no block.", field="ipv6_cidr", accepted="an IPv6 block")
+    if row.ipv6_cidr is not None and six[0] is None:
+        blockers = route_targets.ipv6_blockers_of(unit.connection, row.id)
+        refuse_blocked("IPv6 routes lead to the external network", blockers)
     outside_blocks.require_alone(unit.connection, row.id, {"ipv6_cidr": six[0]})
     outside_blocks.require_clear_of_vpcs(unit.connection, row.id, six[1])
     if row.ipv6_cidr is None and six[0] is not None:
@@ -300,6 +304,19 @@ def _users(connection: Any, id: str) -> list[Blocker]:
         Blocker(kind, one, says[kind])
         for kind, one in external_networks.users(connection, id, most)
     ]
+
+
+def _answering(unit: Unit, id: str) -> list[Blocker]:
+    """Return the hosts that may still answer for addresses given back: they cannot be told.
+
+    Were the network deleted and made again, such an address could be handed out while they do.
+    """
+    found: dict[str, Blocker] = {}
+    for freed in pools.oldest_freed(unit.connection, id, None):
+        why = f"is not connected and may still answer for {IPv4Address(freed.address)}"
+        for host_id in eip_hosts.out_of_reach(unit, freed.hosts, freed.revision):
+            found.setdefault(host_id, Blocker("host", host_id, why))
+    return [found[host_id] for host_id in sorted(found)][:MAX_BLOCKERS]
 
 
 def _view(connection: Any, id: str) -> ExternalNetworkView:

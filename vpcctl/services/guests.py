@@ -8,7 +8,7 @@ from typing import Any, cast
 from vpcctl.model.addresses import format_mac
 from vpcctl.model.names import RESOLVERS
 from vpcctl.services.dhcp_values import effective
-from vpcctl.store import dhcp_options, port_metadata, zones
+from vpcctl.store import dhcp_options, eips, port_metadata, zones
 from vpcctl.store.ports import GuestPort
 from vpcctl.store.subnets import SUBNETS
 from vpcctl.store.tables import SubnetRow
@@ -27,6 +27,7 @@ def guests(
     sets = dhcp_options.of_subnets(connection, sorted(special)) if special else {}
     settings = zones.settings_of(connection, sorted(special)) if special else {}
     said = port_metadata.revisions(connection, [one.id for one in found])
+    public = _public(connection, [one.id for one in found])
     return tuple(
         Guest(
             port_id=one.id,
@@ -43,9 +44,20 @@ def guests(
             if one.dhcp_options
             else None,
             metadata_revision=said.get(one.id, 0),
+            public_addresses=tuple(
+                (fixed, public[one.id, fixed])
+                for fixed in addresses.get(one.id, ())
+                if (one.id, fixed) in public
+            ),
         )
         for one in found
     )
+
+
+def _public(connection: Any, port_ids: Iterable[str]) -> dict[tuple[str, str], str]:
+    """Return the EIPs that stand for addresses of ports, by port id and fixed address."""
+    rows = eips.of_ports(connection, port_ids)
+    return {(one.port_id or "", one.fixed_ip or ""): one.address for one in rows}
 
 
 def guest_subnets(connection: Any, subnet_ids: Iterable[str], size: int) -> tuple[GuestSubnet, ...]:

@@ -29,6 +29,7 @@ def compose(connection: Any, row: HostRow, settings: ServiceSettings) -> HostSta
         settings=Settings(
             report_interval_s=settings.report_interval_s, dns_forwarders=settings.dns_forwarders
         ),
+        availability_zone=row.availability_zone,
         attachments=tuple(_attachment(one, addresses.get(one.id, []), size) for one in wanted),
         peers=tuple(
             Peer(host_id=one.host_id, vtep_address=one.vtep)

@@ -179,6 +179,7 @@ def _view(connection: Any, id: str) -> InternetGatewayView:
 def _views(connection: Any, rows: Sequence[InternetGatewayRow]) -> Sequence[InternetGatewayView]:
     found = standings(connection, [row.vpc_id for row in rows])
     places = gateway_hosts.placements(connection, [row.id for row in rows])
+    reached = frozenset[str]().union(*hosts.reach(connection).values())
     return [
         InternetGatewayView(
             meta(row, row.tenant_id),
@@ -186,7 +187,14 @@ def _views(connection: Any, rows: Sequence[InternetGatewayRow]) -> Sequence[Inte
             row.external_network_id,
             row.vni,
             places[row.id],
-            judge(found[row.vpc_id], row.revision),
+            gateway_hosts.judge_placed(
+                judge(found[row.vpc_id], row.revision), _lacking(row.external_network_id, reached)
+            ),
         )
         for row in rows
     ]
+
+
+def _lacking(network_id: str, reached: frozenset[str]) -> str | None:
+    """Return why no packet passes by a gateway to a network; None: some may."""
+    return None if network_id in reached else f"no host reaches {network_id}"

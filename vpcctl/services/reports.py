@@ -6,7 +6,7 @@ once a second for all hosts together.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,6 +22,7 @@ from vpcctl.services.report_writer import ReportWriter, one_per_port
 from vpcctl.services.views import Actor
 from vpcctl.store import hosts, locations, nat_gateways
 from vpcctl.store.hosts import HOSTS, Reported
+from vpcctl.store.route_tables import through_hosts
 from vpcctl.store.units import Unchanged, Unit
 from vpcctl.wire.report import HostFacts, Link, LinkReport, NatCounts, ReportAnswer, digest
 from vpcctl.wire.state import HostState
@@ -273,14 +274,23 @@ class ReportService:
             found = hosts.stale_announcements(unit.connection, when)
             if not found:
                 raise Unchanged(0)
+            known = hosts.liveness_of(unit.connection, [id for id, *_ in found])
+            before = {id for id, row in known.items() if row.announced == hosts.DEAD}
             for id, name, now in found:
                 hosts.announce(unit.connection, id, now)
                 action = "changed" if now == "up" else "warning"
                 unit.tell("host", id, "", action, f"{name} is {now}")
+            _retarget(unit, before ^ {id for id, _, now in found if now == hosts.DEAD})
             rearrange(unit, judged_otherwise(unit.connection, [id for id, *_ in found]))
             return len(found)
 
         return self._units.write(work, durable=False)
+
+
+def _retarget(unit: Unit, host_ids: Set[str]) -> None:
+    """Take the ports of hosts that are dead now out of routes, or those of others in again."""
+    for table_id, tenant_id in through_hosts(unit.connection, sorted(host_ids)):
+        unit.tell("rtb", table_id, tenant_id, "changed", "other targets are dead now")
 
 
 def _accepted(stored: Reported, revision: int, realised: int | None = None) -> ReportAnswer:

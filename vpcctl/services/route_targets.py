@@ -77,5 +77,13 @@ def _leads_back(circle: Iterable[tuple[str, str]], destination: str, field: str)
 
 def blockers_of(connection: Any, target_id: str) -> list[Blocker]:
     """Return the routes that lead to a target, for a refusal to delete it."""
-    found = stored.routes_to(connection, target_id, MAX_BLOCKERS + 1)
+    return _blockers(stored.routes_to(connection, target_id, MAX_BLOCKERS + 1))
+
+
+def ipv6_blockers_of(connection: Any, network_id: str) -> list[Blocker]:
+    """Return the IPv6 routes to an external network, for a refusal to take its IPv6 block away."""
+    return _blockers(stored.ipv6_routes_out(connection, network_id, MAX_BLOCKERS + 1))
+
+
+def _blockers(found: Iterable[tuple[str, str]]) -> list[Blocker]:
     return [Blocker("rtb", table, f"has a route to {to} by it") for table, to in found]

@@ -72,10 +72,15 @@ def _ports(connection: Any, ids: Sequence[str]) -> dict[str, str]:
     if not ids:
         return {}
     placed = locations.locations_of(connection, ids)
+    known = hosts.liveness_of(connection, sorted({one.host_id for one in placed.values()}))
     found: dict[str, str] = {}
     for id, row in PORTS.get_many(connection, ids).items():
         if row.source_dest_check:
             found[id] = "its source_dest_check is on, so it takes nothing that is not for itself"
+        elif not row.admin_up:
+            found[id] = "it is administratively down"
         elif id not in placed:
             found[id] = "it is on no host"
+        elif known[placed[id].host_id].announced == hosts.DEAD:
+            found[id] = f"its host {placed[id].host_id} neither reports nor is connected"
     return found

@@ -24,7 +24,13 @@ from vpcctl.store.locations import locations_of
 from vpcctl.store.memberships import memberships_of
 from vpcctl.store.network_acls import ACLS, all_entries, entries_of
 from vpcctl.store.ports import PORTS, addresses_of
-from vpcctl.store.route_tables import ROUTE_TABLES, all_routes, routes_of
+from vpcctl.store.route_tables import (
+    ROUTE_TABLES,
+    all_dead_hosts,
+    all_routes,
+    dead_hosts_of,
+    routes_of,
+)
 from vpcctl.store.rows import chunks
 from vpcctl.store.security_groups import GROUPS, all_rules, rules_of
 from vpcctl.store.subnets import SUBNETS
@@ -170,7 +176,7 @@ _ALL: dict[ResourceKind, Callable[[Connection], Found]] = {
     "igw": _with(INTERNET_GATEWAYS, (all_hosts,), outside_models.internet_gateway),
     "nat": _with(NAT_GATEWAYS, (all_hosts, all_forwards), outside_models.nat_gateway),
     "eip": _with(EIPS, (), outside_models.eip),
-    "rtb": _with(ROUTE_TABLES, (all_routes,), outside_models.route_table),
+    "rtb": _with(ROUTE_TABLES, (all_routes, all_dead_hosts), outside_models.route_table),
 }
 _SOME: dict[ResourceKind, Callable[[Connection, list[str]], Found]] = {
     "vpc": _some_with(VPCS, (), models.vpc),
@@ -185,5 +191,5 @@ _SOME: dict[ResourceKind, Callable[[Connection, list[str]], Found]] = {
     "igw": _some_with(INTERNET_GATEWAYS, (hosts_of,), outside_models.internet_gateway),
     "nat": _some_with(NAT_GATEWAYS, (hosts_of, forwards_of), outside_models.nat_gateway),
     "eip": _some_with(EIPS, (), outside_models.eip),
-    "rtb": _some_with(ROUTE_TABLES, (routes_of,), outside_models.route_table),
+    "rtb": _some_with(ROUTE_TABLES, (routes_of, dead_hosts_of), outside_models.route_table),
 }

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, case, func, or_, select, union, union_all
 
-from vpcctl.store.hosts import accepted
+from vpcctl.store.hosts import DEAD, accepted
 from vpcctl.store.rows import Among, chunks
 from vpcctl.store.tables import (
     GatewayHostRow,
@@ -15,7 +15,7 @@ from vpcctl.store.tables import (
     NatGatewayRow,
 )
 
-SILENT = ("late", "down")
+SILENT = ("late", "down", DEAD)
 """Liveness of hosts whose reports are late."""
 
 

@@ -30,6 +30,9 @@ HOSTS = Repository(
     },
 )
 
+DEAD = "dead"
+"""Announced of a host that is down and whose switch is not connected."""
+
 _VTEP_OWNER = select(HostRow.id, HostRow.name).where(
     HostRow.vtep == bindparam("vtep_"), HostRow.id != bindparam("but")
 )
@@ -154,16 +157,24 @@ class Thresholds:
 
 
 def stale_announcements(connection: Connection, when: Thresholds) -> list[tuple[str, str, str]]:
-    """Return (host id, name, liveness now) where that is not what was announced last."""
+    """Return (host id, name, liveness now) where that is not what was announced last.
+
+    One that is down is dead once its switch is not connected either; neither alone says that it
+    does not forward.
+    """
     at, told = LivenessRow.last_report_at, LivenessRow.announced
+    is_away = func.coalesce(RealisationRow.state, "disconnected") == "disconnected"
     now = case(
-        ((at < when.down_before) & (told != "down"), "down"),
+        ((at < when.down_before) & told.not_in(("down", DEAD)), "down"),
+        ((at < when.down_before) & (told == "down") & is_away, DEAD),
+        ((at < when.down_before) & (told == DEAD) & ~is_away, "down"),
         ((at >= when.down_before) & (at < when.late_before) & told.in_(("up", "never")), "late"),
         ((at >= when.up_from) & (told != "up"), "up"),
     )
     statement = (
         select(LivenessRow.host_id, HostRow.name, now)
         .join(HostRow, HostRow.id == LivenessRow.host_id)
+        .outerjoin(RealisationRow, RealisationRow.host_id == LivenessRow.host_id)
         .where(now.is_not(None))
         .order_by(LivenessRow.host_id)
     )

@@ -36,7 +36,7 @@ SPACES: dict[Counter, tuple[Columns, int]] = {
     "host_key": ((HostRow.key,), 2**16 - 1),
     "acl_key": (
         (SecurityGroupRow.key, GroupRuleRow.key, AddressGroupRow.key, NetworkAclRow.key),
-        2**32 - 1,
+        2**31 - 1,  # conjunctions' ids have one bit more, for the kind of group
     ),
     "ext_key": ((ExternalNetworkRow.key,), 2**16 - 1),
     "eip_key": ((EipRow.key,), 2**32 - 1),

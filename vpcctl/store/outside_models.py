@@ -95,15 +95,28 @@ def eip(row: EipRow) -> Eip:
     )
 
 
-def route_table(row: RouteTableRow, routes: Iterable[RouteOfTable]) -> RouteTable:
-    """Return the route table of a row, and its routes: one entry a target, or one without any."""
+def route_table(
+    row: RouteTableRow, routes: Iterable[RouteOfTable], dead: Iterable[str]
+) -> RouteTable:
+    """Return the route table of a row.
+
+    Args:
+        row: the row.
+        routes: one entry a target, or one without any.
+        dead: hosts that are dead, of those that its ports are on.
+    """
     targets: dict[str, list[Target]] = {}
     for one in routes:
         found = targets.setdefault(one.destination, [])
         if one.target_id is not None:
             found.append(Target(cast(TargetKind, one.kind), one.target_id))
     return RouteTable(
-        row.id, row.vpc_id, row.key, row.main_of is not None, tuple(_sorted_routes(targets))
+        row.id,
+        row.vpc_id,
+        row.key,
+        row.main_of is not None,
+        tuple(_sorted_routes(targets)),
+        tuple(sorted(dead)),
     )
 
 

@@ -5,8 +5,15 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, select
 
+from vpcctl.store.hosts import DEAD
 from vpcctl.store.rows import Repository, chunks
-from vpcctl.store.tables import RouteRow, RouteTableRow, RouteTargetRow
+from vpcctl.store.tables import (
+    LivenessRow,
+    LocationRow,
+    RouteRow,
+    RouteTableRow,
+    RouteTargetRow,
+)
 
 ROUTE_TABLES = Repository(
     RouteTableRow,
@@ -35,6 +42,22 @@ _ROUTES = (
     .order_by(RouteRow.table_id, RouteRow.destination, RouteTargetRow.target_id)
 )
 _ROUTES_OF = _ROUTES.where(RouteRow.table_id.in_(bindparam("ids", expanding=True)))
+_DEAD = (
+    select(RouteTargetRow.table_id, LocationRow.host_id)
+    .join(LocationRow, LocationRow.port_id == RouteTargetRow.target_id)
+    .join(LivenessRow, LivenessRow.host_id == LocationRow.host_id)
+    .where(RouteTargetRow.kind == "port", LivenessRow.announced == DEAD)
+    .distinct()
+)
+_DEAD_OF = _DEAD.where(RouteTargetRow.table_id.in_(bindparam("ids", expanding=True)))
+_THROUGH = (
+    select(RouteTableRow.id, RouteTableRow.tenant_id)
+    .join(RouteTargetRow, RouteTargetRow.table_id == RouteTableRow.id)
+    .join(LocationRow, LocationRow.port_id == RouteTargetRow.target_id)
+    .where(RouteTargetRow.kind == "port", LocationRow.host_id.in_(bindparam("ids", expanding=True)))
+    .distinct()
+    .order_by(RouteTableRow.id)
+)
 
 
 class RouteOfTable(NamedTuple):
@@ -64,3 +87,31 @@ def _grouped(rows: Iterable[Any]) -> dict[str, list[RouteOfTable]]:
     for table_id, *columns in rows:
         found.setdefault(table_id, []).append(RouteOfTable(*columns))
     return found
+
+
+def all_dead_hosts(connection: Connection) -> dict[str, list[str]]:
+    """Return the dead hosts that routes lead to, by table id."""
+    return _dead(connection.execute(_DEAD))
+
+
+def dead_hosts_of(connection: Connection, table_ids: Iterable[str]) -> dict[str, list[str]]:
+    """Return the dead hosts that routes of these tables lead to, by table id."""
+    found: dict[str, list[str]] = {}
+    for part in chunks(table_ids):
+        found.update(_dead(connection.execute(_DEAD_OF, {"ids": part})))
+    return found
+
+
+def _dead(rows: Iterable[Any]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for table_id, host_id in rows:
+        found.setdefault(table_id, []).append(host_id)
+    return found
+
+
+def through_hosts(connection: Connection, host_ids: Iterable[str]) -> list[tuple[str, str]]:
+    """Return (id, tenant id) of the tables with routes to ports on one of these hosts."""
+    found = dict[str, str]()
+    for part in chunks(host_ids):
+        found.update((row[0], row[1]) for row in connection.execute(_THROUGH, {"ids": part}))
+    return sorted(found.items())

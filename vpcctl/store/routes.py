@@ -75,6 +75,15 @@ _USERS = (
     .where(RouteTargetRow.target_id == bindparam("target_id_"))
     .order_by(RouteTargetRow.table_id, RouteTargetRow.destination)
 )
+_IPV6_OUT = (
+    select(RouteTargetRow.table_id, RouteTargetRow.destination)
+    .join(InternetGatewayRow, InternetGatewayRow.id == RouteTargetRow.target_id)
+    .where(
+        InternetGatewayRow.external_network_id == bindparam("network_id_"),
+        RouteTargetRow.destination.contains(":"),
+    )
+    .order_by(RouteTargetRow.table_id, RouteTargetRow.destination)
+)
 _IN_VPC = (
     select(RouteTableRow.id, RouteRow.destination)
     .join(RouteRow, RouteRow.table_id == RouteTableRow.id)
@@ -186,6 +195,12 @@ def users(connection: Connection, table_id: str, limit: int) -> Sequence[str]:
 def routes_to(connection: Connection, target_id: str, limit: int) -> list[tuple[str, str]]:
     """Return (table id, destination) of at most *limit* routes that lead to a target."""
     rows = connection.execute(_USERS.limit(limit), {"target_id_": target_id})
+    return [(row.table_id, row.destination) for row in rows]
+
+
+def ipv6_routes_out(connection: Connection, network_id: str, limit: int) -> list[tuple[str, str]]:
+    """Return (table id, destination) of at most *limit* IPv6 routes to an external network."""
+    rows = connection.execute(_IPV6_OUT.limit(limit), {"network_id_": network_id})
     return [(row.table_id, row.destination) for row in rows]
 
 

@@ -4,7 +4,7 @@ from typing import Any, Literal, get_args
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
-from vpcctl.store.tables import HostRow, PresenceRow, UsageRow
+from vpcctl.store.tables import PresenceRow, UsageRow
 
 Counted = Literal[
     "vpcs",
@@ -53,8 +53,3 @@ def totals(connection: Connection) -> tuple[int, int, int]:
 def located_total(connection: Connection) -> int:
     """Return how many ports are located somewhere."""
     return int(connection.execute(select(func.sum(PresenceRow.ports))).scalar_one() or 0)
-
-
-def host_total(connection: Connection) -> int:
-    """Return how many hosts there are."""
-    return connection.execute(select(func.count()).select_from(HostRow)).scalar_one()

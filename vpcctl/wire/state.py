@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vpcctl.model import ids
 
-FORM = 2
+FORM = 3
 """Grows when host states say something that they did not say before: then all are told anew."""
 
 
@@ -119,6 +119,8 @@ class Guest(_Wire):
         options: its own, instead of its subnet's; None when it has none.
         metadata_revision: that of what its owner has said for it (``PortMetadata``), another one
             after each change; 0: nothing.
+        public_addresses: (fixed address, EIP) of each EIP that stands for one of its addresses, in
+            the order of the addresses.
     """
 
     port_id: Annotated[str, Field(pattern=ids.PATTERNS["port"])]
@@ -129,6 +131,7 @@ class Guest(_Wire):
     host_name: Annotated[str, Field(pattern=rf"^({_LABEL})?$")] = ""
     options: GuestOptions | None = None
     metadata_revision: Annotated[int, Field(ge=0)] = 0
+    public_addresses: tuple[tuple[str, str], ...] = ()
 
 
 class Peer(_Wire):
@@ -237,6 +240,7 @@ class HostState(_Wire):
         openflow_targets: OVSDB controller targets for br-int, such as
             ``tcp:127.0.0.1:6653``, ``ssl:192.0.2.1:6653`` or ``unix:/run/vpcctl/of.sock``.
         settings: agent settings.
+        availability_zone: that the host is in; None: none is known.
         attachments: what to attach, sorted by port id.
         peers: the other hosts' VTEPs, sorted by host id.
         guests: ports that are attached to this host or located on it, sorted by port id.
@@ -256,6 +260,7 @@ class HostState(_Wire):
     dpid: int
     openflow_targets: tuple[str, ...]
     settings: Settings = Settings()
+    availability_zone: str | None = None
     attachments: tuple[Attachment, ...] = ()
     peers: tuple[Peer, ...] = ()
     guests: tuple[Guest, ...] = ()

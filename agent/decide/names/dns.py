@@ -153,10 +153,10 @@ def _answered(question: dns.message.Message, zone: Zone, found: Found, *, tcp: b
     response = _response(question)
     response.flags |= dns.flags.AA
     response.answer = [rrset(one) for one in found.sets]
-    is_empty = not found.sets or found.sets[-1].kind == "CNAME"
-    if is_empty and not found.exists:
+    if not found.exists:
         response.set_rcode(dns.rcode.NXDOMAIN)
-    if not found.sets:
+    if not found.sets or found.sets[-1].kind != dns.rdatatype.to_text(question.question[0].rdtype):
+        # Behind aliases, too, it is said how long to remember that there is nothing (RFC 2308).
         response.authority = [rrset(zone.soa())]
     outcome = "dns-answered" if found.exists else "dns-no-name"
     return Reply(encode(response, question, tcp=tcp), outcome, lasting=True)
@@ -175,9 +175,36 @@ def completed(onward: Onward, answer: dns.message.Message | None, *, tcp: bool) 
     response = _response(onward.question)
     response.set_rcode(answer.rcode())
     response.flags |= answer.flags & dns.flags.TC
+    if not onward.aliases and _is_secure(onward.question):  # of aliases nobody has a proof
+        response.flags |= answer.flags & dns.flags.AD
     response.answer = [*map(rrset, onward.aliases), *answer.answer]
     response.authority = list(answer.authority)
     return Reply(encode(response, onward.question, tcp=tcp), "dns-forwarded")
+
+
+def question_for(onward: Onward, id: int) -> dns.message.Message:
+    """Return what other resolvers are asked, with what the guest wants of DNSSEC (RFC 4035, 6840).
+
+    Args:
+        onward: what is to be asked.
+        id: of the message.
+    """
+    asked = onward.question
+    made = dns.message.make_query(
+        onward.name,
+        onward.kind,
+        use_edns=0,
+        payload=MAX_UDP,
+        want_dnssec=bool(asked.ednsflags & dns.flags.DO),
+        id=id,
+    )
+    made.flags |= asked.flags & (dns.flags.CD | dns.flags.AD)
+    return made
+
+
+def _is_secure(question: dns.message.Message) -> bool:
+    """Tell whether who asks understands that an answer has been proved."""
+    return bool(question.flags & dns.flags.AD or question.ednsflags & dns.flags.DO)
 
 
 def refused(onward: Onward, *, tcp: bool) -> Reply:
@@ -199,12 +226,16 @@ def _failed(question: dns.message.Message, code: dns.rcode.Rcode, *, tcp: bool) 
 def _response(question: dns.message.Message) -> dns.message.Message:
     """Return the beginning of an answer, by hand: dnspython refuses what it takes for odd."""
     response = dns.message.QueryMessage(id=question.id)
-    response.flags = dns.flags.QR | dns.flags.RA | (question.flags & dns.flags.RD)
+    response.flags = dns.flags.QR | dns.flags.RA | (question.flags & _COPIED)
     response.set_opcode(question.opcode())
     response.question = list(question.question[:1])
     if question.edns >= 0:
-        response.use_edns(0, 0, MAX_UDP)
+        response.use_edns(0, question.ednsflags & dns.flags.DO, MAX_UDP)
     return response
+
+
+_COPIED = dns.flags.RD | dns.flags.CD
+"""Flags of a question that its answer has as well."""
 
 
 def encode(response: dns.message.Message, question: dns.message.Message, *, tcp: bool) -> bytes:

@@ -27,6 +27,8 @@ class Guest:
         host_name: a DNS label.
         domain: that it is told; empty: none.
         resolvers: that it is told.
+        public: (its address, the EIP that stands for it), in the order of its addresses.
+        availability_zone: where it is; empty: not known.
     """
 
     key: int
@@ -42,6 +44,8 @@ class Guest:
     host_name: str
     domain: str
     resolvers: tuple[str, ...]
+    public: tuple[tuple[str, str], ...]
+    availability_zone: str
 
     @property
     def interfaces(self) -> tuple[Interface, ...]:
@@ -83,4 +87,6 @@ def guest_of(said: Mapping[str, Any]) -> Guest:
         said["host_name"],
         said["domain"],
         tuple(said["resolvers"]),
+        tuple((fixed, eip) for fixed, eip in said["public"]),
+        said["availability_zone"],
     )

@@ -166,6 +166,10 @@ def _meta_data(guest: Guest, data: Data) -> Tree:
     }
     if _first(guest, 6):
         tree["ipv6"] = _first(guest, 6)
+    if guest.public:
+        tree["public-ipv4"] = guest.public[0][1]
+    if guest.availability_zone:
+        tree["placement"] = {"availability-zone": guest.availability_zone}
     if data.public_keys:
         keys = {str(at): {"openssh-key": key} for at, key in enumerate(data.public_keys)}
         tree["public-keys"] = keys
@@ -173,7 +177,7 @@ def _meta_data(guest: Guest, data: Data) -> Tree:
 
 
 def _interface(guest: Guest) -> Tree:
-    found = {
+    found: dict[str, Any] = {
         "device-number": "0",
         "interface-id": guest.port_id,
         "local-hostname": guest.full_name,
@@ -186,6 +190,9 @@ def _interface(guest: Guest) -> Tree:
     if _first(guest, 6):
         found["ipv6s"] = _of(guest, 6, lambda one: str(one.ip))
         found["subnet-ipv6-cidr-blocks"] = _blocks(guest, 6)
+    if guest.public:
+        found["public-ipv4s"] = "\n".join(eip for _, eip in guest.public)
+        found["ipv4-associations"] = {eip: fixed for fixed, eip in guest.public}
     return found
 
 
@@ -219,6 +226,7 @@ def _openstack(parts: list[str], guest: Guest, data: Data) -> Response:
 
 def _about(guest: Guest, data: Data) -> Any:
     named = {f"key-{at}": key for at, key in enumerate(data.public_keys)}
+    place = {"availability_zone": guest.availability_zone} if guest.availability_zone else {}
     return {
         "uuid": guest.port_id,
         "name": guest.host_name,
@@ -226,6 +234,7 @@ def _about(guest: Guest, data: Data) -> Any:
         "launch_index": 0,
         "public_keys": named,
         "keys": [{"name": name, "type": "ssh", "data": key} for name, key in named.items()],
+        **place,
     }
 
 
