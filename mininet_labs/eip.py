@@ -150,7 +150,7 @@ class EipLab:
         self._expect_told("outside", self._address(RED), _WIRE, _PORTS, checks)
         self._site.vpcctl(None, "external-network", "set", internet.NETWORK, "--mtu", str(_NARROW))
         visitor = self._visitors["red-1"]
-        within(lambda: visitor.fit(ROUTER, PORT, _PORTS)[1], seconds=PATIENCE_S)
+        within(lambda: visitor.fit(ROUTER, PORT, _PORTS)[1] == _NARROW, seconds=PATIENCE_S)
         self._expect_told("red-1", ROUTER, _PORTS, _NARROW, checks)
         self._site.vpcctl(None, "external-network", "set", internet.NETWORK, "--mtu", str(_WIRE))
 
