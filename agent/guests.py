@@ -1,8 +1,8 @@
 """Answers guests through an internal port of br-int.
 
 What is asked and answered is decided in :mod:`agent.decide.guest`. What a guest may cost is
-limited twice, each port and all of them together; beyond that the sockets are not read for the
-rest of the second, and the kernel drops for us.
+limited twice, each port's kinds of question and all of them together; beyond that the sockets are
+not read for the rest of the second, and the kernel drops for us.
 """
 
 import asyncio
@@ -13,19 +13,20 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from agent.decide import marks
-from agent.decide.guest.answering import answer
+from agent.decide.guest.answering import answer, asking, marks_of
 from agent.decide.guest.book import Book
-from agent.decide.guest.frames import ETH_IPV4, ETH_IPV6, MAX_FRAME, Refused, port_key
+from agent.decide.guest.frames import ETH_IPV4, ETH_IPV6, MAX_FRAME, Refused
 from agent.decide.guest.router import advertise
 from agent.decide.guest.schedule import Schedule
 from agent.tap import Budget, Kind, Pattern, Tap
 from agent.worker import Worker
-from vpcctl.model.host import GUEST_SERVICE_MAC
+from vpcctl.model.host import GUEST_SERVICE_MAC, QUESTION_BURST, QUESTION_RATE
 from vpcctl.wire.state import HostState
 
-PORT_BUDGET = 20
+PORT_BUDGET = QUESTION_BURST + QUESTION_RATE
 TOTAL_BUDGET = 1_000
-"""A second: questions answered of one port, of all."""
+"""A second: questions answered of one port and kind, which is what its meter lets through at most,
+and of all ports."""
 _PERIOD_S = 1.0
 _KEEP_EVERY_S = 5.0
 _KIND = Kind((ETH_IPV4, ETH_IPV6), GUEST_SERVICE_MAC >> 32, MAX_FRAME)
@@ -106,11 +107,11 @@ class GuestAnswers:
             self.counts["ra-sent"] += 1
 
     def _answer(self, frame: bytes) -> Pattern | None:
-        """Answer a frame; return whose frames are not to be heard for now."""
-        key = port_key(frame)
-        if not self._budget.take(0 if key is None else key, self._book.tenant(key)):
+        """Answer a frame; return what marks those that are not to be heard for now."""
+        who = asking(frame)
+        if not self._budget.take(who, self._book.tenant(who.key)):
             self.counts["limited"] += 1
-            return ((0, frame[:6]),)
+            return marks_of(frame)
         self._reply(frame)
         return None
 

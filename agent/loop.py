@@ -14,6 +14,7 @@ from agent.client import Client
 from agent.decide import marks, work
 from agent.decide.rows import InterfaceRow, Wish
 from agent.guests import GuestAnswers
+from agent.handovers import HandoverKeeper
 from agent.host import Host, Urgency, is_link, is_told, most_urgent
 from agent.jsonrpc import RpcError
 from agent.names.child import Child
@@ -89,6 +90,7 @@ class Agent:
         self._poller = Poller(self._client, self._revision, self._take)
         self._program = Program(settings, host, self._watches.flows_are_back)
         self._zones = ZoneKeeper(settings, host, self._vswitchd, self._report_now)
+        self._handovers = HandoverKeeper(settings, host, self._vswitchd, self._report_now)
         self._nat = NatCounter(settings, host, self._vswitchd, self._watches.lives)
         callbacks = Callbacks(
             self._revision,
@@ -121,6 +123,7 @@ class Agent:
             tasks.create_task(self._poller.run())
             tasks.create_task(self._program.run())
             tasks.create_task(self._zones.run())
+            tasks.create_task(self._handovers.run())
             tasks.create_task(self._nat.run())
             tasks.create_task(certificates.keep(self._settings, self._client, self._bridges.wake))
             tasks.create_task(self._guests.run())
@@ -161,6 +164,7 @@ class Agent:
     def _answered(self, answer: ReportAnswer) -> None:
         self._program.realised(answer.realised_revision)
         self._zones.answered(answer)
+        self._handovers.answered(answer)
         self._loop.create_task(self._watches.answered(answer))
 
     def _take_newer(self, state: HostState) -> None:
@@ -187,6 +191,7 @@ class Agent:
         self._world.want(state)
         self._documents.want(state)
         self._zones.want(state)
+        self._handovers.want(state)
         self._nat.want(state)
         self._name_interfaces(tuple(self._host.rows.values()))
         if save:

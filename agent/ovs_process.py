@@ -82,16 +82,31 @@ class Vswitchd:
                 return
         raise jsonrpc.RpcError(f"conntrack zone {zone} is never empty")
 
-    async def _flush(self, datapath: str, in_zone: str) -> None:
-        """Flush a zone: with the datapath's name only where there are several.
+    async def forget(self, datapath_type: str, zone: int, address: str) -> None:
+        """Delete the conntrack entries of a zone that have *address* as an end.
+
+        Whoever began speaks from it, or whoever answers: what is translated on the way to an end
+        says so in the answers' addresses alone.
+
+        Raises:
+            jsonrpc.RpcError: it does not run or refused.
+        """
+        family = "ct_ipv6" if ":" in address else "ct_nw"
+        source = f"{family}_src={address}"
+        for of_question_or_answer in ((source,), ("", source)):
+            which = (f"zone={zone}", *of_question_or_answer)
+            await self._flush(_DATAPATHS[datapath_type], *which)
+
+    async def _flush(self, datapath: str, *which: str) -> None:
+        """Flush a zone, or some of it: with the datapath's name only where there are several.
 
         Open vSwitch 3.1.0 takes a name in front of a zone for part of a tuple; without a name every
         version refuses where it is needed.
         """
         try:
-            await self.appctl("dpctl/flush-conntrack", in_zone)
+            await self.appctl("dpctl/flush-conntrack", *which)
         except jsonrpc.RpcError:
-            await self.appctl("dpctl/flush-conntrack", datapath, in_zone)
+            await self.appctl("dpctl/flush-conntrack", datapath, *which)
 
     async def tracked(self, datapath_type: str) -> int | None:
         """Return how many entries conntrack has in all zones together; None: it does not say.

@@ -54,7 +54,7 @@ class Record:
         if found is None or found[0].host_id != self._host_id:
             return Zones(complete=False, asks=True)
         header, uses = found
-        if header.kernel != _boot_id():
+        if header.kernel != boot_id():
             return Zones()
         return Zones(uses, complete=header.complete)
 
@@ -102,8 +102,8 @@ class Record:
         fd = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
         stream = os.fdopen(fd, "w")
         try:
-            header = Header(self._host_id, _boot_id(), zones.complete)
-            stream.write(zone_record.write(header, zones.uses))
+            header = Header(self._host_id, boot_id(), zones.complete)
+            stream.write(zone_record.write(header, zones.recorded()))
             stream.flush()
             fresh.replace(self._path)
         except OSError:
@@ -252,9 +252,10 @@ class ZoneKeeper:
         if not self._zones.is_pending():
             self._asked = 0
             return
-        delays = _ASK_WAITING_S if self._zones.is_waiting() else _ASK_S
-        if self._asked < len(delays):
-            delay = delays[self._asked]
+        early = self._zones.is_early()  # the sooner it is known, the less is cut
+        delays = _ASK_WAITING_S if early or self._zones.is_waiting() else _ASK_S
+        if self._asked < len(delays) or early:
+            delay = delays[min(self._asked, len(delays) - 1)]
             self._ask = asyncio.get_running_loop().call_later(delay, self._ask_now)
 
     def _ask_now(self) -> None:
@@ -263,5 +264,6 @@ class ZoneKeeper:
         self._report()
 
 
-def _boot_id() -> str:
+def boot_id() -> str:
+    """Return what is another text after each boot of the kernel."""
     return _BOOT_ID.read_text().strip()

@@ -36,6 +36,10 @@ class Use:
     interface_uuid: str
 
 
+ANYBODY = Use("port-fffffffffffffffff", "-")
+"""Recorded of a zone that may hold entries of several uses: no use is equal to it."""
+
+
 @dataclass(slots=True)
 class _End:
     """Why a zone has to be emptied: its use has ended, or it may hold anything.
@@ -58,10 +62,12 @@ class Chore:
         zone: the zone.
         released: the port to which the interface still belongs, but which is not here any more;
             empty when the zone's use has ended.
+        again: it was emptied before, too early, and its next use has begun.
     """
 
     zone: int
     released: str = ""
+    again: bool = False
 
 
 class Zones:
@@ -90,6 +96,7 @@ class Zones:
         self._present: dict[int, Use] = {}
         self._at: dict[str, tuple[int, Use]] = {}  # interface's UUID → where it was last
         self._ends: dict[int, _End] = {}
+        self._early: dict[int, _End] = {}  # emptied before the switch had confirmed it
         self._asked: dict[int, Use] | None = None
         self._asking_until: float | None = None
         self._told: list[_End] = []
@@ -160,7 +167,8 @@ class Zones:
 
     def sending(self, now: float) -> None:
         """Note that a report of the present interfaces leaves now."""
-        self._told = [end for end in self._ends.values() if end.after != _AT_ONCE]
+        ends = (*self._ends.values(), *self._early.values())
+        self._told = [end for end in ends if end.after != _AT_ONCE]
         if self.phase == "asking":
             self._asking_until = self._asking_until or now + ASKING_S
             self._asked = {at: use for at, use in self._present.items() if at not in self.uses}
@@ -217,8 +225,20 @@ class Zones:
     # --- emptying -------------------------------------------------------------------------------
 
     def due(self, now: float) -> list[Chore]:
-        """Return which zones may be emptied now, each once."""
+        """Return which zones may be emptied now, each once.
+
+        What was emptied when patience ended is emptied again when its flows are gone, for they may
+        have filled it meanwhile. It goes as a whole: the port that is there now has had its flows
+        for moments, as they come with the end of the other's or after it, and its connections are
+        taken up again by their next packets. Addresses would not tell whose an entry is: one of a
+        connection between the two has both.
+        """
         found = [Chore(zone) for zone, end in self._ends.items() if self._is_due(zone, end, now)]
+        found += [
+            Chore(zone, again=True)
+            for zone, end in self._early.items()
+            if zone not in self._ends and self._is_confirmed(end)
+        ]
         waiting = self._released - self._cleaned
         if waiting and self._released_at <= self._reached:
             found += [
@@ -229,8 +249,10 @@ class Zones:
         return found
 
     def _is_due(self, zone: int, end: _End, now: float) -> bool:
-        confirmed = end.after is not None and end.after <= self._reached
-        return confirmed or end.after == _AT_ONCE or self._is_tired(zone, end, now)
+        return self._is_confirmed(end) or self._is_tired(zone, end, now)
+
+    def _is_confirmed(self, end: _End) -> bool:
+        return end.after is not None and (end.after == _AT_ONCE or end.after <= self._reached)
 
     def _is_tired(self, zone: int, end: _End, now: float) -> bool:
         return zone in self._present and end.since + PATIENCE_S <= now
@@ -242,7 +264,11 @@ class Zones:
     def is_pending(self) -> bool:
         """Tell whether a zone is to be emptied once the switch has confirmed more."""
         known = {use.port_id for use in self.uses.values() if use} if self._released else set[str]()
-        return bool(self._ends or (self._released - self._cleaned) & known)
+        return bool(self._ends or self._early or (self._released - self._cleaned) & known)
+
+    def is_early(self) -> bool:
+        """Tell whether a zone was emptied before the switch had confirmed that flows are gone."""
+        return bool(self._early)
 
     def emptied(self, chore: Chore) -> str | None:
         """Note that a zone is empty now.
@@ -255,9 +281,16 @@ class Zones:
         if chore.released:
             self._cleaned.add(chore.released)
             return None
-        if self._ends.pop(zone, None) is None:
+        if chore.again:
+            if self._early.pop(zone, None) is not None:
+                self._write(zone, self.uses.get(zone))
             return None
-        self._write(zone, present)
+        if (end := self._ends.get(zone)) is None:
+            return None
+        if present is None and not self._is_confirmed(end):
+            return None  # who has waited is gone, so there is time
+        del self._ends[zone]
+        self._begin(zone, present, end)
         self._look_if_certain()
         return present.interface_uuid if present is not None else None
 
@@ -273,6 +306,20 @@ class Zones:
         found = [self.emptied(Chore(zone)) for zone, end in list(self._ends.items()) if _idle(end)]
         return [uuid for uuid in found if uuid is not None]
 
+    def _begin(self, zone: int, present: Use | None, end: _End) -> None:
+        """Note the next use of a zone that was emptied at *end*.
+
+        Until flows of earlier uses are known to be gone the record names none, so that an agent
+        that starts meanwhile waits for that, too.
+        """
+        if not self._is_confirmed(end):
+            self._early[zone] = end
+        elif end.after != _AT_ONCE:  # flows of uses before that one are gone, too
+            self._early.pop(zone, None)
+        self._write(zone, present)
+        if zone in self._early:
+            self.uses[zone], self._written[zone] = present, ANYBODY
+
     # --- record ---------------------------------------------------------------------------------
 
     def _write(self, zone: int, use: Use | None) -> None:
@@ -281,6 +328,10 @@ class Zones:
             self.uses.pop(zone, None)
         else:
             self.uses[zone] = use
+
+    def recorded(self) -> dict[int, Use | None]:
+        """Return what a whole record says."""
+        return self.uses | dict.fromkeys(self._early, ANYBODY)
 
     def take_written(self) -> dict[int, Use | None]:
         """Return what is to be added to the record, and consider it added."""

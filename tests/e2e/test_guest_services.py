@@ -9,18 +9,25 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agent.decide.guest.options import parse_nd
 from tests.e2e.cloud import Cloud, Guest, make_cloud
+from tests.support import guest_frames as frames
 from tests.support.hosts import command
 from tests.support.waiting import wait_until
+from vpcctl.flows.reasons import Reason
+from vpcctl.flows.tables import DROP
+from vpcctl.model.addresses import link_local
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 GATEWAY_LINK_LOCAL = "fe80::c76:70ff:fe63:1"
+DHCP_SERVER, ROUTER_ADVERTISEMENT = Reason.DHCP_SERVER, Reason.ROUTER_ADVERTISEMENT
 
 # Writes down what a client learnt, one JSON object a line, and uses the address.
 _SCRIPT = r"""#!/bin/sh
@@ -31,6 +38,8 @@ bound|renew)
     ip addr replace "$ip/$mask" dev "$interface"
     ip link set "$interface" mtu "${mtu:-1500}"
     ip route replace default via "${router%% *}" ;;
+deconfig)
+    ip -4 addr flush dev "$interface" ;;
 BOUND6|REBIND6|RENEW6)
     ip addr replace "$new_ip6_address/128" dev "$interface" nodad ;;
 esac
@@ -91,15 +100,15 @@ class Client:
         return [one for one in told if one["KIND"] == kind]
 
     def renews(self, within_s: float) -> bool:
-        """Ask the server that gave the lease, by unicast; tell whether it answers in time."""
-        before = len(self._events("renew"))
+        """Ask the server that gave the lease, by unicast; tell whether it grants it in time."""
+        before = [len(self._events(kind)) for kind in ("renew", "nak")]
         self._process.send_signal(signal.SIGUSR1)
         deadline = time.monotonic() + within_s
-        while len(self._events("renew")) == before:
+        while (now := [len(self._events(kind)) for kind in ("renew", "nak")]) == before:
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.05)
-        return True
+        return now[0] > before[0]
 
     def stop(self) -> None:
         self._process.kill()
@@ -120,11 +129,16 @@ def udhcpc(guest: Guest, directory: Path) -> Iterator[Client]:
 
 
 @contextmanager
-def dhclient6(guest: Guest, directory: Path) -> Iterator[Client]:
-    files = ("-lf", str(directory / "leases"), "-pf", str(directory / "pid"))
-    (directory.parent / "dhclient.conf").write_text("request dhcp6.name-servers;\n")
+def dhclient6(
+    guest: Guest, directory: Path, *more: str, lease: Path | None = None
+) -> Iterator[Client]:
+    """Run a client; *lease* is the file of one that was stopped."""
+    files = ("-lf", str(lease or directory / "leases"), "-pf", str(directory / "pid"))
+    (directory.parent / "dhclient.conf").write_text(
+        "request dhcp6.name-servers, dhcp6.domain-search;\n"
+    )
     config = ("-cf", str(directory.parent / "dhclient.conf"), "-sf", "SCRIPT", "eth0")
-    client = Client(guest, directory, "dhclient", "-6", "-d", *files, *config)
+    client = Client(guest, directory, "dhclient", "-6", "-d", *more, *files, *config)
     try:
         yield client
     finally:
@@ -169,12 +183,43 @@ def test_a_guest_learns_all_by_dhcp(cloud: Cloud, vpc: dict[str, Any], tmp_path:
         guest.reaches(other.ipv4)
         guest.reaches("10.50.1.1")
         cloud.patch(f"dhcp-options/{options['id']}", domain_name="new.internal")
+        (table,) = cloud.get(f"route-tables?vpc_id={vpc['id']}")["items"]
+        cloud.patch(f"route-tables/{table['id']}", routes=[{"destination": "198.51.100.0/24"}])
+        new = ("new.internal", f"{routes} 198.51.100.0/24 10.50.1.1")
         wait_until(
             lambda: (
-                client.renews(within_s=5.0) and client.learnt("renew")["domain"] == "new.internal"
+                client.renews(within_s=5.0)
+                and (told := client.learnt("renew"))
+                and (told["domain"], told["staticroutes"]) == new
             ),
-            what="the new domain is heard of",
+            what="the new domain and route are heard of",
         )
+    cloud.unplug(0, guest)
+
+
+def answers(guest: Guest, address: str) -> bool:
+    """Whether an address answers the guest right now."""
+    asking = ("ping", "-n", "-c1", "-W0.3", address)
+    return guest.run(*asking, check=False).returncode == 0
+
+
+def test_a_guest_hears_at_its_next_renewal_that_its_address_has_changed(
+    cloud: Cloud, vpc: dict[str, Any], tmp_path: Path
+) -> None:
+    """It asks from the address that it has, which is not its port's any more."""
+    subnet = cloud.subnet(vpc, cloud.admin, cidr="10.50.7.0/24")
+    guest = bare(cloud, cloud.post("ports", subnet_id=subnet["id"], fixed_ips=["10.50.7.20"]))
+    with udhcpc(guest, tmp_path / "moved") as client:
+        assert client.learnt("bound")["ip"] == "10.50.7.20"
+        cloud.patch(f"ports/{guest.port['id']}", fixed_ips=["10.50.7.30"])
+        wait_until(lambda: not answers(guest, "10.50.7.1"), what="the old address is cut off")
+        guest.run("ip", "neigh", "flush", "dev", "eth0")  # as it will have forgotten by then
+        assert not answers(guest, "10.50.7.1")
+        assert "lladdr" in guest.run("ip", "neigh", "show", "10.50.7.1", "dev", "eth0").stdout
+        wait_until(lambda: not client.renews(within_s=5.0), what="the lease is not prolonged")
+        client.learnt("nak")
+        assert client.learnt("bound", 2)["ip"] == "10.50.7.30"
+        guest.reaches("10.50.7.1")
     cloud.unplug(0, guest)
 
 
@@ -195,6 +240,43 @@ def test_a_guest_makes_its_address_of_the_advertised_prefix(
     cloud.unplug(0, guest)
 
 
+# Asks for the router, and prints what it says.
+_SOLICIT = """
+import socket, sys
+wire = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+wire.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+wire.settimeout(10)
+wire.sendto(bytes((133, 0, 0, 0)) + bytes(4), ("ff02::2", 0, 0, socket.if_nametoindex("eth0")))
+said = b""
+while said[:1] != bytes((134,)):
+    said = wire.recv(1500)
+print(said.hex())
+"""
+
+
+def test_a_guest_makes_its_address_and_asks_dhcpv6_for_the_rest(
+    cloud: Cloud, vpc: dict[str, Any], tmp_path: Path
+) -> None:
+    block = {"ipv6_cidr": "fd00:50:0:8::/64", "ipv6_mode": "dhcpv6-stateless"}
+    subnet = cloud.subnet(vpc, cloud.admin, cidr="10.50.8.0/24", **block)
+    options = {"dns_servers": ["fd00::53"], "search_domains": ["a.example", "b.example"]}
+    guest = bare(cloud, cloud.post("ports", subnet_id=subnet["id"], dhcp_options=options))
+    wait_until(lambda: addresses(guest) == [guest.ipv6], what="SLAAC is done")
+    wait_until(lambda: bool(addresses(guest, "link")), what="the guest may speak")
+    with dhclient6(guest, tmp_path / "six", "-S") as client:
+        told = client.learnt("RENEW6")
+        assert told["new_dhcp6_name_servers"] == "fd00::53"
+        assert told["new_dhcp6_domain_search"] == "a.example. b.example."
+        assert "new_ip6_address" not in told
+    said = bytes.fromhex(guest.run(sys.executable, "-c", _SOLICIT).stdout)
+    assert said[5] == 0x40, "other parameters by DHCPv6, addresses not"
+    found = parse_nd(said[16:], "malformed")
+    assert found[25][6:] == ip_address("fd00::53").packed  # RDNSS (RFC 8106)
+    assert found[31][6:].rstrip(b"\0") == b"\1a\7example\0\1b\7example"  # DNSSL
+    assert addresses(guest) == [guest.ipv6]
+    cloud.unplug(0, guest)
+
+
 def test_a_guest_gets_its_address_by_dhcpv6(
     cloud: Cloud, vpc: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -212,13 +294,57 @@ def test_a_guest_gets_its_address_by_dhcpv6(
         wait_until(lambda: bool(addresses(guest)), what="the guest uses its lease")
         guest.reaches("fd00:50:0:3::1", "-I", guest.ipv6)
     assert addresses(guest) == [guest.ipv6], "the prefix is not for making addresses"
+    kept = tmp_path / "six" / "leases"
+    kept.write_text(
+        re.sub(r"starts (\d+)", lambda at: f"starts {int(at[1]) - 50_000}", kept.read_text())
+    )
+    with dhclient6(guest, tmp_path / "again", lease=kept) as client:
+        assert client.learnt("BOUND6")["new_ip6_address"] == guest.ipv6, "it is confirmed"
+        assert client.learnt("RENEW6")["new_ip6_address"] == guest.ipv6
     cloud.unplug(0, guest)
+
+
+# Sends the frames that it is told.
+_SEND = """
+import socket, sys
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+wire.bind(("eth0", 0))
+for frame in sys.argv[1:]:
+    wire.send(bytes.fromhex(frame))
+"""
+
+
+def lies(rogue: Guest, guest: Guest) -> list[bytes]:
+    """Answers that are not the rogue's to give: an advertisement, DHCP and DHCPv6 twice each.
+
+    Each is said once from the port of a server, and once to that of a client alone.
+    """
+    here, there = (
+        bytes.fromhex(one.port["mac_address"].replace(":", "")) for one in (rogue, guest)
+    )
+    local = str(link_local(int.from_bytes(here, "big")))
+    advert = bytes.fromhex("8600000040000708") + bytes(8)
+    four, six = (rogue.ipv4, guest.ipv4), (rogue.ipv6, guest.ipv6)
+    said = [
+        frames.icmp6(local, "ff02::1", advert),
+        *(frames.udp(*four, (port, 68), frames.dhcp4(2, op=2)) for port in (67, 1067)),
+        *(frames.udp(*six, (port, 546), b"\2abc") for port in (547, 1547)),
+    ]
+    kinds = (b"\x08\x00" if one[0] >> 4 == 4 else b"\x86\xdd" for one in said)
+    return [there + here + kind + one for kind, one in zip(kinds, said, strict=True)]
+
+
+def dropped(cloud: Cloud, reason: Reason) -> int:
+    """How many packets the host has dropped for a reason."""
+    shown = cloud.hosts[0].ofctl("dump-flows", "br-int", f"table={DROP.number}", "--no-names")
+    found = re.findall(rf"n_packets=(\d+),.*reg6={int(reason):#x}[ ,]", shown)
+    return sum(map(int, found))
 
 
 def test_a_guest_that_serves_dhcp_or_routes_is_not_heard(
     cloud: Cloud, vpc: dict[str, Any], tmp_path: Path
 ) -> None:
-    """Another guest's answers must not arrive, whatever it says."""
+    """Another guest's answers must not arrive, whatever it says; each is counted by its reason."""
     subnet = cloud.subnet(vpc, cloud.admin, cidr="10.50.4.0/24", ipv6_cidr="fd00:50:0:4::/64")
     rogue = cloud.guest(0, subnet)
     config = tmp_path / "udhcpd.conf"
@@ -228,11 +354,23 @@ def test_a_guest_that_serves_dhcp_or_routes_is_not_heard(
     server = rogue.spawn("busybox", "udhcpd", "-f", str(config), stderr=subprocess.DEVNULL)
     try:
         guest = bare(cloud, cloud.post("ports", subnet_id=subnet["id"]))
+        before = {reason: dropped(cloud, reason) for reason in (DHCP_SERVER, ROUTER_ADVERTISEMENT)}
+        rogue.run(sys.executable, "-c", _SEND, *(frame.hex() for frame in lies(rogue, guest)))
         with udhcpc(guest, tmp_path / "web") as client:
             assert client.learnt("bound")["ip"] == guest.ipv4
+        wait_until(
+            lambda: dropped(cloud, ROUTER_ADVERTISEMENT) == before[ROUTER_ADVERTISEMENT] + 1,
+            what="its advertisement is counted",
+        )
+        wait_until(
+            lambda: dropped(cloud, DHCP_SERVER) >= before[DHCP_SERVER] + 4,
+            what="its answers are counted",
+        )
     finally:
         server.kill()
         server.wait()
+    shown = guest.run("ip", "-6", "route", "show", "default").stdout
+    assert [line for line in shown.splitlines() if GATEWAY_LINK_LOCAL not in line] == []
     cloud.unplug(0, guest)
 
 

@@ -1,5 +1,6 @@
 """Conntrack zones on a real ovs-vswitchd: nobody inherits entries, and nobody loses theirs."""
 
+import json
 import re
 import signal
 import subprocess
@@ -9,8 +10,11 @@ import pytest
 from tests.hosts.conftest import AgentHost
 from tests.support.controller import attachment, port_id
 from tests.support.waiting import wait_until
+from vpcctl.wire.state import Guest, GuestSubnet, HandedOver, NatGatewayState
 
 RED, BLUE, NEXT = port_id(2), port_id(3), port_id(4)
+VPC, SUBNET = "vpc-00000000000000001", "subnet-00000000000000001"
+NAT_ZONE = 65300
 
 
 def ofport(agent: AgentHost, port: str) -> int:
@@ -90,6 +94,11 @@ def test_patience_with_a_switch_that_never_confirms_ends(talking: AgentHost) -> 
     plug(talking, "next", NEXT, zone)
     wait_until(lambda: talking.controller.has_port(NEXT), timeout=20)
     assert entries(talking, zone) == []
+    talking.inside("blue", "ping", "-c1", "-W0.1", "10.0.0.2", check=False)
+    assert entries(talking, zone), "flows of the port before are still there"
+    talking.controller.reached = talking.controller.revision
+    wait_until(lambda: not entries(talking, zone), what="their end is heard of after all")
+    assert talking.controller.has_port(NEXT)
 
 
 def test_an_iface_id_that_changes_is_another_port(talking: AgentHost) -> None:
@@ -230,3 +239,62 @@ def test_a_state_directory_that_cannot_be_written_is_said_and_trusted_no_more(
     talking.start(wait=False)
     wait_until(lambda: any("zones" in text for text in talking.controller.facts.errors))
     wait_until(lambda: talking.controller.has_port(RED))
+
+
+def hand_over(agent: AgentHost, address: str) -> None:
+    """Tell the agent that *address* is another port's now.
+
+    Of its VPC are BLUE and a NAT gateway of this host, RED is not.
+    """
+    block = {"cidr": "10.0.0.0/24", "gateway": "10.0.0.1", "mtu": 1400}
+    guest = {"port_id": BLUE, "key": 3, "mac": "02:00:00:00:00:03", "addresses": ("10.0.0.3",)}
+    gateway = {"gateway_id": "nat-00000000000000001", "exhausted_cookie": 0}
+    before = agent.controller.state
+    handed = HandedOver(vpc_id=VPC, address=address, freed=5, revision=before.revision + 1)
+    agent.controller.set(
+        guest_subnets=(GuestSubnet(subnet_id=SUBNET, vpc_id=VPC, **block),),
+        guests=(Guest(subnet_id=SUBNET, **guest),),
+        nat_gateways=(NatGatewayState(vpc_id=VPC, zone=NAT_ZONE, **gateway),),
+        handed_over=(*before.handed_over, handed),
+    )
+
+
+def translate(agent: AgentHost, ofport: int, how: str) -> None:
+    """Have UDP from an ofport translated in the zone of the NAT gateway."""
+    nat = f"ct(commit,zone={NAT_ZONE},nat({how}))"
+    agent.host.ofctl("add-flow", "br-int", f"priority=3,udp,in_port={ofport},actions={nat}")
+
+
+def done_up_to(agent: AgentHost) -> int:
+    record = agent.state_dir / "handovers"
+    return json.loads(record.read_text())["revision"] if record.exists() else 0
+
+
+def test_peers_forget_an_address_that_changed_hands_after_its_flows_and_once(
+    talking: AgentHost,
+) -> None:
+    elsewhere, zone = ofport(talking, RED), ofport(talking, BLUE)
+    translate(talking, elsewhere, "src=192.0.2.1")
+    talking.inside("red", "bash", "-c", "echo >/dev/udp/10.0.0.3/9")
+    translate(talking, zone, "dst=10.0.0.2")
+    talking.inside("blue", "bash", "-c", "echo >/dev/udp/10.0.0.2/9")
+    assert len(entries(talking, NAT_ZONE)) == 2
+    talking.controller.reached = 4
+    hand_over(talking, "10.0.0.3")
+    hand_over(talking, "10.0.0.2")
+    revision, sent = talking.controller.state.revision, len(talking.controller.reports)
+    wait_until(lambda: len(talking.controller.reports) > sent + 2, what="it asks")
+    assert entries(talking, zone), "flows of the port before may still be there"
+    talking.controller.reached = 5
+    wait_until(lambda: not entries(talking, zone))
+    wait_until(lambda: not entries(talking, NAT_ZONE))
+    assert entries(talking, elsewhere), "a port of another VPC"
+    wait_until(lambda: done_up_to(talking) == revision)
+    talking.inside("red", "ping", "-c1", "-W2", "10.0.0.3")
+    found = entries(talking, zone)
+    assert found
+    talking.stop(signal.SIGKILL)
+    talking.start()
+    hand_over(talking, "10.0.0.77")
+    wait_until(lambda: done_up_to(talking) > revision)
+    assert entries(talking, zone) == found, "the new port keeps its connections"

@@ -13,6 +13,7 @@ from tests.support import guest_frames as g
 from tests.support.guests_process import GuestsProcess, guests_process
 from tests.support.waiting import wait_until
 from tests.unit.test_guest_frames import DISCOVER, NEIGHBOUR, QUESTIONS, ROUTER, SOLICIT
+from vpcctl.model.host import QUESTION_BURST, QUESTION_RATE
 
 NOISY = range(0x200, 0x2C8)
 QUIET = 0x900
@@ -78,6 +79,8 @@ def test_each_reason_is_counted(process: GuestsProcess) -> None:
         ("dhcp4-relayed", g.from_dhcp4(g.dhcp4(1, giaddr="10.0.0.1"))),
         ("nd-malformed", NEIGHBOUR[:-9]),
         ("dhcp6-malformed", loop),
+        ("dhcp6-wrong-mac", SOLICIT[:6] + b"\x06\0\0\0\0\x09" + SOLICIT[12:]),
+        ("no-service", g.frame(g.udp("10.0.1.20", "10.0.1.1", (68, 69), b"x"))),
         ("length", DISCOVER[:30]),
         ("length", DISCOVER + bytes(3_000)),
         ("checksum", DISCOVER[:-1] + b"\x07"),
@@ -107,6 +110,22 @@ def _answers(process: GuestsProcess) -> int:
     """How many frames for the quiet guest come in the next milliseconds."""
     select.select([process.wire], [], [], 0.02)
     return sum(each[6:12] == service(QUIET) for each in heard(process.wire))
+
+
+@pytest.mark.parametrize("flood", [DISCOVER, ROUTER], ids=["DHCP", "routers"])
+def test_a_flood_of_one_kind_takes_nothing_from_the_other(
+    process: GuestsProcess, flood: bytes
+) -> None:
+    """What flows meter apart is counted apart; all that a meter lets through is answered."""
+    key = NOISY[100] if flood is DISCOVER else NOISY[101]
+    other, name = (ROUTER, "rs-answered") if flood is DISCOVER else (DISCOVER, "dhcp4-answered")
+    before = process.counts()
+    for frame in (*[flood] * 200, *[other] * QUESTION_BURST):
+        process.wire.send(asked_by(key, frame))
+    wait_until(
+        lambda: (process.counts() - before)[name] == QUESTION_BURST, what="all of them are answered"
+    )
+    assert (process.counts() - before)["limited"] >= 200 - 2 * (QUESTION_BURST + QUESTION_RATE)
 
 
 def test_noise_changes_nothing_for_other_guests(process: GuestsProcess) -> None:

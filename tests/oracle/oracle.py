@@ -149,7 +149,9 @@ class Oracle:
         if packet["protocol"] == "arp":
             if packet["arp_sha"] != packet["eth_src"]:
                 return False
-            said = packet["arp_spa"]
+            said, asked = packet["arp_spa"], packet["arp_tpa"]
+            if packet["arp_op"] == "1" and asked == str(self._subnets[port.subnet_id].gateway):
+                return bool(four)  # as the client does that is to ask there for an address
             return bool(four) if said == "0.0.0.0" else any(inside(said, one) for one in four)
         if not port.checks_addresses and packet["eth_src"] == text(port.mac):
             four, six = self._forwarded(packet, four, six)
@@ -167,17 +169,20 @@ class Oracle:
 
     @staticmethod
     def _is_honest4(packet: Packet, blocks: list[object]) -> bool:
-        if packet.get("udp_src") == "67":
+        ends = (packet.get("udp_src"), packet.get("udp_dst"))
+        if ends[0] == "67" or ends[1] == "68":
             return False
-        ends = (packet["nw_src"], packet["nw_dst"], packet.get("udp_src"), packet.get("udp_dst"))
-        if blocks and ends == ("0.0.0.0", "255.255.255.255", "68", "67"):
+        to_server = packet["nw_dst"] == "255.255.255.255" or packet["eth_dst"] == ROUTER_MAC
+        if blocks and ends == ("68", "67") and to_server:  # whatever address it has: it asks
             return True
         return any(inside(packet["nw_src"], block) for block in blocks)
 
     @staticmethod
     def _is_honest6(packet: Packet, blocks: list[object]) -> bool:
         kind, own = packet.get("icmpv6_type"), packet["eth_src"]
-        if kind in ("134", "137") or packet.get("udp_src") == "547":
+        if kind in ("134", "137"):
+            return False
+        if packet.get("udp_src") == "547" or packet.get("udp_dst") == "546":
             return False
         target = packet.get("nd_target", "::")
         targets_own = any(inside(target, block) for block in blocks)

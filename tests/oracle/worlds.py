@@ -158,6 +158,11 @@ def _to_all(source: Port, home: Subnet) -> Iterator[Packet]:
     if four is not None:
         yield packets.udp((mac, packets.BROADCAST), (four, dhcp[1]), (68, 67))
         yield packets.udp((mac, ROUTER_MAC), (four, str(home.gateway)), (68, 67))
+        # An address that it had once, or means to have: nobody but the agent may hear it.
+        for to, whom in ((packets.BROADCAST, dhcp[1]), (ROUTER_MAC, str(home.gateway))):
+            yield packets.udp((mac, to), ("172.16.5.5", whom), (68, 67))
+        for asked in (home.gateway, home.cidr[20]):
+            yield packets.who_has(mac, "172.16.5.5", str(asked))
         yield packets.udp((mac, packets.BROADCAST), (four, str(home.cidr.broadcast_address)))
         yield packets.udp((mac, packets.multicast_mac("224.0.0.251")), (four, "224.0.0.251"))
         yield packets.arp(1, (mac, packets.BROADCAST), (mac, four), (packets.NO_MAC, four))
@@ -216,13 +221,18 @@ def _lies(source: Port, home: Subnet, ports: tuple[Port, ...]) -> Iterator[Packe
             yield packets.arp(2, (mac, theirs), (mac, their4), (theirs, their4))
             yield packets.arp(2, (mac, theirs), (theirs, four), (theirs, their4))
             yield packets.udp((mac, theirs), (four, their4), (67, 68))
+            yield packets.udp((mac, theirs), (four, their4), (1067, 68))
             yield packets.udp((mac, theirs), ("172.16.5.5", their4))
+            yield packets.udp((mac, theirs), ("172.16.5.5", their4), (68, 67))
+            yield packets.udp((mac, ROUTER_MAC), ("172.16.5.5", their4), (68, 67))
+            yield packets.udp((mac, ROUTER_MAC), ("172.16.5.5", their4), (69, 67))
         if six is not None and their6 is not None:
             yield packets.echo((mac, theirs), (their6, their6))
             yield packets.solicit(mac, six, their6, sll=theirs)
             yield packets.solicit(mac, "::", their6)
             yield packets.advertise((mac, theirs), (six, their6), their6, mac)
             yield packets.advertise((mac, theirs), (six, their6), six, theirs)
+            yield packets.udp((mac, theirs), (six, their6), (1547, 546))
             yield packets.icmp6(134, (mac, theirs), (eui64(source.mac), their6))
             yield packets.icmp6(137, (mac, theirs), (eui64(source.mac), their6))
             yield packets.icmp6(143, (mac, theirs), ("::", "ff02::16"))

@@ -64,6 +64,12 @@ QUESTIONS: dict[str, packets.Packet] = {
     "discovery": packets.udp(ALL, ("0.0.0.0", "255.255.255.255"), (68, 67)),
     "rebinding": packets.udp(ALL, ("10.0.1.12", "255.255.255.255"), (68, 67)),
     "renewal": packets.udp((MAC, ROUTER_MAC), ("10.0.1.12", "10.0.1.1"), (68, 67)),
+    "rebinding of what the port has not": packets.udp(
+        ALL, ("10.0.1.99", "255.255.255.255"), (68, 67)
+    ),
+    "renewal of what the port has not": packets.udp(
+        (MAC, ROUTER_MAC), ("10.0.1.99", "10.0.1.1"), (68, 67)
+    ),
     "DHCPv6": packets.udp((MAC, "33:33:00:01:00:02"), (LOCAL, "ff02::1:2"), (546, 547)),
     "router": packets.icmp6(133, (MAC, "33:33:00:00:00:02"), (LOCAL, "ff02::2")),
     "router, without an address": packets.icmp6(133, (MAC, "33:33:00:00:00:02"), ("::", "ff02::2")),
@@ -85,9 +91,9 @@ def test_spoofed_questions_do_not(name: str, fabric: Fabric) -> None:
     assert not fabric.inject(HOST_2.id, 11, spoofed)
 
 
-def test_a_port_without_security_has_its_own_key_all_the_same(fabric: Fabric) -> None:
-    ends = (text(WEB_1.mac), packets.BROADCAST)
-    question = packets.udp(ends, ("10.0.1.10", "255.255.255.255"), (68, 67))
+@pytest.mark.parametrize("to", [packets.BROADCAST, ROUTER_MAC])
+def test_a_port_without_security_has_its_own_key_all_the_same(to: str, fabric: Fabric) -> None:
+    question = packets.udp((text(WEB_1.mac), to), ("10.0.1.10", "255.255.255.255"), (68, 67))
     (seen,) = fabric.inject(HOST_1.id, 13, question)
     assert (seen.ofport, seen["eth_dst"]) == (GUEST_SERVICE_OFPORT, "0e:76:00:00:01:05")
 

@@ -102,6 +102,10 @@ FRAMES: dict[str, tuple[Reason, bytes]] = {
         Reason.DHCP_SERVER,
         _eth(PEER, 0x0800, _ip4(_udp(67, 68), 0x2000)),
     ),
+    "DHCP server by the client's port alone in a first fragment": (
+        Reason.DHCP_SERVER,
+        _eth(PEER, 0x0800, _ip4(_udp(1067, 68), 0x2000)),
+    ),
     "DHCPv6 server in a first fragment": (
         Reason.DHCP_SERVER,
         _multicast(FRAGMENT, _fragment(UDP, _udp(547, 546))),

@@ -32,6 +32,9 @@ FROM_WEB_1: list[tuple[Reason, Packet]] = [
     (Reason.SPOOFED_IPV4, packets.echo((MAC_2, MAC_2), (FOUR, FOUR_2))),
     (Reason.SPOOFED_IPV6, packets.echo(NEAR, ("fd00:1::99", "fd00:1::11"))),
     (Reason.SPOOFED_ARP, packets.who_has(MAC, "10.0.1.99", FOUR_2)),
+    (Reason.SPOOFED_ARP, packets.who_has(MAC, "10.0.1.99", "10.0.2.1")),
+    (Reason.SPOOFED_ARP, packets.arp(1, ALL, (MAC_2, FOUR_2), (packets.NO_MAC, "10.0.1.1"))),
+    (Reason.SPOOFED_ARP, packets.arp(2, ALL, (MAC, "10.0.1.1"), (MAC, "10.0.1.1"))),
     (Reason.SPOOFED_ND, packets.solicit(MAC, SIX, "fd00:1::11", sll=MAC_2)),
     (Reason.SPOOFED_ND, packets.advertise(NEAR, (SIX, "fd00:1::11"), "fd00:1::1", MAC)),
     (Reason.ETHERTYPE, {"eth_src": MAC, "eth_dst": MAC_2, "eth_type": "0x88cc"}),
@@ -39,7 +42,12 @@ FROM_WEB_1: list[tuple[Reason, Packet]] = [
     (Reason.ROUTER_ADVERTISEMENT, packets.icmp6(134, NEAR, (LOCAL, "ff02::1"))),
     (Reason.REDIRECT, packets.icmp6(137, NEAR, (LOCAL, "fd00:1::11"))),
     (Reason.DHCP_SERVER, packets.udp(NEAR, (FOUR, FOUR_2), (67, 68))),
+    (Reason.DHCP_SERVER, packets.udp(NEAR, (FOUR, FOUR_2), (1067, 68))),
     (Reason.DHCP_SERVER, packets.udp(NEAR, (LOCAL, "fd00:1::11"), (547, 546))),
+    (Reason.DHCP_SERVER, packets.udp(NEAR, (LOCAL, "fd00:1::11"), (1547, 546))),
+    (Reason.SPOOFED_IPV4, packets.udp(NEAR, ("10.0.1.99", FOUR_2), (68, 67))),
+    (Reason.SPOOFED_IPV4, packets.udp(AWAY, ("10.0.1.99", "10.0.2.11"), (69, 67))),
+    (Reason.SPOOFED_IPV4, packets.udp(ALL, ("10.0.1.99", "255.255.255.255"), (69, 67))),
     (Reason.OWN_ADDRESS, packets.who_has(MAC, "0.0.0.0", FOUR)),
     (Reason.OWN_ADDRESS, packets.solicit(MAC, "::", SIX)),
     (Reason.OWN_ADDRESS, packets.solicit(MAC, "::", LOCAL)),
@@ -67,6 +75,9 @@ FROM_WEB_1: list[tuple[Reason, Packet]] = [
 
 UNHEARD: list[tuple[Reason, Packet]] = [
     (Reason.DHCP_UNANSWERED, packets.udp(ALL, ("0.0.0.0", "255.255.255.255"), (68, 67))),
+    (Reason.DHCP_UNANSWERED, packets.udp(ALL, ("10.0.1.99", "255.255.255.255"), (68, 67))),
+    (Reason.DHCP_UNANSWERED, packets.udp(AWAY, ("10.0.1.99", "10.0.2.11"), (68, 67))),
+    (Reason.DHCP_UNANSWERED, packets.udp(AWAY, (FOUR, "10.0.1.1"), (68, 67))),
     (Reason.DHCP_UNANSWERED, packets.udp(ALL, (LOCAL, "ff02::1:2"), (546, 547))),
     (Reason.ROUTER_SOLICITATION, packets.icmp6(133, ALL, (LOCAL, "ff02::2"))),
 ]

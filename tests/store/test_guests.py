@@ -9,10 +9,12 @@ from sqlalchemy import event
 from tests.store.conftest import ADMIN, World
 from tests.store.outside import outside
 from tests.store.reporting import Agent, link
+from tests.store.test_route_tables import change, main, table
 from vpcctl.services.guests import host_name
 from vpcctl.services.outside_views import Association, EipChange
+from vpcctl.services.routing_views import RouteTableChange, RouteTableView, RouteWanted
 from vpcctl.services.views import AttachmentView, HostChange, PortChange, SubnetChange
-from vpcctl.wire.state import HostState
+from vpcctl.wire.state import MAX_ROUTES, HostState
 
 
 @contextmanager
@@ -100,6 +102,83 @@ def test_what_changes_a_guest_moves_the_state_of_its_host(world: World, agents, 
     assert after[1] == before[1]
 
 
+def blocks(found: HostState) -> list[str]:
+    (subnet,) = found.guest_subnets
+    return [str(route.destination) for route in subnet.routes]
+
+
+def test_guests_are_told_their_route_tables_destinations(world: World, agents) -> None:
+    """IPv4's but the default, blackholes too, the most specific first."""
+    vpc = world.vpc("10.0.0.0/16", "fd00::/48")
+    agents[0].report(link(world.port(world.subnet(vpc=vpc)), 5))
+    wanted = ("192.0.2.0/24", "203.0.113.7/32", "0.0.0.0/0", "172.16.0.0/12", "2001:db8::/32")
+    before = [state(world, agent) for agent in agents]
+    assert blocks(before[0]) == []
+    routes = tuple(RouteWanted(block, ()) for block in wanted)
+    change(world, main(world, vpc), routes=routes)
+    after = [state(world, agent) for agent in agents]
+    assert blocks(after[0]) == ["203.0.113.7/32", "192.0.2.0/24", "172.16.0.0/12"]
+    assert after[0].revision > before[0].revision
+    assert after[1] == before[1], "no guest of the VPC is there"
+
+
+def test_what_moves_routes_of_guests_moves_their_hosts_states(world: World, agents) -> None:
+    vpc = world.vpc()
+    subnet = world.subnet(vpc=vpc)
+    agents[0].report(link(world.port(subnet), 5))
+    first, other = main(world, vpc), table(world, vpc, RouteWanted("192.0.2.0/24", ()))
+    tables, subnets = world.services.route_tables, world.services.subnets
+    seen = state(world, agents[0])
+    for routes, work in (
+        (
+            ["192.0.2.0/24"],
+            lambda: tables.change(ADMIN, other.meta.id, RouteTableChange(main=True)),
+        ),
+        ([], lambda: subnets.change(ADMIN, subnet.meta.id, names(first))),
+        (["192.0.2.0/24"], lambda: subnets.change(ADMIN, subnet.meta.id, names(None))),
+        ([], lambda: change(world, other, remove=("192.0.2.0/24",))),
+        (["198.51.100.0/24"], lambda: change(world, other, add=(RouteWanted("198.51.100.0/24"),))),
+    ):
+        work()
+        now = state(world, agents[0])
+        assert now.revision > seen.revision
+        assert blocks(now) == routes
+        seen = now
+
+
+def test_the_ports_that_a_route_leads_to_are_named(world: World, agents) -> None:
+    vpc = world.vpc()
+    subnet = world.subnet(vpc=vpc)
+    one, other = world.port(subnet), world.port(subnet)
+    agents[0].report(link(one, 5))
+    ids = tuple(sorted(port.meta.id for port in (one, other)))
+    ours, seen = main(world, vpc), state(world, agents[0])
+    for targets in (ids, ids[:1], ()):
+        change(world, ours, put=(RouteWanted("192.0.2.0/24", targets),))
+        now = state(world, agents[0])
+        (route,) = now.guest_subnets[0].routes
+        assert (now.revision > seen.revision, route.port_ids) == (True, targets)
+        seen = now
+
+
+def names(wanted: RouteTableView | None) -> SubnetChange:
+    return SubnetChange(route_table_id=None if wanted is None else wanted.meta.id)
+
+
+def test_routes_that_guests_are_not_told_move_no_state(world: World, agents) -> None:
+    """Beyond what one message holds, of the other family, of a table that is not theirs."""
+    vpc = world.vpc("10.0.0.0/16", "fd00::/48")
+    agents[0].report(link(world.port(world.subnet(vpc=vpc)), 5))
+    full = tuple(RouteWanted(f"192.0.2.{n}/32") for n in range(MAX_ROUTES))
+    ours = main(world, vpc)
+    change(world, ours, routes=full)
+    seen = state(world, agents[0])
+    assert len(blocks(seen)) == MAX_ROUTES
+    change(world, ours, add=tuple(map(RouteWanted, ("198.51.100.0/24", "0.0.0.0/0", "::/0"))))
+    change(world, table(world, vpc), add=(RouteWanted("192.0.2.99/32"),))
+    assert state(world, agents[0]) == seen
+
+
 def test_a_state_costs_the_same_statements_for_any_number_of_guests(world: World, agents) -> None:
     subnet = world.subnet()
     few = [world.port(subnet) for _ in range(2)]
@@ -110,7 +189,7 @@ def test_a_state_costs_the_same_statements_for_any_number_of_guests(world: World
     agents[0].report(*(link(port, 5 + n) for n, port in enumerate(many)))
     with counted(world) as later:
         assert len(state(world, agents[0]).guests) == 22
-    assert len(later) == len(seen) <= 16
+    assert len(later) == len(seen) <= 17
 
 
 def test_a_guests_eips_are_told_to_its_host_whoever_answers_for_them(world: World) -> None:

@@ -13,6 +13,7 @@ from agent.tap import Budget
 GUEST, KEY = bytes.fromhex("0e0000000001"), bytes.fromhex("0e7600000103")
 SOURCE, TARGET = bytes.fromhex("fd" + "00" * 14 + "10"), bytes.fromhex("fd" + "00" * 14 + "01")
 GROUP = bytes.fromhex("ff0200000000000000000001ff000001")
+ALL_NODES = bytes.fromhex("ff02" + "00" * 13 + "01")
 NOBODY = bytes(16)
 
 
@@ -29,11 +30,19 @@ def checked(source: bytes, target: bytes, message: bytes) -> int:
     return internet_checksum(source + target + struct.pack("!II", len(message), 58) + message)
 
 
-def solicitation(source: bytes = SOURCE, *, hops: int = 255, kind: int = 135) -> bytes:
-    option = b"" if source == NOBODY else b"\x01\x01" + GUEST
-    body = bytes((kind, 0, 0, 0)) + bytes(4) + TARGET + option
-    body = body[:2] + struct.pack("!H", checked(source, GROUP, body)) + body[4:]
-    header = struct.pack("!IHBB", 6 << 28, len(body), 58, hops) + source + GROUP
+def solicitation(
+    source: bytes = SOURCE,
+    to: bytes = GROUP,
+    *,
+    hops: int = 255,
+    kind: int = 135,
+    options: bytes | None = None,
+) -> bytes:
+    if options is None:
+        options = b"" if source == NOBODY else b"\x01\x01" + GUEST
+    body = bytes((kind, 0, 0, 0)) + bytes(4) + TARGET + options
+    body = body[:2] + struct.pack("!H", checked(source, to, body)) + body[4:]
+    header = struct.pack("!IHBB", 6 << 28, len(body), 58, hops) + source + to
     return KEY + GUEST + b"\x86\xdd" + header + body
 
 
@@ -57,6 +66,13 @@ def test_a_guest_without_an_address_yet_is_answered_through_the_group() -> None:
     assert answer[58:62] == bytes.fromhex("a0000000")
 
 
+@pytest.mark.parametrize("options", [b"", b"\x0e\x01" + bytes(6), b"\x0e\x02" + bytes(14)])
+def test_options_that_say_nothing_of_the_sender_do_not_matter(options: bytes) -> None:
+    """A nonce (RFC 3971), for one; a solicitation to one address needs none at all."""
+    assert advertisement(solicitation(options=options)) == advertisement(solicitation())
+    assert advertisement(solicitation(SOURCE, TARGET, options=options)) is not None
+
+
 def test_the_port_is_known_by_its_key() -> None:
     assert port_key(solicitation()) == 0x103
     assert port_key(GUEST + solicitation()[6:]) is None
@@ -72,8 +88,19 @@ def test_the_port_is_known_by_its_key() -> None:
         GUEST + solicitation()[6:],
         solicitation()[:-1] + b"\x00",
         solicitation() + bytes(2000),
+        solicitation(options=b"\x01\x00" + GUEST),
+        solicitation(options=b"\x0e\x01" + bytes(6) + b"\x01\x00" + GUEST),
+        solicitation(options=b"\x01\x02" + GUEST),
+        solicitation(options=b"\x01"),
+        solicitation(NOBODY, options=b"\x01\x01" + GUEST),
+        solicitation(NOBODY, ALL_NODES),
+        solicitation(NOBODY, TARGET),
     ],
-    ids=["empty", "short", "from afar", "no question", "no key", "checksum", "oversize"],
+    ids=[
+        *("empty", "short", "from afar", "no question", "no key", "checksum", "oversize"),
+        *("option of no length", "second option of no length", "option goes beyond", "half"),
+        *("nobody's MAC", "nobody to all nodes", "nobody to one"),
+    ],
 )
 def test_anything_else_is_not_answered(frame: bytes) -> None:
     assert advertisement(frame) is None

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from agent.decide import zone_record
 from agent.decide.rows import InterfaceRow
 from agent.decide.zone_record import Header
-from agent.decide.zones import ASKING_S, PATIENCE_S, Chore, Use, Zones
+from agent.decide.zones import ANYBODY, ASKING_S, PATIENCE_S, Chore, Use, Zones
 from agent.host import Host
 from vpcctl.wire.report import ReportAnswer
 from vpcctl.wire.state import HostState
@@ -100,6 +100,84 @@ def test_patience_ends_and_nobody_waiting_needs_none() -> None:
     assert zones.due(PATIENCE_S + 1) == []
     zones.take_row(row("b", PORTS[1]), 1.0)
     assert zones.due(PATIENCE_S) == [Chore(AT)]
+
+
+def early() -> Zones:
+    """Another port is at an ofport, reported there though the switch has not confirmed the end."""
+    zones = Zones()
+    zones.take_row(row(), 0.0)
+    zones.forget_row("uuid-a", 0.0)
+    report(zones, answer(7, 6))
+    zones.take_row(row("b", PORTS[1]), 0.0)
+    assert zones.due(PATIENCE_S) == [Chore(AT)]
+    assert zones.emptied(Chore(AT)) == "uuid-b"
+    assert zones.may_claim(row("b", PORTS[1]))
+    return zones
+
+
+def test_what_old_flows_have_put_in_after_patience_ended_is_emptied_at_their_end() -> None:
+    zones = early()
+    assert zones.is_early()
+    assert zones.is_pending()
+    assert not zones.is_waiting()
+    assert report(zones, answer(8, 6)) == []
+    assert report(zones, answer(8, 7)) == [Chore(AT, again=True)]
+    assert zones.may_claim(row("b", PORTS[1])), "it stays reported"
+    assert zones.emptied(Chore(AT, again=True)) is None
+    assert report(zones, answer(9, 9)) == [], "once"
+    assert not zones.is_pending()
+    assert zones.take_written() == {AT: Use(PORTS[1], "uuid-b")}
+
+
+def test_patience_of_a_port_that_leaves_while_its_zone_is_emptied_ends_nothing() -> None:
+    zones = Zones()
+    zones.take_row(row(), 0.0)
+    zones.forget_row("uuid-a", 0.0)
+    report(zones, answer(7, 6))
+    zones.take_row(row("b", PORTS[1]), 0.0)
+    assert zones.due(PATIENCE_S) == [Chore(AT)]
+    zones.forget_row("uuid-b", PATIENCE_S)
+    assert zones.emptied(Chore(AT)) is None
+    zones.take_row(row("c", PORTS[2]), PATIENCE_S)
+    assert not zones.may_claim(row("c", PORTS[2])), "flows of the first may still be there"
+    assert report(zones, answer(7, 7), PATIENCE_S) == [Chore(AT)]
+
+
+def test_an_agent_that_starts_before_old_flows_are_gone_waits_for_them_too() -> None:
+    zones = early()
+    assert zones.take_written() == zones.recorded() == {AT: ANYBODY}
+    found = zone_record.read(zone_record.write(HEADER, zones.recorded()))
+    assert found == (HEADER, {AT: ANYBODY})
+    after = Zones(found[1])
+    after.take_row(row("b", PORTS[1]), 0.0)
+    after.finish_reading(0.0)
+    assert not after.may_claim(row("b", PORTS[1]))
+    assert report(after, answer(8, 8)) == [Chore(AT)]
+
+
+def test_a_port_that_leaves_before_old_flows_are_gone_has_its_zone_emptied_after_both() -> None:
+    for reached, patient in ((7, True), (8, True), (6, False)):
+        zones = early()
+        zones.forget_row("uuid-b", 6.0)
+        zones.take_row(row("c", PORTS[2]), 6.0)
+        assert report(zones, answer(8, reached), 6.0) == ([Chore(AT)] if reached == 8 else [])
+        if not patient:
+            assert zones.due(20.0) == [Chore(AT)]
+        else:
+            assert report(zones, answer(8, 8), 6.0) == [Chore(AT)]
+        assert zones.emptied(Chore(AT)) == "uuid-c"
+        assert zones.is_early() != patient
+        assert report(zones, answer(9, 7), 6.0) == []
+        assert report(zones, answer(9, 9), 6.0) == ([] if patient else [Chore(AT, again=True)])
+
+
+def test_the_same_port_plugged_anew_before_old_flows_are_gone_is_emptied_twice() -> None:
+    zones = early()
+    zones.forget_row("uuid-b", 6.0)
+    zones.take_row(row("c", PORTS[1]), 6.0)
+    assert zones.due(6.0) == [Chore(AT)]
+    zones.emptied(Chore(AT))
+    assert report(zones, answer(8, 7), 6.0) == [Chore(AT, again=True)]
 
 
 def test_the_same_port_plugged_anew_gets_an_empty_zone_at_once() -> None:
@@ -260,6 +338,7 @@ class World:
         flows: ofport → port on the switch now.
         intended: the same in the controller's mind, per revision.
         going_on: zone → interface that has been there ever since it was reported.
+        early: zones that were emptied because patience ended, and not since that was too early.
     """
 
     zones: Zones = field(default_factory=Zones)
@@ -270,6 +349,7 @@ class World:
     intended: list[dict[int, str]] = field(default_factory=lambda: [{}])
     going_on: dict[int, str] = field(default_factory=dict)
     reached: int = 0
+    early: set[int] = field(default_factory=set)
 
     def _left(self, name: str) -> None:
         uuid = f"uuid-{name}"
@@ -325,20 +405,26 @@ class World:
             self.reached += 1
             self.flows = self.intended[self.reached]
             for zone, port in self.flows.items():
-                assert self.entries.get(zone, set()) <= {port}, "a port has inherited entries"
+                inherits = self.entries.get(zone, set()) - {port}
+                assert zone in self.early or not inherits, "a port has inherited entries"
 
     def talk(self) -> None:
         for zone, port in self.flows.items():
             self.entries.setdefault(zone, set()).add(port)
 
-    def work(self, *, killed: bool) -> None:
-        for chore in self.zones.due(0.0):
-            assert chore.zone not in self.going_on, "a running connection has lost its entry"
+    def work(self, *, killed: bool, late: bool) -> None:
+        for chore in self.zones.due(PATIENCE_S if late else 0.0):
+            lost = chore.zone in self.going_on and chore.zone not in self.early
+            assert not lost, "a running connection has lost its entry"
             self.entries.pop(chore.zone, None)
+            if late:
+                self.early.add(chore.zone)
             if killed:
                 self.restart()
                 return
             self.zones.emptied(chore)
+            recorded = self.zones.recorded()
+            self.early = {zone for zone in self.early if recorded.get(zone) == ANYBODY}
             self.save()
 
 
@@ -350,7 +436,7 @@ STEPS = st.lists(
         st.tuples(st.just("rename"), NAMES, SOME),
         st.tuples(st.sampled_from(["report", "confirm"])),
         st.tuples(st.sampled_from(["report", "confirm", "restart"])),
-        st.tuples(st.just("work"), st.sampled_from([False, False, True])),
+        st.tuples(st.just("work"), *[st.sampled_from([False, False, True])] * 2),
     ),
     min_size=30,
     max_size=60,
@@ -363,7 +449,7 @@ def test_no_port_inherits_an_entry_and_none_is_lost_in_any_order(steps) -> None:
     world = World()
     for name, *arguments in steps:
         if name == "work":
-            world.work(killed=arguments[0])
+            world.work(killed=arguments[0], late=arguments[1])
         else:
             getattr(world, name)(*arguments)
         world.talk()
@@ -373,10 +459,11 @@ def test_no_port_inherits_an_entry_and_none_is_lost_in_any_order(steps) -> None:
         world.report()
         world.confirm()
         world.confirm()
-        world.work(killed=False)
+        world.work(killed=False, late=False)
     plugged = {one.ofport: one.external_ids["iface-id"] for one in world.plugged.values()}
     assert world.intended[-1] == plugged
-    assert {zone for zone, ports in world.entries.items() if ports} <= plugged.keys()
+    world.talk()
+    assert world.entries == {zone: {port} for zone, port in plugged.items()}
 
 
 # --- what is reported -----------------------------------------------------------------------------

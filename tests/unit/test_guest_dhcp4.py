@@ -9,6 +9,7 @@ from agent.decide.guest.answering import answer
 from agent.decide.guest.book import Book
 from agent.decide.guest.frames import Refused
 from tests.support import guest_frames as g
+from vpcctl.wire.state import GuestSubnet
 
 DISCOVER, OFFER, REQUEST, DECLINE, ACK, NAK, RELEASE, INFORM = range(1, 9)
 OWN, GATEWAY = bytes((10, 0, 1, 20)), bytes((10, 0, 1, 1))
@@ -72,6 +73,70 @@ def test_classless_routes_hold_the_default_route_too() -> None:
     assert options[121] == bytes((0, 10, 0, 1, 1)) + near + far
 
 
+TABLE = ("203.0.113.7/32", "198.51.100.0/24", "203.0.113.0/24", "192.0.2.0/24", "172.16.0.0/12")
+
+
+def routes(datagram: g.Datagram) -> list[tuple[str, str]]:
+    """Option 121 taken apart (RFC 3442)."""
+    rest, found = said(datagram)[121], []
+    while rest:
+        length = (rest[0] + 7) // 8
+        block = ipaddress.ip_network((rest[1 : 1 + length].ljust(4, b"\0"), rest[0]))
+        hop = ipaddress.ip_address(rest[1 + length : 5 + length])
+        found.append((str(block), str(hop)))
+        rest = rest[5 + length :]
+    return found
+
+
+def with_table(*table: str, port_ids: tuple[str, ...] = ()) -> GuestSubnet:
+    """A subnet with this route table, whose first route leads to ports."""
+    routes = [{"destination": block} for block in table]
+    routes[0]["port_ids"] = port_ids  # type: ignore[assignment]
+    return g.block(options=g.OPTIONS, routes=routes)
+
+
+def lease(*table: str, asked: tuple = EVERYTHING, port_ids: tuple[str, ...] = ()) -> g.Datagram:
+    """What a guest of such a subnet is offered."""
+    book = Book(g.state(subnet=with_table(*table, port_ids=port_ids)))
+    return ask(g.from_dhcp4(g.dhcp4(DISCOVER, asked, (57, b"\x05\xdc"))), book)
+
+
+def test_the_route_tables_routes_lead_to_the_gateway_and_a_sets_count_more() -> None:
+    first = [("0.0.0.0/0", "10.0.1.1"), ("192.0.2.0/25", "10.0.1.9")]
+    first += [("198.51.100.0/24", "10.0.1.8")]
+    further = [(block, "10.0.1.1") for block in TABLE if block != "198.51.100.0/24"]
+    assert routes(lease(*TABLE)) == first + further
+    assert 121 not in said(lease(*TABLE, asked=(55, b"\1\3")))
+
+
+def test_who_passes_on_what_is_for_a_destination_is_not_told_to_send_it_back() -> None:
+    ours, others = f"port-{g.KEY:017x}", "port-00000000000000999"
+    told = routes(lease(*TABLE))
+    assert routes(lease(*TABLE, port_ids=(others,))) == told
+    assert routes(lease(*TABLE, port_ids=(ours, others))) == [
+        one for one in told if one[0] != TABLE[0]
+    ]
+
+
+@pytest.mark.parametrize("length", [32, 24, 16, 8])
+def test_routes_take_one_option_and_what_is_left_out_goes_the_same_way(length: int) -> None:
+    table = [f"{100 + n}.0.0.0/{length}" for n in range(41)]
+    found = lease(*table)
+    size = 5 + (length + 7) // 8
+    assert 255 - size < len(said(found)[121]) <= 255
+    told = [block for block, _ in routes(found)[3:]]
+    assert told == table[: len(told)]
+    assert {1, 3, 6, 12, 15, 26, 42, 58, 59, 119} <= said(found).keys()
+
+
+def test_a_small_client_gets_what_matters_first_and_routes_with_what_is_left() -> None:
+    book = Book(g.state(subnet=with_table(*TABLE * 8)))
+    small = ask(g.from_dhcp4(g.dhcp4(DISCOVER, EVERYTHING)), book)
+    assert len(small.payload) <= 548
+    assert {1, 3, 6, 12, 15, 26, 42, 51, 54, 58, 59, 119, 121} <= said(small).keys()
+    assert 3 < len(routes(small)) < 3 + 8 * len(TABLE)
+
+
 def test_what_is_not_asked_for_is_not_said_but_for_what_breaks_a_guest() -> None:
     options = said(ask(g.from_dhcp4(g.dhcp4(DISCOVER, (55, bytes((15,)))))))
     assert set(options) == {53, 54, 51, 1, 3, 6, 26, 15}
@@ -107,15 +172,21 @@ def test_every_kind_of_request_for_the_own_address_is_granted(
 
 
 @pytest.mark.parametrize(
-    ("options", "fields"),
+    ("options", "ciaddr", "target"),
     [
-        (((50, bytes((10, 0, 1, 21))), (54, GATEWAY)), {}),
-        (((50, bytes((192, 168, 0, 7))),), {}),
-        ((), {"ciaddr": "10.0.1.21"}),
+        (((50, bytes((10, 0, 1, 21))), (54, GATEWAY)), "0.0.0.0", "255.255.255.255"),
+        (((50, bytes((192, 168, 0, 7))),), "0.0.0.0", "255.255.255.255"),
+        ((), "10.0.1.21", "10.0.1.1"),
+        ((), "10.0.1.21", "255.255.255.255"),
+        ((), "192.168.0.7", "255.255.255.255"),
     ],
+    ids=["selecting", "after a restart", "renewing", "rebinding", "of another network"],
 )
-def test_another_address_is_refused_for_all_to_hear(options: tuple, fields: dict) -> None:
-    nak = ask(g.from_dhcp4(g.dhcp4(REQUEST, *options, **fields)))
+def test_another_address_is_refused_for_all_to_hear(
+    options: tuple, ciaddr: str, target: str
+) -> None:
+    """Whoever renews or rebinds speaks from the address that it asks for."""
+    nak = ask(g.from_dhcp4(g.dhcp4(REQUEST, *options, ciaddr=ciaddr), ciaddr, target))
     assert said(nak).keys() == {53, 54}
     assert said(nak)[53] == bytes((NAK,))
     assert (nak.target, nak.to_mac) == ("255.255.255.255", b"\xff" * 6)

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agent.decide.guest import dhcp4, dhcp6
-from agent.decide.guest.answering import answer
+from agent.decide.guest.answering import answer, asking
 from agent.decide.guest.book import Book
 from agent.decide.guest.frames import MAX_FRAME, Refused, checksum, parse
 from tests.support import guest_frames as g
@@ -128,6 +128,36 @@ def test_option_lengths_that_lead_nowhere_end() -> None:
 def test_malformed_frames_are_refused_with_their_reason(reason: str, frame: bytes) -> None:
     with pytest.raises(Refused, match=f"^{reason}$"):
         answer(frame, BOOK)
+
+
+@pytest.mark.parametrize(
+    ("reason", "packet"),
+    [
+        ("no-service", g.udp("10.0.1.20", "10.0.1.1", (68, 69), b"x")),
+        ("no-service", g.udp(str(g.LINK_LOCAL), "ff02::1:2", (547, 546), b"x")),
+        ("no-service", g.icmp6(str(g.LINK_LOCAL), "ff02::1", b"\x80" + bytes(7))),
+        ("no-service", g.icmp6(str(g.LINK_LOCAL), "ff02::1", b"\x86" + bytes(15))),
+        ("dhcp6-malformed", g.udp("10.0.1.20", "10.0.1.1", (546, 547), b"\1abc")),
+    ],
+    ids=["TFTP", "DHCPv6 server", "echo", "router", "DHCPv6 over IPv4"],
+)
+def test_what_is_no_question_is_counted(reason: str, packet: bytes) -> None:
+    with pytest.raises(Refused, match=f"^{reason}$"):
+        answer(g.frame(packet), BOOK)
+
+
+@pytest.mark.parametrize(
+    ("frame", "kind"),
+    [
+        *((DISCOVER, "dhcp"), (SOLICIT, "dhcp"), (ROUTER, "neighbour"), (NEIGHBOUR, "neighbour")),
+        (ROUTER[:20] + b"\0" + ROUTER[21:], "other"),
+        (DISCOVER[:23] + b"\6" + DISCOVER[24:], "other"),
+        (DISCOVER[:20], "other"),
+    ],
+)
+def test_what_flows_meter_apart_is_counted_apart(frame: bytes, kind: str) -> None:
+    assert asking(frame) == (g.KEY, kind)
+    assert asking(b"\xff" * 6 + frame[6:]) == (None, kind)
 
 
 def test_fragments_are_refused() -> None:

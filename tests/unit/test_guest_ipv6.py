@@ -153,6 +153,9 @@ def test_who_has_changed_hears_at_once_and_who_is_gone_never() -> None:
     assert told(schedule, 0.0) == [g.KEY]
     schedule.want(Book(g.state(subnet=g.block(options=g.OPTIONS))), 1.0)
     assert told(schedule, 1.0) == []
+    routes = g.block(options=g.OPTIONS, routes=[{"destination": "192.0.2.0/24"}])
+    schedule.want(Book(g.state(subnet=routes)), 1.0)
+    assert told(schedule, 1.0) == [], "IPv4 routes are none of its business"
     schedule.want(Book(g.state(subnet=g.block(mtu=1400))), 2.0)
     assert told(schedule, 2.0) == [g.KEY]
     schedule.want(Book(), 3.0)
@@ -193,6 +196,11 @@ def given(reply: g.Datagram) -> list[tuple[bytes, int]]:
     (first, *_) = [value for code, value in g.options6(reply.payload[4:]) if code == 3]
     inner = [value for code, value in g.options6(first[12:]) if code == 5]
     return [(value[:16], int.from_bytes(value[20:24], "big")) for value in inner]
+
+
+def another(frame: bytes) -> bytes:
+    """The same from another MAC, as of a pair that the port is allowed."""
+    return frame[:6] + bytes.fromhex("060000000009") + frame[12:]
 
 
 def status(reply: g.Datagram) -> int:
@@ -310,6 +318,8 @@ def test_dhcpv6_gives_what_the_guest_does_not_make(
             g.frame(g.udp("fe80::1", "ff02::1:2", (546, 547), b"\1abc\0\1\0\xff")),
         ),
         ("dhcp6-malformed", g.frame(g.udp("fe80::1", "ff02::1:2", (546, 547), b"\1ab"))),
+        ("dhcp6-wrong-mac", another(g.from_dhcp6(SOLICIT, CLIENT, ia()))),
+        ("dhcp6-wrong-mac", another(g.from_dhcp6(RELEASE, CLIENT, SERVER, ia(OWN)))),
     ],
 )
 def test_what_is_not_answered_is_counted(reason: str, frame: bytes) -> None:

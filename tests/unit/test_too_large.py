@@ -182,6 +182,14 @@ def test_a_guest_is_told_by_its_gateway(source: str, target: str, gateway: str, 
     assert opened(told[14:])[:3] == (gateway, source, 1400)
 
 
+def test_packets_that_are_too_large_count_apart() -> None:
+    large, other = by_guest("10.0.1.20", FAR), g.SERVICE + g.MAC + b"\x08\0" + bytes(9) + b"\x11"
+    assert answering.asking(large).kind == "too-large"
+    assert answering.asking(other) == (g.KEY, "dhcp")
+    assert answering.marks_of(large) == ((0, g.SERVICE), (6, b"\x0e\x7a"))
+    assert answering.marks_of(other) == ((0, g.SERVICE), (23, b"\x11"))
+
+
 def test_unknown_guests_and_networks_get_nothing() -> None:
     frame = by_guest("10.0.1.20", FAR)
     for wrong in (by_guest("10.0.1.20", FAR, KEY + 1), b"\x0e\x76\0\0\0\x07" + frame[6:]):

@@ -12,6 +12,9 @@ answers guests. A constant, so that flows need not wait for a report of it."""
 GUEST_SERVICE_MAC = 0x0E76 << 32
 """Between flows and agent a MAC names the guest: these 16 bits, then its 32-bit port key."""
 
+QUESTION_RATE, QUESTION_BURST = 20, 40
+"""Packets a second and at once that the agent hears of one port and kind of question."""
+
 # --- between flows and the agent: the world outside, through the same port ------------------------
 #
 # br-int to agent: the destination MAC is ``outside_question(network key, question)``, all else is

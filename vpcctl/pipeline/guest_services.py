@@ -15,12 +15,18 @@ from collections.abc import Iterator
 
 from vpcctl.flows import fields as f
 from vpcctl.flows.actions import OFPP_MAX, Action, Move, Output, Resubmit, SetField
-from vpcctl.flows.flow import Flow, Match
+from vpcctl.flows.flow import Flow, Match, match
 from vpcctl.flows.meter import GUESTS, Meter
 from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import GUEST_SERVICES, SUBNET_OUT
 from vpcctl.model.addresses import GATEWAY_MAC
-from vpcctl.model.host import GUEST_SERVICE_MAC, GUEST_SERVICE_OFPORT, Host
+from vpcctl.model.host import (
+    GUEST_SERVICE_MAC,
+    GUEST_SERVICE_OFPORT,
+    QUESTION_BURST,
+    QUESTION_RATE,
+    Host,
+)
 from vpcctl.model.network import Network
 from vpcctl.pipeline.facts import PortFacts
 from vpcctl.pipeline.terms import (
@@ -42,9 +48,6 @@ TO_AGENT: tuple[Action, ...] = (
 """The packet goes to the agent with the asking port's key in place of the destination MAC."""
 
 _OFPORTS = len(GUESTS) // 4
-
-RATE, BURST = 20, 40
-"""Packets a second and at once that the agent hears of one port and kind of question."""
 
 
 class Question(enum.IntEnum):
@@ -78,10 +81,20 @@ _UNICAST_DHCP: Match = (
 )
 """A client that renews or releases its lease speaks to its server, the gateway, alone."""
 
+FROM_ANYWHERE: tuple[tuple[Match, Match], ...] = (
+    ((), match(*_DHCP, (f.UDP_SRC, 68))),
+    ((_TO_GATEWAY,), _UNICAST_DHCP[1:]),
+)
+"""What a DHCP client may say from any IPv4 address: the MAC it is for, and all above that. Whatever
+flow of this table such a packet comes to hands it to the agent or drops it: nobody else may hear
+who has not shown who it is."""
+
 STATIC: tuple[Flow, ...] = (
     drop(GUEST_SERVICES, 90, _SOLICIT, Reason.ROUTER_SOLICITATION),
-    drop(GUEST_SERVICES, 90, _DHCP, Reason.DHCP_UNANSWERED),
-    drop(GUEST_SERVICES, 90, _DHCP6, Reason.DHCP_UNANSWERED),
+    *(
+        drop(GUEST_SERVICES, 90, terms, Reason.DHCP_UNANSWERED)
+        for terms in (_DHCP, _UNICAST_DHCP, _DHCP6)
+    ),
     *(
         drop(GUEST_SERVICES, 120, ((f.QUESTION, int(one), None),), reason)
         for one, reason in _UNHEARD.items()
@@ -97,8 +110,8 @@ def ask(question: Question) -> tuple[Action, ...]:
 
 _ASKED: tuple[Flow, ...] = (
     *(
-        Flow(GUEST_SERVICES, 100, (_FROM_HERE, *match), ask(Question.DHCP), None, BASE)
-        for match in (_DHCP, _UNICAST_DHCP, _DHCP6)
+        Flow(GUEST_SERVICES, 100, (_FROM_HERE, *terms), ask(Question.DHCP), None, BASE)
+        for terms in (_DHCP, _UNICAST_DHCP, _DHCP6)
     ),
     Flow(GUEST_SERVICES, 100, (_FROM_HERE, *_SOLICIT), ask(Question.NEIGHBOUR), None, BASE),
 )
@@ -112,9 +125,9 @@ def base(host: Host) -> tuple[Flow, ...]:
 def edge(facts: PortFacts) -> Iterator[Flow]:
     """Yield the flows that hand a port's questions over, a meter for each kind."""
     for question in _UNHEARD:
-        match = ((f.SOURCE_PORT, facts.port.key, None), (f.QUESTION, int(question), None))
-        limit = meter(facts, question, RATE, BURST)
-        yield Flow(GUEST_SERVICES, 150, match, TO_AGENT, None, facts.edge_cookie, limit)
+        asks = ((f.SOURCE_PORT, facts.port.key, None), (f.QUESTION, int(question), None))
+        limit = meter(facts, question, QUESTION_RATE, QUESTION_BURST)
+        yield Flow(GUEST_SERVICES, 150, asks, TO_AGENT, None, facts.edge_cookie, limit)
 
 
 def meter(facts: PortFacts, question: Question, rate: int, burst: int) -> Meter:

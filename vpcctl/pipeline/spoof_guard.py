@@ -4,6 +4,11 @@ What a port may claim: its fixed addresses with its MAC, its allowed pairs with 
 its subnet has IPv6, the EUI-64 link-local address of its MAC. One that forwards others' packets
 (``checks_addresses`` is off) may send them with its own MAC from any address, but resolve and
 announce only its own.
+
+A DHCP client speaks from the address that it has, which need not be its port's any more: it could
+not hear that it has to give it up. So what leads to the agent, and past SpoofGuard to nobody else
+(``guest_services.FROM_ANYWHERE``), may come from any IPv4 address, with the port's MAC as all else.
+So may the question for the gateway's MAC that comes before, whose answer goes back to the port.
 """
 
 import ipaddress
@@ -15,7 +20,9 @@ from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import ARP_ND, ND_GUARD, SPOOF_GUARD, Table
 from vpcctl.model.addresses import IPNetwork, link_local
 from vpcctl.pipeline.facts import PortFacts
+from vpcctl.pipeline.guest_services import FROM_ANYWHERE
 from vpcctl.pipeline.terms import (
+    ARP_REQUEST,
     FIRST_FRAGMENT,
     GROUP,
     IS_ARP,
@@ -37,6 +44,14 @@ _BEFORE_IPV6 = (131, 132, ROUTER_SOLICIT, 143)
 """What a host may send before it has an address: MLD messages (RFC 3590, RFC 3810) and router
 solicitations (RFC 4861, section 6.3.7)."""
 
+_DHCP_ANSWERS: tuple[Match, ...] = (
+    (IS_IPV4, IS_UDP, (f.UDP_SRC, 67, None)),
+    (IS_IPV4, IS_UDP, (f.UDP_DST, 68, None)),
+    (IS_IPV6, IS_UDP, (f.UDP_SRC, 547, None)),
+    (IS_IPV6, IS_UDP, (f.UDP_DST, 546, None)),
+)
+"""What DHCP servers send: clients look at one of the two ports, or at the other alone."""
+
 STATIC: tuple[Flow, ...] = (
     drop(SPOOF_GUARD, 500, ((f.VLAN_VID, 0x1000, 0x1000),), Reason.ETHERTYPE),
     drop(SPOOF_GUARD, 450, ((f.ETH_SRC, GROUP, GROUP),), Reason.INVALID_SOURCE),
@@ -47,8 +62,7 @@ STATIC: tuple[Flow, ...] = (
         Reason.ROUTER_ADVERTISEMENT,
     ),
     drop(SPOOF_GUARD, 300, (IS_IPV6, IS_ICMP6, (f.ICMP6_TYPE, ND_REDIRECT, None)), Reason.REDIRECT),
-    drop(SPOOF_GUARD, 300, (IS_IPV4, IS_UDP, (f.UDP_SRC, 67, None)), Reason.DHCP_SERVER),
-    drop(SPOOF_GUARD, 300, (IS_IPV6, IS_UDP, (f.UDP_SRC, 547, None)), Reason.DHCP_SERVER),
+    *(drop(SPOOF_GUARD, 300, terms, Reason.DHCP_SERVER) for terms in _DHCP_ANSWERS),
     # What cannot be seen cannot be judged: the header above IP is cut off, or in a later fragment.
     drop(SPOOF_GUARD, 300, (IS_IPV6, (f.IP_PROTO, 0, None)), Reason.HIDDEN_HEADER),
     drop(SPOOF_GUARD, 300, (IS_IPV6, IS_ICMP6, (f.ICMP6_TYPE, 0, None)), Reason.HIDDEN_HEADER),
@@ -136,16 +150,17 @@ def _allow(facts: PortFacts, mac: int, terms: Match, goto: Table = ARP_ND) -> Fl
 
 
 def _before_ipv4(facts: PortFacts, mac: int) -> Iterator[Flow]:
-    """Yield what a guest sends before it uses an IPv4 address: ARP probes, DHCP."""
+    """Yield what a guest sends whatever IPv4 address it uses, or none: ARP probes, DHCP.
+
+    With DHCP it asks for the MAC of its server, the gateway.
+    """
     yield _allow(facts, mac, (IS_ARP, (f.ARP_SPA, 0, None), (f.ARP_SHA, mac, None)))
-    yield _allow(
-        facts,
-        mac,
-        (
-            *(IS_IPV4, IS_UDP, (f.IPV4_SRC, 0, None), (f.IPV4_DST, 0xFFFF_FFFF, None)),
-            *((f.UDP_SRC, 68, None), (f.UDP_DST, 67, None)),
-        ),
-    )
+    asks = ((f.ARP_OP, ARP_REQUEST, None), (f.ARP_TPA, int(facts.subnet.gateway), None))
+    yield _allow(facts, mac, (IS_ARP, *asks, (f.ARP_SHA, mac, None)))
+    source, sender = (f.SOURCE_PORT, facts.port.key, None), (f.ETH_SRC, mac, None)
+    for to, question in FROM_ANYWHERE:
+        terms = (source, *to, sender, *question)
+        yield Flow(SPOOF_GUARD, 100, terms, (), ARP_ND, facts.edge_cookie)
 
 
 def _from_ipv4(facts: PortFacts, mac: int, block: IPNetwork) -> Iterator[Flow]:

@@ -17,6 +17,7 @@ from vpcctl.services.eips import EipService
 from vpcctl.services.events import EventService
 from vpcctl.services.external_networks import ExternalNetworkService
 from vpcctl.services.group_rules import RuleService
+from vpcctl.services.handovers import KEEP as HANDOVERS_KEEP
 from vpcctl.services.hosts import HostService
 from vpcctl.services.idempotency import KEEP, IdempotencyService, StoredResponse
 from vpcctl.services.internet_gateways import InternetGatewayService
@@ -33,7 +34,7 @@ from vpcctl.services.subnets import SubnetService
 from vpcctl.services.tokens import TokenService
 from vpcctl.services.vpcs import VpcService
 from vpcctl.services.zones import ZoneService
-from vpcctl.store import events, hosts, idempotency
+from vpcctl.store import events, handovers, hosts, idempotency
 from vpcctl.store.database import Database
 from vpcctl.store.ledger import told_settings
 from vpcctl.store.southbound import SouthboundClient
@@ -141,3 +142,4 @@ class Services:
         oldest = now - timedelta(seconds=self._settings.event_keep_s)
         events.prune(connection, oldest, self._settings.event_keep, PRUNE_AT_MOST)
         idempotency.prune(connection, now - KEEP)
+        handovers.prune(connection, now - HANDOVERS_KEEP)

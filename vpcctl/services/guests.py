@@ -7,13 +7,14 @@ from typing import Any, cast
 
 from vpcctl.model.addresses import format_mac
 from vpcctl.model.names import RESOLVERS
+from vpcctl.services import guest_routes
 from vpcctl.services.dhcp_values import effective
 from vpcctl.store import dhcp_options, eips, port_metadata, zones
 from vpcctl.store.ports import GuestPort
 from vpcctl.store.subnets import SUBNETS
 from vpcctl.store.tables import SubnetRow
 from vpcctl.store.zones import DnsSettings
-from vpcctl.wire.state import Guest, GuestOptions, GuestSubnet, Ipv6Mode
+from vpcctl.wire.state import Guest, GuestOptions, GuestRoute, GuestSubnet, Ipv6Mode
 
 _NO_LABEL = re.compile(r"[^a-z0-9]+")
 MAX_LABEL = 63
@@ -66,13 +67,18 @@ def guest_subnets(connection: Any, subnet_ids: Iterable[str], size: int) -> tupl
     rows = SUBNETS.get_many(connection, ids)
     sets = dhcp_options.of_subnets(connection, ids)
     settings = zones.settings_of(connection, ids)
+    routes = guest_routes.of_subnets(connection, rows.values())
     return tuple(
-        _subnet(rows[id], effective(default_options(settings.get(id)), sets.get(id)), size)
+        _subnet(
+            rows[id], effective(default_options(settings.get(id)), sets.get(id)), routes[id], size
+        )
         for id in sorted(rows)
     )
 
 
-def _subnet(row: SubnetRow, options: GuestOptions, size: int) -> GuestSubnet:
+def _subnet(
+    row: SubnetRow, options: GuestOptions, routes: tuple[GuestRoute, ...], size: int
+) -> GuestSubnet:
     return GuestSubnet(
         subnet_id=row.id,
         vpc_id=row.vpc_id,
@@ -84,6 +90,7 @@ def _subnet(row: SubnetRow, options: GuestOptions, size: int) -> GuestSubnet:
         ipv6_mode=cast("Ipv6Mode | None", row.ipv6_mode),
         mtu=size,
         options=options,
+        routes=routes,
     )
 
 

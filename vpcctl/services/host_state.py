@@ -4,7 +4,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from vpcctl.model.addresses import format_mac
-from vpcctl.services import outside_state
+from vpcctl.services import handovers, outside_state
 from vpcctl.services.guests import guest_subnets, guests
 from vpcctl.services.settings import ServiceSettings
 from vpcctl.store import hosts, locations, models, ports
@@ -39,6 +39,7 @@ def compose(connection: Any, row: HostRow, settings: ServiceSettings) -> HostSta
         guests=guests(connection, found, addresses),
         guest_subnets=guest_subnets(connection, {one.subnet_id for one in found}, size),
         released=tuple(locations.released(connection, row.id)),
+        handed_over=handovers.of_host(connection, row.id),
         external_networks=outside_state.networks(connection, size),
         outside_addresses=outside_state.addresses(connection, row),
         watched=outside_state.watched(connection, row),

@@ -4,12 +4,12 @@ from typing import Any
 
 from vpcctl.model.ids import new_id
 from vpcctl.model.problems import Invalid
-from vpcctl.services import outside_touch
+from vpcctl.services import guest_routes, outside_touch
 from vpcctl.services.context import born, changed
 from vpcctl.services.route_targets import require_no_circle
 from vpcctl.services.routes import DEFAULTS
 from vpcctl.store import routes
-from vpcctl.store.route_tables import ROUTE_TABLES
+from vpcctl.store.route_tables import ROUTE_TABLES, destinations_of
 from vpcctl.store.tables import RouteTableRow
 from vpcctl.store.units import Unit
 
@@ -53,6 +53,8 @@ def change_main(unit: Unit, row: RouteTableRow, *, main: bool) -> None:
     ROUTE_TABLES.update(unit.connection, row.id, {"main_of": row.vpc_id})
     unit.tell("rtb", before, row.tenant_id, "changed", f"{row.id} is the main route table now")
     require_no_circle(unit.connection, row.vpc_id, dict.fromkeys(DEFAULTS, "main"))
+    found = destinations_of(unit.connection, (before, row.id))
+    guest_routes.touch_table(unit, row.id, found.get(before, {}), found.get(row.id, {}))
     outside_touch.touch_routed(unit, row.vpc_id)
 
 

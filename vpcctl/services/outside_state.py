@@ -121,6 +121,7 @@ def nat_gateways(connection: Any, row: HostRow) -> tuple[NatGatewayState, ...]:
     return tuple(
         NatGatewayState(
             gateway_id=id,
+            vpc_id=found[id].vpc_id,
             zone=NAT_ZONES | found[id].key,
             addresses=tuple(eip.address for eip in eips_of.get(id, ())),
             hosts=tuple(standing[id]),

@@ -13,6 +13,7 @@ from vpcctl.model.problems import Invalid
 from vpcctl.services import (
     attachments,
     dhcp_values,
+    handovers,
     limit_values,
     outside_touch,
     port_groups,
@@ -91,6 +92,7 @@ class PortService:
             }
             PORTS.insert(unit.connection, row)
             ports.set_addresses(unit.connection, id, subnet.id, taken)
+            handovers.taken(unit, subnet.vpc_id, handovers.own(own, taken))
             memberships.join(unit.connection, id, groups)
             port_metadata.write(unit, id, said)
             moved(unit, subnet.vpc_id)
@@ -187,6 +189,7 @@ class PortService:
             moved(unit, row.vpc_id)
             memberships.leave(unit.connection, id)
             Addressing(unit, subnet, Mac(row.mac)).give_back(map(ip_address, addresses))
+            handovers.given_up(unit, row.vpc_id, handovers.own(row.mac, addresses))
             PORTS.delete(unit.connection, id)
             usage.count(unit.connection, row.tenant_id, "ports", -1)
             here = [one.host_id for one in present.values()]
@@ -269,6 +272,8 @@ def _readdress(unit: Unit, row: PortRow, wanted: tuple[IPAddress, ...] | None, m
     if wanted is None:
         old, new = makes_own(subnet, Mac(row.mac)), makes_own(subnet, mac)
         wanted = tuple(new if new is not None and ip == old else ip for ip in present)
+    before, after = handovers.own(row.mac, present), handovers.own(mac, wanted)
+    handovers.changed(unit, row.vpc_id, before, after)
     if list(wanted) == present:
         return
     port_uses.refuse_lost(unit.connection, row.id, wanted)

@@ -7,7 +7,7 @@ from typing import Any
 
 from vpcctl.model.ids import new_id
 from vpcctl.model.problems import Blocker, Conflict, Invalid, NotFound
-from vpcctl.services import main_tables, outside_touch, routes, rules, target_states
+from vpcctl.services import guest_routes, main_tables, outside_touch, routes, rules, target_states
 from vpcctl.services.context import (
     MAX_BLOCKERS,
     Context,
@@ -161,6 +161,7 @@ class RouteTableService:
         wanted = [*(asked.whole or ()), *asked.add, *asked.put]
         self._put(unit, row.id, vpc, wanted)
         after = stored.stored_routes(unit.connection, row.id)
+        guest_routes.touch_table(unit, row.id, *map(_destinations, (before, after)))
         if after != before and any(":" in one.destination for one in (*before, *after)):
             outside_touch.touch_routed(unit, row.vpc_id)
 
@@ -178,6 +179,11 @@ class RouteTableService:
         require_at_most(count, quota, "routes in the table", "routes")
         ends = {str(route.destination): field_at(route.at, "targets") for route in wanted}
         require_no_circle(unit.connection, vpc.id, ends)
+
+
+def _destinations(routes: Sequence[StoredRoute]) -> dict[str, list[str]]:
+    """Return the destinations of routes with the ports among their targets."""
+    return {one.destination: [id for kind, id in one.targets if kind == "port"] for one in routes}
 
 
 @dataclass(frozen=True, slots=True)

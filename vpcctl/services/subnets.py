@@ -8,7 +8,7 @@ from typing import Any, cast, get_args
 from vpcctl.model.addresses import IPAddress, IPNetwork
 from vpcctl.model.ids import new_id
 from vpcctl.model.problems import Blocker, Conflict, Invalid
-from vpcctl.services import outside_touch, rules
+from vpcctl.services import guest_routes, outside_touch, rules
 from vpcctl.services.attachments import touch_hosts_with
 from vpcctl.services.context import (
     MAX_BLOCKERS,
@@ -161,6 +161,7 @@ class SubnetService:
             SUBNETS.update(unit.connection, id, {**columns, **six, **changed(unit)})
             if values.route_table_id is not UNSET:
                 require_no_circle(unit.connection, row.vpc_id, _TABLE_FIELDS)
+                guest_routes.touch_subnet(unit, row, _kept(unit.connection, id))
                 outside_touch.touch_routed(unit, row.vpc_id)
             if six:
                 touch_hosts_with(unit, hosts.of_subnet(id))
@@ -201,10 +202,14 @@ def _own(connection: Any, actor: Actor, id: str) -> SubnetRow:
     return rules.visible(actor, find_subnet(connection, id), "subnet", id)
 
 
-def _view(connection: Any, id: str) -> SubnetView:
+def _kept(connection: Any, id: str) -> SubnetRow:
     row = SUBNETS.get(connection, id)
     assert row is not None, "written in this transaction"  # noqa: S101 - for the type checker
-    return _views(connection, [row])[0]
+    return row
+
+
+def _view(connection: Any, id: str) -> SubnetView:
+    return _views(connection, [_kept(connection, id)])[0]
 
 
 def _views(connection: Any, rows: Sequence[SubnetRow]) -> Sequence[SubnetView]:

@@ -3,16 +3,18 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import ColumnElement, Connection, bindparam, select
 
 from vpcctl.store.hosts import DEAD
 from vpcctl.store.rows import Repository, chunks
 from vpcctl.store.tables import (
     LivenessRow,
     LocationRow,
+    PortRow,
     RouteRow,
     RouteTableRow,
     RouteTargetRow,
+    SubnetRow,
 )
 
 ROUTE_TABLES = Repository(
@@ -41,6 +43,23 @@ _ROUTES = (
     )
     .order_by(RouteRow.table_id, RouteRow.destination, RouteTargetRow.target_id)
 )
+_DESTINATIONS = (
+    select(RouteRow.table_id, RouteRow.destination, RouteTargetRow.target_id)
+    .outerjoin(
+        RouteTargetRow,
+        (RouteTargetRow.table_id == RouteRow.table_id)
+        & (RouteTargetRow.destination == RouteRow.destination)
+        & (RouteTargetRow.kind == "port"),
+    )
+    .where(RouteRow.table_id.in_(bindparam("ids", expanding=True)))
+)
+_MAINS = select(RouteTableRow.main_of, RouteTableRow.id).where(
+    RouteTableRow.main_of.in_(bindparam("ids", expanding=True))
+)
+OF_SUBNET = (RouteTableRow.id == SubnetRow.route_table_id) | (
+    SubnetRow.route_table_id.is_(None) & (RouteTableRow.main_of == SubnetRow.vpc_id)
+)
+"""The table of a subnet is the one that it names, else its VPC's main one."""
 _ROUTES_OF = _ROUTES.where(RouteRow.table_id.in_(bindparam("ids", expanding=True)))
 _DEAD = (
     select(RouteTargetRow.table_id, LocationRow.host_id)
@@ -87,6 +106,37 @@ def _grouped(rows: Iterable[Any]) -> dict[str, list[RouteOfTable]]:
     for table_id, *columns in rows:
         found.setdefault(table_id, []).append(RouteOfTable(*columns))
     return found
+
+
+def of_subnets(connection: Connection, rows: Iterable[SubnetRow]) -> dict[str, str]:
+    """Return the ids of these subnets' tables, by subnet id."""
+    subnets = list(rows)
+    mains: dict[str, str] = {}
+    for part in chunks(sorted({one.vpc_id for one in subnets if one.route_table_id is None})):
+        found: Iterable[Any] = connection.execute(_MAINS, {"ids": part})
+        mains.update((row.main_of, row.id) for row in found)
+    return {one.id: one.route_table_id or mains[one.vpc_id] for one in subnets}
+
+
+def destinations_of(
+    connection: Connection, table_ids: Iterable[str]
+) -> dict[str, dict[str, list[str]]]:
+    """Return these tables' destinations with the ports that they lead to, by table id.
+
+    Tables without routes are missing.
+    """
+    found: dict[str, dict[str, list[str]]] = {}
+    for part in chunks(sorted(table_ids)):
+        for table_id, destination, port_id in connection.execute(_DESTINATIONS, {"ids": part}):
+            ports = found.setdefault(table_id, {}).setdefault(destination, [])
+            ports += [] if port_id is None else [port_id]
+    return found
+
+
+def has_table(id: str) -> ColumnElement[bool]:
+    """Return the condition that the table is the one of a port's subnet."""
+    subnets = select(SubnetRow.id).join(RouteTableRow, OF_SUBNET).where(RouteTableRow.id == id)
+    return PortRow.subnet_id.in_(subnets)
 
 
 def all_dead_hosts(connection: Connection) -> dict[str, list[str]]:

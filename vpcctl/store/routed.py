@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, select
 
+from vpcctl.store.route_tables import OF_SUBNET
 from vpcctl.store.tables import (
     AddressRow,
     ExternalNetworkRow,
@@ -40,10 +41,6 @@ class RoutedAddress(NamedTuple):
     placed: int
 
 
-# The table of a subnet is the one that it names, else its VPC's main one.
-_TABLE = (RouteTableRow.id == SubnetRow.route_table_id) | (
-    SubnetRow.route_table_id.is_(None) & (RouteTableRow.main_of == SubnetRow.vpc_id)
-)
 _ROUTED = (
     select(
         AddressRow.address,
@@ -58,7 +55,7 @@ _ROUTED = (
     .join(PortRow, PortRow.id == LocationRow.port_id)
     .join(SubnetRow, SubnetRow.id == PortRow.subnet_id)
     .join(AddressRow, (AddressRow.port_id == PortRow.id) & (AddressRow.family == 6))
-    .join(RouteTableRow, _TABLE)
+    .join(RouteTableRow, OF_SUBNET)
     .join(RouteTargetRow, RouteTargetRow.table_id == RouteTableRow.id)
     .join(InternetGatewayRow, InternetGatewayRow.id == RouteTargetRow.target_id)
     .join(ExternalNetworkRow, ExternalNetworkRow.id == InternetGatewayRow.external_network_id)

@@ -1,12 +1,13 @@
 """Host state: what the controller wants one host to be and to have. The agent makes it so."""
 
+from ipaddress import IPv4Network
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from vpcctl.model import ids
 
-FORM = 3
+FORM = 6
 """Grows when host states say something that they did not say before: then all are told anew."""
 
 
@@ -74,8 +75,24 @@ class GuestOptions(_Wire):
     routes: tuple[tuple[str, str], ...] = ()
 
 
+MAX_ROUTES = 41
+"""Destinations of the shortest that one option of DHCP holds beside the default route."""
+
 Ipv6Mode = Literal["slaac", "dhcpv6-stateful", "dhcpv6-stateless"]
 """How guests of a subnet get their IPv6 addresses."""
+
+
+class GuestRoute(_Wire):
+    """A route of a subnet's route table.
+
+    Attributes:
+        destination: what is sent to the gateway.
+        port_ids: the ports that the gateway sends it to, sorted: to these it is not told, as what
+            they are to pass on would come back.
+    """
+
+    destination: IPv4Network
+    port_ids: tuple[str, ...] = ()
 
 
 class GuestSubnet(_Wire):
@@ -92,6 +109,8 @@ class GuestSubnet(_Wire):
         ipv6_mode: how addresses of the block are given out; None without a block.
         mtu: of guests' interfaces, bytes.
         options: of guests that have none of their own.
+        routes: those of its route table for IPv4 but the default, the most specific first, at most
+            :data:`MAX_ROUTES`.
     """
 
     subnet_id: str
@@ -104,6 +123,7 @@ class GuestSubnet(_Wire):
     ipv6_mode: Ipv6Mode | None = None
     mtu: Annotated[int, Field(ge=68, le=65535)]
     options: GuestOptions = GuestOptions()
+    routes: tuple[GuestRoute, ...] = ()
 
 
 class Guest(_Wire):
@@ -197,6 +217,7 @@ class NatGatewayState(_Wire):
 
     Attributes:
         gateway_id: the gateway.
+        vpc_id: its VPC.
         zone: its conntrack zone.
         addresses: its EIPs.
         hosts: its gateway hosts, the first that lives is the active one.
@@ -204,10 +225,28 @@ class NatGatewayState(_Wire):
     """
 
     gateway_id: Annotated[str, Field(pattern=ids.PATTERNS["nat"])]
+    vpc_id: str = ""
     zone: Annotated[int, Field(ge=1, le=2**16 - 1)]
     addresses: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     exhausted_cookie: Annotated[int, Field(ge=0, le=2**64 - 1)]
+
+
+class HandedOver(_Wire):
+    """An address that one port of a VPC had and another one has now.
+
+    Attributes:
+        vpc_id: the VPC.
+        address: IPv4 or IPv6 address, in canonical form.
+        freed: revision at which the one gave it up: once the host's switch has confirmed it, no
+            flow is left by which packets of that one are followed as connections.
+        revision: at which the other one got it.
+    """
+
+    vpc_id: str
+    address: str
+    freed: Annotated[int, Field(ge=0)]
+    revision: Annotated[int, Field(ge=0)]
 
 
 class Watched(_Wire):
@@ -248,6 +287,9 @@ class HostState(_Wire):
         released: ports that the host has an interface for and that are not on it (any more):
             deleted, or on another host; sorted. Once the host's switch has confirmed the
             state's revision, no flow of theirs is left here.
+        handed_over: addresses that changed hands in VPCs since these, or NAT gateways of theirs,
+            are on the host, the oldest first; some days, and of a VPC the newest few hundred.
+            Connections of those that had them before are to be forgotten, once.
         external_networks: all external networks, sorted by id.
         outside_addresses: sorted by network and address.
         watched: gateway hosts of the VPCs here, and, on a gateway host, whoever watches it; sorted.
@@ -266,6 +308,7 @@ class HostState(_Wire):
     guests: tuple[Guest, ...] = ()
     guest_subnets: tuple[GuestSubnet, ...] = ()
     released: tuple[str, ...] = ()
+    handed_over: tuple[HandedOver, ...] = ()
     external_networks: tuple[ExternalNetworkState, ...] = ()
     outside_addresses: tuple[OutsideAddress, ...] = ()
     watched: tuple[Watched, ...] = ()

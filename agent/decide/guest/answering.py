@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 from agent.decide import too_large
 from agent.decide.advertisement import advertisement
 from agent.decide.guest import dhcp4, dhcp6, router
 from agent.decide.guest.book import Book, Entry
 from agent.decide.guest.frames import (
+    ETH_IPV4,
     ETH_IPV6,
     ICMP6,
     UDP,
@@ -45,6 +47,44 @@ class Answer:
 
 _SOLICIT = 135
 _AT_TYPE = 14 + 40
+
+
+class Asking(NamedTuple):
+    """What a frame counts for when it comes to how much is answered, as one look at it tells.
+
+    Attributes:
+        key: of the port that asks; None: it names none.
+        kind: of question: what flows meter apart is counted apart.
+    """
+
+    key: int | None
+    kind: Literal["dhcp", "neighbour", "too-large", "other"]
+
+
+def asking(frame: bytes) -> Asking:
+    """Return who asks, and what kind of question."""
+    if too_large_network(frame) is not None:
+        return Asking(port_key(frame), "too-large")
+    protocol = (frame[12:14], frame[23:24] if frame[12:14] == _IPV4 else frame[20:21])
+    return Asking(port_key(frame), _KINDS.get(protocol, "other"))
+
+
+def marks_of(frame: bytes) -> tuple[tuple[int, bytes], ...]:
+    """Return what frames of the same port and kind have, of one Ethernet type: bytes, and where."""
+    at, end = (20, 21) if frame[12:14] == _IPV6 else (23, 24)
+    if too_large_network(frame) is not None:
+        at, end = 6, 8
+    return ((0, frame[:6]), (at, frame[at:end]))
+
+
+_IPV4, _IPV6 = ETH_IPV4.to_bytes(2, "big"), ETH_IPV6.to_bytes(2, "big")
+_KINDS: dict[tuple[bytes, bytes], Literal["dhcp", "neighbour"]] = {
+    (_IPV4, bytes((UDP,))): "dhcp",
+    (_IPV6, bytes((UDP,))): "dhcp",
+    (_IPV6, bytes((ICMP6,))): "neighbour",
+}
+"""By Ethernet type and protocol above IP. What flows find behind other headers of IPv6 is not
+answered, and takes nothing from what is."""
 
 
 def answer(frame: bytes, book: Book) -> Answer:
@@ -89,7 +129,7 @@ def _too_large(frame: bytes, network: int, book: Book) -> bytes:
 
 
 def _is_solicitation(frame: bytes) -> bool:
-    kind = frame[12:14] == ETH_IPV6.to_bytes(2, "big") and frame[20:21] == bytes((ICMP6,))
+    kind = frame[12:14] == _IPV6 and frame[20:21] == bytes((ICMP6,))
     return kind and frame[_AT_TYPE : _AT_TYPE + 1] == bytes((_SOLICIT,))
 
 

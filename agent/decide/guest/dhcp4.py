@@ -32,6 +32,8 @@ _SMALLEST, _LARGEST = 576, 1_500
 """What every client takes (RFC 2131, section 2), and what fits into a frame, bytes with IP."""
 _AROUND = 28
 """Headers of IP and UDP, bytes."""
+_LONGEST = 255
+"""What one option holds, bytes."""
 _SHORTEST = 300
 """BOOTP's length, which some clients and relays insist on (RFC 1542, section 2.1)."""
 
@@ -159,12 +161,16 @@ def _parameters(question: Question, entry: Entry, taken: int) -> bytes:
     size = int.from_bytes(question.options.get(_MAX_SIZE, b"")[:2], "big")
     room = min(max(size, _SMALLEST), _LARGEST, entry.subnet.mtu) - _AROUND - _HEADER - 1 - taken
     asked = question.options.get(_ASKED_FOR)
-    found = b""
+    found: dict[int, bytes] = {}
     for code, value, always in _known(entry):
         option = write4(code, value)
-        if len(found) + len(option) <= room and (always or asked is None or code in asked):
-            found += option
-    return found
+        if len(option) <= room and (always or asked is None or code in asked):
+            found[code], room = option, room - len(option)
+    if _ROUTES in found and entry.subnet.routes:
+        routes = _routes(entry)
+        routes += _further(entry, min(room, _LONGEST - len(routes)))
+        found[_ROUTES] = write4(_ROUTES, routes)
+    return b"".join(found.values())
 
 
 def _known(entry: Entry) -> Iterator[tuple[int, bytes, bool]]:
@@ -191,8 +197,29 @@ def _known_if(
 
 
 def _routes(entry: Entry) -> bytes:
-    """Return all IPv4 routes: who gets these ignores the router option (RFC 3442)."""
+    """Return the IPv4 routes that a guest must have: with these it ignores the router option.
+
+    See RFC 3442.
+    """
     return b"".join(_route(*each) for each in ((_EVERYWHERE, entry.gateway4), *entry.routes))
+
+
+def _further(entry: Entry, room: int) -> bytes:
+    """Return the routes of the subnet's route table, the most specific first, as many as fit.
+
+    The default route leads what is left out to the same gateway. Who is to pass on what is for a
+    destination has its own way to it, and would get back what it sends to the gateway. One option
+    has to hold them all: of several (RFC 3396) some clients take the last alone.
+    """
+    said, found = {block for block, _ in entry.routes}, b""
+    for one in entry.subnet.routes:
+        if one.destination in said or entry.guest.port_id in one.port_ids:
+            continue
+        route = _route(one.destination, entry.gateway4)
+        if len(found) + len(route) > room:
+            break
+        found += route
+    return found
 
 
 def _route(block: IPv4Network, hop: IPv4Address) -> bytes:

@@ -1,6 +1,6 @@
-"""Options of DHCP and DHCPv6: parts of a message behind a code and a length.
+"""Options of DHCP, DHCPv6 and neighbour discovery: parts of a message behind a code and a length.
 
-Both parsers read each byte once, whatever the lengths say, and keep no more than they were given.
+All parsers read each byte once, whatever the lengths say, and keep no more than they were given.
 """
 
 import struct
@@ -70,6 +70,29 @@ def parse6(options: bytes) -> Iterator[tuple[int, bytes]]:
 def write6(code: int, value: bytes) -> bytes:
     """Return an option of a DHCPv6 message."""
     return struct.pack("!HH", code, len(value)) + value
+
+
+def parse_nd(options: bytes, reason: str) -> dict[int, bytes]:
+    """Return the options of a message of neighbour discovery (RFC 4861, section 4.6) by type.
+
+    Each is as long as it says, without type and length; of several of a type the first counts.
+
+    Args:
+        options: all that follows the message's fixed part.
+        reason: of the refusal.
+
+    Raises:
+        Refused: one has no length, or goes beyond the message.
+    """
+    found: dict[int, bytes] = {}
+    at = 0
+    while at < len(options):
+        length = options[at + 1] * 8 if at + 1 < len(options) else 0
+        if length == 0 or at + length > len(options):
+            raise Refused(reason)
+        found.setdefault(options[at], options[at + 2 : at + length])
+        at += length
+    return found
 
 
 def names(domains: Iterable[str]) -> bytes:

@@ -10,7 +10,7 @@ from ipaddress import IPv6Address
 
 from agent.decide.guest.book import Entry
 from agent.decide.guest.frames import HOP_LIMIT, Packet, Refused, icmp6
-from agent.decide.guest.options import names
+from agent.decide.guest.options import names, parse_nd
 from vpcctl.model.addresses import GATEWAY_MAC, eui64, link_local
 
 SOLICIT, _ADVERT = 133, 134
@@ -74,14 +74,9 @@ def _check(packet: Packet) -> None:
     message = packet.payload
     if packet.hops != HOP_LIMIT or len(message) < _HEADER or message[1] != 0:
         raise Refused("rs-malformed")
-    at = _HEADER
-    while at < len(message):
-        length = message[at + 1] * 8 if at + 1 < len(message) else 0
-        if length == 0 or at + length > len(message):
-            raise Refused("rs-malformed")
-        if message[at] == _SOURCE and packet.source == _UNSPECIFIED:
-            raise Refused("rs-malformed")
-        at += length
+    options = parse_nd(message[_HEADER:], "rs-malformed")
+    if _SOURCE in options and packet.source == _UNSPECIFIED:
+        raise Refused("rs-malformed")
 
 
 def _message(entry: Entry) -> bytes:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent.decide.guest.book import Book, Entry
-from agent.decide.guest.router import is_served
+from agent.decide.guest.router import advertise, is_served
 
 INTERVAL_S = (200.0, 600.0)
 """Shortest and longest time between two advertisements to one guest."""
@@ -34,14 +34,16 @@ class Schedule:
         self._plans: dict[int, _Plan] = {}
 
     def want(self, book: Book, now: float) -> None:
-        """Take in a new book: who is new or has changed is told at once."""
+        """Take in a new book: who is new or is to hear something else is told at once."""
         plans: dict[int, _Plan] = {}
         for entry in book:
-            old = self._plans.get(entry.key)
-            if old is not None and (old.entry is entry or old.entry == entry):
-                plans[entry.key] = old
-            elif is_served(entry):
-                plans[entry.key] = _Plan(entry, now)
+            if not is_served(entry):
+                continue
+            plan = self._plans.get(entry.key)
+            if plan is None or not _hears_the_same(plan.entry, entry):
+                plan = _Plan(entry, now)
+            plan.entry = entry
+            plans[entry.key] = plan
         self._plans = plans
 
     def due(self, now: float) -> list[Entry]:
@@ -53,3 +55,7 @@ class Schedule:
             pause = shortest + self._chance() * (longest - shortest)
             plan.due = now + (FIRST_INTERVAL_S if plan.sent < FIRST else pause)
         return [plan.entry for plan in late]
+
+
+def _hears_the_same(old: Entry, new: Entry) -> bool:
+    return old is new or advertise(old) == advertise(new)

@@ -8,6 +8,7 @@ import struct
 from dataclasses import dataclass
 
 from agent.decide.guest.frames import ETH_IPV6, HOP_LIMIT, ICMP6, Refused, icmp6_packet, take_apart
+from agent.decide.guest.options import parse_nd
 from agent.decide.world.book import Address
 from vpcctl.model.host import Question, outside_question
 
@@ -127,26 +128,10 @@ def discovery(frame: bytes, kind: int) -> Neighbour:
     if message[0] != kind or message[1] != 0 or message[8] == 0xFF:
         raise Refused("nd-malformed")
     wanted = _SOURCE_OPTION if kind == SOLICIT else _TARGET_OPTION
-    mac = _option(message[24:], wanted) or packet.mac
+    mac = parse_nd(message[24:], "nd-malformed").get(wanted, packet.mac)[:6]
     if not _is_one(mac):
         raise Refused("nd-malformed")
     return Neighbour(message[8:24], mac, packet.source, packet.mac)
-
-
-def _option(options: bytes, wanted: int) -> bytes | None:
-    """Return the MAC in an option.
-
-    Raises:
-        Refused: an option has no length.
-    """
-    while len(options) >= 8:
-        length = options[1] * 8
-        if length == 0:
-            raise Refused("nd-malformed")
-        if options[0] == wanted:
-            return options[2:8]
-        options = options[length:]
-    return None
 
 
 def _is_one(mac: bytes) -> bool:

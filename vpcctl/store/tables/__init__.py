@@ -19,6 +19,7 @@ from vpcctl.store.tables.gateways import (
     InternetGatewayRow,
     NatGatewayRow,
 )
+from vpcctl.store.tables.handovers import FormerAddressRow
 from vpcctl.store.tables.hosts import HostRow, LivenessRow, ProgressRow, RealisationRow
 from vpcctl.store.tables.ledger import ChangeRow, LedgerRow, UsageRow
 from vpcctl.store.tables.network_acls import AclEntryRow, NetworkAclRow
@@ -43,6 +44,7 @@ __all__ = [
     "EipRow",
     "EnrollmentRow",
     "ExternalNetworkRow",
+    "FormerAddressRow",
     "ForwardRow",
     "FreeRangeRow",
     "FreedAddressRow",
