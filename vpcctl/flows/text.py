@@ -6,6 +6,7 @@ from vpcctl.flows.actions import (
     OFPP_IN_PORT,
     Action,
     BundleLoad,
+    CheckLarger,
     ClearTracking,
     Commit,
     Conjunction,
@@ -102,6 +103,8 @@ def format_action(action: Action, *, names: bool = True) -> str:
         case BundleLoad(members, bits):
             ports = ",".join(map(str, members))
             return f"bundle_load(eth_src,0,active_backup,ofport,{_span(bits)},members:{ports})"
+        case CheckLarger(length, bits):
+            return f"check_pkt_larger({length})->{bits.field.name}[{bits.offset}]"
         case Multipath(fields, n, bits):
             return f"multipath({fields},0,hrw,{n},0,{_span(bits)})"
 

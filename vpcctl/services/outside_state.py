@@ -23,8 +23,8 @@ from vpcctl.wire.state import (
 )
 
 
-def networks(connection: Any) -> tuple[ExternalNetworkState, ...]:
-    """Return all external networks."""
+def networks(connection: Any, size: int) -> tuple[ExternalNetworkState, ...]:
+    """Return all external networks; *size* is the MTU of ports."""
     rows = sorted(EXTERNAL_NETWORKS.all(connection), key=lambda row: row.id)
     return tuple(
         ExternalNetworkState(
@@ -37,6 +37,7 @@ def networks(connection: Any) -> tuple[ExternalNetworkState, ...]:
             ipv6_cidr=row.ipv6_cidr,
             ipv6_gateway=row.ipv6_gateway,
             mtu=row.mtu,
+            port_mtu=size,
         )
         for row in rows
     )

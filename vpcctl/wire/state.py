@@ -175,6 +175,7 @@ class ExternalNetworkState(_Wire):
         ipv6_cidr: IPv6 block, or None.
         ipv6_gateway: IPv6 address of the provider's router, or None.
         mtu: of the network, bytes.
+        port_mtu: of ports, bytes.
     """
 
     network_id: Annotated[str, Field(pattern=ids.PATTERNS["ext"])]
@@ -186,6 +187,7 @@ class ExternalNetworkState(_Wire):
     ipv6_cidr: str | None = None
     ipv6_gateway: str | None = None
     mtu: Annotated[int, Field(ge=576, le=65535)] = 1500
+    port_mtu: Annotated[int, Field(ge=68, le=65535)] = 1450
 
 
 class OutsideAddress(_Wire):
