@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vpcctl.model import ids
 
-FORM = 6
+FORM = 7
 """Grows when host states say something that they did not say before: then all are told anew."""
 
 
