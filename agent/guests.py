@@ -13,12 +13,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from agent.decide import marks
-from agent.decide.guest.answering import answer, asking
+from agent.decide.guest.answering import answer, asking, marks_of
 from agent.decide.guest.book import Book
 from agent.decide.guest.frames import ETH_IPV4, ETH_IPV6, MAX_FRAME, Refused
 from agent.decide.guest.router import advertise
 from agent.decide.guest.schedule import Schedule
-from agent.tap import Budget, Kind, Tap
+from agent.tap import Budget, Kind, Pattern, Tap
 from agent.worker import Worker
 from vpcctl.model.host import GUEST_SERVICE_MAC, QUESTION_BURST, QUESTION_RATE
 from vpcctl.wire.state import HostState
@@ -99,11 +99,16 @@ class GuestAnswers:
             self._tap.send(advertise(entry))
             self.counts["ra-sent"] += 1
 
-    def _answer(self, frame: bytes) -> None:
+    def _answer(self, frame: bytes) -> Pattern | None:
+        """Answer a frame; return what marks those that are not to be heard for now."""
         who = asking(frame)
         if not self._budget.take(who, self._book.tenant(who.key)):
             self.counts["limited"] += 1
-            return
+            return marks_of(frame)
+        self._reply(frame)
+        return None
+
+    def _reply(self, frame: bytes) -> None:
         try:
             found = answer(frame, self._book)
         except Refused as reason:

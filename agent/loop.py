@@ -21,6 +21,7 @@ from agent.names.child import Child
 from agent.names.keeper import Keeper
 from agent.names.plug import Plug
 from agent.nat import NatCounter
+from agent.nat_zones import NatZoneKeeper
 from agent.neighbours import Neighbours
 from agent.netlink import monitor
 from agent.outside import Outside
@@ -95,6 +96,7 @@ class Agent:
         self._program = Program(settings, host, self._watches.flows_are_back)
         self._zones = ZoneKeeper(settings, host, self._vswitchd, self._report_now)
         self._handovers = HandoverKeeper(settings, host, self._vswitchd, self._report_now)
+        self._nat_zones = NatZoneKeeper(host, self._vswitchd, self._report_now)
         self._nat = NatCounter(settings, host, self._vswitchd, self._watches.lives)
         callbacks = Callbacks(
             self._revision,
@@ -129,6 +131,7 @@ class Agent:
             tasks.create_task(self._program.run())
             tasks.create_task(self._zones.run())
             tasks.create_task(self._handovers.run())
+            tasks.create_task(self._nat_zones.run())
             tasks.create_task(self._nat.run())
             tasks.create_task(certificates.keep(self._settings, self._client, self._bridges.wake))
             tasks.create_task(self._guests.run())
@@ -170,6 +173,7 @@ class Agent:
         self._program.realised(answer.realised_revision)
         self._zones.answered(answer)
         self._handovers.answered(answer)
+        self._nat_zones.answered(answer)
         self._loop.create_task(self._watches.answered(answer))
 
     def _take_newer(self, state: HostState) -> None:
@@ -197,6 +201,7 @@ class Agent:
         self._documents.want(state)
         self._zones.want(state)
         self._handovers.want(state)
+        self._nat_zones.want(state)
         self._nat.want(state)
         self._name_interfaces(tuple(self._host.rows.values()))
         if save:

@@ -8,12 +8,13 @@ from typing import Any
 
 from agent import jsonrpc
 from agent.decide import marks
+from agent.decide.nat_zones import Ends
 from vpcctl.wire.report import LinkCounters
 
 _DATAPATHS = {"netdev": "netdev@ovs-netdev", "system": "system@ovs-system"}
 """Open vSwitch has one datapath of a type, whatever bridges there are."""
 _FLUSHES = 8
-_LISTING_S = 20.0
+_CALL_S, _LISTING_S = 2.0, 20.0
 _COUNTERS = tuple(LinkCounters.model_fields)
 
 
@@ -51,13 +52,14 @@ class Vswitchd:
             return None
         return pid, fd
 
-    async def appctl(self, command: str, *arguments: str) -> str:
+    async def appctl(self, command: str, *arguments: str, timeout: float = _CALL_S) -> str:
         """Carry out a control command, as ovs-appctl(8) does.
 
         Raises:
-            jsonrpc.RpcError: it does not run, or refused.
+            jsonrpc.RpcError: it does not run, does not answer within *timeout* seconds, or refused.
         """
-        return str(await jsonrpc.call(self._socket(), command, list(arguments)))
+        call = jsonrpc.call(self._socket(), command, list(arguments), timeout=timeout)
+        return str(await call)
 
     def _socket(self) -> Path:
         pid = self.pid()
@@ -97,16 +99,45 @@ class Vswitchd:
             which = (f"zone={zone}", *of_question_or_answer)
             await self._flush(_DATAPATHS[datapath_type], *which)
 
-    async def _flush(self, datapath: str, *which: str) -> None:
+    async def forget_translated(self, datapath_type: str, zone: int, address: str) -> None:
+        """Delete the conntrack entries of a zone whose answers come to *address*.
+
+        That walks through all of it, once.
+
+        Raises:
+            jsonrpc.RpcError: it does not run, refused, or takes too long.
+        """
+        await self._flush(
+            _DATAPATHS[datapath_type],
+            f"zone={zone}",
+            "",
+            f"ct_nw_dst={address}",
+            timeout=_LISTING_S,
+        )
+
+    async def forget_one(self, datapath_type: str, zone: int, ends: Ends) -> None:
+        """Delete the conntrack entry of one connection, without looking at others.
+
+        Raises:
+            jsonrpc.RpcError: it does not run, or there is no such entry.
+        """
+        await self._flush(
+            _DATAPATHS[datapath_type],
+            f"zone={zone}",
+            f"ct_nw_src={ends.source},ct_nw_dst={ends.destination},ct_nw_proto={ends.protocol},"
+            f"ct_tp_src={ends.source_port},ct_tp_dst={ends.destination_port}",
+        )
+
+    async def _flush(self, datapath: str, *which: str, timeout: float = _CALL_S) -> None:
         """Flush a zone, or some of it: with the datapath's name only where there are several.
 
         Open vSwitch 3.1.0 takes a name in front of a zone for part of a tuple; without a name every
         version refuses where it is needed.
         """
         try:
-            await self.appctl("dpctl/flush-conntrack", *which)
+            await self.appctl("dpctl/flush-conntrack", *which, timeout=timeout)
         except jsonrpc.RpcError:
-            await self.appctl("dpctl/flush-conntrack", datapath, *which)
+            await self.appctl("dpctl/flush-conntrack", datapath, *which, timeout=timeout)
 
     async def tracked(self, datapath_type: str) -> int | None:
         """Return how many entries conntrack has in all zones together; None: it does not say.

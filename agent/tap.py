@@ -2,7 +2,8 @@
 
 There are two who listen, for guests and for the world outside. The kernel gives each its own
 frames alone, told apart by the first 16 bits of the destination MAC, so that a flood of the one
-kind takes nothing from the other.
+kind takes nothing from the other. Who has used up a share is muted for the rest of the period, by
+the kernel too: what is not read costs nothing, and what others ask finds room in the queue.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ import ctypes
 import logging
 import socket
 import struct
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 from agent.decide import marks
@@ -21,8 +22,15 @@ log = logging.getLogger(__name__)
 
 _BATCH = 32
 _SO_ATTACH_FILTER = 26
-_LOAD_HALF, _JUMP_EQUAL, _RETURN = 0x28, 0x15, 0x06  # see linux/bpf_common.h
+_LOAD_WORD, _LOAD_HALF, _LOAD_BYTE = 0x20, 0x28, 0x30  # see linux/bpf_common.h
+_JUMP_EQUAL, _RETURN = 0x15, 0x06
 _ALL = 0xFFFF_FFFF
+_MOST_MUTED = 64
+"""Of one socket in a period: each one makes the kernel's program longer."""
+
+Pattern = tuple[tuple[int, bytes], ...]
+"""What marks the frames of one who asks: bytes, and where they are in the frame."""
+_Instruction = tuple[int, int, int, int]
 
 
 class Budget:
@@ -100,7 +108,8 @@ class Tap:
     Args:
         worker: netlink's thread, which brings the port up.
         kind: which frames are heard.
-        hear: given each frame.
+        hear: given each frame; returns what marks those that are not to be heard any more in this
+            period, or None.
         budget: while it is spent nothing is read, and the kernel drops for us.
         trouble: told what is wrong, or None when all is well.
     """
@@ -109,7 +118,7 @@ class Tap:
         self,
         worker: Worker,
         kind: Kind,
-        hear: Callable[[bytes], None],
+        hear: Callable[[bytes], Pattern | None],
         budget: Budget,
         trouble: Callable[[str | None], None],
     ) -> None:
@@ -119,6 +128,7 @@ class Tap:
         self._budget = budget
         self._trouble = trouble
         self._sockets: list[socket.socket] = []
+        self._muted: dict[socket.socket, list[Pattern]] = {}
 
     @property
     def is_open(self) -> bool:
@@ -142,6 +152,9 @@ class Tap:
     def listen(self) -> None:
         """Read again, in a new period."""
         self._budget.renew()
+        for opened in self._muted:
+            _filter(opened, self._kind.prefix)
+        self._muted.clear()
         for opened in self._sockets:
             asyncio.get_running_loop().add_reader(opened, self._readable, opened)
 
@@ -157,6 +170,7 @@ class Tap:
             asyncio.get_running_loop().remove_reader(opened)
             opened.close()
         self._sockets = []
+        self._muted.clear()
 
     def _readable(self, opened: socket.socket) -> None:
         """Hear what is there; stop listening for the rest of the period when it is too much."""
@@ -172,7 +186,17 @@ class Tap:
                 log.info("%s: %s", marks.GUESTS, error)
                 self.close()
                 return
-            self._hear(frame)
+            pattern = self._hear(frame)
+            if pattern is not None:
+                self._mute(opened, pattern)
+
+    def _mute(self, opened: socket.socket, pattern: Pattern) -> None:
+        """Have the kernel drop frames with *pattern* until the period is over."""
+        muted = self._muted.setdefault(opened, [])
+        if len(muted) < _MOST_MUTED and pattern not in muted:  # some were in the queue already
+            muted.append(pattern)
+            with contextlib.suppress(OSError):  # no room for the program: it is read, and refused
+                _filter(opened, self._kind.prefix, muted)
 
 
 def _opened(ethernet_type: int, prefix: int) -> socket.socket:
@@ -188,14 +212,31 @@ def _opened(ethernet_type: int, prefix: int) -> socket.socket:
     return opened
 
 
-def _filter(opened: socket.socket, prefix: int) -> None:
+def _filter(opened: socket.socket, prefix: int, muted: Sequence[Pattern] = ()) -> None:
     """Have the kernel drop what is not for us: classic BPF, see packet(7) and socket(7)."""
-    program = (
-        (_LOAD_HALF, 0, 0, 0),
-        (_JUMP_EQUAL, 0, 1, prefix),
+    program: list[_Instruction] = [
+        *((_LOAD_HALF, 0, 0, 0), (_JUMP_EQUAL, 1, 0, prefix), (_RETURN, 0, 0, 0)),
+        *(one for pattern in muted for one in _unless(pattern)),
         (_RETURN, 0, 0, _ALL),
-        (_RETURN, 0, 0, 0),
-    )
+    ]
     code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in program))
     head = struct.pack("HL", len(program), ctypes.addressof(code))
     opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, head)
+
+
+def _unless(pattern: Pattern) -> Iterator[_Instruction]:
+    """Yield the part of a program that drops a frame with *pattern*, and else goes on."""
+    parts = [part for at, data in pattern for part in _loads(at, data)]
+    for left, (load, at, value) in zip(range(len(parts) - 1, -1, -1), parts, strict=True):
+        yield load, 0, 0, at
+        yield _JUMP_EQUAL, 0, 2 * left + 1, value
+    yield _RETURN, 0, 0, 0
+
+
+def _loads(at: int, data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield how bytes are loaded, from where, and what they have to be: 4, 2 or 1 at a time."""
+    while data:
+        size = 4 if len(data) > 3 else 2 if len(data) > 1 else 1
+        load = {4: _LOAD_WORD, 2: _LOAD_HALF, 1: _LOAD_BYTE}[size]
+        yield load, at, int.from_bytes(data[:size], "big")
+        at, data = at + size, data[size:]

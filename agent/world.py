@@ -18,7 +18,7 @@ from agent.decide.world.answering import Known, answer, asker
 from agent.decide.world.book import Address, Book
 from agent.decide.world.frames import ETH_ARP, announcement
 from agent.decide.world.neighbours import Neighbours
-from agent.tap import Budget, Kind, Tap
+from agent.tap import Budget, Kind, Pattern, Tap
 from agent.watches import Watches
 from agent.worker import Worker
 from vpcctl.model.host import Question, outside_question
@@ -156,10 +156,16 @@ class World:
         known = (each for each in self._book if stands or len(each.hosts) < 2)
         return [each for each in known if each.is_here(self._owner, lives)]
 
-    def _answer(self, frame: bytes) -> None:
-        if not self._budget.take(asker(frame)):
+    def _answer(self, frame: bytes) -> Pattern | None:
+        """Answer a frame; return what marks those that are not to be heard for now."""
+        who = asker(frame)
+        if not self._budget.take(who):
             self.counts["limited"] += 1
-            return
+            return who
+        self._reply(frame)
+        return None
+
+    def _reply(self, frame: bytes) -> None:
         try:
             known = Known(self._book, self._neighbours, time.monotonic())
             name, frames = answer(frame, known)

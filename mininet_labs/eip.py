@@ -51,6 +51,8 @@ _STAYS_S = 4.0
 _FEW_FLOWS = 50
 _OF = 100
 """So many conversations, of which one every 10 ms begins, may one be lost of in a planned move."""
+_WIRE, _PORTS, _NARROW = 1500, 1450, 1400
+"""Bytes that fit the provider's network, ports, and that network when it is said to be narrower."""
 SILENCE_MS = 1_000
 """So long a conversation may stand still when the active gateway host dies."""
 
@@ -153,6 +155,18 @@ class EipLab:
         self._expect_placed(RED, "distributed", checks)
         self._converse("red-1", self._address(RED), checks)
         self._expect_reached("red-1", "red-1", self._address(RED), checks)
+        self._expect_told("outside", self._address(RED), _WIRE, _PORTS, checks)
+        self._site.vpcctl(None, "external-network", "set", internet.NETWORK, "--mtu", str(_NARROW))
+        visitor = self._visitors["red-1"]
+        within(lambda: visitor.fit(ROUTER, PORT, _PORTS)[1] == _NARROW, seconds=PATIENCE_S)
+        self._expect_told("red-1", ROUTER, _PORTS, _NARROW, checks)
+        self._site.vpcctl(None, "external-network", "set", internet.NETWORK, "--mtu", str(_WIRE))
+
+    def _expect_told(self, name: str, address: str, size: int, most: int, checks: Checks) -> None:
+        """Let a visitor send a packet that is too large; it must hear what fits, and that does."""
+        fits, told = self._visitors[name].fit(address, PORT, size)
+        say(f"  {name} sends {size} bytes to {address}: told that {told} fit, {fits} come through")
+        checks.expect((fits, told) == (most, most), f"{name} is told what fits on the way")
 
     def _moved(self, checks: Checks) -> None:
         say("\n2. The same EIP moves to red-2, on a host without a way out: through a gateway host")
@@ -163,6 +177,7 @@ class EipLab:
         self._expect_placed(RED, "gateway", checks)
         self._expect_heard("outside", "while it moves", checks)
         self._converse("red-2", address, checks)
+        self._expect_told("outside", address, _WIRE, _PORTS, checks)
         who, _ = self._visitors["red-1"].call(ROUTER, PORT, 0.5)
         checks.expect(who is None, "red-1 reaches nobody outside without an EIP")
         say("  red-1, which has lost it, reaches nobody outside")

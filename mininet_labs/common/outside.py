@@ -56,6 +56,14 @@ class Visitor(Script):
         found = self.ask("call", address=address, port=port, patience_s=patience_s)
         return found["who"], found["seen_as"]
 
+    def fit(self, address: str, port: int, size: int) -> tuple[int | None, int | None]:
+        """Send a packet of *size* bytes that nobody may cut; return what fits, and what was told.
+
+        None: nothing came back; nobody said anything.
+        """
+        found = self.ask("fit", address=address, port=port, size=size)
+        return found["fits"], found["told"]
+
     def tick(self, address: str, port: int) -> None:
         """Send a datagram every 10 ms to somebody who sends it back, until told to stop."""
         self.ask("tick", address=address, port=port)

@@ -6,6 +6,7 @@ from, may go on to transfer data up or down, and a datagram comes back as it is.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import select
@@ -20,6 +21,7 @@ from typing import Any, BinaryIO
 
 _BEAT_S = 0.01
 _TRY_S = 1.0
+_FIT_S = 5.0
 _ARP, _IPV4, _REQUEST = 0x0806, 0x0800, 1
 _UP, _DOWN = b"u", b"d"
 _CHUNK, _CHUNKS = 8192, 300
@@ -27,6 +29,9 @@ _CHUNK, _CHUNKS = 8192, 300
 _HUNG_S = 20.0
 _ANSWERED_S = 0.5
 """Who has not been answered by then was not heard: TCP says it again after a second."""
+_UDP_HEADS = 28
+_MTU_DISCOVER, _PROBE, _MTU = 10, 3, 14
+"""See ip(7): packets are never cut, and sent whatever was told before."""
 
 
 @dataclass
@@ -255,6 +260,25 @@ class Visitor:
             if time.monotonic() > deadline:
                 return {"who": None, "seen_as": None}
             time.sleep(0.05)
+
+    def fit(self, address: str, port: int, size: int) -> dict[str, Any]:
+        """Send a packet of *size* bytes that nobody may cut; a smaller one when told to.
+
+        Returns the size of which one came back, and what was told before; none: nothing.
+        """
+        told, deadline = None, time.monotonic() + _FIT_S
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as wire:
+            wire.setsockopt(socket.IPPROTO_IP, _MTU_DISCOVER, _PROBE)
+            wire.settimeout(_TRY_S / 4)
+            wire.connect((address, port))
+            while time.monotonic() < deadline:
+                try:
+                    wire.send(bytes(size - _UDP_HEADS))
+                    return {"fits": len(wire.recv(9000)) + _UDP_HEADS, "told": told}
+                except OSError as error:
+                    if error.errno == errno.EMSGSIZE:
+                        told = size = wire.getsockopt(socket.IPPROTO_IP, _MTU)
+        return {"fits": None, "told": told}
 
     def tick(self, address: str, port: int) -> dict[str, Any]:
         """Send datagrams to somebody who answers, until told to stop."""

@@ -8,13 +8,14 @@ import subprocess
 import pytest
 
 from tests.hosts.conftest import AgentHost
+from tests.support import frames
 from tests.support.controller import attachment, port_id
 from tests.support.waiting import wait_until
-from vpcctl.wire.state import Guest, GuestSubnet, HandedOver, NatGatewayState
+from vpcctl.wire.state import Guest, GuestSubnet, HandedOver, NatForward, NatGatewayState
 
 RED, BLUE, NEXT = port_id(2), port_id(3), port_id(4)
 VPC, SUBNET = "vpc-00000000000000001", "subnet-00000000000000001"
-NAT_ZONE = 65300
+NAT, NAT_ZONE = "nat-00000000000000001", 65300
 
 
 def ofport(agent: AgentHost, port: str) -> int:
@@ -248,7 +249,7 @@ def hand_over(agent: AgentHost, address: str) -> None:
     """
     block = {"cidr": "10.0.0.0/24", "gateway": "10.0.0.1", "mtu": 1400}
     guest = {"port_id": BLUE, "key": 3, "mac": "02:00:00:00:00:03", "addresses": ("10.0.0.3",)}
-    gateway = {"gateway_id": "nat-00000000000000001", "exhausted_cookie": 0}
+    gateway = {"gateway_id": NAT, "exhausted_cookie": 0, "addresses": ("192.0.2.1",)}
     before = agent.controller.state
     handed = HandedOver(vpc_id=VPC, address=address, freed=5, revision=before.revision + 1)
     agent.controller.set(
@@ -259,10 +260,52 @@ def hand_over(agent: AgentHost, address: str) -> None:
     )
 
 
-def translate(agent: AgentHost, ofport: int, how: str) -> None:
-    """Have UDP from an ofport translated in the zone of the NAT gateway."""
-    nat = f"ct(commit,zone={NAT_ZONE},nat({how}))"
-    agent.host.ofctl("add-flow", "br-int", f"priority=3,udp,in_port={ofport},actions={nat}")
+def talk(agent: AgentHost, source: str, to: tuple[str, int], how: str, port: int = 5000) -> None:
+    """Have one UDP packet translated in the zone of the NAT gateway."""
+    ends = frames.Ends(("0e:00:00:00:00:01", "0e:00:00:00:00:02"), (source, to[0]))
+    packet, nat = frames.udp(ends, (port, to[1])).hex(), f"ct(commit,zone={NAT_ZONE},nat({how}))"
+    agent.host.ofctl("packet-out", "br-int", f"in_port=CONTROLLER,packet={packet},actions={nat}")
+
+
+def talks(agent: AgentHost) -> set[str]:
+    """The clients and guests that the NAT gateway's zone knows."""
+    return {line.split("src=")[1].split(",")[0] for line in entries(agent, NAT_ZONE)}
+
+
+def stand_for(agent: AgentHost, eips: tuple[str, ...], *forwards: NatForward) -> int:
+    """Tell the agent that it stands for the NAT gateway; return the revision."""
+    gateway = NatGatewayState(
+        gateway_id=NAT, zone=NAT_ZONE, addresses=eips, forwards=forwards, exhausted_cookie=0
+    )
+    agent.controller.set(nat_gateways=(gateway,))
+    return agent.controller.state.revision
+
+
+def test_connections_of_a_nat_gateway_end_with_their_eip_or_forward(running: AgentHost) -> None:
+    one, two = "203.0.113.20", "203.0.113.21"
+    web = NatForward(address=one, protocol=17, first=80, last=81, target="10.0.0.2", target_port=90)
+    other = web.model_copy(update={"first": 90, "last": 90, "target_port": 9})
+    running.controller.reached = stand_for(running, (one, two), web, other)
+    outside = [f"192.0.2.{at}" for at in range(1, 5)]
+    talk(running, "10.0.0.2", ("192.0.2.9", 53), f"src={one}")
+    talk(running, "10.0.0.3", ("192.0.2.9", 53), f"src={two}")
+    for client, port, target in zip(outside, (80, 81, 90, 80), (90, 91, 9, 90), strict=True):
+        talk(running, client, (one, port), f"dst=10.0.0.2:{target}")
+    talk(running, "10.0.0.2", (outside[1], 6000), f"src={one}:81", port=91)
+    everybody = {"10.0.0.2", "10.0.0.3", *outside}
+    assert talks(running) == everybody
+    assert len(entries(running, NAT_ZONE)) == 7
+    sent = len(running.controller.reports)
+    revision = stand_for(running, (one,), other)
+    wait_until(lambda: len(running.controller.reports) > sent + 2, what="it asks")
+    assert talks(running) == everybody, "flows that translate so may still be there"
+    running.controller.reached = revision
+    wait_until(lambda: talks(running) == {"10.0.0.2", outside[2]})
+    assert len(entries(running, NAT_ZONE)) == 2, "what was forwarded and heard first is gone, too"
+    running.stop(signal.SIGKILL)
+    running.controller.reached = stand_for(running, (one,))
+    running.start()
+    wait_until(lambda: talks(running) == {"10.0.0.2"}, what="what ended while there was no agent")
 
 
 def done_up_to(agent: AgentHost) -> int:
@@ -274,10 +317,8 @@ def test_peers_forget_an_address_that_changed_hands_after_its_flows_and_once(
     talking: AgentHost,
 ) -> None:
     elsewhere, zone = ofport(talking, RED), ofport(talking, BLUE)
-    translate(talking, elsewhere, "src=192.0.2.1")
-    talking.inside("red", "bash", "-c", "echo >/dev/udp/10.0.0.3/9")
-    translate(talking, zone, "dst=10.0.0.2")
-    talking.inside("blue", "bash", "-c", "echo >/dev/udp/10.0.0.2/9")
+    talk(talking, "10.0.0.2", ("10.0.0.3", 9), "src=192.0.2.1")
+    talk(talking, "10.0.0.3", ("10.0.0.2", 9), "dst=10.0.0.2")
     assert len(entries(talking, NAT_ZONE)) == 2
     talking.controller.reached = 4
     hand_over(talking, "10.0.0.3")

@@ -93,6 +93,25 @@ def test_each_reason_is_counted(process: GuestsProcess) -> None:
     wait_until(lambda: process.counts() - before >= expected, what=f"{expected} is counted")
 
 
+def test_one_that_floods_leaves_others_their_answers(process: GuestsProcess) -> None:
+    heard(process.wire)
+    noise, question = asked_by(NOISY[0], DISCOVER), asked_by(QUIET, DISCOVER)
+    answers = 0
+    for number in range(30_000):
+        process.wire.send(noise)
+        if number % 2_000 == 1_999:
+            process.wire.send(question)
+            answers += _answers(process)
+    wait_until(lambda: _answers(process) == 0, what="what is under way")
+    assert answers >= 10
+
+
+def _answers(process: GuestsProcess) -> int:
+    """How many frames for the quiet guest come in the next milliseconds."""
+    select.select([process.wire], [], [], 0.02)
+    return sum(each[6:12] == service(QUIET) for each in heard(process.wire))
+
+
 @pytest.mark.parametrize("flood", [DISCOVER, ROUTER], ids=["DHCP", "routers"])
 def test_a_flood_of_one_kind_takes_nothing_from_the_other(
     process: GuestsProcess, flood: bytes

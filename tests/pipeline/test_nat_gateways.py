@@ -1,10 +1,14 @@
 """NAT gateways with real frames and connections: out, in, forwarded, and from inside to inside."""
 
+import asyncio
 import dataclasses
+import json
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from agent.decide.nat_zones import Finder
+from agent.ovs_process import Vswitchd
 from tests.oracle.oracle import text
 from tests.pipeline.outward import (
     DATA,
@@ -29,8 +33,11 @@ from tests.support.dummy_ovs import DummyOvs
 from vpcctl.flows.cookie import Feature, cookie
 from vpcctl.flows.reasons import Reason
 from vpcctl.model.changes import Resource
+from vpcctl.model.eip import Eip
+from vpcctl.model.gateway import NatGateway, nat_zone
 from vpcctl.pipeline.pieces import EipPiece, GatewayPiece
 from vpcctl.pipeline.program import compile_piece
+from vpcctl.wire.state import NatForward, NatGatewayState
 
 pytestmark = pytest.mark.ovs
 ONE, TWO, THREE = guest(1), guest(2, DATA), guest(3, DATA)
@@ -179,6 +186,92 @@ def test_several_eips_share_the_guests_and_keep_their_connections(town: Setting)
             used[one.id]["tp_src"],
         )
         assert again["eth_src"] == macs[again["nw_src"]]
+
+
+def test_connections_by_an_eip_that_left_leave_no_more_and_no_port_is_missing(
+    town: Setting,
+) -> None:
+    made = town(*MANY, EIP_2)
+    frames = {one.id: f.udp(leaving(one), (5000, 53)) for one in MANY}
+    used = {one.id: only(made.sends(one, frames[one.id]), OUT)["nw_src"] for one in MANY}
+    made.change(n.eip(21, NETWORK, SECOND))
+    left = [one for one in MANY if used[one.id] == SECOND]
+    assert left
+    for one in left:
+        assert made.sends(one, frames[one.id]) == {}
+    assert made.wire.dropped(Reason.NAT_UNMATCHED) == len(left)
+    assert made.wire.packets(cookie(Feature.EXHAUSTED, NAT.vni)) == 0
+
+
+def as_told(gateway: NatGateway, *eips: Eip) -> NatGatewayState:
+    """What an agent is told of a gateway."""
+    return NatGatewayState(
+        gateway_id=gateway.id,
+        zone=nat_zone(gateway),
+        addresses=tuple(str(eip.address) for eip in eips),
+        forwards=tuple(
+            NatForward(
+                address=str(one.eip),
+                protocol=one.protocol,
+                first=one.ports[0],
+                last=one.ports[1],
+                target=str(one.target),
+                target_port=one.target_port,
+            )
+            for one in gateway.forwards
+        ),
+        exhausted_cookie=1,
+    )
+
+
+class Controlled(Vswitchd):
+    """The agent's view of an ovs-vswitchd that is there for tests."""
+
+    def __init__(self, ovs: DummyOvs) -> None:
+        super().__init__(ovs.directory)
+        self._control = ovs.control
+
+    async def appctl(self, command: str, *arguments: str, timeout: float = 2.0) -> str:
+        return self._control.call(command, *arguments)
+
+
+def end_unexplained(ovs: DummyOvs, told: NatGatewayState, before: NatGatewayState) -> None:
+    """Delete what an agent deletes after a change."""
+    finder, agent = Finder(told, before.forwards), Controlled(ovs)
+    dump = ovs.control.call("dpctl/dump-conntrack", f"zone={told.zone}")
+    finder.take(json.dumps(dump).encode())
+    for address in finder.addresses:
+        asyncio.run(agent.forget_translated("netdev", told.zone, address))
+    for ends in finder.others:
+        asyncio.run(agent.forget_one("netdev", told.zone, ends))
+
+
+def test_connections_that_nothing_explains_begin_anew_with_the_same_ports(
+    town: Setting, ovs: DummyOvs
+) -> None:
+    """By the EIP that is left, and to where the port leads now; others stay as they are."""
+    moved = n.forward(FIRST, 6, (8080, 8080), "10.0.2.13", 80)
+    after = dataclasses.replace(NAT, forwards=(moved, *FORWARDS[2:]))
+    made = town(*MANY, EIP_2)
+    frames = {one.id: f.udp(leaving(one), (5000, 53)) for one in MANY}
+    used = {one.id: only(made.sends(one, frames[one.id]), OUT) for one in MANY}
+    web, kept = f.tcp(entering(EIP), (4000, 8080), f.SYN), f.udp(entering(EIP), (4000, 7001))
+    for frame in (web, f.udp(entering(EIP), (4000, 6001)), kept):
+        assert list(made.sends(OUT, frame)) == [ofport(TWO)]
+    heard = f.udp(leaving(TWO), (6001, 4001))
+    assert only(made.sends(TWO, heard), OUT)["tp_src"] == "6001"
+    made.change(n.eip(21, NETWORK, SECOND), after)
+    made.hear(EIP)
+    end_unexplained(ovs, as_told(after, EIP), as_told(NAT, EIP, EIP_2))
+    for one in MANY:
+        again = only(made.sends(one, frames[one.id]), OUT)
+        assert again["nw_src"] == FIRST
+        if used[one.id]["nw_src"] == FIRST:
+            assert again["tp_src"] == used[one.id]["tp_src"]
+    assert list(made.sends(OUT, web)) == [ofport(THREE)]
+    assert list(made.sends(OUT, kept)) == [ofport(TWO)]
+    for port in (4000, 4001):
+        assert made.sends(OUT, f.udp(entering(EIP), (port, 6001))) == {}
 
 
 def test_a_guest_reaches_a_forwarded_port_of_its_own_gateway(town: Setting) -> None:

@@ -201,7 +201,12 @@ _targets = st.sampled_from(
 def _network(draw: st.DrawFn) -> object:
     one = draw(st.sampled_from(NETWORKS))
     router = draw(st.sampled_from((one.gateway, None)))
-    return dataclasses.replace(one, key=draw(st.sampled_from((one.key, 1))), gateway=router)
+    facts: dict[str, object] = {
+        "key": draw(st.sampled_from((one.key, 1))),
+        "mtu": 1400 if router is None else 1500,
+        "port_mtu": 1450,
+    }
+    return dataclasses.replace(one, gateway=router, **facts)
 
 
 @st.composite

@@ -16,6 +16,7 @@ from vpcctl.flows import fields as f
 from vpcctl.flows.actions import (
     OFPP_IN_PORT,
     BundleLoad,
+    CheckLarger,
     ClearTracking,
     Commit,
     Conjunction,
@@ -151,7 +152,8 @@ def _overlaps(field: Field, chosen: list[Field]) -> bool:
 @st.composite
 def actions(draw: st.DrawFn):
     writable = [f.IN_PORT, f.TUN_ID, f.TUN_DST, f.ETH_SRC, f.ETH_DST, *f.REGS[:8], *f.XXREGS[2:]]
-    kind = draw(st.sampled_from(("set", "load", "move", "output", "resubmit", "choose", "learn")))
+    kinds = ("set", "load", "move", "output", "resubmit", "choose", "learn", "check")
+    kind = draw(st.sampled_from(kinds))
     field = draw(st.sampled_from(writable))
     if kind == "set":
         return SetField(field, 0 if field is f.IN_PORT else draw(st.integers(0, field.ones)))
@@ -176,6 +178,9 @@ def actions(draw: st.DrawFn):
         return BundleLoad(tuple(some), bits)
     if kind == "learn":
         return learning(draw)
+    if kind == "check":
+        bit = draw(st.sampled_from((f.TOO_LARGE, Bits("", f.REGS[7], 31, 1))))
+        return CheckLarger(draw(st.integers(1, 0xFFFF)), bit)
     return Resubmit(draw(st.sampled_from((FLOOD, OUTPUT))))
 
 
@@ -232,7 +237,7 @@ def same(one: Flow, other: Flow) -> bool:
     def plain(flow: Flow) -> tuple:
         shown = [
             dataclasses.replace(a, bits=nameless(a.bits))
-            if isinstance(a, Load | BundleLoad | Multipath)
+            if isinstance(a, Load | BundleLoad | Multipath | CheckLarger)
             else dataclasses.replace(a, zone=nameless(a.zone))
             if isinstance(a, Commit | Track)
             else a

@@ -122,6 +122,30 @@ def test_two_interfaces_may_share_a_guests_meters() -> None:
     asyncio.run(scenario())
 
 
+def test_what_is_asked_about_an_eip_has_meters_as_long_as_it_is_there() -> None:
+    async def scenario() -> None:
+        outside = n.outside(7, "203.0.113.0/24")
+        store = MemoryStore(*network(), outside, n.igw(1, VPC, outside))
+        store.put(n.reaching(HOST, (outside, 9)))
+        one = n.eip(1, outside, "203.0.113.10", PORTS[0])
+        same = n.eip(1 + 1696, outside, "203.0.113.11", PORTS[1])
+        first = 196_608 + 2 * (one.mac % 1696)
+        asked = dict.fromkeys((first, first + 1), "pktps burst rate=50 burst_size=100")
+        async with connected(store) as r:
+            assert meters(r.ovs) == guests(10, 11)
+            for changed, left in ((one, asked), (same, asked)):
+                store.put(changed)
+                await r.settle(HOST.id)
+                assert meters(r.ovs) == guests(10, 11) | left
+            for gone, left in ((one, asked), (same, {})):
+                store.remove(gone)
+                await r.settle(HOST.id)
+                assert meters(r.ovs) == guests(10, 11) | left
+            assert store.events == []
+
+    asyncio.run(scenario())
+
+
 def test_changes_that_arrive_together_end_as_the_last_one_says() -> None:
     async def scenario() -> None:
         store = MemoryStore(*network())

@@ -60,6 +60,8 @@ def test_a_network_is_kept_and_told(world: World) -> None:
         ip_address("203.0.113.1"),
         ip_network("2001:db8::/64"),
         ip_address("2001:db8::1"),
+        9000,
+        1450,
     )
     service = world.services.external_networks
     assert service.list(TENANT, Listing(filters={"provider": "isp"})).items == (made,)

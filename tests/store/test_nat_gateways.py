@@ -25,7 +25,9 @@ from vpcctl.services.routing_views import (
 )
 from vpcctl.services.views import Actor, Listing, PortChange, PortView
 from vpcctl.wire.report import EipPorts, NatCounts
+from vpcctl.wire.state import NatForward
 
+FORWARDED = {"target": "10.0.1.20"}
 HTTPS = ForwardWanted("tcp", "443", "10.0.1.20")
 
 
@@ -169,6 +171,27 @@ def test_agents_are_told_what_to_count(site: Outside) -> None:
     assert (told.gateway_id, told.zone, told.hosts) == (nat.meta.id, 0x8000 | nat.key, (id,))
     assert told.addresses == (str(nat.eips[0].address),)
     assert told.exhausted_cookie == cookie(Feature.EXHAUSTED, nat.vni)
+    assert told.forwards == ()
+
+
+@ON_SQLITE
+def test_agents_are_told_at_once_what_is_forwarded(site: Outside, server: PortView) -> None:
+    id = site.host("a")
+    nat = gateway(site, server)
+    hosts, address = site.world.services.hosts, str(nat.eips[0].address)
+    many = forward(site, nat, ForwardWanted("udp", "1000-1999", "10.0.1.20"))
+    forward(site, nat, replace(HTTPS, target_port=8443))
+    before = hosts.state(ADMIN, id)
+    assert before.nat_gateways[0].forwards == (
+        NatForward(**FORWARDED, address=address, protocol=6, first=443, last=443, target_port=8443),
+        NatForward(
+            **FORWARDED, address=address, protocol=17, first=1000, last=1999, target_port=1000
+        ),
+    )
+    site.world.services.nat_gateways.drop_forward(ADMIN, nat.meta.id, many)
+    after = hosts.state(ADMIN, id)
+    assert after.nat_gateways[0].forwards == before.nat_gateways[0].forwards[:1]
+    assert after.revision > before.revision
 
 
 def test_ports_are_forwarded(site: Outside, server: PortView) -> None:

@@ -42,6 +42,28 @@ def watched(world: World, host_id: str) -> list[str]:
     return [one.host_id for one in world.services.hosts.state(ADMIN, host_id).watched]
 
 
+def test_a_narrower_underlay_changes_what_fits_ports_everywhere(world: World) -> None:
+    outer = outside(world)
+    one, other = outer.host("h1"), outer.host("h2", gateway=False)
+    network_id = outer.network.meta.id
+    assert held(world, "ext")[network_id].most_inwards == 1450
+    before = world.database.read(lambda c: c.execute(text("SELECT value FROM ledger")).scalar_one())
+    outer.tell("h2", underlay_mtu=1400)
+    batch = world.feed.changes(before)
+    assert batch is not None
+    (change,) = [one for one in batch.changes if one.kind == "ext"]
+    assert change.resource.most_inwards == 1350
+    for host_id in (one, other):
+        (told,) = world.services.hosts.state(ADMIN, host_id).external_networks
+        assert (told.mtu, told.port_mtu) == (1500, 1350)
+    outer.tell("h2", underlay_mtu=9000)
+    outer.tell("h1", underlay_mtu=9000)
+    assert held(world, "ext")[network_id].most_outwards == 1500
+    outer.tell("h2", underlay_mtu=1400)
+    world.services.hosts.delete(ADMIN, other)
+    assert held(world, "ext")[network_id].most_outwards == 1500
+
+
 def test_facts_are_kept_and_told(world: World) -> None:
     outer = outside(world)
     one, other = outer.host("h1"), outer.host("h2", gateway=False)

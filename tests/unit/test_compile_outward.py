@@ -1,11 +1,13 @@
 """What changes of EIPs, gateways, routes and external networks do to whom."""
 
 import dataclasses
+from ipaddress import ip_address
 
 from tests.support import networks as n
 from tests.support.networks import batch, gone, put
 from vpcctl.compile import compile_host, plan_changes
 from vpcctl.flows.cookie import Feature, split
+from vpcctl.model.host import QUESTION_SLOTS
 from vpcctl.model.network import Network
 from vpcctl.pipeline.pieces import EipPiece
 
@@ -52,6 +54,22 @@ def test_an_eip_of_a_port_without_a_way_out_concerns_the_gateway_hosts() -> None
     watching = n.watching(NEAR[3], (NEAR[2], 8))
     plan_changes(net, batch(put(watching)))
     assert set(plan_changes(net, batch(put(eip))).hosts) == {NEAR[2].id, NEAR[3].id}
+
+
+def test_meters_of_what_is_asked_about_an_eip_go_with_the_last_that_has_them() -> None:
+    net = start()
+    one = n.eip(1, NETWORK, "203.0.113.10", PORTS[0])
+    same = n.eip(1 + QUESTION_SLOTS, NETWORK, "203.0.113.11", PORTS[0])
+    same = dataclasses.replace(same, fixed_ip=ip_address("10.0.1.99"))
+    other = dataclasses.replace(PORTS[0], ips=(*PORTS[0].ips, ip_address("10.0.1.99")))
+    plan_changes(net, batch(put(other), put(one), put(same)))
+    first = plan_changes(net, batch(gone(one))).hosts[NEAR[0].id]
+    assert first.removed
+    assert first.unmetered == ()
+    last = plan_changes(net, batch(gone(same))).hosts[NEAR[0].id]
+    numbers = {flow.meter.id for flows in last.removed for flow in flows if flow.meter}
+    assert len(last.unmetered) == 2
+    assert set(last.unmetered) == numbers
 
 
 def test_what_an_eip_touches_does_not_grow_with_the_hosts() -> None:

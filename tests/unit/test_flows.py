@@ -9,6 +9,7 @@ from vpcctl.flows import fields as f
 from vpcctl.flows import tables as t
 from vpcctl.flows.actions import (
     BundleLoad,
+    CheckLarger,
     Commit,
     Conjunction,
     Learn,
@@ -112,12 +113,14 @@ def test_text_of_the_longer_actions() -> None:
     assert [
         format_action(one)
         for one in (
+            CheckLarger(1464, f.TOO_LARGE),
             Multipath("nw_src", 3, f.CHOICE),
             Track(f.JUDGED_ZONE, t.NAT_IN, translate=True),
             Commit(f.JUDGED_ZONE, t.NAT_OUT, nat=ranged),
             Commit(f.JUDGED_ZONE, t.NAT_IN, nat=six),
         )
     ] == [
+        "check_pkt_larger(1464)->reg5[24]",
         "multipath(nw_src,0,hrw,3,0,reg13[0..15])",
         "ct(table=NatIn,zone=reg14[0..15],nat)",
         "ct(commit,table=NatOut,zone=reg14[0..15],nat(src=203.0.113.7-203.0.113.9:1024-65535))",

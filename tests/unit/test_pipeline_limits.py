@@ -4,12 +4,23 @@ import dataclasses
 
 from tests.support import networks as n
 from vpcctl.compile import compile_host
+from vpcctl.flows.actions import Output
 from vpcctl.flows.contract import check
 from vpcctl.flows.flow import Flow
-from vpcctl.flows.meter import Meter
-from vpcctl.flows.tables import CLASSIFY, GUEST_ADDRESS, GUEST_SERVICES, OUTPUT, OUTSIDE_IN
+from vpcctl.flows.meter import LIMITS, OUTSIDE, Meter
+from vpcctl.flows.tables import (
+    CLASSIFY,
+    GATEWAY,
+    GUEST_ADDRESS,
+    GUEST_SERVICES,
+    OUTPUT,
+    OUTSIDE_IN,
+    OUTSIDE_NEIGHBOUR,
+)
+from vpcctl.model.host import GUEST_SERVICE_OFPORT, QUESTION_SLOTS, Question
 from vpcctl.model.limits import Limits
 from vpcctl.pipeline import limits
+from vpcctl.pipeline.outside_questions import meter
 
 HOST, VPC = n.host(1), n.vpc(1)
 SUBNET = n.subnet(1, VPC, "10.0.0.0/24")
@@ -41,7 +52,7 @@ def test_a_bucket_holds_a_tenth_of_a_second_and_at_least_one_large_packet() -> N
 
 
 def test_each_kind_of_question_has_a_meter_by_interface() -> None:
-    for ofport, first in ((10, 131_112), (10 | 0x8000, 131_112), (0x7FFF, 262_140)):
+    for ofport, first in ((10, 131_112), (10 | 0x8000, 131_112), (0x3FFF, 196_604)):
         flows = metered(ofport, None)
         meters = {(flow.table, flow.meter) for flow in flows}
         assert meters == {
@@ -84,10 +95,57 @@ def at_gateway(limited: Limits | None) -> list[Flow]:
     return [flow for flow in flows if flow.meter is not None and flow.table is not GUEST_SERVICES]
 
 
+def ours(flows: list[Flow]) -> list[Flow]:
+    """Without what the agent is asked."""
+    return [flow for flow in flows if flow.meter and flow.meter.id in LIMITS]
+
+
 def test_an_eips_limits_are_where_it_is_translated() -> None:
-    assert not at_gateway(None)
-    one = at_gateway(Limits(5, ingress_kbps=1000))
+    assert not ours(at_gateway(None))
+    one = ours(at_gateway(Limits(5, ingress_kbps=1000)))
     assert [(flow.table, flow.meter and flow.meter.id) for flow in one] == [(OUTSIDE_IN, 20)]
-    both = at_gateway(Limits(5, 1000, 2000, 30, 40))
+    both = ours(at_gateway(Limits(5, 1000, 2000, 30, 40)))
     found = sorted((str(flow.table), flow.meter.id) for flow in both if flow.meter)
     assert found == [("Gateway", 21), ("Gateway", 23), ("OutsideIn", 20), ("OutsideIn", 22)]
+
+
+def test_whatever_the_agent_is_asked_about_outside_has_a_meter() -> None:
+    asks = Output(GUEST_SERVICE_OFPORT)
+    asking = [flow for flow in town() if asks in flow.actions and flow.table is not GUEST_SERVICES]
+    assert {flow.table for flow in asking} == {OUTSIDE_IN, OUTSIDE_NEIGHBOUR, GATEWAY}
+    numbers = {flow.meter.id for flow in asking if flow.meter is not None}
+    assert all(flow.meter is not None for flow in asking)
+    assert len(numbers) == 3  # resolution of an EIP and of a port, errors of the EIP
+    assert numbers < set(OUTSIDE)
+
+
+def town() -> list[Flow]:
+    """What a host has for an EIP and a global address of a port."""
+    outside = n.outside(7, "203.0.113.0/24", "2001:db8:77::/64")
+    host, vpc = n.reaching(n.host(1), (outside, 9)), n.vpc(1)
+    subnet = n.subnet(0x11, vpc, "10.0.1.0/24", "2001:db8:1::/64")
+    port = n.port(0x101, subnet, "0e:00:00:00:00:01", "10.0.1.11", "2001:db8:1::11")
+    gateway = n.igw(1, vpc, outside)
+    net = n.network(
+        *(outside, host, vpc, subnet, port, gateway),
+        n.table(1, vpc, n.route("0.0.0.0/0", gateway), n.route("::/0", gateway)),
+        n.eip(0x71, outside, "203.0.113.10", port),
+        n.at(port, host, 11),
+    )
+    flows = [flow for some in compile_host(net, host.id) for flow in some]
+    for flow in flows:
+        check(flow)
+    return flows
+
+
+def test_errors_do_not_use_up_what_next_hops_need() -> None:
+    one, kinds = 0x0A76_0000_0071, list(Question)
+    shared = {meter(one, kind) for kind in kinds}
+    assert len(shared) == 2
+    assert meter(one, Question.UNRESOLVED) not in {
+        meter(one, kind) for kind in (Question.ERROR_IN, Question.ERROR_OUT)
+    }
+    assert shared.isdisjoint(meter(one + 1, kind) for kind in kinds)
+    assert shared == {meter(one + QUESTION_SLOTS, kind) for kind in kinds}
+    every = {meter(mac, kind).id for mac in range(QUESTION_SLOTS) for kind in kinds}
+    assert every == set(OUTSIDE)

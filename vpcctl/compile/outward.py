@@ -293,7 +293,7 @@ def by_network(net: Network, network_id: str, states: tuple[object, object]) -> 
     networks = [state for state in states if isinstance(state, ExternalNetwork)]
     keys = {one.key for one in networks}
     rivals = {one for key in keys for one in net.outside.network_keys.of(key)} - {network_id}
-    seen = {(one.key, one.ipv6_cidr is None) for one in networks}
+    seen = {_as_gateways_know(one) for one in networks}
     same = len(networks) == 2 and len(seen) == 1
     for one in (network_id, *sorted(rivals)):
         for host in net.hosts.values():
@@ -303,6 +303,12 @@ def by_network(net: Network, network_id: str, states: tuple[object, object]) -> 
             gateway = net.outside.gateway(gateway_id)
             if gateway is not None:
                 yield from _gateway(net, gateway)
+
+
+def _as_gateways_know(network: ExternalNetwork) -> tuple[object, ...]:
+    """Return what gateways and addresses depend on in a network."""
+    sizes = (network.most_inwards is None, network.most_outwards)
+    return (network.key, network.ipv6_cidr is None, *sizes)
 
 
 def by_host(net: Network, host_id: str, hosts: Iterable[Host]) -> Iterator[Piece]:
@@ -338,7 +344,14 @@ def _meant_for(net: Network, host_id: str) -> set[str]:
 
 
 def _as_gateways_see(host: Host) -> tuple[object, ...]:
-    return (host.vtep, host.tunnel_ofport, host.outside, host.watches, host.nd_extensions)
+    return (
+        host.vtep,
+        host.tunnel_ofport,
+        host.outside,
+        host.watches,
+        host.nd_extensions,
+        host.has_guest_port,
+    )
 
 
 def as_routes_see(subnet: Subnet) -> tuple[object, ...]:

@@ -19,6 +19,7 @@ from vpcctl.model.port import Port
 from vpcctl.model.relay import Relay
 from vpcctl.model.subnet import Subnet
 from vpcctl.pipeline.guest_services import metered_ports
+from vpcctl.pipeline.outside_questions import metered_addresses
 from vpcctl.pipeline.pieces import (
     AclPiece,
     AdmitPiece,
@@ -246,7 +247,7 @@ class _Planner:
         before: dict[str, set[int]] = {}
         after: dict[str, set[int]] = {}
         for piece, was in self._journal.pieces.items():
-            if isinstance(piece, EdgePiece | EipPiece):
+            if isinstance(piece, EdgePiece | EipPiece | GlobalPiece):
                 before.setdefault(piece.host_id, set()).update(_numbers(was.flows))
                 after.setdefault(piece.host_id, set()).update(_numbers(self._flows(piece)))
         found = {h: numbers - after[h] for h, numbers in before.items() if self._is(h)}
@@ -257,9 +258,11 @@ class _Planner:
         }
 
     def _is_shared(self, host_id: str, number: int) -> bool:
-        """Tell whether another port of the host names this meter."""
-        others = metered_ports(self._net, host_id, number)
-        return any(number in _numbers(self._flows(EdgePiece(host_id, one))) for one in others)
+        """Tell whether another port or address of the host names this meter."""
+        ports = metered_ports(self._net, host_id, number)
+        others = metered_addresses(self._net, host_id, number)
+        pieces = (*(EdgePiece(host_id, one) for one in ports), *others)
+        return any(number in _numbers(self._flows(piece)) for piece in pieces)
 
     def _change(
         self, host_id: str, departed: tuple[int, ...], vpc_ids: Sequence[str]

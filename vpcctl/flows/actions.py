@@ -174,6 +174,21 @@ class BundleLoad:
     bits: Bits
 
 
+@dataclass(frozen=True, slots=True)
+class CheckLarger:
+    """Write whether the packet is longer than *length* bytes (NXAST_CHECK_PKT_LARGER).
+
+    Everything after it is translated twice, so it comes last but for what leads on.
+
+    Attributes:
+        length: of the frame with its Ethernet header, without tags.
+        bits: one bit.
+    """
+
+    length: int
+    bits: Bits
+
+
 HashFields = Literal["symmetric_l3l4+udp", "nw_src"]
 """What packets are told apart by: both ends' addresses and ports, or the source address."""
 
@@ -209,4 +224,5 @@ Action = (
     | Learn
     | BundleLoad
     | Multipath
+    | CheckLarger
 )

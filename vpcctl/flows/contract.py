@@ -8,6 +8,7 @@ from vpcctl.flows.actions import (
     OFPP_MAX,
     Action,
     BundleLoad,
+    CheckLarger,
     ClearTracking,
     Commit,
     Conjunction,
@@ -22,7 +23,7 @@ from vpcctl.flows.actions import (
     Track,
 )
 from vpcctl.flows.cookie import is_ours
-from vpcctl.flows.fields import CONNECTION, CT_STATE, ETH_TYPE, IP_TTL, Field
+from vpcctl.flows.fields import CONNECTION, CT_STATE, ETH_TYPE, IP_TTL, REGS, XXREGS, Field
 from vpcctl.flows.flow import Flow, match
 from vpcctl.flows.meter import Meter
 from vpcctl.flows.tables import Table
@@ -42,8 +43,11 @@ _ACTION_LENGTHS: dict[type, int] = {
     Commit: 104,
     ClearTracking: 16,
     Multipath: 32,
+    CheckLarger: 24,
 }
 _IP = (0x0800, 0x86DD)
+_WIDE = {part: XXREGS[number // 4] for number, part in enumerate(REGS)}
+"""The 128-bit register that each one is part of: under a mask it is matched by its parts."""
 
 
 class BrokenContract(ValueError):
@@ -61,7 +65,8 @@ def check(flow: Flow) -> None:
     _require(flow, is_ours(flow.cookie), "the cookie lacks our mark")
     _require(flow, match(*flow.match) == flow.match, "the match is not canonical")
     for field, _, mask in flow.match:
-        _require(flow, field in table.reads, f"{table.name} does not read {field.name}")
+        known = field in table.reads or _WIDE.get(field) in table.reads
+        _require(flow, known, f"{table.name} does not read {field.name}")
         _require(flow, mask is None or field.maskable, f"{field.name} takes no mask")
         _require(flow, _is_met(field, flow), f"{field.name} lacks what it requires")
     for action in flow.actions:
@@ -166,6 +171,10 @@ def _check_action(flow: Flow, table: Table, action: Action) -> None:
         case Multipath(_, n, bits):
             _writes(flow, table, bits.field)
             _require(flow, 0 < n <= 1 << 16 and bits.n_bits == 16, "16 bits for one of n numbers")
+        case CheckLarger(length, bits):
+            _writes(flow, table, bits.field)
+            _require(flow, 0 < length <= 0xFFFF and bits.n_bits == 1, "a length and one bit")
+            _require(flow, flow.actions[-1] is not action, "something has to come of it")
         case ClearTracking():
             _require(flow, CT_STATE in table.reads, f"{table.name} knows of no connections")
         case Output(port):

@@ -177,7 +177,7 @@ CT_STATE = Field("ct_state", 32, _NICIRA, 105, 100, True, Form.CT_STATE)
 CT_ZONE = Field("ct_zone", 16, _NICIRA, 106, 101)
 CT_MARK = Field("ct_mark", 32, _NICIRA, 107, 102, True)
 
-CT_NEW, CT_EST, CT_REL, CT_RPL, CT_INV, CT_TRK = (1 << bit for bit in range(6))
+CT_NEW, CT_EST, CT_REL, CT_RPL, CT_INV, CT_TRK, CT_SNAT = (1 << bit for bit in range(7))
 """Flags of ``ct_state``."""
 
 _VALID = ((CT_STATE, CT_TRK, CT_TRK | CT_INV),)
@@ -260,12 +260,16 @@ RELAYED = Bits("relayed", FLAGS, 4, 1)
 """Comes from a host that is still loading its VPC, and may go on into the tunnel."""
 PICKED = Bits("picked", FLAGS, 5, 1)
 """``CHOICE`` has been made, by the table that the packet is in."""
+SIZED = Bits("sized", FLAGS, 6, 1)
+"""``TOO_LARGE`` says whether the packet is."""
 METERED = Bits("metered", FLAGS, 7, 1)
 """The first of two meters of the port that is to get the packet has let it pass."""
 FLOOD_STAGE = Bits("flood_stage", FLAGS, 8, 8)
 """Flood's position: 0 at entry, then levels of local members, then shards of hosts."""
 FLOOD_CHUNK = Bits("flood_chunk", FLAGS, 16, 8)
 """Which part of a list that is too long for one flow."""
+TOO_LARGE = Bits("too_large", FLAGS, 24, 1)
+"""The packet is longer than what it is on its way to takes."""
 FOUND_MAC_BITS = Bits("found_mac", FOUND_MAC, 0, 48)
 
 CHOICE = Bits("choice", REGS[13], 0, 16)

@@ -11,8 +11,11 @@ Unit = Literal["kbps", "pktps"]
 
 LIMITS = range(4, 1 << 17)
 """Four for each limit of a port or an address, see ``vpcctl.pipeline.limits``."""
-GUESTS = range(1 << 17, 1 << 18)
+GUESTS = range(1 << 17, 3 << 16)
 """Four for each interface: what its guest asks, see ``vpcctl.pipeline.guest_services``."""
+OUTSIDE = range(3 << 16, 200_000)
+"""Two for each address on external networks, see ``vpcctl.pipeline.outside_questions``.
+The kernel's datapath has no higher numbers."""
 
 
 class Meter(NamedTuple):
@@ -33,7 +36,7 @@ class Meter(NamedTuple):
     @property
     def is_ours(self) -> bool:
         """Whether it is one of those that we make, so that no other than ours is touched."""
-        return self.id in LIMITS or self.id in GUESTS
+        return self.id in LIMITS or self.id in GUESTS or self.id in OUTSIDE
 
     def __str__(self) -> str:
         band = f"type=drop rate={self.rate} burst_size={self.burst}"

@@ -285,7 +285,7 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
             *(f.FLAGS, _CHOICE, f.TUN_DST, f.TUN_IPV6_DST, f.ETH_SRC, f.ETH_DST, f.IPV4_SRC),
             *(f.OUTSIDE, f.REASON),
         ),
-        "Gateway NatOut Outside Output Drop",
+        "Gateway GuestServices NatOut Outside Output Drop",
     ),
     (
         "NatOut",
@@ -313,7 +313,7 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "OutsideNeighbour",
         "output",
         "Knows the MACs of neighbours on external networks, as flows have learned them.",
-        (f.OUTSIDE, f.LOOKUP_IPV4, f.LOOKUP_IPV6, f.ETH_TYPE),
+        (f.OUTSIDE, f.LOOKUP_IPV4, f.LOOKUP_IPV6, f.ETH_SRC, f.ETH_TYPE),
         (f.ETH_DST, f.REASON),
         "Drop",
     ),

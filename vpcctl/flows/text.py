@@ -6,6 +6,7 @@ from vpcctl.flows.actions import (
     OFPP_IN_PORT,
     Action,
     BundleLoad,
+    CheckLarger,
     ClearTracking,
     Commit,
     Conjunction,
@@ -27,7 +28,7 @@ from vpcctl.model.addresses import format_mac
 
 _FRAGMENTS = {0: "no", 1: "first", 3: "later"}
 _MASKED_FRAGMENTS = {(0, 2): "not_later", (1, 1): "yes"}
-_CT_FLAGS = ("new", "est", "rel", "rpl", "inv", "trk")
+_CT_FLAGS = ("new", "est", "rel", "rpl", "inv", "trk", "snat")
 
 
 def format_value(field: Field, value: int) -> str:
@@ -102,6 +103,8 @@ def format_action(action: Action, *, names: bool = True) -> str:
         case BundleLoad(members, bits):
             ports = ",".join(map(str, members))
             return f"bundle_load(eth_src,0,active_backup,ofport,{_span(bits)},members:{ports})"
+        case CheckLarger(length, bits):
+            return f"check_pkt_larger({length})->{bits.field.name}[{bits.offset}]"
         case Multipath(fields, n, bits):
             return f"multipath({fields},0,hrw,{n},0,{_span(bits)})"
 

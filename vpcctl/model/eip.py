@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from vpcctl.model.addresses import IPAddress, Mac
 from vpcctl.model.limits import Limits
 
-_EIP_MAC = 0x0A76 << 32
+EIP_MACS = 0x0A76 << 32
+"""What the MACs of EIPs begin with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +36,13 @@ class Eip:
     @property
     def mac(self) -> Mac:
         """The MAC that answers for it on the external network, the same on every host."""
-        return Mac(_EIP_MAC | self.key)
+        return Mac(EIP_MACS | self.key)
 
 
-_PORT_MAC = 0x0A77 << 32
+PORT_MACS = 0x0A77 << 32
+"""What the MACs of ports with global addresses begin with."""
 
 
 def outside_mac(port_key: int) -> Mac:
     """Return the MAC that answers on external networks for a port's global IPv6 addresses."""
-    return Mac(_PORT_MAC | port_key)
+    return Mac(PORT_MACS | port_key)

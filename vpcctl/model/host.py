@@ -33,6 +33,9 @@ QUESTION_RATE, QUESTION_BURST = 20, 40
 #     table Outside, as if the port had sent it, so it may come back as a question; whatever its
 #     destination MAC.
 #
+# Packets that are too large for an external network come as what guests ask, see
+# ``GUEST_SERVICE_MAC``, from ``too_large_for(network key)`` as their source MAC.
+#
 # A frame that names an address that is not resident on the host is dropped (unknown-port). On a
 # gateway host an address is resident whether the host is the active one or not.
 
@@ -61,11 +64,24 @@ class Question(enum.IntEnum):
     """An ICMP error from the fixed address under an EIP, untranslated, with ``Eip.mac`` as its
     source MAC. Its outer source, and the destination of the packet inside, are the fixed address
     and are to become the EIP. To be sent with ``error_outwards``."""
+    TOO_LARGE = 6
+    """A packet for an address of ours that is longer than ports take, as it has come. Its sender is
+    to be told (RFC 1191, RFC 8201), by the address, through whom it has come from."""
 
 
 def outside_question(network_key: int, question: Question) -> int:
     """Return the destination MAC by which flows ask the agent about an external network."""
     return 0x0E77 << 32 | network_key << 16 | question
+
+
+QUESTION_SLOTS = 1_696
+"""Addresses whose MACs leave the same rest share what they may ask of an agent: there are not
+enough meters for all."""
+
+
+def question_slot(mac: int) -> int:
+    """Return which share the address that a MAC of ours answers for has."""
+    return mac % QUESTION_SLOTS
 
 
 def error_inwards(eip_key: int) -> int:
@@ -76,6 +92,11 @@ def error_inwards(eip_key: int) -> int:
 def error_outwards(eip_key: int) -> int:
     """Return the source MAC of an ICMP error that the agent sends on for an EIP's port."""
     return 0x0E79 << 32 | eip_key
+
+
+def too_large_for(network_key: int) -> int:
+    """Return the source MAC of a port's packet that is too large for an external network."""
+    return 0x0E7A << 32 | network_key
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 from vpcctl.model.addresses import IPAddress
 from vpcctl.model.claims import Claims
-from vpcctl.model.eip import Eip
+from vpcctl.model.eip import Eip, outside_mac
 from vpcctl.model.external_network import ExternalNetwork
 from vpcctl.model.gateway import InternetGateway, NatGateway
+from vpcctl.model.host import question_slot
 from vpcctl.model.index import discard
 from vpcctl.model.port import Port
 from vpcctl.model.route_table import RouteTable
@@ -23,6 +24,10 @@ _GLOBAL_UNICAST = 0x2000 >> 13
 def global_addresses(port: Port) -> tuple[IPAddress, ...]:
     """Return a port's fixed addresses that are routed in the world: 2000::/3 (RFC 4291, 2.5.4)."""
     return tuple(ip for ip in port.ips if ip.version == 6 and int(ip) >> 125 == _GLOBAL_UNICAST)
+
+
+def _slot(port: Port) -> int:
+    return question_slot(outside_mac(port.key))
 
 
 class Outside:
@@ -51,13 +56,14 @@ class Outside:
         tables_to: ids of route tables with a route to a target, by its id.
         on_network: ids of gateways that name an external network.
         global_ips: claims of global IPv6 addresses, by port.
+        asking: ids of EIPs, and of ports with global addresses, by their ``question_slot``.
     """
 
     __slots__ = (
         *("networks", "internet", "nats", "eips", "tables"),
         *("internet_of", "nats_of", "tables_of", "eips_of_port", "eips_of_nat", "gateways_on"),
         *("network_keys", "eip_keys", "addresses", "fixed", "table_keys", "main", "zones"),
-        *("vnis", "tables_to", "on_network", "global_ips"),
+        *("vnis", "tables_to", "on_network", "global_ips", "asking"),
     )
 
     def __init__(self) -> None:
@@ -83,6 +89,7 @@ class Outside:
         self.tables_to: dict[str, set[str]] = {}
         self.on_network: dict[str, set[str]] = {}
         self.global_ips: Claims[IPAddress] = Claims()
+        self.asking: dict[int, set[str]] = {}
 
     def put_network(self, network_id: str, new: ExternalNetwork | None) -> None:
         """Take the present state of an external network."""
@@ -134,6 +141,7 @@ class Outside:
         if new is None:
             return
         self.eips[eip_id] = new
+        self.asking.setdefault(question_slot(new.mac), set()).add(eip_id)
         self.eip_keys.add(new.key, eip_id)
         self.addresses.add((new.external_network_id, new.address), eip_id)
         if new.port_id is not None:
@@ -144,6 +152,7 @@ class Outside:
             self.eips_of_nat.setdefault(new.nat_gateway_id, set()).add(eip_id)
 
     def _drop_eip(self, old: Eip) -> None:
+        discard(self.asking, question_slot(old.mac), old.id)
         self.eip_keys.drop(old.key, old.id)
         self.addresses.drop((old.external_network_id, old.address), old.id)
         if old.port_id is not None:
@@ -176,11 +185,13 @@ class Outside:
         """Note the global addresses of a port."""
         for ip in global_addresses(port):
             self.global_ips.add(ip, port.id)
+            self.asking.setdefault(_slot(port), set()).add(port.id)
 
     def drop_port(self, port: Port) -> None:
         """Forget the global addresses of a port."""
         for ip in global_addresses(port):
             self.global_ips.drop(ip, port.id)
+            discard(self.asking, _slot(port), port.id)
 
     # --- questions --------------------------------------------------------------------------------
 

@@ -127,7 +127,11 @@ def _open(net: Network) -> None:
         ),
     )
     for change in (
-        Change("ext", _PROVIDER, ExternalNetwork(_PROVIDER, 7, block, block[1], six, six[1])),
+        Change(
+            "ext",
+            _PROVIDER,
+            ExternalNetwork(_PROVIDER, 7, block, block[1], six, six[1], 1500, 1450),
+        ),
         Change("igw", _IGW, InternetGateway(_IGW, _VPC, _PROVIDER, 0x80, (HERE, THERE))),
         Change("nat", _NAT, nat),
         Change("rtb", _TABLE, RouteTable(_TABLE, _VPC, 0x61, is_main=True, routes=routes)),

@@ -18,7 +18,8 @@ from vpcctl.model.gateway import NatGateway
 from vpcctl.model.host import STAND_OFPORT, Host, Question
 from vpcctl.model.network import Network
 from vpcctl.pipeline import limits
-from vpcctl.pipeline.outside_in import ERRORS, to_agent
+from vpcctl.pipeline.outside_in import ERRORS
+from vpcctl.pipeline.outside_questions import meter, to_agent
 from vpcctl.pipeline.residence import (
     EipFacts,
     GatewayFacts,
@@ -35,6 +36,7 @@ from vpcctl.pipeline.terms import (
     TCP,
     UDP,
     drop,
+    flags,
     mark,
     to_vtep,
 )
@@ -46,11 +48,6 @@ _HANDED_OVER = ((f.FROM_TUNNEL, 1), (f.RELAYED, 0), (f.PICKED, 0))
 """By another host, that is."""
 
 
-def _flags(*wanted: tuple[f.Bits, int]) -> tuple[f.Field, int, int]:
-    value = sum(number << bits.offset for bits, number in wanted)
-    return (f.FLAGS, value, sum(bits.mask for bits, _ in wanted))
-
-
 def gateway(net: Network, facts: GatewayFacts, host: Host) -> Iterator[Flow]:
     """Yield a gateway's flows on a host that has its VPC."""
     scope, owner, is_nat = (f.VNI, facts.gateway.vni), facts.cookie, _is_nat(facts)
@@ -59,12 +56,12 @@ def gateway(net: Network, facts: GatewayFacts, host: Host) -> Iterator[Flow]:
         from_others = match((f.TUN_ID, facts.gateway.vni))
         yield Flow(TUNNEL_IN, 250, from_others, enter, GATEWAY, owner)
         if is_nat:
-            yield Flow(GATEWAY, 40, match(scope, _flags(*_HANDED_OVER)), (), NAT_OUT, owner)
+            yield Flow(GATEWAY, 40, match(scope, flags(*_HANDED_OVER)), (), NAT_OUT, owner)
     if not is_nat and outside_ofport(host, facts.network.id) is not None:
         yield drop(GATEWAY, 50, match(scope), Reason.NO_EIP, owner)
         return
     for sent in (_SENT_HERE, _TAKEN_OVER):
-        yield from _hand_over(net, facts, host, match(scope, _flags(*sent)))
+        yield from _hand_over(net, facts, host, match(scope, flags(*sent)))
     yield from _chosen(net, facts, host)
 
 
@@ -96,7 +93,7 @@ def _hand_over(net: Network, facts: GatewayFacts, host: Host, sent: Match) -> It
 
 def _chosen(net: Network, facts: GatewayFacts, host: Host) -> Iterator[Flow]:
     """Yield the flows that send a packet to the host that lives."""
-    owner, picked = facts.cookie, match((f.VNI, facts.gateway.vni), _flags((f.PICKED, 1)))
+    owner, picked = facts.cookie, match((f.VNI, facts.gateway.vni), flags((f.PICKED, 1)))
     candidates = _candidates(net, facts, host)
     for ofport, vtep in candidates.items():
         chosen = match(*picked, (f.CHOICE.field, ofport, f.CHOICE.mask))
@@ -120,10 +117,11 @@ def eip(facts: EipFacts) -> Iterator[Flow]:
         return
     scope = match((f.VNI, facts.via.gateway.vni), IS_IPV4, (f.IPV4_SRC, int(facts.eip.fixed_ip)))
     name, owner = SetField(f.ETH_SRC, facts.eip.mac), facts.cookie
+    ask = (name, *to_agent(facts.via.network, Question.ERROR_OUT))
+    limit = meter(facts.eip.mac, Question.ERROR_OUT)
     for kind in ERRORS:
         error = match(*scope, IS_ICMP, (f.IP_FRAG, 0), (f.ICMP_TYPE, kind))
-        ask = (name, *to_agent(facts.via.network, Question.ERROR_OUT))
-        yield Flow(GATEWAY, 110, error, ask, None, owner)
+        yield Flow(GATEWAY, 110, error, ask, None, owner, limit)
     for protocol in (TCP, UDP) if facts.spoils_fragments else ():
         later = match(*scope, (f.IP_PROTO, protocol), LATER_FRAGMENT)
         yield drop(GATEWAY, 105, later, Reason.UNTRANSLATABLE, owner)

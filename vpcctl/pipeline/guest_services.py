@@ -14,7 +14,7 @@ import enum
 from collections.abc import Iterator
 
 from vpcctl.flows import fields as f
-from vpcctl.flows.actions import Action, Move, Output, Resubmit, SetField
+from vpcctl.flows.actions import OFPP_MAX, Action, Move, Output, Resubmit, SetField
 from vpcctl.flows.flow import Flow, Match, match
 from vpcctl.flows.meter import GUESTS, Meter
 from vpcctl.flows.reasons import Reason
@@ -47,7 +47,7 @@ TO_AGENT: tuple[Action, ...] = (
 )
 """The packet goes to the agent with the asking port's key in place of the destination MAC."""
 
-_OFPORT = 0x7FFF
+_OFPORTS = len(GUESTS) // 4
 
 
 class Question(enum.IntEnum):
@@ -56,7 +56,8 @@ class Question(enum.IntEnum):
     DHCP = 1
     """DHCP and DHCPv6."""
     NEIGHBOUR = 2
-    """Router solicitations, and neighbour solicitations that flows cannot answer."""
+    """Router solicitations, neighbour solicitations that flows cannot answer, and packets that are
+    too large for an external network."""
     DNS = 3
     """Names: metered in GuestAddress, as the next one."""
     METADATA = 4
@@ -135,16 +136,15 @@ def meter(facts: PortFacts, question: Question, rate: int, burst: int) -> Meter:
 
 
 def _number(ofport: int, question: Question) -> int:
-    """Return a meter's number: there are half as many as OpenFlow has ports, so two may share."""
-    return GUESTS.start + 4 * (ofport & _OFPORT) + question - 1
+    """Return a meter's number: there are fewer than OpenFlow has ports, so up to four may share."""
+    return GUESTS.start + 4 * (ofport % _OFPORTS) + question - 1
 
 
 def metered_ports(net: Network, host_id: str, number: int) -> Iterator[str]:
-    """Yield the ports of a host that a guest's meter of this number is for: one, or two."""
+    """Yield the ports of a host that a guest's meter of this number is for: up to four."""
     if number not in GUESTS or host_id not in net.ofports:
         return
-    low = (number - GUESTS.start) // 4
-    for ofport in (low, low | _OFPORT + 1):
+    for ofport in range((number - GUESTS.start) // 4, OFPP_MAX, _OFPORTS):
         port_id = net.ofports[host_id].owner(ofport)
         if port_id is not None:
             yield port_id

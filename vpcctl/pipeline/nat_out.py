@@ -4,6 +4,9 @@ A packet goes through the table up to three times: to get a number from its sour
 several EIPs, to be translated by conntrack, and to leave by the EIP that it has then. Which EIP
 that is, a known connection decides for itself. What conntrack has not translated never leaves.
 
+A connection that is translated to an EIP that has left the gateway goes nowhere until the agent has
+deleted it; then its next packet gets another EIP.
+
 Of a port that something is forwarded to, packets come from where that is forwarded from: a gateway
 host that has just taken over may hear the answer before the question.
 """
@@ -26,10 +29,16 @@ from vpcctl.pipeline.residence import EipFacts, GatewayFacts, live_eips
 from vpcctl.pipeline.terms import IS_IPV4, NOT_LATER, TCP, TRACKED, drop, flag, mark
 
 _UNTRACKED: Term = (f.CT_STATE, 0, f.CT_TRK)
-_NEW: Term = (f.CT_STATE, f.CT_TRK | f.CT_NEW, f.CT_TRK | f.CT_NEW | f.CT_INV)
+_NOT_TRANSLATED: Term = (
+    f.CT_STATE,
+    f.CT_TRK | f.CT_NEW,
+    f.CT_TRK | f.CT_NEW | f.CT_INV | f.CT_SNAT,
+)
+"""Of a connection for which there is no port. One that conntrack still translates to an EIP that
+has left the gateway may be new to it, too, while nobody has answered."""
 
 STATIC: tuple[Flow, ...] = (
-    drop(NAT_OUT, 10, (_NEW,), Reason.NAT_EXHAUSTED),
+    drop(NAT_OUT, 10, (_NOT_TRANSLATED,), Reason.NAT_EXHAUSTED),
     drop(NAT_OUT, 0, (), Reason.NAT_UNMATCHED),
 )
 
@@ -61,7 +70,9 @@ def _exhausted(gateway: NatGateway) -> Flow:
     The userspace datapath lets their packets pass untranslated, the kernel's drops them itself.
     """
     owner = cookie(Feature.EXHAUSTED, gateway.vni)
-    return drop(NAT_OUT, 20, match((f.VNI, gateway.vni), _NEW), Reason.NAT_EXHAUSTED, owner)
+    return drop(
+        NAT_OUT, 20, match((f.VNI, gateway.vni), _NOT_TRANSLATED), Reason.NAT_EXHAUSTED, owner
+    )
 
 
 def _translate(eip: Eip) -> Commit:

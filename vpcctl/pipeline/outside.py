@@ -2,7 +2,8 @@
 
 An address of ours that is resident here is not looked for outside: the packet comes in again as if
 it had come from there, and from no port of the bridge, so that it may go back to where it is from.
-Neighbours are learned by flows; for one that is not known yet the agent asks, and keeps the packet.
+Neighbours are learned by flows; for one that is not known yet the agent asks, and keeps the packet:
+each address of ours may have it do so some times a second.
 """
 
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import OUTSIDE, OUTSIDE_IN, OUTSIDE_NEIGHBOUR
 from vpcctl.model.external_network import ExternalNetwork
 from vpcctl.model.host import Question
-from vpcctl.pipeline.outside_in import on_network, to_agent
+from vpcctl.pipeline.outside_in import on_network
+from vpcctl.pipeline.outside_questions import meter, to_agent
 from vpcctl.pipeline.residence import EipFacts, GlobalFacts, if_active
 from vpcctl.pipeline.terms import IS_IPV4, IS_IPV6, NOWHERE, drop, mark, within
 
@@ -44,8 +46,6 @@ def network(network: ExternalNetwork) -> Iterator[Flow]:
         if router is not None:
             via = (SetField(register, int(router)),)
             yield Flow(OUTSIDE, 100, match(scope, family), via, OUTSIDE_NEIGHBOUR, owner)
-    ask = to_agent(network, Question.UNRESOLVED)
-    yield Flow(OUTSIDE_NEIGHBOUR, 10, match(scope), ask, None, owner)
 
 
 def again(mac: int) -> tuple[Action, ...]:
@@ -59,15 +59,24 @@ def again(mac: int) -> tuple[Action, ...]:
     )
 
 
+def _unresolved(network: ExternalNetwork, mac: int, owner: int) -> Flow:
+    """Return the flow that has the agent ask for the next hop of what a MAC of ours sends."""
+    ask, limit = to_agent(network, Question.UNRESOLVED), meter(mac, Question.UNRESOLVED)
+    sent = match(on_network(network), (f.ETH_SRC, mac))
+    return Flow(OUTSIDE_NEIGHBOUR, 10, sent, ask, None, owner, limit)
+
+
 def eip(facts: EipFacts) -> Iterator[Flow]:
-    """Yield the flow that has packets for a resident EIP come in again."""
+    """Yield the flows that find an EIP's next hops, and have packets for it come in again."""
+    yield _unresolved(facts.via.network, facts.eip.mac, facts.cookie)
     terms = match(on_network(facts.via.network), IS_IPV4, (f.IPV4_DST, int(facts.eip.address)))
     flow = Flow(OUTSIDE, 200, terms, again(facts.eip.mac), None, facts.cookie)
     yield from if_active(flow, facts.members)
 
 
 def global_ips(facts: GlobalFacts) -> Iterator[Flow]:
-    """Yield the flows that have packets for resident global addresses come in again."""
+    """Yield the flows that find next hops, and have packets for global addresses come in again."""
+    yield _unresolved(facts.via.network, facts.mac, facts.cookie)
     for ip in facts.ips:
         terms = match(on_network(facts.via.network), IS_IPV6, (f.IPV6_DST, int(ip)))
         flow = Flow(OUTSIDE, 200, terms, again(facts.mac), None, facts.cookie)

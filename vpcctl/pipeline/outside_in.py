@@ -27,13 +27,14 @@ from vpcctl.flows.cookie import LEARNED_COOKIE, Feature, cookie
 from vpcctl.flows.flow import Flow, Match, Term, match
 from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import NAT_IN, OUTSIDE_IN, OUTSIDE_NEIGHBOUR, SUBNET_IN
-from vpcctl.model.addresses import GATEWAY_MAC
+from vpcctl.model.addresses import GATEWAY_MAC, IPAddress
 from vpcctl.model.external_network import ExternalNetwork
 from vpcctl.model.gateway import Forward, NatGateway, nat_zone
-from vpcctl.model.host import GUEST_SERVICE_OFPORT, Question, outside_question
+from vpcctl.model.host import Question
 from vpcctl.pipeline import limits
 from vpcctl.pipeline.cells import port_masks
 from vpcctl.pipeline.facts import PortFacts
+from vpcctl.pipeline.outside_questions import meter, to_agent
 from vpcctl.pipeline.residence import EipFacts, GlobalFacts, if_active
 from vpcctl.pipeline.terms import (
     ARP_REPLY,
@@ -78,12 +79,6 @@ STATIC: tuple[Flow, ...] = (
     *(drop(OUTSIDE_IN, 205, terms, Reason.ON_LINK_ONLY) for terms in on_link(_UNICAST)),
     drop(OUTSIDE_IN, 0, (), Reason.OUTSIDE_UNKNOWN),
 )
-
-
-def to_agent(network: ExternalNetwork, question: Question) -> tuple[Action, ...]:
-    """Return the actions that ask the agent."""
-    name = SetField(f.ETH_DST, outside_question(network.key, question))
-    return (name, Output(GUEST_SERVICE_OFPORT))
 
 
 def on_network(network: ExternalNetwork) -> Term:
@@ -138,7 +133,8 @@ def _resolution(facts: EipFacts) -> Iterator[Flow]:
     yield from if_active(Flow(OUTSIDE_IN, 200, asked, answer, None, owner), facts.members)
     told = match(*scope, (f.ARP_OP, ARP_REPLY), (f.ARP_TPA, address))
     heard = (_arp_sender(network), *to_agent(network, Question.HEARD))
-    yield Flow(OUTSIDE_IN, 200, told, heard, None, owner)
+    limit = meter(mac, Question.HEARD)
+    yield Flow(OUTSIDE_IN, 200, told, heard, None, owner, limit)
 
 
 def _said_of_itself(facts: EipFacts) -> Iterator[Flow]:
@@ -176,7 +172,8 @@ def _arp_answer(address: int, mac: int) -> tuple[Action, ...]:
     )
 
 
-def _addressed(facts: EipFacts) -> Match:
+def addressed(facts: EipFacts) -> Match:
+    """Return the terms that match what is for an EIP."""
     destination = (f.IPV4_DST, int(facts.eip.address))
     return match(on_network(facts.via.network), (f.ETH_DST, facts.eip.mac), IS_IPV4, destination)
 
@@ -193,11 +190,12 @@ def into(port: PortFacts) -> tuple[Action, ...]:
 
 def _to_port(facts: EipFacts, port: PortFacts) -> Iterator[Flow]:
     """Yield the way in to a port."""
-    fixed, owner, terms = int(facts.eip.fixed_ip or 0), facts.cookie, _addressed(facts)
+    fixed, owner, terms = int(facts.eip.fixed_ip or 0), facts.cookie, addressed(facts)
     ask = to_agent(facts.via.network, Question.ERROR_IN)
+    limit = meter(facts.eip.mac, Question.ERROR_IN)
     for kind in ERRORS:
         error = match(*terms, IS_ICMP, (f.IP_FRAG, 0), (f.ICMP_TYPE, kind))
-        yield from if_active(Flow(OUTSIDE_IN, 220, error, ask, None, owner), facts.admits)
+        yield from if_active(Flow(OUTSIDE_IN, 220, error, ask, None, owner, limit), facts.admits)
     for protocol in (TCP, UDP) if facts.spoils_fragments else ():
         later = match(*terms, (f.IP_PROTO, protocol), LATER_FRAGMENT)
         yield drop(OUTSIDE_IN, 205, later, Reason.UNTRANSLATABLE, owner)
@@ -216,7 +214,7 @@ def _limited(facts: EipFacts, flow: Flow) -> Iterator[Flow]:
 
 def _to_nat(facts: EipFacts, gateway: NatGateway) -> Iterator[Flow]:
     """Yield the way in to a NAT gateway: what is forwarded, and answers to what went out."""
-    zone, terms, owner = nat_zone(gateway), _addressed(facts), facts.cookie
+    zone, terms, owner = nat_zone(gateway), addressed(facts), facts.cookie
     track = (SetField(f.JUDGED, zone), Track(f.JUDGED_ZONE, NAT_IN, translate=True))
     yield from _limited(facts, Flow(OUTSIDE_IN, 200, terms, track, None, owner))
     begin, done = SetField(f.JUDGED, zone | f.HELD.mask), set[Match]()
@@ -235,7 +233,7 @@ def _forwarded(facts: EipFacts, forward: Forward) -> Iterator[tuple[Match, Nat]]
     for ports, translated in forwarded_ports(forward):
         field = f.TCP_DST if forward.protocol == TCP else f.UDP_DST
         protocol = (f.IP_PROTO, forward.protocol)
-        whole = match(*_addressed(facts), protocol, NOT_LATER, (field, *ports))
+        whole = match(*addressed(facts), protocol, NOT_LATER, (field, *ports))
         yield whole, Nat(source=False, first=forward.target, ports=translated)
 
 
@@ -255,20 +253,26 @@ def forwarded_ports(
         yield (port, 0xFFFF), (target, target)
 
 
+def addressed_ipv6(facts: GlobalFacts, ip: IPAddress) -> Match:
+    """Return the terms that match what is for a global address."""
+    name, to = (f.ETH_DST, facts.mac), (f.IPV6_DST, int(ip))
+    return match(on_network(facts.via.network), name, IS_IPV6, to)
+
+
 def global_ips(facts: GlobalFacts) -> Iterator[Flow]:
     """Yield the flows of a port's global addresses where they are resident."""
     network, owner, members = facts.via.network, facts.cookie, facts.members
     nd = (on_network(network), IS_IPV6, IS_ICMP6, _FROM_LINK)
     solicited = to_agent(network, Question.SOLICITED)
     heard = (_speaker(network, f.ND_TARGET), *to_agent(network, Question.HEARD))
+    limit = meter(facts.mac, Question.SOLICITED)
     for ip in facts.ips:
         asked = match(*nd, *IS_SOLICIT, (f.ND_TARGET, int(ip)))
         ask = (_speaker(network, f.IPV6_SRC), *solicited)
-        yield from if_active(Flow(OUTSIDE_IN, 220, asked, ask, None, owner), members)
+        yield from if_active(Flow(OUTSIDE_IN, 220, asked, ask, None, owner, limit), members)
         told = match(*nd, *IS_ADVERT, (f.IPV6_DST, int(ip)))
-        yield Flow(OUTSIDE_IN, 220, told, heard, None, owner)
-        name, to = (f.ETH_DST, facts.mac), (f.IPV6_DST, int(ip))
-        terms = match(on_network(network), name, IS_IPV6, to)
+        yield Flow(OUTSIDE_IN, 220, told, heard, None, owner, limit)
+        terms = addressed_ipv6(facts, ip)
         enter = (SetField(f.LOOKUP_IPV6, int(ip)), DecTtl(), *into(facts.port))
         entering = Flow(OUTSIDE_IN, 200, terms, enter, SUBNET_IN, owner)
         yield from if_active(entering, facts.admits)

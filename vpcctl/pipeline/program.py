@@ -31,6 +31,7 @@ from vpcctl.pipeline import (
     route,
     routes,
     service,
+    sizes,
     spoof_guard,
     subnet_acl,
     switch,
@@ -231,7 +232,7 @@ def _gateway(net: Network, piece: GatewayPiece) -> tuple[Flow, ...]:
     host, facts = net.hosts.get(piece.host_id), gateway_facts(net, piece.gateway_id)
     if host is None or facts is None:
         return ()
-    flows = tuple(gateway.gateway(net, facts, host))
+    flows = (*gateway.gateway(net, facts, host), *sizes.gateway(facts, host))
     if isinstance(facts.gateway, NatGateway) and host in facts.hosts:
         inwards, outwards = nat_in.gateway(facts, facts.gateway), nat_out.gateway
         return (*flows, *inwards, *outwards(net, facts, facts.gateway))
@@ -242,7 +243,7 @@ def _eip(net: Network, piece: EipPiece) -> tuple[Flow, ...]:
     facts = eip_facts(net, piece.host_id, piece.eip_id)
     if facts is None:
         return ()
-    modules = (classify, outside_in, gateway, nat_out, outside)
+    modules = (classify, outside_in, sizes, gateway, nat_out, outside)
     return tuple(flow for module in modules for flow in module.eip(facts))
 
 
@@ -250,7 +251,7 @@ def _global(net: Network, piece: GlobalPiece) -> tuple[Flow, ...]:
     facts = global_facts(net, piece.host_id, piece.port_id)
     if facts is None:
         return ()
-    modules = (classify, outside_in, gateway, outside)
+    modules = (classify, outside_in, sizes, gateway, outside)
     return tuple(flow for module in modules for flow in module.global_ips(facts))
 
 
@@ -259,7 +260,7 @@ def _outside(net: Network, piece: OutsidePiece) -> tuple[Flow, ...]:
     ofport = None if host is None else outside_ofport(host, piece.network_id)
     if network is None or ofport is None:
         return ()
-    shared = (*outside_in.network(network), *outside.network(network))
+    shared = (*outside_in.network(network), *sizes.network(network), *outside.network(network))
     return (classify.outside(network, ofport), *shared)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from vpcctl.flows import fields as f
-from vpcctl.flows.actions import Action, Load, SetField
+from vpcctl.flows.actions import Action, CheckLarger, Load, Resubmit, SetField
 from vpcctl.flows.cookie import Feature, cookie
 from vpcctl.flows.flow import Flow, Match, Term, match
 from vpcctl.flows.reasons import Reason
@@ -23,6 +23,8 @@ ARP_REQUEST, ARP_REPLY = 1, 2
 BROADCAST = 0xFFFF_FFFF_FFFF
 GROUP = 0x0100_0000_0000
 """The bit that broadcast and multicast MACs have and others have not."""
+_ETHERNET = 14
+"""Bytes in front of a packet."""
 
 IS_IPV4: Term = (f.ETH_TYPE, ETH_IPV4, None)
 IS_ARP: Term = (f.ETH_TYPE, ETH_ARP, None)
@@ -51,6 +53,12 @@ BASE = cookie(Feature.BASE)
 def flag(bits: f.Bits, value: int = 1) -> Term:
     """Return the term that matches a flag's value."""
     return (bits.field, value << bits.offset, bits.mask)
+
+
+def flags(*wanted: tuple[f.Bits, int]) -> Term:
+    """Return the term that matches the values of several flags."""
+    value = sum(number << bits.offset for bits, number in wanted)
+    return (f.FLAGS, value, sum(bits.mask for bits, _ in wanted))
 
 
 def family(version: int) -> Term:
@@ -99,6 +107,16 @@ def with_flag(terms: Match, bits: f.Bits, value: int = 1) -> Match:
 def mark(bits: f.Bits, value: int = 1) -> Load:
     """Return the action that sets a flag."""
     return Load(bits, value)
+
+
+def sized(table: Table, most: int) -> tuple[Action, ...]:
+    """Return the actions that look a packet up again, ``TOO_LARGE`` when longer than *most*.
+
+    Args:
+        table: the table that it is in, which has to match ``SIZED``.
+        most: bytes without the Ethernet header.
+    """
+    return (mark(f.SIZED), CheckLarger(most + _ETHERNET, f.TOO_LARGE), Resubmit(table))
 
 
 def to_vtep(vtep: IPAddress) -> SetField:

@@ -6,7 +6,6 @@ from typing import Any
 from vpcctl.model.addresses import format_mac
 from vpcctl.services import handovers, outside_state
 from vpcctl.services.guests import guest_subnets, guests
-from vpcctl.services.port_views import DEFAULT_MTU
 from vpcctl.services.settings import ServiceSettings
 from vpcctl.store import hosts, locations, models, ports
 from vpcctl.store.ports import Attached
@@ -20,7 +19,7 @@ def compose(connection: Any, row: HostRow, settings: ServiceSettings) -> HostSta
     found = ports.guests(connection, row.id)
     addresses = ports.addresses_of(connection, [one.id for one in found])
     underlays = hosts.underlays(connection)
-    size = min((one.inner_mtu for one in underlays if one.inner_mtu), default=DEFAULT_MTU)
+    size = min((one.inner_mtu for one in underlays if one.inner_mtu), default=hosts.DEFAULT_MTU)
     return HostState(
         revision=row.state_revision,
         host_id=row.id,
@@ -41,7 +40,7 @@ def compose(connection: Any, row: HostRow, settings: ServiceSettings) -> HostSta
         guest_subnets=guest_subnets(connection, {one.subnet_id for one in found}, size),
         released=tuple(locations.released(connection, row.id)),
         handed_over=handovers.of_host(connection, row.id),
-        external_networks=outside_state.networks(connection),
+        external_networks=outside_state.networks(connection, size),
         outside_addresses=outside_state.addresses(connection, row),
         watched=outside_state.watched(connection, row),
         nat_gateways=outside_state.nat_gateways(connection, row),

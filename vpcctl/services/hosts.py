@@ -6,7 +6,14 @@ from typing import Any, Protocol
 
 from vpcctl.model.ids import is_id, new_id
 from vpcctl.model.problems import Blocker, Conflict, Forbidden, Invalid, NotFound
-from vpcctl.services import gateway_candidates, gateway_hosts, host_state, outside_claims, rules
+from vpcctl.services import (
+    gateway_candidates,
+    gateway_hosts,
+    host_state,
+    outside_claims,
+    port_mtu,
+    rules,
+)
 from vpcctl.services.attachments import touch_hosts
 from vpcctl.services.context import (
     MAX_BLOCKERS,
@@ -164,7 +171,9 @@ class HostService:
             judged = gateway_candidates.judged_otherwise(unit.connection, [id])
             HOSTS.update(unit.connection, id, {"gateway": False, "outside": [], "watches": []})
             gateway_hosts.rearrange(unit, judged)
+            size = hosts.port_mtu(unit.connection)
             HOSTS.delete(unit.connection, id)
+            port_mtu.follow(unit, size)
             believed = outside_claims.reconsider(unit, id)
             gateway_hosts.rearrange(unit, believed)
             touch_hosts(unit, *believed)

@@ -1,7 +1,7 @@
 """What a host's agent needs to know of the world outside, composed from the database."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal, cast
 
 from vpcctl.flows.cookie import Feature, cookie
 from vpcctl.model.addresses import format_mac
@@ -11,18 +11,20 @@ from vpcctl.store import eips, gateways, hosts, locations, outside_models, route
 from vpcctl.store import nat_gateways as nat_store
 from vpcctl.store.external_networks import EXTERNAL_NETWORKS
 from vpcctl.store.gateways import GatewayOf
+from vpcctl.store.nat_gateways import StoredForward
 from vpcctl.store.routed import RoutedAddress
 from vpcctl.store.tables import HostRow
 from vpcctl.wire.state import (
     ExternalNetworkState,
+    NatForward,
     NatGatewayState,
     OutsideAddress,
     Watched,
 )
 
 
-def networks(connection: Any) -> tuple[ExternalNetworkState, ...]:
-    """Return all external networks."""
+def networks(connection: Any, size: int) -> tuple[ExternalNetworkState, ...]:
+    """Return all external networks; *size* is the MTU of ports."""
     rows = sorted(EXTERNAL_NETWORKS.all(connection), key=lambda row: row.id)
     return tuple(
         ExternalNetworkState(
@@ -35,6 +37,7 @@ def networks(connection: Any) -> tuple[ExternalNetworkState, ...]:
             ipv6_cidr=row.ipv6_cidr,
             ipv6_gateway=row.ipv6_gateway,
             mtu=row.mtu,
+            port_mtu=size,
         )
         for row in rows
     )
@@ -116,6 +119,7 @@ def nat_gateways(connection: Any, row: HostRow) -> tuple[NatGatewayState, ...]:
         return ()
     standing = gateways.hosts_of(connection, ids)
     eips_of = nat_store.eips_of(connection, ids)
+    forwards_of = nat_store.forwards_in(connection, ids)
     found = gateways.NAT_GATEWAYS.get_many(connection, ids)
     return tuple(
         NatGatewayState(
@@ -123,11 +127,27 @@ def nat_gateways(connection: Any, row: HostRow) -> tuple[NatGatewayState, ...]:
             vpc_id=found[id].vpc_id,
             zone=NAT_ZONES | found[id].key,
             addresses=tuple(eip.address for eip in eips_of.get(id, ())),
+            forwards=_forwards(forwards_of.get(id, ())),
             hosts=tuple(standing[id]),
             exhausted_cookie=cookie(Feature.EXHAUSTED, found[id].vni),
         )
         for id in sorted(found)
     )
+
+
+def _forwards(rows: Iterable[StoredForward]) -> tuple[NatForward, ...]:
+    found = [
+        NatForward(
+            address=one.eip_address,
+            protocol=cast(Literal[6, 17], one.protocol),
+            first=one.port_first,
+            last=one.port_last,
+            target=one.target,
+            target_port=one.target_port,
+        )
+        for one in rows
+    ]
+    return tuple(sorted(found, key=lambda one: (one.address, one.protocol, one.first)))
 
 
 def watched(connection: Any, row: HostRow) -> tuple[Watched, ...]:

@@ -18,7 +18,6 @@ from vpcctl.store import hosts, locations, memberships, models, port_metadata, p
 from vpcctl.store.realisation import Standing, standings
 from vpcctl.store.tables import LinkRow, LocationRow, PortMetadataRow, PortRow
 
-DEFAULT_MTU = 1450
 """What an underlay of 1500 bytes leaves beside VXLAN over IPv4."""
 
 _ORDER = {"won": 0, "lost": 1, "waiting": 2, "refused": 3}
@@ -50,7 +49,7 @@ def views(connection: Any, rows: Sequence[PortRow]) -> list[PortView]:
         locations.locations_of(connection, ids),
         standings(connection, [row.vpc_id for row in rows]),
         port_metadata.get_many(connection, ids),
-        mtu(connection),
+        hosts.port_mtu(connection),
         {},
     )
     limited = {row.id for row in rows if row.limit_number is not None}
@@ -72,18 +71,13 @@ def fresh_view(
     standing = standings(connection, [row.vpc_id])
     said = port_metadata.get_many(connection, [row.id]) if has_metadata else {}
     own = {row.id: addresses}, {row.id: groups}
-    return _view(row, Surroundings(*own, {}, {}, standing, said, mtu(connection), {}))
+    return _view(row, Surroundings(*own, {}, {}, standing, said, hosts.port_mtu(connection), {}))
 
 
 def _enforced(row: PortRow, location: LocationRow | None, meters: Mapping[str, int]) -> bool | None:
     if row.limit_number is None or location is None:
         return None
     return meters.get(location.host_id, 0) > 0
-
-
-def mtu(connection: Any) -> int:
-    """Return the MTU of every port: what the narrowest underlay leaves, bytes."""
-    return hosts.smallest_mtu(connection) or DEFAULT_MTU
 
 
 def _view(row: PortRow, around: Surroundings) -> PortView:

@@ -6,8 +6,8 @@ from operator import attrgetter
 from typing import Any
 
 from vpcctl.model.problems import Conflict
-from vpcctl.services import outside_claims
-from vpcctl.services.attachments import touch_hosts, touch_hosts_with
+from vpcctl.services import outside_claims, port_mtu
+from vpcctl.services.attachments import touch_hosts
 from vpcctl.services.claims import Claim
 from vpcctl.services.context import changed
 from vpcctl.services.gateway_hosts import rearrange
@@ -92,7 +92,7 @@ class ReportWriter:
         news = {name: value for name, value in columns.items() if getattr(row, name) != value}
         if row.agent_id not in (None, report.agent_id):
             unit.tell("host", row.id, "", "warning", "another agent reports for this host now")
-        narrowest = hosts.smallest_mtu(self._connection)
+        size = hosts.port_mtu(self._connection)
         if any(name in news for name in _NETWORK) or _watches_others(row, facts):
             news |= changed(unit)
             unit.tell("host", row.id, "", "changed", "reported by its agent")
@@ -102,8 +102,7 @@ class ReportWriter:
             HOSTS.update(self._connection, row.id, news)
         if "vtep" in news:
             tell_peers(unit, row.id)
-        if hosts.smallest_mtu(self._connection) != narrowest:
-            touch_hosts_with(unit)
+        port_mtu.follow(unit, size)
         if "outside" in news:
             believed = self._reaches_others(row, news["outside"])
             rearrange(unit, [row.id, *believed, *_seen_otherwise(row, columns["watches"])])

@@ -7,10 +7,10 @@ after the one whose flows do no more: a switch deletes flows that name a meter a
 from collections.abc import Callable, Iterable
 
 from vpcctl.flows.flow import Flow
-from vpcctl.flows.meter import GUESTS, Meter
+from vpcctl.flows.meter import OUTSIDE, Meter
 from vpcctl.southbound.codec import meters as codec
 
-_PLENTY = GUESTS.stop - 1
+_PLENTY = OUTSIDE.stop - 1
 
 
 class Meters:

@@ -19,7 +19,7 @@ from vpcctl.store.gateways import (
     forwards_of,
     some_hosts,
 )
-from vpcctl.store.hosts import HOSTS
+from vpcctl.store.hosts import HOSTS, port_mtu
 from vpcctl.store.locations import locations_of
 from vpcctl.store.memberships import memberships_of
 from vpcctl.store.network_acls import ACLS, all_entries, entries_of
@@ -151,6 +151,17 @@ def _locations(connection: Connection, ids: list[str]) -> Found:
     return {id: models.location(row) for id, row in locations_of(connection, ids).items()}
 
 
+def _external_networks(connection: Connection) -> Found:
+    rows = EXTERNAL_NETWORKS.all(connection)
+    size = port_mtu(connection) if rows else 0
+    return {row.id: outside_models.external_network(row, size) for row in rows}
+
+
+def _some_external_networks(connection: Connection, ids: list[str]) -> Found:
+    size, rows = port_mtu(connection), EXTERNAL_NETWORKS.get_many(connection, ids)
+    return {id: outside_models.external_network(row, size) for id, row in rows.items()}
+
+
 _ports = _some_with(PORTS, (addresses_of, memberships_of), models.port)
 _ALL: dict[ResourceKind, Callable[[Connection], Found]] = {
     "vpc": _with(VPCS, (), models.vpc),
@@ -161,7 +172,7 @@ _ALL: dict[ResourceKind, Callable[[Connection], Found]] = {
     "host": _with(HOSTS, (), models.host),
     "port": _of_all_ports(_ports),
     "location": _of_all_ports(_locations),
-    "ext": _with(EXTERNAL_NETWORKS, (), outside_models.external_network),
+    "ext": _external_networks,
     "igw": _with(INTERNET_GATEWAYS, (all_hosts,), outside_models.internet_gateway),
     "nat": _with(NAT_GATEWAYS, (all_hosts, all_forwards), outside_models.nat_gateway),
     "eip": _with(EIPS, (), outside_models.eip),
@@ -176,7 +187,7 @@ _SOME: dict[ResourceKind, Callable[[Connection, list[str]], Found]] = {
     "host": _some_with(HOSTS, (), models.host),
     "port": _ports,
     "location": _locations,
-    "ext": _some_with(EXTERNAL_NETWORKS, (), outside_models.external_network),
+    "ext": _some_external_networks,
     "igw": _some_with(INTERNET_GATEWAYS, (some_hosts,), outside_models.internet_gateway),
     "nat": _some_with(NAT_GATEWAYS, (some_hosts, forwards_of), outside_models.nat_gateway),
     "eip": _some_with(EIPS, (), outside_models.eip),

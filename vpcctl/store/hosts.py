@@ -73,6 +73,8 @@ _SET_DIGEST = (
     update(HostRow).where(HostRow.id == bindparam("host_id_")).values(digest=bindparam("digest_"))
 )
 _MOVE_STATE = Among(update(HostRow).values(state_revision=bindparam("revision_")), HostRow.id)
+DEFAULT_MTU = 1450
+"""Of ports, before any host has reported."""
 _MTU = select(func.min(HostRow.inner_mtu))
 _UNDERLAYS = select(HostRow.id, HostRow.vtep, HostRow.inner_mtu).order_by(HostRow.id)
 _PEERS = _UNDERLAYS.where(HostRow.vtep.is_not(None))
@@ -238,9 +240,10 @@ def of_vpc(vpc_id: str) -> ColumnElement[bool]:
     return PortRow.vpc_id == vpc_id
 
 
-def smallest_mtu(connection: Connection) -> int | None:
-    """Return the smallest MTU that any underlay leaves to guests, None before any report."""
-    return connection.execute(_MTU).scalar_one()
+def port_mtu(connection: Connection) -> int:
+    """Return the MTU of every port: what the narrowest underlay leaves, bytes."""
+    found: int | None = connection.execute(_MTU).scalar_one()
+    return found or DEFAULT_MTU
 
 
 def meters(connection: Connection, host_ids: Iterable[str]) -> dict[str, int]:

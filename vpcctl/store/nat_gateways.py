@@ -80,6 +80,7 @@ _FORWARDS = (
     .order_by(ForwardRow.key, ForwardRow.id)
 )
 _FORWARDS_OF = _FORWARDS.where(ForwardRow.nat_gateway_id == bindparam("nat_gateway_id_"))
+_FORWARDS_IN = _FORWARDS.where(ForwardRow.nat_gateway_id.in_(bindparam("ids", expanding=True)))
 _COUNTS = (
     select(ForwardRow.nat_gateway_id, func.count())
     .where(ForwardRow.nat_gateway_id.in_(bindparam("ids", expanding=True)))
@@ -143,6 +144,15 @@ def forwards_of(connection: Connection, id: str) -> list[StoredForward]:
     """Return the port forwards of a NAT gateway, oldest first."""
     rows = connection.execute(_FORWARDS_OF, {"nat_gateway_id_": id})
     return [StoredForward(*row) for row in rows]
+
+
+def forwards_in(connection: Connection, ids: Iterable[str]) -> dict[str, list[StoredForward]]:
+    """Return the port forwards of these NAT gateways, oldest first, by gateway id."""
+    found: dict[str, list[StoredForward]] = {}
+    for part in chunks(ids):
+        for row in connection.execute(_FORWARDS_IN, {"ids": part}):
+            found.setdefault(row.nat_gateway_id, []).append(StoredForward(*row))
+    return found
 
 
 def forward_counts(connection: Connection, ids: Iterable[str]) -> dict[str, int]:

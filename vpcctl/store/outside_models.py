@@ -36,8 +36,8 @@ def limits(row: EipRow | PortRow) -> Limits | None:
     )
 
 
-def external_network(row: ExternalNetworkRow) -> ExternalNetwork:
-    """Return the external network of a row."""
+def external_network(row: ExternalNetworkRow, port_mtu: int) -> ExternalNetwork:
+    """Return the external network of a row, and the MTU of ports."""
     return ExternalNetwork(
         row.id,
         row.key,
@@ -45,6 +45,8 @@ def external_network(row: ExternalNetworkRow) -> ExternalNetwork:
         IPv4Address(row.gateway) if row.gateway else None,
         IPv6Network(row.ipv6_cidr) if row.ipv6_cidr else None,
         IPv6Address(row.ipv6_gateway) if row.ipv6_gateway else None,
+        row.mtu,
+        port_mtu,
     )
 
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vpcctl.model import ids
 
-FORM = 5
+FORM = 7
 """Grows when host states say something that they did not say before: then all are told anew."""
 
 
@@ -175,6 +175,7 @@ class ExternalNetworkState(_Wire):
         ipv6_cidr: IPv6 block, or None.
         ipv6_gateway: IPv6 address of the provider's router, or None.
         mtu: of the network, bytes.
+        port_mtu: of ports, bytes.
     """
 
     network_id: Annotated[str, Field(pattern=ids.PATTERNS["ext"])]
@@ -186,6 +187,7 @@ class ExternalNetworkState(_Wire):
     ipv6_cidr: str | None = None
     ipv6_gateway: str | None = None
     mtu: Annotated[int, Field(ge=576, le=65535)] = 1500
+    port_mtu: Annotated[int, Field(ge=68, le=65535)] = 1450
 
 
 class OutsideAddress(_Wire):
@@ -210,14 +212,38 @@ class OutsideAddress(_Wire):
     seed: int = 0
 
 
+class NatForward(_Wire):
+    """Some ports of a NAT gateway's EIP that lead to a fixed address of its VPC.
+
+    Attributes:
+        address: the EIP.
+        protocol: 6 (TCP) or 17 (UDP).
+        first: first of its ports.
+        last: last of its ports.
+        target: where they lead to.
+        target_port: what the first port becomes; the others follow it.
+    """
+
+    address: str
+    protocol: Literal[6, 17]
+    first: Annotated[int, Field(ge=1, le=65535)]
+    last: Annotated[int, Field(ge=1, le=65535)]
+    target: str
+    target_port: Annotated[int, Field(ge=1, le=65535)]
+
+
 class NatGatewayState(_Wire):
-    """A NAT gateway that this host stands for: what is to be counted while it is the active one.
+    """A NAT gateway that this host stands for: which connections it may have, and what is counted.
+
+    Connections are counted while the host is the active one, and deleted whenever neither an EIP
+    nor a forward of today is how they are translated.
 
     Attributes:
         gateway_id: the gateway.
         vpc_id: its VPC.
         zone: its conntrack zone.
         addresses: its EIPs.
+        forwards: its port forwards, sorted.
         hosts: its gateway hosts, the first that lives is the active one.
         exhausted_cookie: cookie of the flow that counts what found no port.
     """
@@ -226,6 +252,7 @@ class NatGatewayState(_Wire):
     vpc_id: str = ""
     zone: Annotated[int, Field(ge=1, le=2**16 - 1)]
     addresses: tuple[str, ...] = ()
+    forwards: tuple[NatForward, ...] = ()
     hosts: tuple[str, ...] = ()
     exhausted_cookie: Annotated[int, Field(ge=0, le=2**64 - 1)]
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from agent.decide import too_large
 from agent.decide.advertisement import advertisement
 from agent.decide.guest import dhcp4, dhcp6, router
 from agent.decide.guest.book import Book, Entry
@@ -14,8 +15,10 @@ from agent.decide.guest.frames import (
     UDP,
     Packet,
     Refused,
+    packet_to,
     parse,
     port_key,
+    too_large_network,
 )
 
 Service = Callable[[Packet, Entry], list[bytes]]
@@ -55,13 +58,23 @@ class Asking(NamedTuple):
     """
 
     key: int | None
-    kind: Literal["dhcp", "neighbour", "other"]
+    kind: Literal["dhcp", "neighbour", "too-large", "other"]
 
 
 def asking(frame: bytes) -> Asking:
     """Return who asks, and what kind of question."""
+    if too_large_network(frame) is not None:
+        return Asking(port_key(frame), "too-large")
     protocol = (frame[12:14], frame[23:24] if frame[12:14] == _IPV4 else frame[20:21])
     return Asking(port_key(frame), _KINDS.get(protocol, "other"))
+
+
+def marks_of(frame: bytes) -> tuple[tuple[int, bytes], ...]:
+    """Return what frames of the same port and kind have, of one Ethernet type: bytes, and where."""
+    at, end = (20, 21) if frame[12:14] == _IPV6 else (23, 24)
+    if too_large_network(frame) is not None:
+        at, end = 6, 8
+    return ((0, frame[:6]), (at, frame[at:end]))
 
 
 _IPV4, _IPV6 = ETH_IPV4.to_bytes(2, "big"), ETH_IPV6.to_bytes(2, "big")
@@ -83,6 +96,9 @@ def answer(frame: bytes, book: Book) -> Answer:
     Raises:
         Refused: it is malformed, of an unknown port, or not for any service.
     """
+    network = too_large_network(frame)
+    if network is not None:
+        return Answer("too-large", [_too_large(frame, network, book)])
     if _is_solicitation(frame):
         found = advertisement(frame)
         if found is None:
@@ -97,6 +113,19 @@ def answer(frame: bytes, book: Book) -> Answer:
         raise Refused("no-service")
     name, ask = service
     return Answer(name, ask(packet, entry))
+
+
+def _too_large(frame: bytes, network: int, book: Book) -> bytes:
+    """Return what tells a guest, as its gateway, that a packet does not fit a network outside."""
+    key, mtu = port_key(frame), book.mtu(network)
+    entry = None if key is None else book.get(key)
+    if entry is None or mtu is None:
+        raise Refused("unknown-port")
+    gateway = entry.gateway6 if frame[12:14] == ETH_IPV6.to_bytes(2, "big") else entry.gateway4
+    if gateway is None:
+        raise Refused("too-large-malformed")
+    packet = too_large.answer(frame[14:], mtu, gateway.packed)
+    return packet_to((entry.key, entry.mac), packet)
 
 
 def _is_solicitation(frame: bytes) -> bool:

@@ -36,6 +36,7 @@ class Entry:
         block4: the subnet's IPv4 block.
         block6: the subnet's IPv6 block, or None.
         gateway4: the router's IPv4 address, which is the DHCP server's too.
+        gateway6: the router's IPv6 address, or None.
         resolvers: the DNS servers that it is told.
         time_servers: the NTP servers that it is told.
         routes: further IPv4 routes with their next hops.
@@ -50,6 +51,7 @@ class Entry:
     block4: IPv4Network
     block6: IPv6Network | None
     gateway4: IPv4Address
+    gateway6: IPv6Address | None
     resolvers: Servers
     time_servers: Servers
     routes: tuple[tuple[IPv4Network, IPv4Address], ...]
@@ -80,8 +82,10 @@ class Book:
     def __init__(self, state: HostState | None = None, before: "Book | None" = None) -> None:
         self._entries: dict[int, Entry] = {}
         self._subnets: dict[str, GuestSubnet] = {}
+        self._mtus: dict[int, int] = {}
         if state is None:
             return
+        self._mtus = {one.key: one.mtu for one in state.external_networks}
         known = before if before is not None else Book()
         for one in state.guest_subnets:
             old = known._subnets.get(one.subnet_id)
@@ -103,6 +107,10 @@ class Book:
         """Return whose port a key is; empty: nobody's that is known."""
         entry = None if key is None else self._entries.get(key)
         return "" if entry is None else entry.subnet.tenant_id or entry.subnet.vpc_id
+
+    def mtu(self, network_key: int) -> int | None:
+        """Return the longest packet that an external network takes, bytes; None: it is unknown."""
+        return self._mtus.get(network_key)
 
     def get(self, key: int) -> Entry | None:
         """Return the guest with a port key, or None."""
@@ -131,6 +139,7 @@ def _entry(guest: Guest, subnet: GuestSubnet) -> Entry | None:
             IPv4Network(subnet.cidr),
             IPv6Network(subnet.ipv6_cidr) if subnet.ipv6_cidr else None,
             IPv4Address(subnet.gateway),
+            IPv6Address(subnet.ipv6_gateway) if subnet.ipv6_gateway else None,
             _split(options.dns_servers),
             _split(options.ntp_servers),
             tuple((IPv4Network(block), IPv4Address(hop)) for block, hop in options.routes),

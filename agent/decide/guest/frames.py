@@ -8,7 +8,7 @@ come in with it as the destination and go out with it as the source.
 import struct
 from dataclasses import dataclass
 
-from vpcctl.model.host import GUEST_SERVICE_MAC
+from vpcctl.model.host import GUEST_SERVICE_MAC, too_large_for
 
 MAX_FRAME = 1514
 """Longest frame that is looked at, bytes: no question is longer."""
@@ -18,6 +18,7 @@ HOP_LIMIT = 255
 """Hop limit of everything that must come from the link (RFC 4861)."""
 
 _ETHERNET, _IPV4, _IPV6, _UDP = 14, 20, 40, 8
+_TOO_LARGE = (too_large_for(0) >> 32).to_bytes(2, "big")
 _SERVICE = (GUEST_SERVICE_MAC >> 32).to_bytes(2, "big")
 
 
@@ -58,6 +59,11 @@ class Packet:
 def port_key(frame: bytes) -> int | None:
     """Return the key of the port that asks, or None when the frame names none."""
     return int.from_bytes(frame[2:6], "big") if frame[:2] == _SERVICE else None
+
+
+def too_large_network(frame: bytes) -> int | None:
+    """Return the key of the external network that a frame is too large for, or None."""
+    return int.from_bytes(frame[8:12], "big") if frame[6:8] == _TOO_LARGE else None
 
 
 def service_mac(key: int) -> bytes:
@@ -168,6 +174,11 @@ def udp(
     header = struct.pack("!BBHHHBBH", 0x45, 0, _IPV4 + length, 0, 0, 64, UDP, 0) + ips[0] + ips[1]
     header = header[:10] + struct.pack("!H", checksum(header)) + header[12:]
     return _frame(ends, ETH_IPV4, header + datagram)
+
+
+def packet_to(ends: tuple[int, bytes], packet: bytes) -> bytes:
+    """Return the frame of a packet to a guest: the key of its port, and its MAC."""
+    return _frame(ends, ETH_IPV4 if packet[0] >> 4 == 4 else ETH_IPV6, packet)
 
 
 def icmp6(ends: tuple[int, bytes], ips: tuple[bytes, bytes], message: bytes) -> bytes:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from agent.decide import too_large
 from agent.decide.guest.frames import ETH_IPV4, ETH_IPV6, Refused
 from agent.decide.world import icmp
 from agent.decide.world.book import Address, Book, Network
@@ -39,19 +40,23 @@ class Known:
     now: float
 
 
-def asker(frame: bytes) -> tuple[object, ...]:
+def asker(frame: bytes) -> tuple[tuple[int, bytes], ...]:
     """Return what a frame counts for when it comes to how much is answered.
 
-    That is the address of ours that it concerns, as far as can be told at one look.
+    That is the question, and the address of ours that it concerns, as far as can be told at one
+    look: bytes, and where they are in the frame.
     """
     question = asked(frame)
     if question is None:
-        return ()
+        return ((0, frame[:14]),)
     if question[1] in (Question.UNRESOLVED, Question.ERROR_OUT):
-        return (*question, frame[6:12])
-    if question[1] == Question.ERROR_IN:
-        return (*question, frame[30:34])
-    return (*question, frame[28:32] if frame[12:14] == b"\x08\x06" else frame[62:78])
+        at, end = 6, 12
+    elif question[1] in (Question.ERROR_IN, Question.TOO_LARGE):
+        at, end = (38, 54) if _kind(frame) == ETH_IPV6 else (30, 34)
+    else:
+        at, end = (28, 32) if _kind(frame) == ETH_ARP else (62, 78)
+    whole = len(frame) >= end
+    return ((0, frame[:6]), (at, frame[at:end])) if whole else ((0, frame),)
 
 
 def answer(frame: bytes, known: Known) -> tuple[str, list[bytes]]:
@@ -106,6 +111,17 @@ def _error_out(frame: bytes, network: Network, known: Known) -> list[bytes]:
     return [_onwards(error_outwards(address.key), packet)]
 
 
+def _too_large(frame: bytes, network: Network, known: Known) -> list[bytes]:
+    """Tell who has sent it, as the address that it is for, by whoever has brought it."""
+    kind = _kind(frame)
+    to = frame[30:34] if kind == ETH_IPV4 else frame[38:54]
+    address = _own(known.book.at(network.key, to))
+    if frame[6] & 1:
+        raise Refused("too-large-malformed")
+    packet = too_large.answer(frame[14:], network.port_mtu, address.ip)
+    return [ethernet(frame[6:12], address.mac, kind, packet)]
+
+
 def _onwards(source: int, packet: bytes) -> bytes:
     return ethernet(_GATEWAY, source.to_bytes(6, "big"), ETH_IPV4, packet)
 
@@ -129,5 +145,6 @@ _ANSWERS: dict[int, tuple[str, Callable[[bytes, Network, Known], list[bytes]]]] 
     Question.SOLICITED: ("solicited", _solicited),
     Question.ERROR_IN: ("error-in", _error_in),
     Question.ERROR_OUT: ("error-out", _error_out),
+    Question.TOO_LARGE: ("too-large", _too_large),
 }
 """Name and function of each question."""

@@ -18,11 +18,13 @@ class Network:
         key: its number in flows.
         blocks: its blocks by version of IP.
         gateways: the provider's routers by length of an address, 4 or 16 bytes.
+        port_mtu: longest packet that ports take, bytes.
     """
 
     key: int
     blocks: tuple[IPv4Network | IPv6Network, ...]
     gateways: dict[int, bytes]
+    port_mtu: int
 
     def next_hop(self, target: bytes) -> bytes | None:
         """Return whose MAC a packet to *target* needs: its own on the link, else the gateway's.
@@ -130,7 +132,8 @@ def _network(wire: ExternalNetworkState) -> Network | None:
         gateways = [ip_address(text).packed for text in texts]
     except ValueError:
         return None
-    return Network(wire.key, tuple(blocks), {len(each): each for each in gateways})
+    by_length = {len(each): each for each in gateways}
+    return Network(wire.key, tuple(blocks), by_length, wire.port_mtu)
 
 
 def _address(wire: OutsideAddress, network: Network) -> Address | None:

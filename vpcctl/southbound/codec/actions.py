@@ -8,6 +8,7 @@ from vpcctl.flows import fields as f
 from vpcctl.flows.actions import (
     Action,
     BundleLoad,
+    CheckLarger,
     ClearTracking,
     Commit,
     Conjunction,
@@ -41,6 +42,7 @@ from vpcctl.southbound.codec.references import OLD_IN_PORT, bits_of, field_of, o
 _OUTPUT, _DEC_TTL, _SET_FIELD, _VENDOR = 0, 24, 25, 0xFFFF
 _NICIRA = 0x2320
 _REG_MOVE, _REG_LOAD, _RESUBMIT_TABLE, _CONJUNCTION, _CT, _CT_CLEAR = 6, 7, 14, 34, 35, 43
+_CHECK_LARGER = 49
 _CT_COMMIT = 1
 _IN_PORT_16 = 0xFFF8
 _GOTO, _APPLY, _METER = 1, 4, 6
@@ -55,6 +57,8 @@ _METERING = struct.Struct("!HHI")
 _CONJ = struct.Struct("!HHIHBBI")
 _TRACK = struct.Struct("!HHIHHIHB3xH")
 """Flags, zone's field, zone's span, table, application layer gateway."""
+_LARGER = struct.Struct("!HHIHHHI6x")
+"""Length, number of the bit, its field."""
 _CLEAR = struct.pack("!HHIH6x", _VENDOR, 16, _NICIRA, _CT_CLEAR)
 
 
@@ -140,6 +144,9 @@ def encode_action(action: Action) -> bytes:
             return encode_learn(action)
         case BundleLoad() | Multipath():
             return encode_choice(action)
+        case CheckLarger(length, bits):
+            head = (_VENDOR, 24, _NICIRA, _CHECK_LARGER)
+            return _LARGER.pack(*head, length, bits.offset, old_header(bits.field))
 
 
 def encode_instructions(
@@ -238,6 +245,9 @@ def _decode_nicira(body: bytes) -> Action:
         return _decode_ct(body)
     if subtype == _CT_CLEAR:
         return ClearTracking()
+    if subtype == _CHECK_LARGER and len(body) == 20:
+        length, offset, header = struct.unpack_from("!HHI", body, 6)
+        return CheckLarger(length, bits_of(header, offset << 6))
     if subtype == LEARN:
         return decode_learn(body)
     if subtype in (BUNDLE_LOAD, MULTIPATH):
