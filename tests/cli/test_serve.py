@@ -18,7 +18,10 @@ def children_of(pid: int) -> dict[str, int]:
     text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
     found = {}
     for child in map(int, text.split()):
-        command = Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0")
+        try:
+            command = Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0")
+        except OSError:
+            continue  # it is gone
         # A child that is just ending or beginning has no command of its own.
         if len(command) > 1:
             found[command[-2].rpartition(".")[2]] = child
