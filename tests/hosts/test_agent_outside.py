@@ -384,8 +384,9 @@ def test_a_standby_takes_over(make_hosts: Make) -> None:
         # BFD is up, and the active host has no flows yet: nobody is to rely on it.
         wait_until(lambda: _bfd(standby, active, "state") == "up", what="BFD")
         assert not _is_up(standby)
-        for agent in (active, standby):
-            _confirm(agent)
+        _confirm(active)  # alone: it would leave it to a standby that lives already
+        wait_until(lambda: _is_up(standby), what="the active one lives")
+        _confirm(standby)
         wait_until(lambda: _is_up(standby) and _is_up(active), what="both live")
         _through_the_tunnel(active, standby)
         _says_so_when_it_has_lost_the_network(standby, active, provider)

@@ -125,7 +125,10 @@ def test_a_flood_of_one_kind_takes_nothing_from_the_other(
     wait_until(
         lambda: (process.counts() - before)[name] == QUESTION_BURST, what="all of them are answered"
     )
-    assert (process.counts() - before)["limited"] >= 200 - 2 * (QUESTION_BURST + QUESTION_RATE)
+    counted = process.counts() - before
+    assert counted["limited"] > 0  # and then the kernel drops the rest unseen
+    flooded = "dhcp4-answered" if flood is DISCOVER else "rs-answered"
+    assert counted[flooded] <= 2 * (QUESTION_BURST + QUESTION_RATE)
 
 
 def test_noise_changes_nothing_for_other_guests(process: GuestsProcess) -> None:

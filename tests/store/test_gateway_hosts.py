@@ -217,7 +217,7 @@ def test_who_waits_for_nobody_else_stands_alone(site: Outside) -> None:
     nat = site.nat(site.world.vpc())
     first, second, third = order(site, "nat", nat.meta.id)
     watching(site)
-    for name in "abc":
+    for name in (first, second, third):
         change(site, name, drained=True)
     confirm(site, *"abc")
     assert order(site, "nat", nat.meta.id) == [first, second, third]

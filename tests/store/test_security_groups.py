@@ -196,6 +196,15 @@ def test_a_group_is_made_with_its_rules_or_not_at_all(world: World) -> None:
         group(world, vpc, HTTPS, RuleCreate("egress", security_group_id="sg-none", at="rules.1"))
     assert caught.value.field == "rules.1.remote.security_group_id"
     assert held(world, "sg") == before
+    # One of another VPC of the same tenant is none either.
+    elsewhere = group(world, world.vpc()).meta.id
+    before = held(world, "sg")
+    for name in (elsewhere, "sg-none"):
+        rule = RuleCreate("ingress", security_group_id=name, at="rules.0")
+        with pytest.raises(Invalid) as caught:
+            world.services.group_rules.add(ADMIN, made.meta.id, [rule])
+        assert caught.value.field == "rules.0.remote.security_group_id"
+    assert held(world, "sg") == before
     listed = world.services.security_groups.list(ADMIN, Listing(filters={"name": "web"})).items
     assert [(one.rules, one.rule_count) for one in listed] == [(None, 2)]
 
