@@ -53,6 +53,10 @@ def cloud() -> Iterator[Cloud]:
         yield made
 
 
+_KEPT = re.compile(r"iaaddr [^}]*starts \d+[^}]*}", re.DOTALL)
+"""An address in the file in which dhclient keeps leases."""
+
+
 @pytest.fixture(scope="module")
 def vpc(cloud: Cloud) -> dict[str, Any]:
     return cloud.post("vpcs", cidrs=["10.50.0.0/16", "fd00:50::/48"], tenant_id="self")
@@ -293,8 +297,9 @@ def test_a_guest_gets_its_address_by_dhcpv6(
         assert lease["new_dhcp6_name_servers"] == "fd00::53"
         wait_until(lambda: bool(addresses(guest)), what="the guest uses its lease")
         guest.reaches("fd00:50:0:3::1", "-I", guest.ipv6)
+        kept = tmp_path / "six" / "leases"
+        wait_until(lambda: bool(_KEPT.search(kept.read_text())), what="the lease is written down")
     assert addresses(guest) == [guest.ipv6], "the prefix is not for making addresses"
-    kept = tmp_path / "six" / "leases"
     kept.write_text(
         re.sub(r"starts (\d+)", lambda at: f"starts {int(at[1]) - 50_000}", kept.read_text())
     )
