@@ -70,6 +70,12 @@ class Stage:
     is_first: bool = False
     is_error: bool = False
 
+    def opened(self, direction: Direction) -> Direction:
+        """Return the direction of the packet that opened it, from that of the packet at hand."""
+        if not self.answers:
+            return direction
+        return "ingress" if direction == "egress" else "egress"
+
 
 def talk_of(packet: Packet) -> Talk:
     """Return the connection that *packet* would open."""
@@ -146,10 +152,7 @@ class Judge:
             return True
         if stage is None or not is_followed(stage.talk):
             return self._allowed(port, direction, alone, stateful=True)
-        opened: Direction = direction
-        if stage.answers:
-            opened = "ingress" if direction == "egress" else "egress"
-        return self._allowed(port, opened, stage.talk, stateful=True)
+        return self._allowed(port, stage.opened(direction), stage.talk, stateful=True)
 
     def _allowed(self, port: Port, direction: Direction, talk: Talk, *, stateful: bool) -> bool:
         groups = [one for one in self._of(port) if one.stateful == stateful]

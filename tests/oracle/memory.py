@@ -18,7 +18,6 @@ from vpcctl.model.port import Port
 from vpcctl.model.security_group import Direction
 
 OPPOSITE = {ICMP: {8: 0, 0: 8, 13: 14, 14: 13}, ICMP6: {128: 129, 129: 128}}
-OTHER_WAY: dict[Direction, Direction] = {"ingress": "egress", "egress": "ingress"}
 ANSWERS = {ICMP: {0, 14}, ICMP6: {129}}
 
 
@@ -74,8 +73,8 @@ class Remembering(Judge):
         if not super().may(port, direction, packet, found):
             return False
         if not found.is_error:
-            opened = OTHER_WAY[direction] if found.answers else direction
-            self.memory.seen[port.id][found.talk] = kept or self._keeps(port, opened, found.talk)
+            keeps = self._keeps(port, found.opened(direction), found.talk)
+            self.memory.seen[port.id][found.talk] = kept or keeps
         return True
 
     def _keeps(self, port: Port, direction: Direction, talk: Talk) -> bool:
