@@ -12,20 +12,15 @@ from pathlib import Path
 from agent.decide.handovers import Finder, Handovers, Search
 from agent.host import Host
 from agent.jsonrpc import RpcError
-from agent.ovs_process import Vswitchd
+from agent.ovs_process import REST, Vswitchd
 from agent.settings import Settings
 from agent.statedir import write_atomically
-from agent.zones import boot_id
+from agent.zones import ASK_SOON_S, RETRY_S, boot_id
 from vpcctl.wire.report import ReportAnswer
 from vpcctl.wire.state import HostState
 
 log = logging.getLogger(__name__)
 
-_RETRY_S = (0.05, 0.2, 1.0, 5.0)
-_ASK_S = (0.02, 0.05, 0.1, 0.2, 0.5)
-_REST = 10
-"""So many times as long as a search took nothing is searched: ovs-vswitchd does little else while
-it lists a zone, and walks over the connections of all zones for it."""
 _TIMES = 2
 """So often a zone is looked at where something is found. Before Open vSwitch 3.1.1 some entries may
 be missed; but not until there are none, for the new port makes its own."""
@@ -86,13 +81,13 @@ class HandoverKeeper:
     async def _wait(self) -> None:
         """Wait for news, or the time to try again; ask now and then how far the switch is."""
         if self._failures:
-            await asyncio.sleep(_RETRY_S[min(self._failures, len(_RETRY_S)) - 1])
+            await asyncio.sleep(RETRY_S[min(self._failures, len(RETRY_S)) - 1])
             return
         if not self._handovers.is_pending():
             self._asked = 0
-        asks = self._handovers.is_pending() and self._asked < len(_ASK_S)
+        asks = self._handovers.is_pending() and self._asked < len(ASK_SOON_S)
         try:
-            async with asyncio.timeout(_ASK_S[self._asked] if asks else None):
+            async with asyncio.timeout(ASK_SOON_S[self._asked] if asks else None):
                 await self._wake.wait()
         except TimeoutError:
             self._asked += 1
@@ -112,7 +107,7 @@ class HandoverKeeper:
             self._handovers.finished(search)
             took = loop.time() - started
             await self._save()
-            await asyncio.sleep(_REST * took)
+            await asyncio.sleep(REST * took)
 
     async def _search(self, search: Search) -> None:
         datapath = self._host.datapath_type

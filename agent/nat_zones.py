@@ -11,16 +11,12 @@ from collections.abc import Callable
 from agent.decide.nat_zones import Finder, Look, NatZones
 from agent.host import Host
 from agent.jsonrpc import RpcError
-from agent.ovs_process import Vswitchd
+from agent.ovs_process import REST, Vswitchd
+from agent.zones import ASK_SOON_S
 from vpcctl.wire.report import ReportAnswer
 from vpcctl.wire.state import HostState
 
 log = logging.getLogger(__name__)
-
-_ASK_S = (0.02, 0.05, 0.1, 0.2, 0.5)
-_REST = 10
-"""So many times as long as the walks of a look took nothing is looked at: ovs-vswitchd does little
-else while it lists a zone, and walks over the connections of all zones for it."""
 
 
 class NatZoneKeeper:
@@ -61,13 +57,13 @@ class NatZoneKeeper:
             await self._wait()
             while (look := self._zones.due(loop.time())) is not None:
                 await self._do(look)
-                await asyncio.sleep(_REST * self._walked_s)
+                await asyncio.sleep(REST * self._walked_s)
 
     async def _wait(self) -> None:
         """Wait for news, or for the next look; ask now and then how far the switch is."""
         pause = self._zones.next_at() - asyncio.get_running_loop().time()
-        asks = self._zones.is_waiting() and self._asked < len(_ASK_S)
-        ask = _ASK_S[self._asked] if asks else math.inf
+        asks = self._zones.is_waiting() and self._asked < len(ASK_SOON_S)
+        ask = ASK_SOON_S[self._asked] if asks else math.inf
         delay = max(0.0, min(pause, ask))
         try:
             async with asyncio.timeout(delay if delay < math.inf else None):

@@ -13,6 +13,9 @@ from vpcctl.wire.report import LinkCounters
 
 _DATAPATHS = {"netdev": "netdev@ovs-netdev", "system": "system@ovs-system"}
 """Open vSwitch has one datapath of a type, whatever bridges there are."""
+REST = 10
+"""So many times as long as a search through zones took nothing is searched: ovs-vswitchd does
+little else while it lists a zone, and walks over the connections of all zones for it."""
 _FLUSHES = 8
 _CALL_S, _LISTING_S = 2.0, 20.0
 _COUNTERS = tuple(LinkCounters.model_fields)

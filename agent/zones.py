@@ -25,8 +25,10 @@ log = logging.getLogger(__name__)
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _LOOK_S = 0.5
 """How often to look if patience has ended."""
-_RETRY_S = (0.05, 0.2, 1.0, 5.0)
-_ASK_WAITING_S = (0.02, 0.05, 0.1, 0.2, 0.5)
+RETRY_S = (0.05, 0.2, 1.0, 5.0)
+"""Before what ovs-vswitchd has not done is tried again."""
+ASK_SOON_S = (0.02, 0.05, 0.1, 0.2, 0.5)
+"""Before reports whose answers may say that the switch has confirmed what somebody waits for."""
 _ASK_S = (0.25, 1.0)
 _ASK_UNCHANGED_S = 0.1
 _LINES_MORE = 256
@@ -201,7 +203,7 @@ class ZoneKeeper:
     async def _wait(self) -> None:
         """Wait for news, or for the time to try again, which no news makes come earlier."""
         if self._failures:
-            await asyncio.sleep(_RETRY_S[min(self._failures, len(_RETRY_S)) - 1])
+            await asyncio.sleep(RETRY_S[min(self._failures, len(RETRY_S)) - 1])
         else:
             try:
                 async with asyncio.timeout(_LOOK_S if self._zones.is_waiting() else None):
@@ -253,7 +255,7 @@ class ZoneKeeper:
             self._asked = 0
             return
         early = self._zones.is_early()  # the sooner it is known, the less is cut
-        delays = _ASK_WAITING_S if early or self._zones.is_waiting() else _ASK_S
+        delays = ASK_SOON_S if early or self._zones.is_waiting() else _ASK_S
         if self._asked < len(delays) or early:
             delay = delays[min(self._asked, len(delays) - 1)]
             self._ask = asyncio.get_running_loop().call_later(delay, self._ask_now)
