@@ -53,8 +53,8 @@ def waiting(unit: Unit, host_ids: Sequence[str], revision: int) -> list[str]:
     return [id for id in sorted(found) if reached(found[id], done) < revision]
 
 
-def out_of_reach(unit: Unit, host_ids: Sequence[str], revision: int) -> list[str]:
-    """Return those of the hosts that do not know of *revision* and are not connected."""
-    still = waiting(unit, host_ids, revision)
-    found = of_hosts(unit.connection, still)
-    return [id for id in still if found[id].state == "disconnected"]
+def out_of_reach(unit: Unit, host_ids: Iterable[str]) -> dict[str, int]:
+    """Return which revision those of the hosts have come to that are not connected."""
+    done = processed(unit.connection)
+    found = of_hosts(unit.connection, sorted(set(host_ids)))
+    return {id: reached(one, done) for id, one in found.items() if one.state == "disconnected"}

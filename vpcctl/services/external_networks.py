@@ -311,11 +311,14 @@ def _answering(unit: Unit, id: str) -> list[Blocker]:
 
     Were the network deleted and made again, such an address could be handed out while they do.
     """
+    given_back = pools.oldest_freed(unit.connection, id, None)
+    away = eip_hosts.out_of_reach(unit, (host_id for one in given_back for host_id in one.hosts))
     found: dict[str, Blocker] = {}
-    for freed in pools.oldest_freed(unit.connection, id, None):
+    for freed in given_back:
         why = f"is not connected and may still answer for {IPv4Address(freed.address)}"
-        for host_id in eip_hosts.out_of_reach(unit, freed.hosts, freed.revision):
-            found.setdefault(host_id, Blocker("host", host_id, why))
+        for host_id in freed.hosts:
+            if away.get(host_id, freed.revision) < freed.revision:
+                found.setdefault(host_id, Blocker("host", host_id, why))
     return [found[host_id] for host_id in sorted(found)][:MAX_BLOCKERS]
 
 
