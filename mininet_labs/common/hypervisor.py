@@ -69,7 +69,9 @@ class Hypervisor(Host):
             return (rundir / "db.sock").exists()
 
         wait_until(answers, f"{self.label}'s ovsdb-server", seconds=10)
-        init = ["ovs-vsctl", f"--db={self.database}", "--no-wait", "init"]
+        # The socket is there a moment before somebody listens at it.
+        words = ("--retry", "--timeout=10", "--no-wait", "init")
+        init = ["ovs-vsctl", f"--db={self.database}", *words]
         subprocess.run(init, check=True)
         self._start_vswitchd()
 

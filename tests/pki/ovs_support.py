@@ -28,7 +28,7 @@ class Switch:
         self._run("ovsdb-tool", "create", str(database), SCHEMA)
         self._spawn("ovsdb-server", str(database), f"--remote=punix:{where}")
         wait_until(where.exists, what="ovsdb-server")
-        self.vsctl("--no-wait", "init")
+        self.vsctl("--retry", "--no-wait", "init")  # the file is there before somebody listens
         options = ["--enable-dummy=override", "--disable-system"]
         self._spawn("ovs-vswitchd", f"unix:{where}", *options)
 
