@@ -12,11 +12,12 @@ class GatewayHostOut(Output):
     """A host that stands for a gateway."""
 
     host_id: str = id_field("host", "The host.")
-    state: Literal["active", "standby", "down", "draining", "drained"] = Field(
+    state: Literal["active", "standby", "unseen", "down", "draining", "drained"] = Field(
         description="active: carries the gateway's traffic; standby: takes over when those before "
-        "it die; down: it is taken to be dead; draining: it is on its way out, and goes on with "
-        "what still comes to it until everybody knows who follows; drained: it would be on its way "
-        "out if another one lived.",
+        "it die; unseen: it would, but not all hosts that rely on it see it yet (BFD takes a "
+        "second or two), or any more; down: it is taken to be dead; draining: it is on its way "
+        "out, and goes on with what still comes to it until everybody knows who follows; drained: "
+        "it would be on its way out if another one lived.",
         examples=["active"],
     )
 

@@ -49,6 +49,7 @@ def test_gateways_get_hosts_with_the_label_and_share_them(site: Outside) -> None
     assert {names[0] for names in orders} == {"a", "b", "c"}
     internet = site.internet(vpcs[0])
     assert sorted(order(site, "igw", internet.meta.id)) == ["a", "b", "c"]
+    watching(site)
     shown = site.world.services.nat_gateways.get(ADMIN, gateways[0].meta.id).placement
     assert [one.state for one in shown.hosts] == ["active", "standby", "standby"]
     assert shown.active_host_id == shown.hosts[0].host_id == site.id(orders[0][0])
@@ -88,6 +89,7 @@ def test_a_gateway_whose_hosts_are_all_drained_or_dead_says_so(world: World) -> 
 def test_a_silent_host_goes_to_the_end_and_stays_there(site: Outside) -> None:
     nat = site.nat(site.world.vpc())
     first, second, third = order(site, "nat", nat.meta.id)
+    watching(site)
     gone(site, first)
     assert order(site, "nat", nat.meta.id) == [second, third, first]
     shown = site.world.services.nat_gateways.get(ADMIN, nat.meta.id).placement
@@ -171,7 +173,7 @@ def test_a_drained_host_goes_on_until_everybody_knows_who_follows(site: Outside)
     assert held(world, "nat")[nat.meta.id].leaving == (site.id(first),)
     confirm(site, *"abc", "plain")
     assert shown(site, nat) == (
-        ["draining", "standby", "standby"],
+        ["draining", "unseen", "unseen"],
         first,
         sorted([first, second]),
     )
@@ -192,6 +194,22 @@ def test_a_drained_host_goes_on_until_everybody_knows_who_follows(site: Outside)
     pass_by(site, 2)
     assert order(site, "nat", nat.meta.id) == [second, third]
     assert site.world.services.hosts.get(ADMIN, site.id(first)).drained is True
+
+
+@ON_SQLITE
+def test_a_host_is_no_standby_before_all_who_rely_on_it_see_it(site: Outside) -> None:
+    nat = site.nat(site.world.vpc())
+    first, second, third = order(site, "nat", nat.meta.id)
+    assert shown(site, nat)[0] == ["active", "unseen", "unseen"]
+    watching(site)
+    assert shown(site, nat)[0] == ["active", "standby", "standby"]
+    site.says("plain", **{first: True, second: False, third: True})
+    assert shown(site, nat)[0] == ["active", "unseen", "standby"]
+    site.says("plain", **{first: True, second: True, third: True})
+    site.says(first, **{second: True, third: False})
+    assert shown(site, nat)[0] == ["active", "standby", "unseen"]
+    gone(site, first)  # what it said does not count any more
+    assert shown(site, nat)[0] == ["active", "standby", "down"]
 
 
 @ON_SQLITE

@@ -19,6 +19,24 @@ def dead_hosts(known: Sequence[HostFact]) -> set[str]:
     return {fact.id for fact in known if is_dead(fact.id in silent, says.get(fact.id, ()))}
 
 
+class Sight:
+    """Who sees whom by BFD, among hosts that report.
+
+    Args:
+        known: what is known of hosts.
+    """
+
+    def __init__(self, known: Sequence[HostFact]) -> None:
+        living = [fact for fact in known if fact.announced not in gateway_hosts.SILENT]
+        self._seen = {fact.id: {id for id, _, is_up in fact.watches if is_up} for fact in living}
+        self._missed = {id for fact in living for id, _, is_up in fact.watches if not is_up}
+
+    def is_ready(self, host_id: str, beside: Iterable[str]) -> bool:
+        """Tell whether a host can take over: who watches it sees it, and those beside it do."""
+        others = (id for id in beside if id in self._seen and id != host_id)
+        return host_id not in self._missed and all(host_id in self._seen[id] for id in others)
+
+
 def judged_otherwise(connection: Any, host_ids: Iterable[str]) -> set[str]:
     """Return these hosts and those that they watch: their word counts as long as they report."""
     changed = set(host_ids)

@@ -8,7 +8,7 @@ from typing import Any
 
 from vpcctl.services import eip_hosts
 from vpcctl.services.attachments import touch_hosts, touch_hosts_with
-from vpcctl.services.gateway_candidates import candidates_of, dead_hosts
+from vpcctl.services.gateway_candidates import Sight, candidates_of, dead_hosts
 from vpcctl.services.gateway_leaving import Step, steps
 from vpcctl.services.gateway_order import MOST_HOSTS, Leaving, Load, arrange
 from vpcctl.services.routing_views import GatewayHostsView, GatewayHostView, Standby
@@ -152,10 +152,11 @@ def placements(connection: Any, gateway_ids: Sequence[str]) -> dict[str, Gateway
     if not standing:
         return dict.fromkeys(gateway_ids, GatewayHostsView((), None, None))
     known = gateway_hosts.facts(connection)
-    by_id, dead = {fact.id: fact for fact in known}, dead_hosts(known)
+    by_id, dead, sight = {fact.id: fact for fact in known}, dead_hosts(known), Sight(known)
     next_of = steps(connection, gateway_ids)
     return {
-        id: _placement(standing.get(id, ()), by_id, dead, next_of.get(id)) for id in gateway_ids
+        id: _placement(standing.get(id, ()), by_id, dead, sight, next_of.get(id))
+        for id in gateway_ids
     }
 
 
@@ -213,13 +214,19 @@ def _unplaced(known: Sequence[HostFact], network_id: str) -> str:
 
 
 def _placement(
-    order: Sequence[Standing], known: Mapping[str, HostFact], dead: set[str], step: Step | None
+    order: Sequence[Standing],
+    known: Mapping[str, HostFact],
+    dead: set[str],
+    sight: Sight,
+    step: Step | None,
 ) -> GatewayHostsView:
     active = next((one for one in order if one.host_id not in dead), None)
+    ids = [one.host_id for one in order]
     views: list[GatewayHostView] = []
     for one in order:
         fact, is_dead = known[one.host_id], one.host_id in dead
-        state: Standby = "down" if is_dead else "active" if one is active else "standby"
+        state: Standby = "standby" if sight.is_ready(one.host_id, ids) else "unseen"
+        state = "down" if is_dead else "active" if one is active else state
         if fact.drained and not is_dead and (step is not None or one is not active):
             state = "draining" if step is not None else "drained"
         views.append(GatewayHostView(one.host_id, state))

@@ -8,7 +8,7 @@ from vpcctl.model.addresses import IPAddress, IPNetwork
 from vpcctl.services.views import UNSET, Meta, Status, Unset
 
 Transport = Literal["tcp", "udp"]
-Standby = Literal["active", "standby", "down", "draining", "drained"]
+Standby = Literal["active", "standby", "unseen", "down", "draining", "drained"]
 """What a gateway host does for a gateway. All but the active one forward nothing now; draining ones
 go on with what still comes to them."""
 
