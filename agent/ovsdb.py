@@ -34,6 +34,7 @@ _COLUMNS = {
         "external_ids",
         "ports",
         "controller",
+        "flood_vlans",
     ),
     "Port": ("name", "interfaces", "tag", "external_ids"),
     "Interface": (

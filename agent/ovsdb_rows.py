@@ -186,6 +186,8 @@ def _bridge(txn: Any, tables: Tables, wish: BridgeWish) -> None:
     _set(row, "fail_mode", [wish.fail_mode])
     if sorted(_have(row, "protocols", [])) != sorted(wish.protocols):
         row.protocols = list(wish.protocols)
+    if wish.flood_vlans and sorted(_have(row, "flood_vlans", [])) != sorted(wish.flood_vlans):
+        row.flood_vlans = list(wish.flood_vlans)
     _merge(row, "other_config", wish.other_config)
     _merge(row, "external_ids", {**wish.external_ids, marks.OWNER_KEY: wish.owner})
     for port in wish.ports:

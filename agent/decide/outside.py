@@ -22,6 +22,9 @@ from agent.decide.underlay import Device
 from vpcctl.wire.report import OutsideFact
 from vpcctl.wire.state import ExternalNetworkState
 
+_NOWHERE = 4095
+"""A VLAN that no frame can be in (IEEE 802.1Q, table 9-2)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -92,7 +95,7 @@ def plan(networks: Iterable[ExternalNetworkState], here: Surroundings) -> Plan:
         removals=(*_stale(reached, here), *(ReleaseWish(name, here.owner) for name in old)),
         released=tuple(old.values()),
         wishes=(
-            *(_bridge_wish(name, device, here) for name, device in made.items()),
+            *(_bridge_wish(name, device, reached, here) for name, device in made.items()),
             *(wish for each, name in reached.items() for wish in _pair(each, name, here)),
         ),
         devices=tuple(made.values()),
@@ -146,8 +149,16 @@ def _bridge_for(target: str, here: Surroundings) -> str:
     return own
 
 
-def _bridge_wish(name: str, device: str, here: Surroundings) -> BridgeWish:
-    """Return the bridge of a device: it switches by itself, as a provider's bridge does."""
+def _bridge_wish(
+    name: str, device: str, reached: Mapping[ExternalNetworkState, str], here: Surroundings
+) -> BridgeWish:
+    """Return the bridge of a device: it switches by itself, as a provider's bridge does.
+
+    It learns no MACs. What is not the device in a VLAN is one patch port, so there is nothing to
+    know; and a MAC of ours that comes in from another host, which stands for the address too,
+    would lead away from here what is meant for us. Its own port is in a VLAN that nobody has.
+    """
+    vlans = {network.vlan or 0 for network, bridge in reached.items() if bridge == name}
     return BridgeWish(
         name=name,
         owner=here.owner,
@@ -156,7 +167,11 @@ def _bridge_wish(name: str, device: str, here: Surroundings) -> BridgeWish:
         other_config={"disable-in-band": "true"},
         external_ids={marks.PROVIDER_KEY: device},
         controllers=(),
-        ports=(PortWish(device, here.owner),),
+        ports=(
+            PortWish(device, here.owner),
+            PortWish(name, here.owner, "internal", tag=_NOWHERE),
+        ),
+        flood_vlans=tuple(sorted(vlans)),
     )
 
 

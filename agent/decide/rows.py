@@ -103,6 +103,7 @@ class BridgeWish:
         controllers: exactly these; None leaves the controllers alone.
         other_config: keys that must have these values (others are left alone).
         external_ids: likewise.
+        flood_vlans: VLANs in which MACs are not learned; none leaves them alone.
     """
 
     name: str
@@ -114,6 +115,7 @@ class BridgeWish:
     external_ids: dict[str, str] = field(default_factory=dict[str, str])
     controllers: tuple[ControllerWish, ...] | None = None
     ports: tuple[PortWish, ...] = ()
+    flood_vlans: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,10 +65,17 @@ class Wire:
 
     socket: socket.socket
 
-    def send(self, kind: bytes, vlan: int | None = None) -> None:
-        """Send a frame of an Ethernet type to everybody."""
+    def send(
+        self,
+        kind: bytes,
+        vlan: int | None = None,
+        *,
+        source: bytes = PEER_MAC,
+        to: bytes = b"\xff" * 6,
+    ) -> None:
+        """Send a frame of an Ethernet type, to everybody if nothing else is said."""
         tag = b"" if vlan is None else b"\x81\0" + vlan.to_bytes(2, "big")
-        self.socket.send(b"\xff" * 6 + PEER_MAC + tag + kind + bytes(64))
+        self.socket.send(to + source + tag + kind + bytes(64))
 
     def next(self, *wanted: bytes, vlan: int | None = None) -> bytes:
         """The next frame of a VLAN (None: without a tag) that has all of *wanted* in it."""
@@ -308,6 +315,7 @@ def test_a_device_has_a_bridge_of_its_own_as_long_as_a_setting_names_it(
         _confirm(agent)
         wire.next(_ARP_FROM_EIP)
         _hears_only_what_has_no_tag(agent, wire)
+        _hears_what_is_for_it_whoever_else_speaks_for_it(agent, wire)
     shut = f"net.ipv6.conf.{provider.cable}.disable_ipv6"
     assert agent.host.run("sysctl", "-n", shut).stdout.strip() == "1"
     _is_cut_off(agent, provider, own, _far_end(provider))
@@ -328,6 +336,16 @@ def _hears_only_what_has_no_tag(agent: AgentHost, wire: Wire) -> None:
     wait_until(lambda: _packets(agent, "88b6") == 1)
     agent.host.appctl("revalidator/wait")
     assert _packets(agent, "88b5") == 0
+
+
+def _hears_what_is_for_it_whoever_else_speaks_for_it(agent: AgentHost, wire: Wire) -> None:
+    """While an EIP goes from host to host both speak with its MAC; answers come to either."""
+    ofport = agent.controller.facts.outside[0].ofport
+    agent.host.ofctl("add-flow", "br-int", f"in_port={ofport},dl_type=0x88b7,actions=drop")
+    for _ in range(3):
+        wire.send(b"\x88\xb8", source=packed(EIP_MAC))
+        wire.send(b"\x88\xb7", to=packed(EIP_MAC))
+    wait_until(lambda: _packets(agent, "88b7") == 3)
 
 
 # --- watched hosts --------------------------------------------------------------------------------

@@ -86,7 +86,11 @@ def test_a_device_gets_a_bridge_of_its_own_which_goes_with_the_setting() -> None
     bridge = plan.wishes[0]
     assert isinstance(bridge, BridgeWish)
     assert (bridge.name, bridge.fail_mode, bridge.datapath_type) == (own, "standalone", "netdev")
-    assert bridge.ports == (PortWish("eth7", HOST),)
+    assert bridge.ports == (
+        PortWish("eth7", HOST),
+        PortWish(own, HOST, "internal", tag=4095),
+    )
+    assert bridge.flood_vlans == (network().vlan or 0,)
     assert plan.devices == ("eth7",)
     assert plan.reached == {NETWORK: own}
     ids = {marks.OWNER_KEY: HOST, marks.PROVIDER_KEY: "eth7"}
