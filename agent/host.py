@@ -52,6 +52,8 @@ class Host:
         owner: the host id, which marks what is ours.
         is_known: whether OVSDB's rows have been read once. What is not known yet must not be
             reported as absent: flows would go for ports that are there.
+        is_told: whether the controller has been heard. A state from disk may be older than what
+            is there, so nothing is removed by it.
         zones: conntrack zones; an interface is not reported at its ofport before the zone is its.
         clock: gives the present, seconds.
     """
@@ -74,6 +76,7 @@ class Host:
     cut: frozenset[str] = frozenset()
     owner: str = ""
     is_known: bool = False
+    is_told: bool = False
     zones: Zones = field(default_factory=Zones)
     clock: Callable[[], float] = time.monotonic
     _tunnel: InterfaceRow | None = None

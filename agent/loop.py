@@ -185,7 +185,15 @@ class Agent:
         if state.host_id != self._settings.host_id:
             log.warning("host state of another host (%s) ignored", state.host_id)
             return
+        is_first = save and not self._host.is_told
+        if is_first:
+            self._host.is_told = True
+            self._reconciler.may_remove()
+            self._outside.wake()
+            self._watches.wake()
         if state == self._state:
+            if is_first:
+                self._name_interfaces(tuple(self._host.rows.values()))
             return
         log.debug("host state at revision %d", state.revision)
         self._state = state
@@ -275,6 +283,8 @@ class Agent:
         if self._state is None or not rows:
             return
         wishes = work.iface_ids(self._state.attachments, rows, self._settings.host_id)
+        if not self._host.is_told:
+            wishes = [each for each in wishes if each.port_id is not None]
         if wishes:
             self._loop.create_task(self._set_names(wishes))
 

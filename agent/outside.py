@@ -89,7 +89,8 @@ class Outside:
     async def _converge(self) -> None:
         if self._networks is None or self._settings.bridge not in self._ovs.bridges():
             return  # its coming will wake us
-        plan = decide.plan(self._networks, await self._surroundings())
+        here = await self._surroundings()
+        plan = decide.plan(self._networks, here, may_forget=self._host.is_told)
         self._problems, self._bridge_of = plan.problems, plan.bridge_of
         self._judge()
         if plan.removals:

@@ -54,6 +54,7 @@ class Reconciler:
         self._changed = changed
         self._wake = asyncio.Event()
         self._loaded = False
+        self._may_remove = False
         self._ends: dict[str, str] = {}
         self._namespaces: set[str] = set()  # to be released when nothing is left in them
         self._devices: set[str] = set()  # host ends that were unplugged
@@ -67,6 +68,11 @@ class Reconciler:
         self.ledger.want(attachments)
         self._ends = {marks.host_end(port_id): port_id for port_id in self.ledger.wanted}
         self._loaded = True
+        self._wake.set()
+
+    def may_remove(self) -> None:
+        """What is not wanted may go from now on: the controller itself has said what is."""
+        self._may_remove = True
         self._wake.set()
 
     def found(self, port_ids: Sequence[str], namespaces: Sequence[str]) -> None:
@@ -114,7 +120,7 @@ class Reconciler:
 
     async def _wait(self, audit_at: float) -> None:
         times = [audit_at, self.ledger.next_retry() or audit_at]
-        if self._devices or self._namespaces or self.ledger.to_remove():
+        if self._may_remove and (self._devices or self._namespaces or self.ledger.to_remove()):
             times.append(max(self._retry_removals_at, time.monotonic()))
         try:
             async with asyncio.timeout(max(0.0, min(times) - time.monotonic())):
@@ -130,7 +136,7 @@ class Reconciler:
         if batch:
             await self._make(batch)
             return True
-        if time.monotonic() < self._retry_removals_at:
+        if not self._may_remove or time.monotonic() < self._retry_removals_at:
             return False
         removals = self.ledger.to_remove()
         if removals:

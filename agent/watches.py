@@ -315,7 +315,7 @@ class Watches:
                 "hosts that are not to rely on this one: %s", ", ".join(sorted(held)) or "none"
             )
         stale = decide.stale(self._host.marked.values(), watched, bridge, owner)
-        if stale:
+        if stale and self._host.is_told:
             await self._ovs.apply(stale)
         if watched:
             await self._ovs.apply(decide.wishes(watched, held, here, owner))

@@ -4,7 +4,7 @@ On the provider's bridge the port is an access port of the network's VLAN, so th
 sends frames without a tag alone. A network without a VLAN is VLAN 0: frames that have no tag.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from agent.decide import marks
@@ -78,8 +78,16 @@ class _Unusable(Exception):
     """A provider's bridge or device cannot be used; the text says why."""
 
 
-def plan(networks: Iterable[ExternalNetworkState], here: Surroundings) -> Plan:
-    """Return what to do so that the host reaches the networks whose providers it has."""
+def plan(
+    networks: Sequence[ExternalNetworkState], here: Surroundings, *, may_forget: bool = True
+) -> Plan:
+    """Return what to do so that the host reaches the networks whose providers it has.
+
+    Args:
+        networks: those of the host state.
+        here: what there is.
+        may_forget: whether what leads to networks that are not among these may go.
+    """
     bridge_of: dict[str, str] = {}
     problems: dict[str, str] = {}
     for provider, target in here.providers.items():
@@ -91,8 +99,9 @@ def plan(networks: Iterable[ExternalNetworkState], here: Surroundings) -> Plan:
     own = {name: target for target in here.providers.values() if (name := _own(target, here))}
     made = {name: device for name, device in own.items() if name in bridge_of.values()}
     old = _old_bridges(here, own)
+    known = None if may_forget else {each.network_id for each in networks}
     return Plan(
-        removals=(*_stale(reached, here), *(ReleaseWish(name, here.owner) for name in old)),
+        removals=(*_stale(reached, known, here), *(ReleaseWish(name, here.owner) for name in old)),
         released=tuple(old.values()),
         wishes=(
             *(_bridge_wish(name, device, reached, here) for name, device in made.items()),
@@ -192,15 +201,25 @@ def _pair(network: ExternalNetworkState, bridge: str, here: Surroundings) -> tup
     )
 
 
-def _stale(reached: Mapping[ExternalNetworkState, str], here: Surroundings) -> list[UnplugWish]:
-    """Return the patch ports with our mark that are not wanted where they are."""
+def _stale(
+    reached: Mapping[ExternalNetworkState, str], known: Set[str] | None, here: Surroundings
+) -> list[UnplugWish]:
+    """Return the patch ports with our mark that are not wanted where they are.
+
+    Args:
+        reached: network → its provider's bridge.
+        known: ids of networks; others' ports stay. None: none stays.
+        here: what there is.
+    """
     wanted = {(here.bridge, marks.patch_inside(each.network_id)) for each in reached}
     wanted |= {(name, marks.patch_outside(each.network_id)) for each, name in reached.items()}
     return [
         UnplugWish(bridge, name, here.owner)
         for bridge, row in here.bridges.items()
         for name in row.ports
-        if name in here.patches and (bridge, name) not in wanted
+        if name in here.patches
+        and (bridge, name) not in wanted
+        and (known is None or here.patches[name] in known)
     ]
 
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ class Pinger:
 
     def __init__(self, guest: Guest, address: str, interval_s: float = 0.01) -> None:
         self._process = guest.spawn(
-            *("ping", "-n", "-i", str(interval_s), "-W", "2", address),
+            *("ping", "-D", "-n", "-i", str(interval_s), "-W", "2", address),
             stdout=subprocess.PIPE,
         )
 
@@ -47,8 +48,12 @@ class Pinger:
         """
         self._process.send_signal(signal.SIGINT)
         output, _ = self._process.communicate(timeout=60)
-        seen = {int(number) for number in re.findall(r"icmp_seq=(\d+) ttl", output)}
+        found = re.findall(r"\[([\d.]+)\].* icmp_seq=(\d+) ttl", output)
+        seen = {int(number): float(at) for at, number in found}
         assert seen, output
+        for last, number in pairwise([0, *sorted(seen)]):
+            if number > last + 1:  # seen when a test fails
+                print(f"no answer to {last + 1} to {number - 1}, until {seen[number]}")
         return len(seen), max(seen) - len(seen)
 
 

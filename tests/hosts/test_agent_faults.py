@@ -4,10 +4,15 @@ import json
 import signal
 import subprocess
 
+from agent.decide import marks
 from tests.hosts.conftest import AgentHost
 from tests.support.controller import attachment, port_id
 from tests.support.hosts import command
+from tests.support.outside import NETWORK, network
 from tests.support.waiting import wait_until
+from vpcctl.wire.state import Watched
+
+INSIDE = marks.patch_inside(NETWORK)
 
 
 def _attached(agent: AgentHost) -> None:
@@ -86,6 +91,56 @@ def _saved_revision_or_zero(agent: AgentHost) -> int:
         return _saved_revision(agent)
     except ValueError:
         return 0
+
+
+def test_a_state_on_disk_that_is_older_than_what_is_there_removes_nothing(
+    agent: AgentHost,
+) -> None:
+    agent.host.vsctl("add-br", "br-ex", "--", "set", "bridge", "br-ex", "datapath_type=netdev")
+    agent.options = {"providers": "public=br-ex"}
+    agent.start()
+    red, blue = attachment(2, "red", "10.0.0.2/24"), attachment(3, "blue", "10.0.0.3/24")
+    agent.controller.attach(red)
+    wait_until(lambda: _saved_revision(agent) == agent.controller.state.revision)
+    older = (agent.state_dir / "host_state.json").read_text()
+    agent.host.vsctl("add-port", "br-int", "given", "--", "set", "interface", "given", *_INTERNAL)
+    named = {"kind": "interface", "interface": "given", "netns": None}
+    given = attachment(4, "none").model_copy(update=named)
+    far = Watched(host_id="host-00000000000000009", vtep_address="192.0.2.99")
+    agent.controller.set(
+        attachments=(red, blue, given), external_networks=(network(),), watched=(far,)
+    )
+    for number in (3, 4):
+        wait_until(lambda number=number: agent.controller.has_port(port_id(number)))
+    wait_until(lambda: agent.controller.facts.outside and agent.controller.facts.watches)
+    agent.stop(signal.SIGKILL)
+    (agent.state_dir / "host_state.json").write_text(older)
+    before = _interfaces(agent)
+    agent.controller.answer = (503, b"away")
+    agent.start(wait=False)
+    wait_until(lambda: agent.log.read_text().count("ovs-vswitchd runs") == 2)
+    # What would be removed goes after what is to be made.
+    command("umount", "-l", str(agent.netns_dir / "red"))
+    (agent.netns_dir / "red").unlink()
+    wait_until(lambda: agent.namespaces() == ["blue", "red"], what="made from the saved state")
+    agent.host.vsctl("set", "interface", "given", "external_ids:looked=at")
+    agent.once("status")
+    assert _interfaces(agent).keys() >= before.keys() - {marks.host_end(port_id(2))}
+    assert _interfaces(agent)["given"] == before["given"]
+    agent.controller.set(attachments=(red,), external_networks=(), watched=())
+    agent.controller.answer = None
+    wait_until(lambda: not _interfaces(agent).keys() & {marks.host_end(port_id(3)), INSIDE})
+    wait_until(lambda: not agent.controller.facts.watches)
+    wait_until(lambda: _interfaces(agent)["given"] == "", what="an interface that is nobody's")
+
+
+_INTERNAL = ("type=internal",)
+
+
+def _interfaces(agent: AgentHost) -> dict[str, str]:
+    """The interfaces of the host's Open vSwitch and their iface-ids, by name."""
+    shown = agent.host.vsctl("--format=json", "--columns=name,external_ids", "list", "interface")
+    return {name: dict(ids[1]).get("iface-id", "") for name, ids in json.loads(shown)["data"]}
 
 
 def test_faulty_controller_is_tried_until_it_answers(running: AgentHost) -> None:
