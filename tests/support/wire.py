@@ -147,8 +147,16 @@ class Wire:
         return self._ovs.control.call("dpctl/dump-conntrack")
 
     def settle(self) -> None:
-        """Have what the datapath has counted so far counted by flows too."""
-        self._ovs.control.call("revalidator/purge")
+        """Have what the datapath has counted so far counted by flows too, and forget its answers.
+
+        A purge leaves out what the revalidators have in hand at that moment.
+        """
+
+        def is_purged() -> bool:
+            self._ovs.control.call("revalidator/purge")
+            return not self._ovs.control.call("dpctl/dump-flows").strip()
+
+        wait_until(is_purged, "the datapath forgets nothing")
 
     def counters(self, port_key: int) -> dict[str, int]:
         """Packets that a port's own flows have counted: by filter, and by reason in Drop."""

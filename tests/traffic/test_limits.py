@@ -56,6 +56,25 @@ def flood(source: Guest, target: Guest, seconds: float = SECONDS) -> tuple[int, 
             return sent, came, took
 
 
+def is_free(source: Guest, target: Guest) -> bool:
+    """Tell whether everything comes, far more than any limit here lets through.
+
+    Only a few are on their way at a time: a busy machine drops what comes too fast for it.
+    """
+    with source.opens(socket.SOCK_DGRAM) as out, target.opens(socket.SOCK_DGRAM) as into:
+        into.bind(("0.0.0.0", PORT))
+        into.settimeout(5.0)
+        for number in range(800):
+            data = bytes((number % 256,)) * SIZE
+            out.sendto(data, (target.ipv4, PORT))
+            if number >= BURST_PACKETS:
+                try:
+                    into.recv(2 * SIZE)
+                except TimeoutError:
+                    return False
+    return True
+
+
 @pytest.fixture(scope="module")
 def tenancy(site: Site) -> Tenancy:
     """One VPC for all: what is limited changes."""
@@ -84,8 +103,7 @@ def test_packets_a_second(tenancy: Tenancy, pair: Pair, direction: str) -> None:
     sent, came, seconds = flood(one, other)
     assert sent > 2 * came
     assert 50 <= came <= BURST_PACKETS + 100 * seconds + 10
-    back_sent, back_came, _ = flood(other, one)
-    assert back_came == back_sent, "the other direction is free"
+    assert is_free(other, one), "the other direction is free"
 
 
 @pytest.mark.parametrize("direction", ["egress", "ingress"])
@@ -98,8 +116,7 @@ def test_bandwidth(tenancy: Tenancy, pair: Pair, direction: str) -> None:
     assert 0.7 * most <= came * FRAME * 8 / 1000 <= 1.1 * most
     limited(tenancy, one, None)
     limited(tenancy, other, None)
-    sent, came, _ = flood(one, other)
-    assert came == sent, "a limit that is gone limits nothing"
+    assert is_free(one, other), "a limit that is gone limits nothing"
 
 
 @pytest.mark.parametrize("direction", ["egress", "ingress"])
@@ -122,8 +139,7 @@ def test_a_limit_is_its_ports_alone(tenancy: Tenancy, pair: Pair) -> None:
     limited(tenancy, other, limits(ingress_pps=1))
     third = guest(tenancy, 1)
     flood(one, other)
-    sent, came, _ = flood(one, third)
-    assert came == sent
+    assert is_free(one, third)
     with one.opens(socket.SOCK_DGRAM) as out, third.opens(socket.SOCK_DGRAM) as into:
         out.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         into.bind(("0.0.0.0", PORT))
