@@ -54,6 +54,8 @@ class Host:
             reported as absent: flows would go for ports that are there.
         is_told: whether the controller has been heard. A state from disk may be older than what
             is there, so nothing is removed by it.
+        meeting: hosts that are watched anew and not reported yet: BFD needs a second or two to
+            meet them, and what it says until then is not that they are dead.
         zones: conntrack zones; an interface is not reported at its ofport before the zone is its.
         clock: gives the present, seconds.
     """
@@ -77,6 +79,7 @@ class Host:
     owner: str = ""
     is_known: bool = False
     is_told: bool = False
+    meeting: frozenset[str] = frozenset()
     zones: Zones = field(default_factory=Zones)
     clock: Callable[[], float] = time.monotonic
     _tunnel: InterfaceRow | None = None
@@ -166,7 +169,7 @@ class Host:
             errors=tuple(errors[source] for source in sorted(errors))[:_MAX_ERRORS],
             providers=self.providers,
             outside=outside.facts(self.marked.values(), reached),
-            watches=watch.facts(self.marked.values()),
+            watches=watch.facts(self.marked.values(), self.meeting),
             meters=self.meters or 0,
         )
 

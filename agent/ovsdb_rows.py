@@ -55,6 +55,7 @@ def interface_row(row: Any, *, foreign: bool) -> InterfaceRow:
         external_ids=dict(row.external_ids),
         foreign=foreign,
         alive=row.bfd_status.get("forwarding") == "true",
+        met=row.bfd_status.get("state") == "up",
         refuses=row.bfd.get("cpath_down") == "true",
         lost=error is not None or "down" in (link, admin),
     )

@@ -83,6 +83,7 @@ class Watches:
         self._cut: frozenset[str] = frozenset()  # networks that this host has lost
         self._cut_at = 0.0  # loop time from which it holds back for that
         self._ask_timer: asyncio.TimerHandle | None = None
+        self._met_by = 0.0  # loop time by which hosts that are met now are reported, met or not
         self._told: frozenset[str] = frozenset()  # who is told not to rely on this host
         self._convergence = Convergence(self._converge, self._tell)
 
@@ -238,6 +239,8 @@ class Watches:
     def row_changed(self, row: InterfaceRow) -> None:
         """An interface with our mark changed: if it is a watch, take in if the other host lives."""
         host_id = row.external_ids.get(marks.WATCH_KEY)
+        if host_id is not None and row.met and row.refuses:
+            self.wake()  # the other side may be told something else from now on
         if host_id is None or row.alive == (host_id in self._living):
             return
         if row.alive:
@@ -247,7 +250,19 @@ class Watches:
             self.returns[host_id] += 1
         else:
             self._living.discard(host_id)
+        self._meet()
         self._look()
+
+    def _meet(self) -> None:
+        """Report those who are met for the first time: all at once, when all are or time is up.
+
+        One after the other would make flows send to a standby what is for the active one.
+        """
+        # A loop's timers may come a moment early.
+        is_over = asyncio.get_running_loop().time() > self._met_by - 0.01
+        if self._host.meeting and (is_over or self._host.meeting <= self._living):
+            self._host.meeting = frozenset()
+            self._changed()
 
     def row_gone(self, row: InterfaceRow) -> None:
         """An interface is gone: nobody is watched there."""
@@ -299,10 +314,13 @@ class Watches:
         if bridge not in self._ovs.bridges() or self._held is None:
             return
         ids = frozenset(each.host_id for each in watched)
+        self._host.meeting &= ids
         if self._returning is None:
             self._returning = self._was_told(ids)
             self._look()
-        held = ids if self.must_not_stand() else ids & self._fresh.keys()
+        rows = self._host.marked.values()
+        unsure = self._fresh.keys() | decide.not_met(rows)
+        held = ids if self.must_not_stand() else ids & unsure
         here = BridgeSettings(
             bridge,
             self._host.datapath_type,
@@ -314,11 +332,23 @@ class Watches:
             log.info(
                 "hosts that are not to rely on this one: %s", ", ".join(sorted(held)) or "none"
             )
-        stale = decide.stale(self._host.marked.values(), watched, bridge, owner)
+        stale = decide.stale(rows, watched, bridge, owner)
         if stale and self._host.is_told:
             await self._ovs.apply(stale)
+        self._expect(ids - {row.external_ids.get(marks.WATCH_KEY) for row in rows})
         if watched:
             await self._ovs.apply(decide.wishes(watched, held, here, owner))
+
+    def _expect(self, fresh: frozenset[str]) -> None:
+        """Take in who is going to be watched and was not."""
+        fresh -= {self._settings.host_id}
+        if not fresh:
+            return
+        if not self._host.meeting:
+            loop = asyncio.get_running_loop()
+            self._met_by = loop.time() + _BEGIN_S
+            loop.call_at(self._met_by, self._meet)
+        self._host.meeting |= fresh
 
     def _was_told(self, ids: frozenset[str]) -> bool:
         """Tell whether the agent before this one has told all others not to rely on this host."""

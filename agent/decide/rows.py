@@ -20,6 +20,7 @@ class InterfaceRow:
         external_ids: all of them.
         foreign: it sits on another bridge than br-int.
         alive: BFD on it says that the other side lives, and forwards.
+        met: BFD on it is up, whatever the two sides say of themselves.
         refuses: BFD on it tells the other side not to rely on this one.
         lost: OVS says that it has no link, is down, or cannot be opened; not so while OVS has not
             said anything.
@@ -36,6 +37,7 @@ class InterfaceRow:
     external_ids: dict[str, str] = field(default_factory=dict[str, str])
     foreign: bool = False
     alive: bool = False
+    met: bool = False
     refuses: bool = False
     lost: bool = False
 

@@ -68,6 +68,20 @@ def stale(
     ]
 
 
+def not_met(rows: Iterable[InterfaceRow]) -> frozenset[str]:
+    """Return the hosts that are told not to rely on this one and that BFD has not met yet.
+
+    That must not be taken back before BFD is up. Open vSwitch announces a change of its settings
+    at once, with the interval that it has when up (100 ms), and goes on with one packet a second
+    until it is: who is up already would miss five of the former, and take this host for dead.
+    """
+    return frozenset(
+        row.external_ids[marks.WATCH_KEY]
+        for row in rows
+        if marks.WATCH_KEY in row.external_ids and row.refuses and not row.met
+    )
+
+
 Orders = frozenset[tuple[str, tuple[str, ...]]]
 """(external network, gateway hosts in order) of those orders that a host is in."""
 
@@ -94,12 +108,20 @@ def before(addresses: Iterable[OutsideAddress], owner: str) -> frozenset[str]:
     return frozenset(host for order in orders for host in order[: order.index(owner)])
 
 
-def facts(rows: Iterable[InterfaceRow]) -> tuple[WatchFact, ...]:
-    """Return which hosts are watched, and which of them live, sorted."""
+def facts(
+    rows: Iterable[InterfaceRow], meeting: frozenset[str] = frozenset()
+) -> tuple[WatchFact, ...]:
+    """Return which hosts are watched, and which of them live, sorted.
+
+    Args:
+        rows: interfaces.
+        meeting: hosts that are left out.
+    """
     found = {
         host_id: WatchFact(host_id=host_id, ofport=row.ofport, up=row.alive)
         for row in rows
         if (host_id := row.external_ids.get(marks.WATCH_KEY, ""))
+        and host_id not in meeting
         and row.ofport is not None
         and row.ofport <= MAX_OFPORT
         and not row.foreign

@@ -256,3 +256,18 @@ def test_providers_are_given_as_text_or_as_a_table(
 def test_providers_that_cannot_be_used_are_refused(text: str) -> None:
     with pytest.raises(SettingsError, match=r"providers: .*expected"):
         agent_settings.load({"providers": text})
+
+
+def test_who_is_told_not_to_rely_on_this_host_is_told_so_until_bfd_is_up() -> None:
+    def row(host: str, *, refuses: bool, met: bool) -> InterfaceRow:
+        return InterfaceRow(
+            "u", host, external_ids={marks.WATCH_KEY: host}, refuses=refuses, met=met
+        )
+
+    rows = (
+        row("fresh", refuses=True, met=False),
+        row("held", refuses=True, met=True),
+        row("gone", refuses=False, met=False),
+        InterfaceRow("u", "other", refuses=True),
+    )
+    assert watch.not_met(rows) == {"fresh"}

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from agent.decide import marks
 from agent.decide.rows import InterfaceRow
+from agent.host import Host
 from agent.settings import Settings
 from agent.watches import Watches
 from tests.unit.test_names_keeper import HOST, state
@@ -50,21 +51,27 @@ class Scene:
 
     def __init__(self, *order: str) -> None:
         settings = Settings(host_id=HOST, api_url="unix:/nonexistent")
-        nothing = cast("Any", None)
-        self.watches = self._Watches(settings, nothing, nothing, lambda: None, lambda: None)
+        self.host = Host("netdev", dict)
+        self.reports = 0
+        self.watches = self._Watches(
+            settings, cast("Any", None), self.host, self._report, lambda: None
+        )
         self.now = 100.0
         loop = cast("Any", asyncio.get_running_loop())
         loop.time = lambda: self.now
         loop.call_at = loop.call_later = lambda *_: None  # the scene looks when time has passed
         self.ordered(*order)
 
+    def _report(self) -> None:
+        self.reports += 1
+
     def ordered(self, *order: str) -> None:
         addresses = {"outside_addresses": (address(*order),)}
         self.watches.want(state(1).model_copy(update=addresses))
 
-    def says(self, *, lives: bool) -> None:
+    def says(self, *, lives: bool, of: str = OTHER) -> None:
         """BFD says of the other one if it lives."""
-        row = InterfaceRow("u1", "vw1", external_ids={marks.WATCH_KEY: OTHER}, alive=lives)
+        row = InterfaceRow("u1", "vw1", external_ids={marks.WATCH_KEY: of}, alive=lives)
         self.watches.row_changed(row)
 
     def after(self, seconds: float) -> bool:
@@ -142,5 +149,30 @@ def test_who_has_lost_a_network_leaves_it_to_somebody_who_lives() -> None:
         assert one.after(60)  # somebody has taken over
         one.ordered(OTHER, HOST)
         assert not one.watches.must_not_stand()
+
+    play(scene)
+
+
+def test_hosts_that_are_watched_anew_are_reported_when_all_are_met_or_time_is_up() -> None:
+    third = "host-00000000000000003"
+
+    async def scene() -> None:
+        one = Scene(HOST, OTHER)
+        expect = one.watches._expect  # pyright: ignore[reportPrivateUsage]
+        expect(frozenset({OTHER, third, HOST}))
+        assert one.host.meeting == {OTHER, third}
+        one.says(lives=False)
+        one.says(lives=True)
+        assert one.host.meeting == {OTHER, third}, "one of two would seem to be the only one"
+        one.says(lives=True, of=third)
+        assert (one.host.meeting, one.reports) == (frozenset(), 1)
+        expect(frozenset({third}))
+        one.says(lives=False, of=third)
+        one.now += 2.9
+        one.says(lives=False)
+        assert one.host.meeting == {third}
+        one.now += 0.1
+        one.says(lives=True)
+        assert (one.host.meeting, one.reports) == (frozenset(), 2), "it may well be dead"
 
     play(scene)
