@@ -3,12 +3,17 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from agent import pki
 from agent.client import Client, ClientError
 from agent.settings import Settings
 from vpcctl.pki.errors import PkiError
+from vpcctl.pki.files import CredentialStore
 from vpcctl.wire.enrollment import CertificateAnswer
+
+if TYPE_CHECKING:
+    from agent.renewal import CertificateKeeper
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +41,16 @@ async def keep(settings: Settings, client: Client, changed: Callable[[], None]) 
         # The bridges' task reads what is current when it looks.
         loop.call_soon_threadsafe(changed)
 
-    keeper = pki.CertificateKeeper(
-        pki.open_store(settings.state_dir),
-        post=post,
-        tell_ovs=tell_ovs,
-    )
+    def make() -> "CertificateKeeper":
+        # Off the loop, and for hosts that have certificates alone: OpenSSL's bindings, 10 MiB.
+        from agent.renewal import CertificateKeeper
+
+        return CertificateKeeper(store, post=post, tell_ovs=tell_ovs)
+
+    store = pki.open_store(settings.state_dir)
+    while not _has_credentials(store):
+        await asyncio.sleep(_PERIOD_S)
+    keeper = await loop.run_in_executor(None, make)
     while True:
         pause = _PERIOD_S
         try:
@@ -54,3 +64,11 @@ async def keep(settings: Settings, client: Client, changed: Callable[[], None]) 
             log.warning("the certificate cannot be renewed now: %s", error or type(error).__name__)
             pause = _RETRY_S
         await asyncio.sleep(pause)
+
+
+def _has_credentials(store: CredentialStore) -> bool:
+    try:
+        return store.current() is not None
+    except OSError as error:
+        log.warning("%s cannot be read: %s", store.link, error)
+        return False

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 from pydantic import ValidationError
 
-from agent import pki
+from agent import pki, renewal
 from vpcctl.pki import certificates, csr, files, keys, tls
 from vpcctl.pki.errors import PkiError
 from vpcctl.pki.files import Credentials, Material
@@ -76,7 +76,7 @@ def enroll(api: str, token_text: str, paths: EnrollmentPaths) -> Enrolled:
         _make_places(paths)
         key = keys.new_key()
         answer = _request(api, authority, token, key)
-        pki.check_answer(answer, key, ca_fingerprint=token.ca_fingerprint)
+        renewal.check_answer(answer, key, ca_fingerprint=token.ca_fingerprint)
         return _write(answer, key, paths)
     except httpx.HTTPError as error:
         raise EnrollmentError(f"cannot talk to {api}: {error}") from error

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from agent import pki
+from agent import pki, renewal
 from vpcctl.pki import certificates, csr, keys, tls
 from vpcctl.pki.authority import HOST_LIFE, Authority, create_authority
 from vpcctl.pki.errors import PkiError
@@ -57,8 +57,8 @@ def told() -> list[pki.SslFiles]:
     return []
 
 
-def keeper(store, controller, told, post=None) -> pki.CertificateKeeper:
-    return pki.CertificateKeeper(
+def keeper(store, controller, told, post=None) -> renewal.CertificateKeeper:
+    return renewal.CertificateKeeper(
         store, post=post or controller.issue, tell_ovs=told.append, clock=lambda: controller.now
     )
 
