@@ -43,7 +43,7 @@ SWITCH_INTERVAL_S = 0.0005
 """A thread that has to run waits so long for one that computes: 5 ms, Python's own value, is a
 third of what plugging an interface takes altogether."""
 
-_UNUSED = ("eventlet", "rich", "click", "pygments")
+UNUSED = ("eventlet", "rich", "click", "pygments")
 """What libraries import where it happens to be installed, for nothing that the agent does:
 ovs.poller the first (15 MiB), structlog for tracebacks and httpx for a command line the others."""
 
@@ -164,7 +164,7 @@ def _enroll(arguments: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``vpc-agent``; returns the exit code (2: the settings cannot be used)."""
-    for name in _UNUSED:
+    for name in UNUSED:
         sys.modules.setdefault(name, None)  # pyright: ignore[reportArgumentType]
     arguments = _parser().parse_args(argv)
     try:
