@@ -154,4 +154,6 @@ def _write(answer: EnrollAnswer, key: keys.PrivateKey, paths: EnrollmentPaths) -
     token = f"{answer.host_token}\n".encode()
     files.write_atomically(paths.token_file, token, mode=files.PRIVATE_FILE)
     material = Material(keys.key_to_pem(key), answer.certificate, answer.ca_certificate)
-    return Enrolled(answer.host_id, pki.open_store(paths.state_dir).install(material))
+    credentials = pki.open_store(paths.state_dir).install(material)
+    pki.about(credentials)  # noted here, so that the agent need not read the certificate
+    return Enrolled(answer.host_id, credentials)

@@ -1,10 +1,14 @@
 """The host's own key and certificate: where they are, whose they are, and what OVS is told."""
 
-from dataclasses import dataclass
+import contextlib
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vpcctl.pki import files
 from vpcctl.pki.files import Credentials, CredentialStore
+
+_NOTE = "about.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,21 +26,50 @@ class SslFiles:
     ca_cert: str
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a host's certificate says.
+
+    Attributes:
+        host_id: the host that it is of.
+        renew_at: when a third of its life is left, seconds since 1970.
+    """
+
+    host_id: str
+    renew_at: float
+
+
 def open_store(state_dir: Path) -> CredentialStore:
     """Return the place of this host's credentials below the agent's state directory."""
     return CredentialStore(state_dir / "pki")
 
 
-def host_of(credentials: Credentials) -> str:
-    """Return the id of the host that the credentials are of.
+def about(credentials: Credentials) -> About:
+    """Return what the certificate says, from a note beside it; that is made if there is none.
+
+    It takes cryptography to read a certificate, 10 MiB for as long as the process lives.
 
     Raises:
         PkiError: the certificate cannot be read, or is not a host's.
     """
+    note = credentials.directory / _NOTE
+    try:
+        return About(**json.loads(note.read_text()))
+    except (OSError, ValueError, TypeError):
+        pass
+    said = _read(credentials)
+    with contextlib.suppress(OSError):  # the next one reads the certificate, too
+        text = json.dumps(asdict(said)).encode()
+        files.write_atomically(note, text, mode=files.PRIVATE_FILE)
+    return said
+
+
+def _read(credentials: Credentials) -> About:
     from vpcctl.pki import certificates
 
     certificate = certificates.from_pem(files.read_file(credentials.certificate))
-    return certificates.host_identity(certificates.to_der(certificate)).host_id
+    host_id = certificates.host_identity(certificates.to_der(certificate)).host_id
+    return About(host_id, certificates.renewal_due_at(certificate).timestamp())
 
 
 def ssl_files(credentials: Credentials) -> SslFiles:

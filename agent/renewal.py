@@ -91,20 +91,6 @@ class CertificateKeeper:
         self._tell_ovs(ssl_files(renewed))
         return renewed
 
-    def due_in(self) -> float:
-        """Return in how many seconds the present certificate is due, or has been for (negative).
-
-        Infinity on a machine that was never enrolled.
-
-        Raises:
-            PkiError: the credentials on disk cannot be read.
-        """
-        credentials = self._store.current()
-        if credentials is None:
-            return float("inf")
-        present = certificates.from_pem(files.read_file(credentials.certificate))
-        return (certificates.renewal_due_at(present) - self._clock()).total_seconds()
-
     def _renew(self, credentials: Credentials, present: x509.Certificate) -> Credentials:
         host_id = certificates.host_identity(certificates.to_der(present)).host_id
         authority = certificates.from_pem(files.read_file(credentials.ca))
