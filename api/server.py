@@ -21,7 +21,7 @@ from api.listeners import BadListener, Listener, TlsFiles, bind
 from api.upkeep import running
 
 _GRACE_S = 5
-_UNSENT = 16 << 10
+_UNSENT = 4 << 10
 """Bytes of an answer that may wait for a slow client before no more of it is produced."""
 
 
@@ -82,6 +82,12 @@ class _Protocol(H11Protocol):
             self._head_came()
         elif self._head_timer is None:
             self._await_head()
+
+    def on_response_complete(self) -> None:
+        """Forget a request that is over: agents keep their connections for days between two."""
+        super().on_response_complete()
+        if self.conn.their_state is h11.IDLE:  # else the next one is here, or the rest of this one
+            self.cycle = self.scope = self.headers = None  # type: ignore[assignment]
 
     def pause_writing(self) -> None:
         """Give a client that does not read its answers as long as one that stops asking."""

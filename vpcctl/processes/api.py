@@ -19,6 +19,7 @@ from vpcctl.pki.directory import PkiDirectory
 from vpcctl.pki.errors import PkiError
 from vpcctl.pki.keeper import ServerKeeper
 from vpcctl.processes.common import (
+    collect_seldom,
     configure_logging,
     give_up,
     keep_memory_small,
@@ -37,6 +38,7 @@ def main() -> int:
     configure_logging(settings)
     keep_memory_small()
     take_short_turns()
+    collect_seldom()
     _allow_many_files()
     try:
         with _database(settings) as database, _relay(database, settings.run_dir):

@@ -7,6 +7,7 @@ from vpcctl.pki.directory import PkiDirectory
 from vpcctl.pki.errors import PkiError
 from vpcctl.pki.keeper import ServerKeeper
 from vpcctl.processes.common import (
+    collect_seldom,
     configure_logging,
     give_up,
     keep_memory_small,
@@ -26,6 +27,7 @@ def main() -> int:
     limit_tls_buffers()
     keep_memory_small()
     take_short_turns()
+    collect_seldom()
     config = SouthboundConfig(
         database_url=settings.database_url,
         run_dir=settings.run_dir,

@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 ATTEMPTS = 8
 BUSY_TIMEOUT_MS = 5_000
-_CACHE_KIB = 2048
+_CACHE_KIB = 512
 """Of each connection, KiB. Pages that are not in it come from the kernel's cache, in microseconds;
 what is in it, each connection has for itself."""
 _LOOK_S = 0.0002

@@ -36,6 +36,9 @@ _MAIN_KINDS = (_CONFIG_KINDS - {m.FEATURES_REPLY}) | {m.BARRIER_REPLY, m.BUNDLE_
 _CREDENTIALS = struct.Struct("3i")
 _CONTROL_XID = 0x8000_0000
 """Transaction ids from here on belong to the connection, those below to encoded flows."""
+_AT_ONCE = 9 * 1024
+"""Bytes that are encrypted at once: half of what a bundle gathers for a write, and a bit more.
+OpenSSL keeps a third more than the most there ever were, for each connection."""
 _LATE_S = 0.1
 """By so much a busy event loop is late without meaning anything by it."""
 
@@ -62,7 +65,7 @@ class Limits:
     echo_idle_s: float = 5.0
     echo_dead_s: float = 15.0
     stall_s: float = 15.0
-    write_buffer: int = 16 * 1024
+    write_buffer: int = 8 * 1024
     most_unread: int = 8 * 1024 * 1024
     messages_per_s: float = 2_000.0
     message_burst: float = 20_000.0
@@ -300,7 +303,8 @@ class Connection(asyncio.Protocol):
         if self._transport.get_write_buffer_size() > self.limits.most_unread:
             self.fault("does not read what it asks for")
             return
-        self._transport.write(data)
+        for start in range(0, len(data), _AT_ONCE):
+            self._transport.write(data[start : start + _AT_ONCE])
 
     async def drained(self) -> None:
         """Return once the peer has room for more.
