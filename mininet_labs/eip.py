@@ -302,6 +302,7 @@ class EipLab:
         for visitor in others:
             visitor.tick(ROUTER, PORT)
             visitor.transfer(ROUTER, PORT)
+        time.sleep(1.0)
         self._site.kill_controller()
         self._site.kill(active)
         say(f"  the controller is killed, and then {active}")

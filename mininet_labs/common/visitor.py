@@ -145,7 +145,9 @@ class Transfer:
     def __init__(self, address: str, port: int, way: bytes) -> None:
         self.result = "nothing has happened yet"
         self._way = way
+        self._began = time.monotonic()
         self._stream = socket.create_connection((address, port), _HUNG_S)
+        self._port = self._stream.getsockname()[1]
         # Who only receives says something now and then, as whoever has forgotten it needs to hear.
         self._stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL):
@@ -164,7 +166,9 @@ class Transfer:
                 came = read.read() if self._way == _UP else _digest(read)
             self.result = "" if came == _WHOLE else "other data came than was sent"
         except OSError as error:
-            self.result = str(error) or type(error).__name__
+            after = time.monotonic() - self._began
+            said = str(error) or type(error).__name__
+            self.result = f"{said} (from port {self._port}, after {after:.2f} s)"
 
     def join(self) -> str:
         """Wait until it has ended; return the result."""
