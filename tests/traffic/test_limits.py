@@ -64,14 +64,15 @@ def is_free(source: Guest, target: Guest) -> bool:
     with source.opens(socket.SOCK_DGRAM) as out, target.opens(socket.SOCK_DGRAM) as into:
         into.bind(("0.0.0.0", PORT))
         into.settimeout(5.0)
-        for number in range(800):
-            data = bytes((number % 256,)) * SIZE
-            out.sendto(data, (target.ipv4, PORT))
-            if number >= BURST_PACKETS:
-                try:
+        try:
+            for number in range(800):
+                out.sendto(bytes(SIZE), (target.ipv4, PORT))
+                if number >= BURST_PACKETS:
                     into.recv(2 * SIZE)
-                except TimeoutError:
-                    return False
+            for _ in range(BURST_PACKETS):  # one that was lost on the way is missed here
+                into.recv(2 * SIZE)
+        except TimeoutError:
+            return False
     return True
 
 
