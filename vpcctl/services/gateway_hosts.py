@@ -225,10 +225,15 @@ def _placement(
     views: list[GatewayHostView] = []
     for one in order:
         fact, is_dead = known[one.host_id], one.host_id in dead
-        state: Standby = "standby" if sight.is_ready(one.host_id, ids) else "unseen"
-        state = "down" if is_dead else "active" if one is active else state
-        if fact.drained and not is_dead and (step is not None or one is not active):
+        state: Standby
+        if is_dead:
+            state = "down"
+        elif fact.drained and (step is not None or one is not active):
             state = "draining" if step is not None else "drained"
+        elif one is active:
+            state = "active"
+        else:
+            state = "standby" if sight.is_ready(one.host_id, ids) else "unseen"
         views.append(GatewayHostView(one.host_id, state))
     return GatewayHostsView(
         tuple(views),
