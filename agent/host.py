@@ -52,7 +52,7 @@ class Host:
         owner: the host id, which marks what is ours.
         is_known: whether OVSDB's rows have been read once. What is not known yet must not be
             reported as absent: flows would go for ports that are there.
-        is_told: whether the controller has been heard. A state from disk may be older than what
+        is_heard: whether the controller has been heard. A state from disk may be older than what
             is there, so nothing is removed by it.
         meeting: hosts that are watched anew and not reported yet: BFD needs a second or two to
             meet them, and what it says until then is not that they are dead.
@@ -78,7 +78,7 @@ class Host:
     cut: frozenset[str] = frozenset()
     owner: str = ""
     is_known: bool = False
-    is_told: bool = False
+    is_heard: bool = False
     meeting: frozenset[str] = frozenset()
     zones: Zones = field(default_factory=Zones)
     clock: Callable[[], float] = time.monotonic

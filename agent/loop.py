@@ -185,9 +185,9 @@ class Agent:
         if state.host_id != self._settings.host_id:
             log.warning("host state of another host (%s) ignored", state.host_id)
             return
-        is_first = save and not self._host.is_told
+        is_first = save and not self._host.is_heard
         if is_first:
-            self._host.is_told = True
+            self._host.is_heard = True
             self._reconciler.may_remove()
             self._outside.wake()
             self._watches.wake()
@@ -283,7 +283,7 @@ class Agent:
         if self._state is None or not rows:
             return
         wishes = work.iface_ids(self._state.attachments, rows, self._settings.host_id)
-        if not self._host.is_told:
+        if not self._host.is_heard:
             wishes = [each for each in wishes if each.port_id is not None]
         if wishes:
             self._loop.create_task(self._set_names(wishes))

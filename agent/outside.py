@@ -90,7 +90,7 @@ class Outside:
         if self._networks is None or self._settings.bridge not in self._ovs.bridges():
             return  # its coming will wake us
         here = await self._surroundings()
-        plan = decide.plan(self._networks, here, may_forget=self._host.is_told)
+        plan = decide.plan(self._networks, here, may_forget=self._host.is_heard)
         self._problems, self._bridge_of = plan.problems, plan.bridge_of
         self._judge()
         if plan.removals:

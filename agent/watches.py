@@ -239,9 +239,11 @@ class Watches:
     def row_changed(self, row: InterfaceRow) -> None:
         """An interface with our mark changed: if it is a watch, take in if the other host lives."""
         host_id = row.external_ids.get(marks.WATCH_KEY)
-        if host_id is not None and row.met and row.refuses:
+        if host_id is None:
+            return
+        if row.met and row.refuses:
             self.wake()  # the other side may be told something else from now on
-        if host_id is None or row.alive == (host_id in self._living):
+        if row.alive == (host_id in self._living):
             return
         if row.alive:
             self._living.add(host_id)
@@ -333,7 +335,7 @@ class Watches:
                 "hosts that are not to rely on this one: %s", ", ".join(sorted(held)) or "none"
             )
         stale = decide.stale(rows, watched, bridge, owner)
-        if stale and self._host.is_told:
+        if stale and self._host.is_heard:
             await self._ovs.apply(stale)
         self._expect(ids - {row.external_ids.get(marks.WATCH_KEY) for row in rows})
         if watched:

@@ -109,7 +109,8 @@ def test_a_state_on_disk_that_is_older_than_what_is_there_removes_nothing(
     agent.controller.attach(red)
     wait_until(lambda: _saved_revision(agent) == agent.controller.state.revision)
     older = (agent.state_dir / "host_state.json").read_text()
-    agent.host.vsctl("add-port", "br-int", "given", "--", "set", "interface", "given", *_INTERNAL)
+    words = ("add-port", "br-int", "given", "--", "set", "interface", "given", "type=internal")
+    agent.host.vsctl(*words)
     named = {"kind": "interface", "interface": "given", "netns": None}
     given = attachment(4, "none").model_copy(update=named)
     far = Watched(host_id="host-00000000000000009", vtep_address="192.0.2.99")
@@ -137,9 +138,6 @@ def test_a_state_on_disk_that_is_older_than_what_is_there_removes_nothing(
     wait_until(lambda: not _interfaces(agent).keys() & {marks.host_end(port_id(3)), INSIDE})
     wait_until(lambda: not agent.controller.facts.watches)
     wait_until(lambda: _interfaces(agent)["given"] == "", what="an interface that is nobody's")
-
-
-_INTERNAL = ("type=internal",)
 
 
 def _interfaces(agent: AgentHost) -> dict[str, str]:
