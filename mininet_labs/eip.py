@@ -220,10 +220,7 @@ class EipLab:
         say("\n4. The active gateway host dies while red-2 (EIP) and blue-1 (NAT) talk")
         active = self._active()
         others = [self._visitors[name] for name in ("red-2", "blue-1")]
-        for visitor in others:
-            visitor.tick(ROUTER, PORT)
-            visitor.transfer(ROUTER, PORT)
-        time.sleep(1.0)
+        self._have_them_talk(others)
         say(f"  {active}: ovs-vswitchd and vpc-agent are killed")
         self._site.kill(active)
         time.sleep(_TAKEN_OVER_S)
@@ -244,6 +241,14 @@ class EipLab:
         say(f"  {active} is back: {self._active()} stays the active one")
         checks.expect(self._active() != active, "who comes back takes nothing over")
         self._converse("red-2", self._address(RED), checks)
+
+    @staticmethod
+    def _have_them_talk(visitors: list[Visitor]) -> None:
+        """Begin what is to outlive a host, and return when it is under way."""
+        for visitor in visitors:
+            visitor.tick(ROUTER, PORT)
+            visitor.transfer(ROUTER, PORT)
+        time.sleep(1.0)
 
     @staticmethod
     def _expect_transferred(visitor: Visitor, checks: Checks) -> None:
@@ -299,10 +304,7 @@ class EipLab:
         others = [self._visitors[name] for name in ("red-2", "blue-1")]
         saved = within(self._site.hosts[active].has_saved_program, seconds=_LATE_S)
         checks.expect(saved, f"{active} has saved its flows")
-        for visitor in others:
-            visitor.tick(ROUTER, PORT)
-            visitor.transfer(ROUTER, PORT)
-        time.sleep(1.0)
+        self._have_them_talk(others)
         self._site.kill_controller()
         self._site.kill(active)
         say(f"  the controller is killed, and then {active}")
