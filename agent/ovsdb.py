@@ -92,14 +92,14 @@ Listener = Callable[[Change], None]
 
 
 class _Replica(connection.OvsdbIdl):
-    """The in-memory copy of the tables above; tells the listener after every batch."""
+    """The in-memory copy of the tables above; tells its listener after every batch."""
 
-    def __init__(self, remote: str, helper: Any, *, listener: Listener, bridge: str) -> None:
+    def __init__(self, remote: str, helper: Any, *, bridge: str) -> None:
         super().__init__(remote, helper)
         for table in ovsdb_rows.INDEXED:
             self.index_create(table, ovsdb_rows.INDEX).add_column("name")
         self._session.reconnect.set_backoff(*_BACKOFF_MS)
-        self._listener = listener
+        self._listener: Listener | None = None
         self._bridge = bridge
         self._dirty: dict[Any, Any] = {}
         self._gone: set[str] = set()
@@ -129,6 +129,16 @@ class _Replica(connection.OvsdbIdl):
     def run(self) -> bool:
         """Take in what the server sent, then tell the listener."""
         changed = super().run()
+        if self._listener is not None:
+            self._tell_news(self._listener)
+        return changed
+
+    def listen(self, listener: Listener) -> None:
+        """Tell *listener* all that is there, and from now on every change; under the lock."""
+        self._listener = listener
+        self._tell_news(listener)
+
+    def _tell_news(self, listener: Listener) -> None:
         connected = self._session.is_connected() and self.state == self.IDL_S_MONITORING
         news = (
             self._dirty
@@ -138,10 +148,9 @@ class _Replica(connection.OvsdbIdl):
             or connected != self._connected
         )
         if news and (connected or not self._session.is_connected()):
-            self._tell(connected=connected)
-        return changed
+            listener(self._news(connected=connected))
 
-    def _tell(self, *, connected: bool) -> None:
+    def _news(self, *, connected: bool) -> Change:
         rows = self.tables["Interface"].rows
         everything = (connected and not self._connected) or len(rows) != len(self._known)
         if self._elsewhere or everything:
@@ -165,7 +174,7 @@ class _Replica(connection.OvsdbIdl):
         self._connected = connected
         self._dirty, self._gone = {}, set()
         self._structure = self._elsewhere = False
-        self._listener(change)
+        return change
 
 
 class _Apply(command.BaseCommand):
@@ -222,18 +231,22 @@ class Ovsdb:
     def _start(self) -> None:
         while not self._stopping.is_set():
             try:
-                self._connection = self._open()
+                opened = self._open()
             except Exception as error:  # ovsdbapp raises bare Exceptions here
                 log.debug("OVSDB at %s: %s", self._remote, error)
                 self._stopping.wait(_RETRY_S)
             else:
+                # Who is told of something asks us for the rest: the connection is there first.
+                self._connection = opened
+                with opened.lock:
+                    opened.idl.listen(self._listener)
                 return
 
     def _open(self) -> connection.Connection:
         helper = idlutils.get_schema_helper(self._remote, DATABASE)
         for table, columns in _COLUMNS.items():
             helper.register_columns(table, list(columns))
-        replica = _Replica(self._remote, helper, listener=self._listener, bridge=self._bridge)
+        replica = _Replica(self._remote, helper, bridge=self._bridge)
         opened = connection.Connection(replica, _TIMEOUT_S)
         opened.start()
         return opened
