@@ -1,13 +1,13 @@
 """The controller's API as the agent uses it: reports out, host states in."""
 
 import ssl
-from typing import Any, TypeVar
+from http import HTTPStatus
+from typing import TypeVar
 
-import httpx
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from agent import pki
-from agent.channel import CONNECT_TIMEOUT_S, Channel, ChannelError
+from agent.channel import Channel, ChannelError
 from agent.settings import Settings
 from vpcctl.pki import tls
 from vpcctl.pki.files import Credentials
@@ -36,17 +36,7 @@ class NotThere(ClientError):
 
 
 D = TypeVar("D", ZoneDocument, PortMetadata)
-
-
-def _endpoint(settings: Settings, context: ssl.SSLContext | None) -> dict[str, Any]:
-    """Return httpx arguments for the API's address."""
-    url = settings.api_url
-    if url.startswith("unix:"):
-        transport = httpx.AsyncHTTPTransport(uds=url.removeprefix("unix:"))
-        return {"base_url": "http://localhost", "transport": transport}
-    if url.startswith("https://"):
-        return {"base_url": url, "verify": context}
-    return {"base_url": url}
+M = TypeVar("M", bound=BaseModel)
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
@@ -63,37 +53,40 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
 
 
 class Client:
-    """A client of the API for one host."""
+    """A client of the API for one host.
+
+    Reports, host states, and all about names have a connection each: what waits for news on one
+    of them keeps nothing else waiting.
+    """
 
     def __init__(self, settings: Settings) -> None:
         secret = settings.secret()
         self._context = _tls(settings)
-        self._renewed = False  # the connection for reports still shows the old certificate
         headers = {"Authorization": f"Bearer {secret}"} if secret else {}
         headers["Content-Type"] = "application/json"
         self._base = f"/v1/hosts/{settings.host_id}"
-        self._channel = Channel(settings.api_url, self._context, headers)
-        self._http = httpx.AsyncClient(
-            headers=headers,
-            timeout=httpx.Timeout(REPORT_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-            trust_env=False,
-            **_endpoint(settings, self._context),
+        self._reports, self._states, self._names, self._renewals = (
+            Channel(settings.api_url, self._context, headers) for _ in range(4)
         )
 
-    async def close(self) -> None:
+    def _channels(self) -> tuple[Channel, ...]:
+        return (self._reports, self._states, self._names, self._renewals)
+
+    def close(self) -> None:
         """Close the connections."""
-        self._channel.close()
-        await self._http.aclose()
+        for channel in self._channels():
+            channel.close()
 
     def use(self, credentials: Credentials) -> None:
-        """Show another certificate from the next connection on.
+        """Show another certificate from each connection's next request on.
 
         Raises:
             PkiError: the files cannot be used.
         """
         if self._context is not None:
             tls.load_credentials(self._context, credentials)
-            self._renewed = True
+            for channel in self._channels():
+                channel.renew()
 
     async def renew(self, csr: str) -> CertificateAnswer:
         """Ask for the host's next certificate.
@@ -101,12 +94,10 @@ class Client:
         Raises:
             ClientError: no usable answer.
         """
-        body = CertificateRequest(csr=csr).model_dump_json()
-        response = await self._send("POST", f"{self._base}/certificate", content=body)
-        try:
-            return CertificateAnswer.model_validate_json(response.content)
-        except ValidationError as error:
-            raise ClientError(f"unreadable certificate: {_brief(error)}") from error
+        body = CertificateRequest(csr=csr).model_dump_json().encode()
+        _, answer = await _send(self._renewals, "POST", f"{self._base}/certificate", body)
+        self._renewals.close()  # it is months until the next one
+        return _read(CertificateAnswer, answer, "certificate")
 
     async def report(self, report: LinkReport) -> ReportAnswer:
         """Send a report.
@@ -116,19 +107,8 @@ class Client:
         """
         body = report.model_dump_json(exclude_none=True).encode()
         path = f"{self._base}/reports"
-        if self._renewed:
-            self._channel.close()
-            self._renewed = False
-        try:
-            status, answer = await self._channel.post(path, body, REPORT_TIMEOUT_S)
-        except ChannelError as error:
-            raise ClientError(f"POST {path}: {error}") from error
-        if status != httpx.codes.OK:
-            raise ClientError(f"POST {path}: {status} {answer[:200].decode(errors='replace')}")
-        try:
-            return ReportAnswer.model_validate_json(answer)
-        except ValidationError as error:
-            raise ClientError(f"unreadable answer to a report: {_brief(error)}") from error
+        _, answer = await _send(self._reports, "POST", path, body)
+        return _read(ReportAnswer, answer, "answer to a report")
 
     async def zones(self, known: dict[str, int], wait_s: float) -> dict[str, int]:
         """Wait until a zone has another revision than *known*, for up to *wait_s* seconds.
@@ -139,16 +119,12 @@ class Client:
         Raises:
             ClientError: no usable answer.
         """
-        path, body = f"{self._base}/zones", KnownZones(known=known).model_dump_json()
-        timeout = httpx.Timeout(wait_s + _POLL_GRACE_S, connect=CONNECT_TIMEOUT_S)
-        query = {"timeout": wait_s}
-        response = await self._send("POST", path, content=body, params=query, timeout=timeout)
-        if response.status_code == httpx.codes.NO_CONTENT:
+        path = f"{self._base}/zones?timeout={wait_s}"
+        body = KnownZones(known=known).model_dump_json().encode()
+        status, answer = await _send(self._names, "POST", path, body, wait_s + _POLL_GRACE_S)
+        if status == HTTPStatus.NO_CONTENT:
             return {}
-        try:
-            return ChangedZones.model_validate_json(response.content).changed
-        except ValidationError as error:
-            raise ClientError(f"unreadable zones: {_brief(error)}") from error
+        return _read(ChangedZones, answer, "zones").changed
 
     async def zone(self, vpc_id: str, since: int) -> ZoneDocument | None:
         """Return a VPC's zone, or what has changed since the one at revision *since*.
@@ -171,13 +147,10 @@ class Client:
 
     async def _document(self, path: str, model: type[D]) -> D | None:
         try:
-            response = await self._send("GET", path)
+            _, answer = await _send(self._names, "GET", path)
         except NotThere:
             return None
-        try:
-            document = model.model_validate_json(response.content)
-        except ValidationError as error:
-            raise ClientError(f"unreadable document {path}: {_brief(error)}") from error
+        document = _read(model, answer, f"document {path}")
         if document.digest != digest_of(document):
             raise ClientError(f"document {path} is damaged")
         return document
@@ -191,27 +164,38 @@ class Client:
         Raises:
             ClientError: no usable answer.
         """
-        params = {"after": after, "timeout": wait_s}
-        response = await self._send(
-            "GET", f"{self._base}/state", params=params, timeout=wait_s + _POLL_GRACE_S
-        )
-        if response.status_code == httpx.codes.NO_CONTENT:
-            return None
-        try:
-            return HostState.model_validate_json(response.content)
-        except ValidationError as error:
-            raise ClientError(f"unreadable host state: {_brief(error)}") from error
+        path = f"{self._base}/state?after={after}&timeout={wait_s}"
+        status, answer = await _send(self._states, "GET", path, None, wait_s + _POLL_GRACE_S)
+        return None if status == HTTPStatus.NO_CONTENT else _read(HostState, answer, "host state")
 
-    async def _send(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
-        try:
-            response = await self._http.request(method, path, **kwargs)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise ClientError(f"{method} {path}: {error or type(error).__name__}") from error
-        if response.is_success:
-            return response
-        missing = response.status_code == httpx.codes.NOT_FOUND
-        kind = NotThere if missing else ClientError
-        raise kind(f"{method} {path}: {response.status_code} {response.text[:200]}")
+
+async def _send(
+    channel: Channel,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    timeout_s: float = REPORT_TIMEOUT_S,
+) -> tuple[int, bytes]:
+    """Return the status, which is one of success, and the body of an answer.
+
+    Raises:
+        ClientError: no answer, or another one; NotThere where the controller says so.
+    """
+    try:
+        status, answer = await channel.request(method, path, body, timeout_s)
+    except ChannelError as error:
+        raise ClientError(f"{method} {path}: {error}") from error
+    if 200 <= status < 300:
+        return status, answer
+    kind = NotThere if status == HTTPStatus.NOT_FOUND else ClientError
+    raise kind(f"{method} {path}: {status} {answer[:200].decode(errors='replace')}")
+
+
+def _read(model: type[M], answer: bytes, what: str) -> M:
+    try:
+        return model.model_validate_json(answer)
+    except ValidationError as error:
+        raise ClientError(f"unreadable {what}: {_brief(error)}") from error
 
 
 def _brief(error: ValidationError) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 from pydantic import ValidationError
 
-from agent import pki
+from agent import pki, renewal
 from vpcctl.pki import certificates, csr, files, keys, tls
 from vpcctl.pki.errors import PkiError
 from vpcctl.pki.files import Credentials, Material
@@ -76,7 +76,7 @@ def enroll(api: str, token_text: str, paths: EnrollmentPaths) -> Enrolled:
         _make_places(paths)
         key = keys.new_key()
         answer = _request(api, authority, token, key)
-        pki.check_answer(answer, key, ca_fingerprint=token.ca_fingerprint)
+        renewal.check_answer(answer, key, ca_fingerprint=token.ca_fingerprint)
         return _write(answer, key, paths)
     except httpx.HTTPError as error:
         raise EnrollmentError(f"cannot talk to {api}: {error}") from error
@@ -154,4 +154,6 @@ def _write(answer: EnrollAnswer, key: keys.PrivateKey, paths: EnrollmentPaths) -
     token = f"{answer.host_token}\n".encode()
     files.write_atomically(paths.token_file, token, mode=files.PRIVATE_FILE)
     material = Material(keys.key_to_pem(key), answer.certificate, answer.ca_certificate)
-    return Enrolled(answer.host_id, pki.open_store(paths.state_dir).install(material))
+    credentials = pki.open_store(paths.state_dir).install(material)
+    pki.about(credentials)  # noted here, so that the agent need not read the certificate
+    return Enrolled(answer.host_id, credentials)

@@ -13,6 +13,7 @@ from agent.bridges import Bridges, Ovs
 from agent.client import Client
 from agent.decide import marks, work
 from agent.decide.rows import InterfaceRow, Wish
+from agent.decide.sharing import sharing
 from agent.guests import GuestAnswers
 from agent.handovers import HandoverKeeper
 from agent.host import Host, Urgency, is_link, is_told, most_urgent
@@ -114,9 +115,7 @@ class Agent:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, os._exit, 0)
         self._host.error("ovsdb", f"OVSDB at {self._settings.ovsdb} does not answer")
-        saved = self._directory.load_state(self._settings.host_id)
-        if saved is not None:
-            self._take(saved, save=False)
+        self._take_saved()
         self._ovsdb.start()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(monitor.watch(self._kernel_event))
@@ -181,6 +180,11 @@ class Agent:
         if state.revision > self._revision():
             self._take(state)
 
+    def _take_saved(self) -> None:
+        saved = self._directory.load_state(self._settings.host_id)
+        if saved is not None:
+            self._take(saved, save=False)
+
     def _take(self, state: HostState, *, save: bool = True) -> None:
         if state.host_id != self._settings.host_id:
             log.warning("host state of another host (%s) ignored", state.host_id)
@@ -196,7 +200,7 @@ class Agent:
                 self._name_interfaces(tuple(self._host.rows.values()))
             return
         log.debug("host state at revision %d", state.revision)
-        self._state = state
+        self._state = state = sharing(state, self._state)
         self._host.wanted = {each.port_id: each for each in state.attachments}
         self._reporter.interval_s = state.settings.report_interval_s
         self._reconciler.want(state.attachments)

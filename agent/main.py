@@ -1,198 +1,39 @@
-"""``vpc-agent``: run, enroll, plug, status, clean."""
+"""``vpc-agent``: where it begins. What libraries would load for nothing is left out first."""
 
-import argparse
-import asyncio
-import contextlib
-import ctypes
-import gc
-import logging
+import importlib.util
 import sys
+import types
 from collections.abc import Sequence
-from typing import Any, Literal
-
-from agent import VERSION
-from agent import settings as agent_settings
-from agent.settings import Settings, SettingsError
-
-_FLAGS = {
-    "host_id": "id of this host, such as host-0a1b2c3d4e5f60718",
-    "api_url": "http://127.0.0.1:8080, https://… or unix:/path.sock",
-    "api_ca": "file with the CA of the API's certificate",
-    "token_file": "file (mode 0600) with the host's token",
-    "ovsdb": "OVSDB server, such as unix:/var/run/openvswitch/db.sock",
-    "ovs_rundir": "directory with ovs-vswitchd's pid file",
-    "state_dir": "directory for what the agent remembers",
-    "netns_dir": "directory with the names of network namespaces",
-    "bridge": "integration bridge",
-    "underlay_bridge": "bridge for the underlay device (userspace datapath)",
-    "datapath": "auto, system or netdev",
-    "neighbour_discovery": "auto, flows or agent: who answers for IPv6 gateways",
-    "vtep_address": "local tunnel address; default: the one that reaches the controller",
-    "underlay_device": "device that carries the tunnels; default: the one with that address",
-    "vxlan_port": "UDP port of VXLAN",
-    "providers": "provider networks and how they are reached, such as public=br-ex,lab=eth2",
-    "openflow_key": "private key for ssl: controller targets",
-    "openflow_certificate": "certificate for ssl: controller targets",
-    "openflow_ca": "CA of the controller's certificate",
-    "log_level": "debug, info, warning or error",
-}
-
-_M_ARENA_MAX = -8
-"""Of mallopt(3). Every thread has a heap of its own otherwise, which it seldom gives back."""
-SWITCH_INTERVAL_S = 0.0005
-"""A thread that has to run waits so long for one that computes: 5 ms, Python's own value, is a
-third of what plugging an interface takes altogether."""
 
 _UNUSED = ("eventlet", "rich", "click", "pygments")
 """What libraries import where it happens to be installed, for nothing that the agent does:
-ovs.poller the first (15 MiB), structlog for tracebacks and httpx for a command line the others."""
-
-_SHORT = {"api_url": ("--api",)}
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="vpc-agent", description="vpcctl's agent on a host")
-    parser.add_argument("--version", action="version", version=f"vpc-agent {VERSION}")
-    parser.add_argument("--config", help="TOML file with the settings below")
-    common = argparse.ArgumentParser(add_help=False)
-    for name, text in _FLAGS.items():
-        for each in (parser, common):
-            flags = ["--" + name.replace("_", "-"), *_SHORT.get(name, ())]
-            each.add_argument(*flags, help=text, default=argparse.SUPPRESS, dest=name)
-    commands = parser.add_subparsers(dest="command")
-    commands.add_parser("run", parents=[common], help="run the agent (the default)")
-    enroll = commands.add_parser("enroll", parents=[common], help="make this machine a host")
-    enroll.add_argument("--token", required=True, help="token of 'vpcctl host enroll'; -: stdin")
-    plug = commands.add_parser("plug", parents=[common], help="plug an interface by hand")
-    plug.add_argument("--port", required=True, help="port id")
-    plug.add_argument("--interface", required=True, help="device or OVS interface")
-    plug.add_argument("--mac", help="MAC of the guest")
-    plug.add_argument("--tap", action="store_true", help="make a tap device when it is absent")
-    commands.add_parser("status", parents=[common], help="show what the agent holds and counted")
-    commands.add_parser("clean", parents=[common], help="remove everything of ours from the host")
-    return parser
+ovs.poller the first (15 MiB), structlog for tracebacks the others."""
+_WITHOUT_INIT = ("pyroute2", "ovsdbapp", "unittest")
+"""Packages whose ``__init__`` loads what is not used. That of pyroute2 loads all of it: databases,
+wireless, nftables, SQLite (5 MiB); that of ovsdbapp looks for its own version; and of unittest
+pyroute2 takes one class."""
+_PLUGINS = "pydantic.plugin._loader"
+"""It looks through all that is installed for plugins of pydantic, by importlib.metadata."""
 
 
-def _configure_logging(level: str) -> None:
-    """Send every log line to stderr, with time, level and logger."""
-    import structlog
-
-    formatter = structlog.stdlib.ProcessorFormatter(
-        processor=structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
-        foreign_pre_chain=[
-            structlog.stdlib.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-        ],
-    )
-    handler = logging.StreamHandler()
-    handler.setFormatter(formatter)
-    logging.basicConfig(handlers=[handler], level="WARNING", force=True)
-    logging.getLogger("agent").setLevel(level.upper())
-    logging.getLogger("ovsdbapp").setLevel("CRITICAL")  # what matters of it is said by ours
-
-
-def _run(settings: Settings) -> None:
-    """Run the agent; its libraries are imported here, so that other commands start fast."""
-    from agent.host import Host
-    from agent.loop import Agent
-    from agent.priority import put_first
-    from agent.worker import Worker
-
-    put_first()
-    # Found out before the event loop runs: pyroute2's plain sockets bring a loop of their own.
-    datapath = _datapath(settings)
-    logging.getLogger("agent").info("datapath: %s", datapath)
-    worker = Worker(settings.netns_dir, settings.host_id, checksums_off=datapath == "netdev")
-
-    async def run() -> None:
-        flows_answer = _flows_answer(settings, datapath)
-        owner = settings.host_id
-        host = Host(datapath, problems=dict, nd_extensions=flows_answer, owner=owner)
-        await Agent(settings, host, worker).run()
-
-    with contextlib.suppress(AttributeError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)  # one thread runs at a time: one heap will do
-    gc.collect()
-    gc.freeze()  # the program itself stays: looking through it again would stop the loop
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
-    asyncio.run(run())
-
-
-def _datapath(settings: Settings) -> Literal["system", "netdev"]:
-    from agent.netlink.underlay import has_kernel_datapath
-
-    if settings.datapath != "auto":
-        return settings.datapath
-    return "system" if has_kernel_datapath() else "netdev"
-
-
-def _flows_answer(settings: Settings, datapath: str) -> bool:
-    """Tell whether flows answer solicitations for gateways here (else the agent does)."""
-    if settings.neighbour_discovery != "auto":
-        return settings.neighbour_discovery == "flows"
-    return datapath == "netdev"
-
-
-def _given(arguments: argparse.Namespace) -> dict[str, Any]:
-    return {name: value for name, value in vars(arguments).items() if name in _FLAGS}
-
-
-def _settings(arguments: argparse.Namespace) -> Settings:
-    found = agent_settings.load(_given(arguments), arguments.config)
-    if not found.host_id:
-        raise SettingsError("host_id is not set: give --host-id or VPC_AGENT_HOST_ID")
-    found.secret()
-    return found
-
-
-def _enroll(arguments: argparse.Namespace) -> int:
-    from agent.enroll import EnrollmentError, EnrollmentPaths, enroll
-
-    settings = agent_settings.load(_given(arguments), arguments.config)
-    given = arguments.token
-    token = sys.stdin.readline() if given == "-" else given
-    token_file = settings.token_file or agent_settings.default_token_file(settings.state_dir)
-    try:
-        done = enroll(settings.api_url, token, EnrollmentPaths(settings.state_dir, token_file))
-    except EnrollmentError as error:
-        print(f"vpc-agent: {error}", file=sys.stderr)
-        return 1
-    print(f"this machine is {done.host_id}; start its agent with:")
-    print(f"  vpc-agent --api-url {settings.api_url} --state-dir {settings.state_dir}")
-    return 0
+def leave_out() -> None:
+    """Have libraries load less, 9 MiB altogether; called before any of them is imported."""
+    for name in _UNUSED:
+        sys.modules.setdefault(name, None)  # pyright: ignore[reportArgumentType]
+    for name in _WITHOUT_INIT:
+        if name not in sys.modules and (spec := importlib.util.find_spec(name)) is not None:
+            sys.modules[name] = importlib.util.module_from_spec(spec)
+    plugins = types.ModuleType(_PLUGINS)
+    plugins.get_plugins = tuple  # type: ignore[attr-defined]
+    sys.modules.setdefault(_PLUGINS, plugins)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``vpc-agent``; returns the exit code (2: the settings cannot be used)."""
-    for name in _UNUSED:
-        sys.modules.setdefault(name, None)  # pyright: ignore[reportArgumentType]
-    arguments = _parser().parse_args(argv)
-    try:
-        if arguments.command == "enroll":
-            return _enroll(arguments)
-        settings = _settings(arguments)
-    except SettingsError as error:
-        print(f"vpc-agent: {error}", file=sys.stderr)
-        return 2
-    _configure_logging(settings.log_level)
-    match arguments.command:
-        case "plug":
-            from agent import by_hand
+    leave_out()
+    from agent import command
 
-            return by_hand.plug(
-                settings, arguments.port, arguments.interface, mac=arguments.mac, tap=arguments.tap
-            )
-        case "status":
-            from agent.status import status
-
-            return status(settings)
-        case "clean":
-            from agent import by_hand
-
-            return by_hand.clean(settings)
-        case _:
-            _run(settings)
-            return 0
+    return command.main(argv)
 
 
 if __name__ == "__main__":

@@ -61,6 +61,7 @@ class Poller:
                 self._take(state)
             elif not self._resync and time.monotonic() - started < _TOO_SOON_S:
                 await asyncio.sleep(_TOO_SOON_S)  # a server that does not wait must not spin us
+            del state  # else it would be kept until the next one
 
     async def _ask(self, *, whole: bool) -> HostState | None:
         """Ask once; None when nothing changed or :meth:`resync` came in between."""

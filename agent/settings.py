@@ -203,7 +203,7 @@ def _as_enrolled(settings: Settings) -> Settings:
         credentials = store.current()
         if credentials is None:
             return settings
-        host_id = pki.host_of(credentials)
+        host_id = pki.about(credentials).host_id
     except (PkiError, OSError) as error:
         raise SettingsError(f"{store.link}: {error}") from error
     if settings.host_id not in ("", host_id):

@@ -5,9 +5,9 @@ import socket
 from collections.abc import Iterable
 from typing import Any
 
-from pyroute2 import GenericNetlinkSocket
 from pyroute2.netlink import genlmsg
 from pyroute2.netlink.exceptions import NetlinkError
+from pyroute2.netlink.generic import GenericNetlinkSocket
 
 from agent.decide.underlay import Address, Device, Move, Route
 from agent.netlink import core

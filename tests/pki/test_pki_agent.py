@@ -94,7 +94,7 @@ def test_the_agents_client_shows_the_hosts_certificate_and_renews_it(controller,
             assert (await client.state(0, 0)).host_id == host_id
         finally:
             task.cancel()
-            await client.close()
+            client.close()
 
     asyncio.run(run())
     fresh = certificates.from_pem(store.current().certificate.read_bytes())

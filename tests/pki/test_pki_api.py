@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from agent import pki as agent_pki
+from agent import renewal
 from agent.enroll import EnrollmentError, enroll
 from tests.pki.https_support import ADMIN, Controller, Machine, running_controller
 from vpcctl.pki import certificates, csr, keys, tls
@@ -291,7 +292,7 @@ def test_an_agent_renews_over_the_connection_that_its_certificate_opens(controll
             answer = client.post(f"/v1/hosts/{host_id}/certificate", json={"csr": request})
             return CertificateAnswer.model_validate_json(answer.raise_for_status().content)
 
-    keeper = agent_pki.CertificateKeeper(
+    keeper = renewal.CertificateKeeper(
         agent_pki.open_store(machine.paths.state_dir),
         post=post,
         tell_ovs=told.append,

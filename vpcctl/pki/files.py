@@ -9,7 +9,6 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
-from vpcctl.pki import certificates
 from vpcctl.pki.errors import PkiError
 
 PRIVATE_DIRECTORY = 0o700
@@ -147,6 +146,9 @@ class CredentialStore:
 
     def install(self, material: Material) -> Credentials:
         """Add a generation, make it the present one, and forget all but the one before it."""
+        # Here, for what only reads key files has no use of the library behind it (10 MiB).
+        from vpcctl.pki import certificates
+
         certificate = certificates.from_pem(material.certificate)
         born = certificate.not_valid_before_utc.strftime("%Y%m%dT%H%M%SZ")
         name = f"{born}-{certificates.serial_of(certificate)}"

@@ -99,9 +99,9 @@ class Book:
         subnet = self._subnets.get(guest.subnet_id)
         if subnet is None:
             return None
-        if old is not None and old.subnet is subnet and old.guest == guest:
-            return old
-        return _entry(guest, subnet)
+        if old is None or old.subnet is not subnet:
+            return _entry(guest, subnet)
+        return old if old.guest is guest or old.guest == guest else _entry(guest, subnet)
 
     def tenant(self, key: int | None) -> str:
         """Return whose port a key is; empty: nobody's that is known."""

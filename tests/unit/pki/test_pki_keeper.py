@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from agent import pki
+from agent import pki, renewal
 from vpcctl.pki import certificates, csr, keys, tls
 from vpcctl.pki.authority import HOST_LIFE, Authority, create_authority
 from vpcctl.pki.errors import PkiError
@@ -57,8 +57,8 @@ def told() -> list[pki.SslFiles]:
     return []
 
 
-def keeper(store, controller, told, post=None) -> pki.CertificateKeeper:
-    return pki.CertificateKeeper(
+def keeper(store, controller, told, post=None) -> renewal.CertificateKeeper:
+    return renewal.CertificateKeeper(
         store, post=post or controller.issue, tell_ovs=told.append, clock=lambda: controller.now
     )
 
@@ -155,3 +155,30 @@ def test_answers_that_do_not_fit_are_refused_and_change_nothing(store, controlle
         with pytest.raises(PkiError):
             keeper(store, controller, told, liar).run_once()
         assert store.current() == before, liar.__name__
+
+
+def test_what_a_certificate_says_is_noted_beside_it(store):
+    credentials = store.current()
+    certificate = certificates.from_pem(credentials.certificate.read_bytes())
+    said = pki.about(credentials)
+    assert said == pki.About(HOST, certificates.renewal_due_at(certificate).timestamp())
+    assert (credentials.directory / "about.json").stat().st_mode & 0o777 == 0o600
+    credentials.certificate.unlink()
+    assert pki.about(credentials) == said
+
+
+def test_a_note_that_cannot_be_read_is_made_anew(store):
+    credentials = store.current()
+    note = credentials.directory / "about.json"
+    note.write_text('{"host_id": 3')
+    said = pki.about(credentials)
+    assert said.host_id == HOST
+    note.write_text("{}")
+    assert pki.about(credentials) == said
+
+
+def test_a_certificate_that_cannot_be_read_says_so(store):
+    credentials = store.current()
+    credentials.certificate.unlink()
+    with pytest.raises(PkiError, match="cannot read"):
+        pki.about(credentials)
