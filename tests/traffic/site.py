@@ -220,7 +220,10 @@ class Site:
             )
             assert block is not None
             family = f"-{ip.version}"
-            guest.run("ip", family, "addr", "add", f"{ip}/{block.prefixlen}", "dev", "eth0")
+            # Without nodad the kernel takes an address a moment later, whatever accept_dad says.
+            at_once = ("nodad",) if ip.version == 6 else ()
+            address = f"{ip}/{block.prefixlen}"
+            guest.run("ip", family, "addr", "add", address, "dev", "eth0", *at_once)
             neighbour = ("lladdr", ROUTER_MAC, "dev", "eth0", "nud", "permanent")
             guest.run("ip", family, "neigh", "add", str(gateway), *neighbour)
             guest.run("ip", family, "route", "add", "default", "via", str(gateway))
