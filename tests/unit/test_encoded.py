@@ -1,6 +1,7 @@
 """Encoded flows: bytes alone, from which a refused flow can still be told."""
 
-from vpcctl.compile import compile_host
+from tests.support.networks import at, batch, host, network, port, put, subnet, vpc
+from vpcctl.compile import compile_host, plan_changes
 from vpcctl.pipeline.example import HERE, example
 from vpcctl.pipeline.pieces import PortPiece
 from vpcctl.southbound.encoded import Encoded, Encoder
@@ -45,3 +46,19 @@ def test_a_message_leads_to_its_piece() -> None:
     assert sent.find(101) == (late, 1)
     assert sent.find(9) == (early, 2)
     assert sent.find(6) is None
+
+
+def test_a_program_is_compiled_as_it_is_read_from_its_first_flow_on() -> None:
+    """What changes before it is read overtakes it: an older flow would undo that."""
+    hosts, red = [host(n) for n in (1, 2, 3)], vpc(1)
+    web = subnet(1, red, "10.0.1.0/24")
+    there = port(1, web, "0e:00:00:00:00:01", "10.0.1.11")
+    arriving = port(2, web, "0e:00:00:00:00:02", "10.0.1.12")
+    net = network(*hosts, red, web, there, arriving, at(there, hosts[1], 11))
+    arrival = plan_changes(net, batch(put(at(arriving, hosts[0], 11)))).hosts[hosts[0].id]
+    work = Encoder().work(arrival, revision=2)
+    assert work.has_program
+    plan_changes(net, batch(put(at(there, hosts[2], 11))))
+    read = {flow for flows in work.rest for flow in flows}
+    assert read
+    assert read <= {flow for flows in compile_host(net, hosts[0].id) for flow in flows}

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 
 from vpcctl.compile import outward
 from vpcctl.compile.relaying import Presence, Relaying, steering
@@ -272,14 +273,17 @@ class _Planner:
         early = early_pieces(net, host_id, vpc_ids, first)
         opening = [flows for piece in early if (flows := self._flows(piece))]
 
+        pieces = vpc_pieces(net, host_id, vpc_ids, early)
+        if new:
+            pieces = chain(common_pieces(net, host_id), pieces)
+        head = tuple(islice(pieces, 1))
+
         def program() -> Iterator[FlowTuple]:
-            pieces = [common_pieces(net, host_id)] if new else []
-            pieces.append(vpc_pieces(net, host_id, vpc_ids, early))
-            for group in pieces:
-                for piece in group:
-                    flows = compile_piece(net, piece)
-                    if flows:
-                        yield flows
+            # Each is compiled when it is read: what changes before that has been sent by then.
+            for piece in chain(head, pieces):
+                flows = compile_piece(net, piece)
+                if flows:
+                    yield flows
 
         return HostChange(
             host_id=host_id,
@@ -287,6 +291,7 @@ class _Planner:
             removed=tuple(self._removed.get(host_id, ())),
             written=(*self._written.get(host_id, ()), *opening),
             program=program,
+            has_program=bool(head),
         )
 
     def _flows(self, piece: Piece) -> FlowTuple:

@@ -29,6 +29,7 @@ class HostChange:
         written: flows to add or overwrite, the most urgent first; of VPCs that are new on this
             host what the arriving ports need at once.
         program: yields the other flows of VPCs that are new on this host; call it once.
+        has_program: whether there may be such flows.
         unmetered: numbers of meters that no flow of the host names any more; delete them last,
             because a switch deletes the flows that name them too.
         relays: tell whoever keeps the relays when this host has confirmed everything here.
@@ -39,6 +40,7 @@ class HostChange:
     removed: tuple[FlowTuple, ...]
     written: tuple[FlowTuple, ...]
     program: Callable[[], Iterator[FlowTuple]]
+    has_program: bool
     unmetered: tuple[int, ...] = ()
     relays: tuple[Relay, ...] = ()
 

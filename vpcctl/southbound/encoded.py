@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
 
 from vpcctl.compile.transition import FlowTuple, HostChange
 from vpcctl.flows.flow import Flow, meters_of
@@ -70,7 +69,7 @@ class Work:
         revision: where the network stands when this is done.
         parts: what to send first, as one bundle.
         rest: the program of VPCs that are new on the host, read lazily.
-        has_program: whether ``rest`` has anything.
+        has_program: whether ``rest`` may have anything.
         added: flows that the parts add, minus those that they delete.
         departs: whether a VPC leaves the host.
         unmetered: numbers of meters to delete when this is confirmed.
@@ -168,13 +167,11 @@ class Encoder:
         parts.extend(self._once("delete", flows) for flows in change.removed if flows)
         parts.extend(self._once("add", fitted(flows)) for flows in change.written if flows)
         added = sum(map(len, change.written)) - sum(map(len, change.removed))
-        program = change.program()
-        first = next(program, None)
         return Work(
             revision,
             tuple(parts),
-            iter(()) if first is None else chain((first,), program),
-            has_program=first is not None,
+            change.program(),
+            has_program=change.has_program,
             added=added,
             departs=bool(change.departed),
             unmetered=change.unmetered,
