@@ -19,7 +19,7 @@ def answering(unit: Unit, row: EipRow) -> list[str]:
     connection = unit.connection
     if row.nat_gateway_id is not None:
         return sorted(
-            gateways.hosts_of(connection, [row.nat_gateway_id]).get(row.nat_gateway_id, ())
+            gateways.HOST_IDS.of(connection, [row.nat_gateway_id]).get(row.nat_gateway_id, ())
         )
     if row.port_id is None or row.vpc_id is None:
         return []
@@ -27,7 +27,7 @@ def answering(unit: Unit, row: EipRow) -> list[str]:
     here = {place.host_id} if place is not None else set()
     internet = gateways.internet_between(connection, row.vpc_id, row.external_network_id)
     if internet is not None:
-        here.update(gateways.hosts_of(connection, [internet.id]).get(internet.id, ()))
+        here.update(gateways.HOST_IDS.of(connection, [internet.id]).get(internet.id, ()))
     return sorted(here)
 
 

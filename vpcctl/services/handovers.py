@@ -35,7 +35,7 @@ def taken(unit: Unit, vpc_id: str, addresses: Collection[str]) -> None:
         found = gateways.of_vpcs(unit.connection, [vpc_id])
         ids = [one.id for one in found if one.kind == "nat"]
         concerned = set(locations.hosts_of_vpc(unit.connection, vpc_id))
-        concerned.update(*gateways.hosts_of(unit.connection, ids).values())
+        concerned.update(*gateways.HOST_IDS.of(unit.connection, ids).values())
         touch_hosts(unit, *sorted(concerned))
 
 

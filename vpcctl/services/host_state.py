@@ -17,7 +17,7 @@ def compose(connection: Any, row: HostRow, settings: ServiceSettings) -> HostSta
     """Return the state of the host of *row*: a few statements, however many ports it has."""
     wanted = [one for one in ports.attached(connection, row.id) if one.interface is not None]
     found = ports.guests(connection, row.id)
-    addresses = ports.addresses_of(connection, [one.id for one in found])
+    addresses = ports.ADDRESSES.of(connection, [one.id for one in found])
     underlays = hosts.underlays(connection)
     size = min((one.inner_mtu for one in underlays if one.inner_mtu), default=hosts.DEFAULT_MTU)
     return HostState(

@@ -79,7 +79,7 @@ def _give(unit: Unit, gateway: NatGatewayRow, ids: Sequence[str]) -> None:
 
 
 def _hosts(unit: Unit, gateway: NatGatewayRow) -> list[str]:
-    return gateways.hosts_of(unit.connection, [gateway.id]).get(gateway.id, [])
+    return gateways.HOST_IDS.of(unit.connection, [gateway.id]).get(gateway.id, [])
 
 
 def _write(unit: Unit, row: EipRow, values: dict[str, Any]) -> None:

@@ -215,7 +215,7 @@ class NatGatewayService:
     def _end_forwards(self, unit: Unit, row: NatGatewayRow, made: str) -> ForwardsView:
         """Note the change of a gateway's forwards; return the one *made*."""
         self._end(unit, row, {})
-        touch_hosts(unit, *gateways.hosts_of(unit.connection, [row.id]).get(row.id, ()))
+        touch_hosts(unit, *gateways.HOST_IDS.of(unit.connection, [row.id]).get(row.id, ()))
         now = _row(unit.connection, row.id)
         found = nat_gateways.forwards_of(unit.connection, row.id)
         shown = tuple(forwards.view(one) for one in found if one.id == made)

@@ -71,7 +71,7 @@ def _carried(connection: Any, host_id: str, mine: frozenset[str]) -> Iterable[Ou
     ]
     if not carried:
         return
-    standing = gateways.hosts_of(connection, [one.id for one in carried])
+    standing = gateways.HOST_IDS.of(connection, [one.id for one in carried])
     reach = hosts.reach(connection)
     for gateway in carried:
         order = tuple(standing[gateway.id])
@@ -117,7 +117,7 @@ def nat_gateways(connection: Any, row: HostRow) -> tuple[NatGatewayState, ...]:
     ids = gateways.ids_on_host(connection, row.id)
     if not ids:
         return ()
-    standing = gateways.hosts_of(connection, ids)
+    standing = gateways.HOST_IDS.of(connection, ids)
     eips_of = nat_store.eips_of(connection, ids)
     forwards_of = nat_store.forwards_in(connection, ids)
     found = gateways.NAT_GATEWAYS.get_many(connection, ids)
@@ -155,7 +155,7 @@ def watched(connection: Any, row: HostRow) -> tuple[Watched, ...]:
     found = {one.id: one for one in gateways.around(connection, row.id)}
     if not found:
         return ()
-    standing = gateways.hosts_of(connection, found)
+    standing = gateways.HOST_IDS.of(connection, found)
     reach = hosts.reach(connection)
     wanted: set[str] = set()
     for gateway in found.values():

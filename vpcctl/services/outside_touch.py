@@ -31,7 +31,7 @@ def moved(
     found = gateways.of_vpcs(unit.connection, {ports_by_id[id].vpc_id for id in after})
     if not found:
         return
-    standing = gateways.hosts_of(unit.connection, [one.id for one in found])
+    standing = gateways.HOST_IDS.of(unit.connection, [one.id for one in found])
     vpcs = {one.vpc_id for one in found}
     concerned = {host for vpc_id, host in toggled if vpc_id in vpcs}
     for vpc_id in {vpc_id for vpc_id, _ in toggled}:
@@ -55,7 +55,7 @@ def _hosts(
 def _exposed(unit: Unit, port_ids: Collection[str]) -> set[str]:
     """Return those of the ports that the outside may reach: by an EIP or an IPv6 address."""
     found = {one.port_id for one in eips.of_ports(unit.connection, port_ids) if one.port_id}
-    for id, addresses in ports.addresses_of(unit.connection, port_ids).items():
+    for id, addresses in ports.ADDRESSES.of(unit.connection, port_ids).items():
         if any(":" in address for address in addresses):
             found.add(id)
     return found
@@ -75,7 +75,7 @@ def touch_vpc(unit: Unit, vpc_id: str) -> None:
     """Note that the state changed of all hosts that a VPC is on, and of its gateways' hosts."""
     touch_hosts_with(unit, hosts.of_vpc(vpc_id))
     found = gateways.of_vpcs(unit.connection, [vpc_id])
-    standing = gateways.hosts_of(unit.connection, [one.id for one in found])
+    standing = gateways.HOST_IDS.of(unit.connection, [one.id for one in found])
     touch_hosts(unit, *sorted(_hosts(found, standing, vpc_id)))
 
 

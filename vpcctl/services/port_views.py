@@ -43,8 +43,8 @@ def views(connection: Any, rows: Sequence[PortRow]) -> list[PortView]:
         return []
     ids = [row.id for row in rows]
     around = Surroundings(
-        ports.addresses_of(connection, ids),
-        memberships.memberships_of(connection, ids),
+        ports.ADDRESSES.of(connection, ids),
+        memberships.MEMBERSHIPS.of(connection, ids),
         locations.links_of(connection, ids),
         locations.locations_of(connection, ids),
         standings(connection, [row.vpc_id for row in rows]),

@@ -183,7 +183,7 @@ class PortService:
                 toggled = locations.move(unit.connection, present, {id: None}, unit.revision)
                 outside_touch.moved(unit, {id: row}, present, {id: None}, toggled)
                 unit.tell("location", id, row.tenant_id, "deleted", "its port is deleted")
-            addresses = ports.addresses_of(unit.connection, [id]).get(id, [])
+            addresses = ports.ADDRESSES.of(unit.connection, [id]).get(id, [])
             ports.drop_addresses(unit.connection, id)
             port_metadata.drop(unit, id)
             moved(unit, row.vpc_id)
@@ -268,7 +268,7 @@ def _readdress(unit: Unit, row: PortRow, wanted: tuple[IPAddress, ...] | None, m
     None keeps all of them, but for one that its guest made of the MAC that it had.
     """
     subnet = _subnet(unit.connection, row.subnet_id)
-    present = [ip_address(a) for a in ports.addresses_of(unit.connection, [row.id])[row.id]]
+    present = [ip_address(a) for a in ports.ADDRESSES.of(unit.connection, [row.id])[row.id]]
     if wanted is None:
         old, new = makes_own(subnet, Mac(row.mac)), makes_own(subnet, mac)
         wanted = tuple(new if new is not None and ip == old else ip for ip in present)

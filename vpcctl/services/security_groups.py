@@ -183,7 +183,7 @@ def _established(keep: bool) -> Established:
 def _view(connection: Any, id: str) -> SecurityGroupView:
     row = GROUPS.get(connection, id)
     assert row is not None, "written or read in this transaction"  # noqa: S101 - for types
-    found = security_groups.rules_of(connection, [id]).get(id, [])
+    found = security_groups.RULES.of(connection, [id]).get(id, [])
     shown = tuple(group_rules.view(rule) for rule in found)
     (plain,) = _views(connection, [row])
     return replace(plain, rules=shown)
@@ -191,7 +191,7 @@ def _view(connection: Any, id: str) -> SecurityGroupView:
 
 def _views(connection: Any, rows: Sequence[SecurityGroupRow]) -> Sequence[SecurityGroupView]:
     found = standings(connection, [row.vpc_id for row in rows])
-    counts = security_groups.rule_counts(connection, [row.id for row in rows])
+    counts = security_groups.RULE_COUNTS.of(connection, [row.id for row in rows])
     return [
         SecurityGroupView(
             meta(row, row.tenant_id),

@@ -23,7 +23,7 @@ def of_routes(connection: Any, routes: Sequence[StoredRoute]) -> list[tuple[Targ
         **_nats(connection, _ids(targets, "nat")),
         **_ports(connection, _ids(targets, "port")),
     }
-    families = ports.addresses_of(connection, _ids(targets, "port"))
+    families = ports.ADDRESSES.of(connection, _ids(targets, "port"))
     return [
         tuple(_state(route, target, dead, families) for target in route.targets) for route in routes
     ]

@@ -1,11 +1,10 @@
 """Address groups in the database."""
 
-from collections.abc import Collection, Iterable
-from typing import Any
+from collections.abc import Collection
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
-from vpcctl.store.rows import Repository, chunks
+from vpcctl.store.rows import Counts, Lists, Repository
 from vpcctl.store.tables import AddressGroupRow, GroupBlockRow
 
 ADDRESS_GROUPS = Repository(
@@ -18,45 +17,18 @@ ADDRESS_GROUPS = Repository(
     },
 )
 
-_BLOCKS = select(GroupBlockRow.group_id, GroupBlockRow.cidr).order_by(GroupBlockRow.group_id)
-_BLOCKS_OF = _BLOCKS.where(GroupBlockRow.group_id.in_(bindparam("ids", expanding=True)))
-_COUNTS = (
-    select(GroupBlockRow.group_id, func.count())
-    .where(GroupBlockRow.group_id.in_(bindparam("ids", expanding=True)))
-    .group_by(GroupBlockRow.group_id)
+BLOCKS: Lists[str] = Lists(
+    select(GroupBlockRow.group_id, GroupBlockRow.cidr).order_by(GroupBlockRow.group_id),
+    GroupBlockRow.group_id,
+    lambda row: row.cidr,
 )
+"""Address groups' blocks, in any order."""
+
+BLOCK_COUNTS = Counts(GroupBlockRow.group_id)
 _ADD = insert(GroupBlockRow)
 _DROP = delete(GroupBlockRow).where(
     GroupBlockRow.group_id == bindparam("group_id_"), GroupBlockRow.cidr == bindparam("cidr_")
 )
-
-
-def all_blocks(connection: Connection) -> dict[str, list[str]]:
-    """Return the blocks of every address group, in any order, by its id."""
-    return _grouped(connection.execute(_BLOCKS))
-
-
-def blocks_of(connection: Connection, ids: Iterable[str]) -> dict[str, list[str]]:
-    """Return the blocks of these address groups, in any order, by id."""
-    found: dict[str, list[str]] = {}
-    for part in chunks(ids):
-        found.update(_grouped(connection.execute(_BLOCKS_OF, {"ids": part})))
-    return found
-
-
-def _grouped(rows: Iterable[Any]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for group_id, cidr in rows:
-        found.setdefault(group_id, []).append(cidr)
-    return found
-
-
-def block_counts(connection: Connection, ids: Iterable[str]) -> dict[str, int]:
-    """Return how many blocks these address groups have; those without any are missing."""
-    found: dict[str, int] = {}
-    for part in chunks(ids):
-        found.update((row[0], row[1]) for row in connection.execute(_COUNTS, {"ids": part}))
-    return found
 
 
 def replace_blocks(

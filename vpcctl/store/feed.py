@@ -1,29 +1,23 @@
 """The feed: the network as model objects, whole or what changed since a revision."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
 
 from sqlalchemy import Connection, bindparam, select
 
 from vpcctl.model.changes import Change, ChangeBatch, Resource, ResourceKind
 from vpcctl.store import models, outside_models
-from vpcctl.store.address_groups import ADDRESS_GROUPS, all_blocks, blocks_of
+from vpcctl.store.address_groups import ADDRESS_GROUPS, BLOCKS
 from vpcctl.store.database import Database
 from vpcctl.store.eips import EIPS
 from vpcctl.store.external_networks import EXTERNAL_NETWORKS
-from vpcctl.store.gateways import (
-    INTERNET_GATEWAYS,
-    NAT_GATEWAYS,
-    all_forwards,
-    all_hosts,
-    forwards_of,
-    some_hosts,
-)
+from vpcctl.store.gateways import FORWARDS, INTERNET_GATEWAYS, NAT_GATEWAYS
+from vpcctl.store.gateways import HOSTS as GATEWAY_HOSTS
 from vpcctl.store.hosts import HOSTS, port_mtu
 from vpcctl.store.locations import locations_of
-from vpcctl.store.memberships import memberships_of
-from vpcctl.store.network_acls import ACLS, all_entries, entries_of
-from vpcctl.store.ports import PORTS, addresses_of
+from vpcctl.store.memberships import MEMBERSHIPS
+from vpcctl.store.network_acls import ACLS, ENTRIES
+from vpcctl.store.ports import ADDRESSES, PORTS
 from vpcctl.store.route_tables import (
     ROUTE_TABLES,
     all_dead_hosts,
@@ -32,7 +26,7 @@ from vpcctl.store.route_tables import (
     routes_of,
 )
 from vpcctl.store.rows import chunks
-from vpcctl.store.security_groups import GROUPS, all_rules, rules_of
+from vpcctl.store.security_groups import GROUPS, RULES
 from vpcctl.store.subnets import SUBNETS
 from vpcctl.store.tables import ChangeRow, LedgerRow
 from vpcctl.store.vpcs import VPCS
@@ -44,6 +38,9 @@ _HEAD = select(LedgerRow.value, LedgerRow.pruned)
 _SINCE = select(LedgerRow.value, LedgerRow.pruned, ChangeRow.kind, ChangeRow.resource_id).outerjoin(
     ChangeRow, (ChangeRow.revision > bindparam("after")) & (ChangeRow.action != "warning")
 )
+_FEW = 32
+"""So many changes are read in less time than it takes to hand them from thread to thread, twice."""
+_FIRST = _SINCE.limit(_FEW + 1)
 
 Found = Mapping[str, Resource]
 
@@ -73,6 +70,19 @@ class Feed:
         """
         return self._database.read(lambda connection: _changes(connection, after))
 
+    def few(self, after: int) -> ChangeBatch | None:
+        """Return what changed after revision *after*, if to read it takes a millisecond or less.
+
+        Returns:
+            None where it may take longer, or where :meth:`changes` would say that: ask that.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        if self._database.dialect != "sqlite":
+            return None  # the answer comes from another process, or another machine
+        return self._database.read(lambda connection: _few(connection, after))
+
 
 def _load(connection: Connection) -> ChangeBatch:
     revision = connection.execute(_HEAD).one().value
@@ -84,7 +94,15 @@ def _load(connection: Connection) -> ChangeBatch:
 
 
 def _changes(connection: Connection, after: int) -> ChangeBatch | None:
-    rows = connection.execute(_SINCE, {"after": after}).all()
+    return _batch(connection, after, connection.execute(_SINCE, {"after": after}).all())
+
+
+def _few(connection: Connection, after: int) -> ChangeBatch | None:
+    rows = connection.execute(_FIRST, {"after": after}).all()
+    return _batch(connection, after, rows) if len(rows) <= _FEW else None
+
+
+def _batch(connection: Connection, after: int, rows: Sequence[Any]) -> ChangeBatch | None:
     head, pruned = rows[0].value, rows[0].pruned
     if not pruned <= after <= head:
         return None
@@ -162,34 +180,34 @@ def _some_external_networks(connection: Connection, ids: list[str]) -> Found:
     return {id: outside_models.external_network(row, size) for id, row in rows.items()}
 
 
-_ports = _some_with(PORTS, (addresses_of, memberships_of), models.port)
+_ports = _some_with(PORTS, (ADDRESSES.of, MEMBERSHIPS.of), models.port)
 _ALL: dict[ResourceKind, Callable[[Connection], Found]] = {
     "vpc": _with(VPCS, (), models.vpc),
-    "ag": _with(ADDRESS_GROUPS, (all_blocks,), models.address_group),
-    "sg": _with(GROUPS, (all_rules,), models.security_group),
-    "nacl": _with(ACLS, (all_entries,), models.network_acl),
+    "ag": _with(ADDRESS_GROUPS, (BLOCKS.all,), models.address_group),
+    "sg": _with(GROUPS, (RULES.all,), models.security_group),
+    "nacl": _with(ACLS, (ENTRIES.all,), models.network_acl),
     "subnet": _with(SUBNETS, (), models.subnet),
     "host": _with(HOSTS, (), models.host),
     "port": _of_all_ports(_ports),
     "location": _of_all_ports(_locations),
     "ext": _external_networks,
-    "igw": _with(INTERNET_GATEWAYS, (all_hosts,), outside_models.internet_gateway),
-    "nat": _with(NAT_GATEWAYS, (all_hosts, all_forwards), outside_models.nat_gateway),
+    "igw": _with(INTERNET_GATEWAYS, (GATEWAY_HOSTS.all,), outside_models.internet_gateway),
+    "nat": _with(NAT_GATEWAYS, (GATEWAY_HOSTS.all, FORWARDS.all), outside_models.nat_gateway),
     "eip": _with(EIPS, (), outside_models.eip),
     "rtb": _with(ROUTE_TABLES, (all_routes, all_dead_hosts), outside_models.route_table),
 }
 _SOME: dict[ResourceKind, Callable[[Connection, list[str]], Found]] = {
     "vpc": _some_with(VPCS, (), models.vpc),
-    "ag": _some_with(ADDRESS_GROUPS, (blocks_of,), models.address_group),
-    "sg": _some_with(GROUPS, (rules_of,), models.security_group),
-    "nacl": _some_with(ACLS, (entries_of,), models.network_acl),
+    "ag": _some_with(ADDRESS_GROUPS, (BLOCKS.of,), models.address_group),
+    "sg": _some_with(GROUPS, (RULES.of,), models.security_group),
+    "nacl": _some_with(ACLS, (ENTRIES.of,), models.network_acl),
     "subnet": _some_with(SUBNETS, (), models.subnet),
     "host": _some_with(HOSTS, (), models.host),
     "port": _ports,
     "location": _locations,
     "ext": _some_external_networks,
-    "igw": _some_with(INTERNET_GATEWAYS, (some_hosts,), outside_models.internet_gateway),
-    "nat": _some_with(NAT_GATEWAYS, (some_hosts, forwards_of), outside_models.nat_gateway),
+    "igw": _some_with(INTERNET_GATEWAYS, (GATEWAY_HOSTS.of,), outside_models.internet_gateway),
+    "nat": _some_with(NAT_GATEWAYS, (GATEWAY_HOSTS.of, FORWARDS.of), outside_models.nat_gateway),
     "eip": _some_with(EIPS, (), outside_models.eip),
     "rtb": _some_with(ROUTE_TABLES, (routes_of, dead_hosts_of), outside_models.route_table),
 }

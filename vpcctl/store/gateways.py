@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Connection, bindparam, delete, insert, literal_column, select, union_all
 
-from vpcctl.store.rows import Among, Repository, chunks
+from vpcctl.store.rows import Among, Lists, Repository
 from vpcctl.store.tables import (
     EipRow,
     ForwardRow,
@@ -39,41 +39,12 @@ NAT_GATEWAYS = Repository(
     },
 )
 
-_HOSTS = select(GatewayHostRow.gateway_id, GatewayHostRow.host_id).order_by(
-    GatewayHostRow.gateway_id, GatewayHostRow.place
-)
-_HOSTS_OF = _HOSTS.where(GatewayHostRow.gateway_id.in_(bindparam("ids", expanding=True)))
-_WITH_LEAVING = (
-    select(GatewayHostRow.gateway_id, GatewayHostRow.host_id, HostRow.drained)
-    .join(HostRow, HostRow.id == GatewayHostRow.host_id)
-    .order_by(GatewayHostRow.gateway_id, GatewayHostRow.place)
-)
-_WITH_LEAVING_OF = _WITH_LEAVING.where(
-    GatewayHostRow.gateway_id.in_(bindparam("ids", expanding=True))
-)
 _ON_HOST = select(GatewayHostRow.gateway_id).where(GatewayHostRow.host_id == bindparam("host_id_"))
 _PLACES = select(GatewayHostRow.place, GatewayHostRow.host_id, GatewayHostRow.since).where(
     GatewayHostRow.gateway_id == bindparam("gateway_id_")
 )
 _DROP_HOSTS = delete(GatewayHostRow).where(GatewayHostRow.gateway_id == bindparam("gateway_id_"))
 _ADD_HOSTS = insert(GatewayHostRow)
-_FORWARDS = (
-    select(
-        ForwardRow.nat_gateway_id,
-        ForwardRow.id,
-        EipRow.address,
-        ForwardRow.protocol,
-        ForwardRow.port_first,
-        ForwardRow.port_last,
-        ForwardRow.target,
-        ForwardRow.target_port,
-    )
-    .join(EipRow, EipRow.id == ForwardRow.eip_id)
-    .order_by(ForwardRow.nat_gateway_id, ForwardRow.id)
-)
-_FORWARDS_OF = _FORWARDS.where(ForwardRow.nat_gateway_id.in_(bindparam("ids", expanding=True)))
-
-
 _BETWEEN = select(InternetGatewayRow.__table__).where(
     InternetGatewayRow.vpc_id == bindparam("vpc_id_"),
     InternetGatewayRow.external_network_id == bindparam("network_id_"),
@@ -118,6 +89,43 @@ class GatewayHost(NamedTuple):
     leaving: bool
 
 
+HOST_IDS: Lists[str] = Lists(
+    select(GatewayHostRow.gateway_id, GatewayHostRow.host_id).order_by(
+        GatewayHostRow.gateway_id, GatewayHostRow.place
+    ),
+    GatewayHostRow.gateway_id,
+    lambda row: row.host_id,
+)
+"""Gateways' hosts, in order."""
+
+HOSTS: Lists[GatewayHost] = Lists(
+    select(GatewayHostRow.gateway_id, GatewayHostRow.host_id, HostRow.drained)
+    .join(HostRow, HostRow.id == GatewayHostRow.host_id)
+    .order_by(GatewayHostRow.gateway_id, GatewayHostRow.place),
+    GatewayHostRow.gateway_id,
+    lambda row: GatewayHost(row.host_id, row.drained),
+)
+"""The same, and whether they are to leave."""
+
+FORWARDS: Lists[ForwardOfEip] = Lists(
+    select(
+        ForwardRow.nat_gateway_id,
+        ForwardRow.id,
+        EipRow.address,
+        ForwardRow.protocol,
+        ForwardRow.port_first,
+        ForwardRow.port_last,
+        ForwardRow.target,
+        ForwardRow.target_port,
+    )
+    .join(EipRow, EipRow.id == ForwardRow.eip_id)
+    .order_by(ForwardRow.nat_gateway_id, ForwardRow.id),
+    ForwardRow.nat_gateway_id,
+    lambda row: ForwardOfEip(*row[1:]),
+)
+"""NAT gateways' port forwardings, by id."""
+
+
 class GatewayOf(NamedTuple):
     """A gateway of a VPC."""
 
@@ -158,41 +166,6 @@ def ids_in_vpc(connection: Connection, vpc_id: str, limit: int) -> Sequence[str]
     return connection.execute(statement).scalars().all()
 
 
-def all_hosts(connection: Connection) -> dict[str, list[GatewayHost]]:
-    """Return the hosts of every gateway, in order, by gateway id."""
-    return _with_leaving(connection.execute(_WITH_LEAVING))
-
-
-def some_hosts(connection: Connection, gateway_ids: Iterable[str]) -> dict[str, list[GatewayHost]]:
-    """Return the hosts of these gateways, in order, by gateway id."""
-    found: dict[str, list[GatewayHost]] = {}
-    for part in chunks(gateway_ids):
-        found.update(_with_leaving(connection.execute(_WITH_LEAVING_OF, {"ids": part})))
-    return found
-
-
-def _with_leaving(rows: Iterable[Any]) -> dict[str, list[GatewayHost]]:
-    found: dict[str, list[GatewayHost]] = {}
-    for gateway_id, host_id, leaving in rows:
-        found.setdefault(gateway_id, []).append(GatewayHost(host_id, leaving))
-    return found
-
-
-def hosts_of(connection: Connection, gateway_ids: Iterable[str]) -> dict[str, list[str]]:
-    """Return the hosts of these gateways, in order, by gateway id."""
-    found: dict[str, list[str]] = {}
-    for part in chunks(gateway_ids):
-        found.update(_lists(connection.execute(_HOSTS_OF, {"ids": part})))
-    return found
-
-
-def _lists(rows: Iterable[Any]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for gateway_id, host_id in rows:
-        found.setdefault(gateway_id, []).append(host_id)
-    return found
-
-
 def ids_on_host(connection: Connection, host_id: str) -> Sequence[str]:
     """Return ids of the internet and NAT gateways that name a host, sorted."""
     return sorted(connection.execute(_ON_HOST, {"host_id_": host_id}).scalars().all())
@@ -224,25 +197,3 @@ def set_hosts(
     ]
     if rows:
         connection.execute(_ADD_HOSTS, rows)
-
-
-def all_forwards(connection: Connection) -> dict[str, list[ForwardOfEip]]:
-    """Return every port forwarding, by id, by NAT gateway id."""
-    return _forwards(connection.execute(_FORWARDS))
-
-
-def forwards_of(
-    connection: Connection, gateway_ids: Iterable[str]
-) -> dict[str, list[ForwardOfEip]]:
-    """Return the port forwardings of these NAT gateways, by id, by NAT gateway id."""
-    found: dict[str, list[ForwardOfEip]] = {}
-    for part in chunks(gateway_ids):
-        found.update(_forwards(connection.execute(_FORWARDS_OF, {"ids": part})))
-    return found
-
-
-def _forwards(rows: Iterable[Any]) -> dict[str, list[ForwardOfEip]]:
-    found: dict[str, list[ForwardOfEip]] = {}
-    for gateway_id, *columns in rows:
-        found.setdefault(gateway_id, []).append(ForwardOfEip(*columns))
-    return found

@@ -1,17 +1,21 @@
 """Which ports are in which security groups."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
-from vpcctl.store.rows import Among
+from vpcctl.store.rows import Lists
 from vpcctl.store.tables import MembershipRow
 
-_MEMBERSHIPS = select(MembershipRow.port_id, MembershipRow.group_id).order_by(
-    MembershipRow.port_id, MembershipRow.group_id
+MEMBERSHIPS: Lists[str] = Lists(
+    select(MembershipRow.port_id, MembershipRow.group_id).order_by(
+        MembershipRow.port_id, MembershipRow.group_id
+    ),
+    MembershipRow.port_id,
+    lambda row: row.group_id,
 )
-_MEMBERSHIPS_OF = Among(_MEMBERSHIPS, MembershipRow.port_id)
+"""Ports' groups, sorted."""
+
 _JOIN = insert(MembershipRow)
 _LEAVE = delete(MembershipRow).where(MembershipRow.port_id == bindparam("port_id_"))
 _MEMBERS = (
@@ -20,18 +24,6 @@ _MEMBERS = (
     .order_by(MembershipRow.port_id)
     .limit(bindparam("limit_"))
 )
-
-
-def memberships_of(connection: Connection, port_ids: Iterable[str]) -> dict[str, list[str]]:
-    """Return the groups of these ports, sorted, by port id."""
-    return _lists(_MEMBERSHIPS_OF.rows(connection, port_ids))
-
-
-def _lists(rows: Iterable[Any]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for port_id, group_id in rows:
-        found.setdefault(port_id, []).append(group_id)
-    return found
 
 
 def join(connection: Connection, port_id: str, group_ids: Iterable[str]) -> None:

@@ -1,11 +1,11 @@
 """Network ACLs and their entries in the database."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
-from vpcctl.store.rows import Repository, chunks
+from vpcctl.store.rows import Counts, Lists, Repository
 from vpcctl.store.tables import AclEntryRow, NetworkAclRow, SubnetRow
 
 ACLS = Repository(
@@ -19,49 +19,21 @@ ACLS = Repository(
     },
 )
 
-_ENTRIES = select(AclEntryRow.__table__).order_by(
-    AclEntryRow.acl_id, AclEntryRow.direction, AclEntryRow.number
+ENTRIES: Lists[AclEntryRow] = Lists(
+    select(AclEntryRow.__table__).order_by(
+        AclEntryRow.acl_id, AclEntryRow.direction, AclEntryRow.number
+    ),
+    AclEntryRow.acl_id,
 )
-_ENTRIES_OF = _ENTRIES.where(AclEntryRow.acl_id.in_(bindparam("ids", expanding=True)))
-_COUNTS = (
-    select(AclEntryRow.acl_id, func.count())
-    .where(AclEntryRow.acl_id.in_(bindparam("ids", expanding=True)))
-    .group_by(AclEntryRow.acl_id)
-)
+"""ACLs' entries, by direction and number."""
+
+ENTRY_COUNTS = Counts(AclEntryRow.acl_id)
 _ADD = insert(AclEntryRow)
 _DROP = delete(AclEntryRow).where(
     AclEntryRow.acl_id == bindparam("acl_id_"),
     AclEntryRow.direction == bindparam("direction_"),
     AclEntryRow.number == bindparam("number_"),
 )
-
-
-def all_entries(connection: Connection) -> dict[str, list[AclEntryRow]]:
-    """Return every entry, by direction and number, by ACL id."""
-    return _grouped(connection.execute(_ENTRIES))
-
-
-def entries_of(connection: Connection, ids: Iterable[str]) -> dict[str, list[AclEntryRow]]:
-    """Return the entries of these ACLs, by direction and number, by ACL id."""
-    found: dict[str, list[AclEntryRow]] = {}
-    for part in chunks(ids):
-        found.update(_grouped(connection.execute(_ENTRIES_OF, {"ids": part})))
-    return found
-
-
-def _grouped(rows: Iterable[Any]) -> dict[str, list[AclEntryRow]]:
-    found: dict[str, list[AclEntryRow]] = {}
-    for row in rows:
-        found.setdefault(row.acl_id, []).append(row)
-    return found
-
-
-def entry_counts(connection: Connection, ids: Iterable[str]) -> dict[str, int]:
-    """Return how many entries these ACLs have; those without any are missing."""
-    found: dict[str, int] = {}
-    for part in chunks(ids):
-        found.update((row[0], row[1]) for row in connection.execute(_COUNTS, {"ids": part}))
-    return found
 
 
 def add_entries(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:

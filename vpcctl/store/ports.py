@@ -1,13 +1,13 @@
 """Ports and their addresses in the database."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, union_all
 
 from vpcctl.model.addresses import IPAddress, parse_mac
-from vpcctl.store.rows import Among, Repository
+from vpcctl.store.rows import Lists, Repository
 from vpcctl.store.tables import AddressRow, LocationRow, MembershipRow, PortRow, SubnetRow
 
 
@@ -49,10 +49,13 @@ PORTS = Repository(
     },
 )
 
-_ADDRESSES = select(AddressRow.port_id, AddressRow.address).order_by(
-    AddressRow.port_id, AddressRow.place
+ADDRESSES: Lists[str] = Lists(
+    select(AddressRow.port_id, AddressRow.address).order_by(AddressRow.port_id, AddressRow.place),
+    AddressRow.port_id,
+    lambda row: row.address,
 )
-_ADDRESSES_OF = Among(_ADDRESSES, AddressRow.port_id)
+"""Ports' addresses, in order."""
+
 _ADD_ADDRESSES = insert(AddressRow)
 _DROP_ADDRESSES = delete(AddressRow).where(AddressRow.port_id == bindparam("port_id_"))
 _MAC_OWNER = select(PortRow.id).where(
@@ -124,18 +127,6 @@ class Attached(NamedTuple):
     gateway: str
     ipv6_cidr: str | None
     ipv6_gateway: str | None
-
-
-def addresses_of(connection: Connection, port_ids: Iterable[str]) -> dict[str, list[str]]:
-    """Return the addresses of these ports, in order, by port id."""
-    return _grouped(_ADDRESSES_OF.rows(connection, port_ids))
-
-
-def _grouped(rows: Iterable[Any]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for port_id, address in rows:
-        found.setdefault(port_id, []).append(address)
-    return found
 
 
 def set_addresses(

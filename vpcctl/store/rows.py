@@ -13,6 +13,7 @@ from sqlalchemy import (
     Connection,
     bindparam,
     delete,
+    func,
     insert,
     select,
     update,
@@ -22,6 +23,7 @@ from vpcctl.model import ids
 from vpcctl.store.tables import Base
 
 R = TypeVar("R", bound=Base)
+V = TypeVar("V")
 
 CHUNK = 500
 """Values in one IN list: well below what SQLite and PostgreSQL take."""
@@ -95,6 +97,52 @@ class Among:
                 connection.execute(self._one, {"only_": part[0], **more})
             else:
                 connection.execute(self._some, {"several_": part, **more})
+
+
+class Lists(Generic[V]):
+    """What belongs to the rows of another table, in lists by their id.
+
+    Args:
+        statement: gives the rows, in order.
+        owner: the column of whose they are.
+        make: returns what is listed for a row; the row itself if not given.
+    """
+
+    def __init__(
+        self, statement: Any, owner: Any, make: Callable[[Any], V] = lambda row: row
+    ) -> None:
+        self._all, self._some = statement, Among(statement, owner)
+        self._owner: str = owner.key
+        self._make = make
+
+    def all(self, connection: Connection) -> dict[str, list[V]]:
+        """Return all lists."""
+        return self._listed(connection.execute(self._all))
+
+    def of(self, connection: Connection, ids: Iterable[str]) -> dict[str, list[V]]:
+        """Return the lists of some; those of whom nothing is are missing."""
+        return self._listed(self._some.rows(connection, ids))
+
+    def _listed(self, rows: Iterable[Any]) -> dict[str, list[V]]:
+        found: dict[str, list[V]] = {}
+        for row in rows:
+            found.setdefault(getattr(row, self._owner), []).append(self._make(row))
+        return found
+
+
+class Counts:
+    """How many rows belong to each row of another table.
+
+    Args:
+        owner: the column of whose they are.
+    """
+
+    def __init__(self, owner: Any) -> None:
+        self._some = Among(select(owner, func.count()).group_by(owner), owner)
+
+    def of(self, connection: Connection, ids: Iterable[str]) -> dict[str, int]:
+        """Return how many some have; those without any are missing."""
+        return {row[0]: row[1] for row in self._some.rows(connection, ids)}
 
 
 class Repository(Generic[R]):

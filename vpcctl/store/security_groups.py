@@ -1,11 +1,11 @@
 """Security groups and their rules in the database."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from vpcctl.store.rows import Repository, chunks
+from vpcctl.store.rows import Counts, Lists, Repository
 from vpcctl.store.tables import GroupRuleRow, SecurityGroupRow
 
 GROUPS = Repository(
@@ -29,13 +29,13 @@ GROUP_RULES = Repository(
 )
 
 _DEFAULT = select(SecurityGroupRow.id).where(SecurityGroupRow.default_of == bindparam("vpc_id_"))
-_RULES = select(GroupRuleRow.__table__).order_by(GroupRuleRow.group_id, GroupRuleRow.key)
-_RULES_OF = _RULES.where(GroupRuleRow.group_id.in_(bindparam("ids", expanding=True)))
-_COUNTS = (
-    select(GroupRuleRow.group_id, func.count())
-    .where(GroupRuleRow.group_id.in_(bindparam("ids", expanding=True)))
-    .group_by(GroupRuleRow.group_id)
+RULES: Lists[GroupRuleRow] = Lists(
+    select(GroupRuleRow.__table__).order_by(GroupRuleRow.group_id, GroupRuleRow.key),
+    GroupRuleRow.group_id,
 )
+"""Groups' rules, in the order of keys."""
+
+RULE_COUNTS = Counts(GroupRuleRow.group_id)
 _ADD_RULES = insert(GroupRuleRow)
 _MEANINGS = select(GroupRuleRow.meaning, GroupRuleRow.id).where(
     GroupRuleRow.group_id == bindparam("group_id_")
@@ -45,34 +45,6 @@ _MEANINGS = select(GroupRuleRow.meaning, GroupRuleRow.id).where(
 def default_of(connection: Connection, vpc_id: str) -> str:
     """Return the id of the VPC's default group."""
     return connection.execute(_DEFAULT, {"vpc_id_": vpc_id}).scalar_one()
-
-
-def all_rules(connection: Connection) -> dict[str, list[GroupRuleRow]]:
-    """Return every rule, in the order of keys, by group id."""
-    return _grouped(connection.execute(_RULES))
-
-
-def rules_of(connection: Connection, group_ids: Iterable[str]) -> dict[str, list[GroupRuleRow]]:
-    """Return the rules of these groups, in the order of keys, by group id."""
-    found: dict[str, list[GroupRuleRow]] = {}
-    for part in chunks(group_ids):
-        found.update(_grouped(connection.execute(_RULES_OF, {"ids": part})))
-    return found
-
-
-def _grouped(rows: Iterable[Any]) -> dict[str, list[GroupRuleRow]]:
-    found: dict[str, list[GroupRuleRow]] = {}
-    for row in rows:
-        found.setdefault(row.group_id, []).append(row)
-    return found
-
-
-def rule_counts(connection: Connection, group_ids: Iterable[str]) -> dict[str, int]:
-    """Return how many rules these groups have; those without any are missing."""
-    found: dict[str, int] = {}
-    for part in chunks(group_ids):
-        found.update((row[0], row[1]) for row in connection.execute(_COUNTS, {"ids": part}))
-    return found
 
 
 def meanings(connection: Connection, group_id: str) -> dict[str, str]:
