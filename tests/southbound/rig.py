@@ -58,6 +58,9 @@ class MemoryStore:
         newer = (change for revision, change in self._present.values() if revision > after)
         return ChangeBatch(self.revision, tuple(newer))
 
+    def few(self, after: int) -> ChangeBatch | None:
+        return self.changes(after)
+
     def record(self, processed_revision: int, hosts: Sequence[HostRealised]) -> None:
         self._check()
         self.processed = processed_revision

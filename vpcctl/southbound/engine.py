@@ -54,6 +54,10 @@ class Inputs(Protocol):
         """Return what changed after a revision; None when that is no longer known."""
         ...
 
+    def few(self, after: int) -> ChangeBatch | None:
+        """Return the same if it is there at once, else None."""
+        ...
+
 
 class Wakeups(Protocol):
     """What says that there is something new (``vpcctl.store.wake.WakeListener``)."""
@@ -227,7 +231,9 @@ class Engine:
     async def round(self) -> None:
         """Take what is new from the feed and hand each host its part."""
         started = time.perf_counter()
-        batch = await asyncio.to_thread(self._inputs.changes, self._program.revision)
+        batch = self._inputs.few(self._program.revision)
+        if batch is None:
+            batch = await asyncio.to_thread(self._inputs.changes, self._program.revision)
         if batch is None:
             await self._load()
             return
