@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from vpcctl.services import eip_hosts
+from vpcctl.services import eip_hosts, lost_hosts
 from vpcctl.services.attachments import touch_hosts, touch_hosts_with
 from vpcctl.services.gateway_candidates import Sight, candidates_of, dead_hosts
 from vpcctl.services.gateway_leaving import Step, steps
@@ -16,6 +16,9 @@ from vpcctl.services.views import Status
 from vpcctl.store import eips, gateway_hosts, gateways, hosts
 from vpcctl.store.gateway_hosts import HostFact, Placed, Standing
 from vpcctl.store.units import Unit
+
+NOWHERE = GatewayHostsView((), None, None)
+NONE_LIVES = "none of its gateway hosts lives"
 
 
 def place(unit: Unit, gateway_id: str, network_id: str) -> list[str]:
@@ -30,6 +33,8 @@ def place(unit: Unit, gateway_id: str, network_id: str) -> list[str]:
 def rearrange(unit: Unit, changed: Iterable[str], drained: Iterable[str] = ()) -> int:
     """Put the hosts of gateways in order for what is known of hosts now; return how many moved.
 
+    Routes hear which of their targets are dead.
+
     Args:
         unit: the transaction.
         changed: all hosts of which other things are known than when they were in order last: what
@@ -37,6 +42,7 @@ def rearrange(unit: Unit, changed: Iterable[str], drained: Iterable[str] = ()) -
         drained: those of them that are drained now and were not, or the other way round.
     """
     known = gateway_hosts.facts(unit.connection)
+    lost_hosts.note_lost(unit, known)
     ids = _concerned(unit.connection, known, frozenset(changed))
     return _put_in_order(unit, known, dict.fromkeys(ids, "as they are"), frozenset(drained))
 
@@ -123,7 +129,10 @@ def _move(
     if leaving:
         first += f"; to leave: {', '.join(leaving)}"
     unit.tell(gateway.kind, gateway.id, gateway.tenant_id, "changed", first)
-    _note_left(unit, gateway, set(before) - set(after))
+    gone = set(before) - set(after)
+    _note_left(unit, gateway, gone)
+    if gateway.kind == "nat":
+        lost_hosts.moved(unit, [gateway.id], gone)
     touch_hosts_with(unit, hosts.of_vpc(gateway.vpc_id))
     touch_hosts(unit, *before, *after)
 
@@ -150,7 +159,7 @@ def placements(connection: Any, gateway_ids: Sequence[str]) -> dict[str, Gateway
     """Return where these gateways are realised, by gateway id."""
     standing = gateway_hosts.standing_of(connection, gateway_ids)
     if not standing:
-        return dict.fromkeys(gateway_ids, GatewayHostsView((), None, None))
+        return dict.fromkeys(gateway_ids, NOWHERE)
     known = gateway_hosts.facts(connection)
     by_id, dead, sight = {fact.id: fact for fact in known}, dead_hosts(known), Sight(known)
     next_of = steps(connection, gateway_ids)
@@ -177,7 +186,7 @@ def reasons(connection: Any) -> Why:
         return _unplaced(gateway_hosts.facts(connection), network_id)
 
     def why(placement: GatewayHostsView, network_id: str) -> str:
-        return "none of its gateway hosts lives" if placement.hosts else unplaced(network_id)
+        return NONE_LIVES if placement.hosts else unplaced(network_id)
 
     return why
 
