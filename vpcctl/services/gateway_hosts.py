@@ -15,6 +15,7 @@ from vpcctl.services.routing_views import GatewayHostsView, GatewayHostView, Sta
 from vpcctl.services.views import Status
 from vpcctl.store import eips, gateway_hosts, gateways, hosts
 from vpcctl.store.gateway_hosts import HostFact, Placed, Standing
+from vpcctl.store.realisation import of_hosts, processed, reached
 from vpcctl.store.units import Unit
 
 NOWHERE = GatewayHostsView((), None, None)
@@ -155,8 +156,28 @@ def release(unit: Unit, gateway_id: str) -> None:
     touch_hosts(unit, *(one.host_id for one in order))
 
 
+def shown(connection: Any, gateway_ids: Sequence[str]) -> dict[str, GatewayHostsView]:
+    """Return where these gateways are realised, and since when as their hosts have confirmed it."""
+    found = placements(connection, gateway_ids)
+    active = {place.active_host_id for place in found.values() if place.active_host_id is not None}
+    if not active:
+        return found
+    realised, done = of_hosts(connection, sorted(active)), processed(connection)
+    come = {host_id: reached(realised.get(host_id), done) for host_id in active}
+    return {
+        id: _confirmed(place, come.get(place.active_host_id or "", 0))
+        for id, place in found.items()
+    }
+
+
+def _confirmed(place: GatewayHostsView, come: int) -> GatewayHostsView:
+    """Return the placement of a gateway whose active host has confirmed revision *come*."""
+    is_so = place.since_revision is None or come >= place.since_revision
+    return place if is_so else replace(place, since_revision=None)
+
+
 def placements(connection: Any, gateway_ids: Sequence[str]) -> dict[str, GatewayHostsView]:
-    """Return where these gateways are realised, by gateway id."""
+    """Return where these gateways are to be realised, and since when, by gateway id."""
     standing = gateway_hosts.standing_of(connection, gateway_ids)
     if not standing:
         return dict.fromkeys(gateway_ids, NOWHERE)
