@@ -34,7 +34,8 @@ class PlacementOut(Output):
         examples=["host-0a1b2c3d4e5f60718"],
     )
     since_revision: int | None = Field(
-        description="Revision since which it has its place.", examples=[1042]
+        description="Revision since which it has its place; null: it has not confirmed that yet.",
+        examples=[1042],
     )
     waits_for: list[str] = Field(
         description="Hosts that have to confirm what they have been told before those that are "

@@ -67,6 +67,11 @@ class InternetGatewayOut(ResourceOut):
         description="Gateway hosts for ports whose hosts do not reach the external network.",
         examples=[{"hosts": [], "active_host_id": None, "since_revision": None}],
     )
+    distributed_host_ids: list[str] | None = Field(
+        description="Hosts with ports of the VPC that reach the external network themselves, and "
+        "need no gateway host; null in lists.",
+        examples=[["host-0a1b2c3d4e5f60718"]],
+    )
 
 
 class InternetGatewayPage(PageOut[InternetGatewayOut]):
@@ -79,4 +84,6 @@ def render(view: InternetGatewayView) -> dict[str, Any]:
     body["vpc_id"] = view.vpc_id
     body["external_network_id"] = view.external_network_id
     body["placement"] = render_placement(view.placement)
+    themselves = view.distributed_host_ids
+    body["distributed_host_ids"] = None if themselves is None else list(themselves)
     return body

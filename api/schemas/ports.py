@@ -23,7 +23,14 @@ from api.schemas.common import (
 from api.schemas.dhcp_options import OptionsIn, OptionsOut, render_options
 from api.schemas.limits import LimitsIn, LimitsOut, limits_field, render_limits, to_values
 from vpcctl.model.addresses import format_mac
-from vpcctl.services.views import AttachmentView, ClaimView, PortChange, PortCreate, PortView
+from vpcctl.services.views import (
+    AttachmentView,
+    ClaimView,
+    OutsideView,
+    PortChange,
+    PortCreate,
+    PortView,
+)
 
 _MAC_PATTERN = "^[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}$"
 _MacText = Annotated[str, Field(max_length=17)]
@@ -290,6 +297,30 @@ class ClaimOut(Output):
     )
 
 
+class OutsideOut(Output):
+    """A global IPv6 address of a port, and where it is realised."""
+
+    address: str = Field(description="The address.", examples=["2001:db8:10:1::20"])
+    internet_gateway_id: str = id_field(
+        "igw", "The internet gateway that the outside reaches it by."
+    )
+    mode: Literal["distributed", "gateway"] | None = Field(
+        description="distributed: on the port's host, which reaches the external network; gateway: "
+        "on a gateway host; null: nowhere.",
+        examples=["distributed"],
+    )
+    host_id: str | None = Field(
+        description="The host that answers for it, or null.", examples=["host-0a1b2c3d4e5f60718"]
+    )
+    since_revision: int | None = Field(
+        description="Revision since which it does; null: that host has not confirmed it yet.",
+        examples=[1042],
+    )
+    reason: str | None = Field(
+        description="Why it is realised nowhere; null: it is.", examples=[None]
+    )
+
+
 class PortOut(ResourceOut):
     """A port: where a workload meets its subnet."""
 
@@ -344,6 +375,22 @@ class PortOut(ResourceOut):
         description="Whether its host can enforce them; null: there are none, or no host.",
         examples=[None],
     )
+    outside: list[OutsideOut] | None = Field(
+        description="Its global IPv6 addresses that its subnet's route table leads outside, each "
+        "with where it is realised; null in lists.",
+        examples=[
+            [
+                {
+                    "address": "2001:db8:10:1::20",
+                    "internet_gateway_id": "igw-0a1b2c3d4e5f60718",
+                    "mode": "distributed",
+                    "host_id": "host-0a1b2c3d4e5f60718",
+                    "since_revision": 1042,
+                    "reason": None,
+                }
+            ]
+        ],
+    )
 
 
 class PortPage(PageOut[PortOut]):
@@ -371,6 +418,17 @@ def _render_claim(view: ClaimView) -> dict[str, Any]:
     }
 
 
+def _render_outside(view: OutsideView) -> dict[str, Any]:
+    return {
+        "address": str(view.address),
+        "internet_gateway_id": view.internet_gateway_id,
+        "mode": view.mode,
+        "host_id": view.host_id,
+        "since_revision": view.since_revision,
+        "reason": view.reason,
+    }
+
+
 def render(view: PortView) -> dict[str, Any]:
     """Return *view* as :class:`PortOut` describes it."""
     body = render_meta(view.meta, view.status)
@@ -395,4 +453,5 @@ def render(view: PortView) -> dict[str, Any]:
     body["source_dest_check"] = view.source_dest_check
     body["limits"] = render_limits(view.limits)
     body["limits_enforced"] = view.limits_enforced
+    body["outside"] = None if view.outside is None else [*map(_render_outside, view.outside)]
     return body

@@ -92,6 +92,35 @@ def test_eip_life(tenant: httpx.Client, isp: dict[str, Any]) -> None:
     assert tenant.delete(f"/v1/internet-gateways/{gateway['id']}").status_code == 204
 
 
+def test_a_port_says_where_its_global_addresses_are(api: Api, tenant: httpx.Client) -> None:
+    six = {"provider": "six", "ipv6_cidr": "2001:db8:66::/48", "ipv6_gateway": "2001:db8:66::1"}
+    isp = create(api.admin, "external-networks", **six)
+    vpc = create(tenant, "vpcs", cidrs=["10.0.0.0/16", "2001:db8:67::/56"])
+    blocks = {"cidr": "10.0.1.0/24", "ipv6_cidr": "2001:db8:67:1::/64"}
+    subnet = create(tenant, "subnets", vpc_id=vpc["id"], **blocks)
+    port = create(tenant, "ports", subnet_id=subnet["id"])
+    path = f"/v1/ports/{port['id']}"
+    assert port["outside"] == []
+    leads = {"vpc_id": vpc["id"], "external_network_id": isp["id"]}
+    gateway = create(tenant, "internet-gateways", **leads)
+    routes = [{"destination": "::/0", "targets": [gateway["id"]]}]
+    table = create(tenant, "route-tables", vpc_id=vpc["id"], routes=routes)
+    named = tenant.patch(f"/v1/subnets/{subnet['id']}", json={"route_table_id": table["id"]})
+    assert named.status_code == 200, named.text
+    assert tenant.get(path).json()["outside"] == [
+        {
+            "address": port["fixed_ips"][1],
+            "internet_gateway_id": gateway["id"],
+            "mode": None,
+            "host_id": None,
+            "since_revision": None,
+            "reason": f"{port['id']} is on no host",
+        }
+    ]
+    (listed,) = tenant.get("/v1/ports", params={"subnet_id": subnet["id"]}).json()["items"]
+    assert listed["outside"] is None
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

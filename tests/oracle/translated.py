@@ -120,8 +120,8 @@ class Translated:
         fit = [one for one in table.routes if flow.to in one.destination]
         longest = max(fit, key=lambda one: one.destination.prefixlen, default=None)
         living = [one for one in longest.targets if self._lives(one, flow)] if longest else []
-        # All ports are on one host; whoever is on a dead one counts while nobody else is there.
-        elsewhere = [one for one in living if not table.dead_hosts or one.kind != "port"]
+        # There is one host; what is on a dead one counts while nothing else is there.
+        elsewhere = [one for one in living if not table.dead_hosts or one.kind == "internet"]
         return elsewhere or living
 
     def _lives(self, target: Target, flow: Flow) -> bool:

@@ -155,6 +155,33 @@ def test_a_port_on_a_dead_host_gets_nothing_while_there_is_another(town: Setting
     assert made.wire.dropped(Reason.BLACKHOLE) == 0
 
 
+def test_a_nat_gateway_all_of_whose_hosts_are_dead_gets_nothing_while_there_is_another(
+    town: Setting,
+) -> None:
+    one, two = n.nat(1, RED, NETWORK, HOST), n.nat(2, RED, NETWORK, HOST, OTHER)
+    eips = [
+        n.eip(20 + at, NETWORK, f"203.0.113.{20 + at}", nat) for at, nat in enumerate((one, two))
+    ]
+    both = table(n.route("0.0.0.0/0", one, two))
+    made = town(*both.routes, others=(one, two, *eips))
+
+    def ways(*dead: str) -> list[str]:
+        made.change(dataclasses.replace(both, dead_hosts=dead))
+        asked = (f.udp(leaving(ONE), (port, 53)) for port in range(5000, 5016))
+        return [only(made.sends(ONE, frame), AGENT)["nw_src"] for frame in asked]
+
+    before = ways()
+    assert set(before) == {"203.0.113.20", "203.0.113.21"}
+    assert ways(HOST.id) == ["203.0.113.21"] * 16
+    assert ways(OTHER.id) == before
+    # With nothing else left, they are tried.
+    assert ways(HOST.id, OTHER.id) == before
+    made.change(dataclasses.replace(one, hosts=()))
+    assert ways(HOST.id, OTHER.id) == ["203.0.113.21"] * 16
+    made.change(one)
+    assert ways() == before
+
+
 def _wall(made: Town, ends: Ends, port: int) -> int:
     (found,) = made.sends(ONE, f.udp(ends, (port, 53)))
     return found

@@ -267,6 +267,7 @@ def _table(draw: st.DrawFn) -> object:
         draw(st.sampled_from((number, number, 1))),
         draw(st.booleans()),
         tuple(routes),
+        tuple(draw(st.lists(st.sampled_from([one.id for one in HOSTS]), max_size=2, unique=True))),
     )
 
 

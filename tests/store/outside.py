@@ -50,11 +50,14 @@ class Outside:
 
     def says(self, name: str, **lives: bool) -> None:
         """Let a host report which others live."""
-        watches = tuple(
+        self.tell(name, watches=self.watching(**lives))
+
+    def watching(self, **lives: bool) -> tuple[WatchFact, ...]:
+        """What a host says of the others that it watches."""
+        return tuple(
             WatchFact(host_id=self.id(other), ofport=10 + place, up=is_up)
             for place, (other, is_up) in enumerate(sorted(lives.items()))
         )
-        self.tell(name, watches=watches)
 
     def id(self, name: str) -> str:
         return self.agents[name].host.meta.id

@@ -1,5 +1,6 @@
 """External networks and internet gateways: what is accepted, and what keeps them."""
 
+import dataclasses
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -195,7 +196,9 @@ def test_an_internet_gateway_is_kept_and_told(world: World) -> None:
     )
     assert world.subnet(vpc=vpc).vni == made.vni + 1
     service = world.services.internet_gateways
-    assert service.list(TENANT, Listing(filters={"vpc_id": vpc.meta.id})).items == (made,)
+    assert service.get(TENANT, made.meta.id) == made
+    (listed,) = service.list(TENANT, Listing(filters={"vpc_id": vpc.meta.id})).items
+    assert listed == dataclasses.replace(made, distributed_host_ids=None)
     changed = service.change(TENANT, made.meta.id, InternetGatewayChange(name="out"))
     assert (changed.meta.name, changed.vni) == ("out", made.vni)
     with pytest.raises(NotFound):

@@ -10,7 +10,7 @@ from tests.store.reporting import link
 from tests.store.test_security_groups import held
 from vpcctl.services import gateway_hosts
 from vpcctl.services.routing_views import NatGatewayView
-from vpcctl.services.views import HostChange, PortCreate
+from vpcctl.services.views import HostChange, Listing, PortCreate
 from vpcctl.store.realisation import HostRealised
 from vpcctl.store.units import Units, present_revision
 
@@ -53,7 +53,57 @@ def test_gateways_get_hosts_with_the_label_and_share_them(site: Outside) -> None
     shown = site.world.services.nat_gateways.get(ADMIN, gateways[0].meta.id).placement
     assert [one.state for one in shown.hosts] == ["active", "standby", "standby"]
     assert shown.active_host_id == shown.hosts[0].host_id == site.id(orders[0][0])
-    assert shown.since_revision == gateways[0].meta.revision
+
+
+@ON_SQLITE
+def test_since_when_is_said_once_the_active_host_has_confirmed_it(site: Outside) -> None:
+    vpc = site.world.vpc()
+    nat, internet = site.nat(vpc), site.internet(vpc)
+    gateways = {"nat": nat.meta, "igw": internet.meta}
+
+    def since(kind: str) -> int | None:
+        services = site.world.services
+        service = services.nat_gateways if kind == "nat" else services.internet_gateways
+        (listed,) = service.list(ADMIN, Listing()).items
+        found = service.get(ADMIN, gateways[kind].id).placement
+        assert listed.placement == found
+        return found.since_revision
+
+    for kind, made in gateways.items():
+        first, *others = order(site, kind, made.id)
+        assert since(kind) is None
+        confirm(site, *others)
+        assert since(kind) is None
+        confirm(site, first)
+        assert since(kind) == made.revision
+    first, second, _ = order(site, "nat", nat.meta.id)
+    gone(site, first)
+    assert since("nat") is None
+    moved = site.world.database.read(present_revision)
+    confirm(site, second)
+    assert since("nat") == moved
+
+
+@ON_SQLITE
+def test_an_internet_gateway_names_the_hosts_that_reach_out_themselves(site: Outside) -> None:
+    world, vpc = site.world, site.world.vpc()
+    internet, subnet = site.internet(vpc), world.subnet(vpc=vpc)
+    one, two = world.port(subnet), world.port(subnet)
+
+    def themselves() -> tuple[str, ...] | None:
+        found = world.services.internet_gateways.get(ADMIN, internet.meta.id)
+        return found.distributed_host_ids
+
+    assert themselves() == internet.distributed_host_ids == ()
+    site.agents["a"].report(link(one))
+    site.agents["plain"].report(link(two))
+    assert themselves() == tuple(sorted((site.id("a"), site.id("plain"))))
+    plain = site.agents["plain"]
+    plain.facts = plain.facts.model_copy(update={"outside": ()})
+    plain.report(link(two))
+    assert themselves() == (site.id("a"),)
+    (listed,) = world.services.internet_gateways.list(ADMIN, Listing()).items
+    assert listed.distributed_host_ids is None
 
 
 @ON_SQLITE
@@ -91,10 +141,13 @@ def test_a_silent_host_goes_to_the_end_and_stays_there(site: Outside) -> None:
     first, second, third = order(site, "nat", nat.meta.id)
     watching(site)
     gone(site, first)
+    moved = site.world.database.read(present_revision)
+    sure = HostRealised(site.id(second), moved, "in_sync", None, 1)
+    site.world.realisation.record(moved, [sure])
     assert order(site, "nat", nat.meta.id) == [second, third, first]
     shown = site.world.services.nat_gateways.get(ADMIN, nat.meta.id).placement
     assert [one.state for one in shown.hosts] == ["active", "standby", "down"]
-    assert shown.since_revision == site.world.database.read(present_revision)
+    assert shown.since_revision == moved
     gone(site)
     assert order(site, "nat", nat.meta.id) == [second, third, first]
     again = site.world.services.nat_gateways.get(ADMIN, nat.meta.id).placement

@@ -6,12 +6,9 @@ from typing import Any
 import pytest
 
 from tests.store.conftest import ADMIN, ON_SQLITE, World
-from tests.store.outside import outside
-from tests.store.reporting import Agent, link
-from tests.store.test_eips import confirm
 from tests.store.test_security_groups import at_once, held, vpc_of
 from vpcctl.model.problems import Conflict, Exhausted, Invalid, NotFound, Problem, Stale
-from vpcctl.model.route_table import Route, RouteTable, Target
+from vpcctl.model.route_table import Route, Target
 from vpcctl.services.facade import Quotas, Services, ServiceSettings
 from vpcctl.services.routing_views import (
     RouteTableChange,
@@ -22,7 +19,6 @@ from vpcctl.services.routing_views import (
 from vpcctl.services.views import (
     Actor,
     Listing,
-    PortChange,
     PortView,
     SubnetChange,
     VpcChange,
@@ -321,82 +317,3 @@ def test_a_table_that_would_lead_in_a_circle_does_not_become_main(world: World) 
         world.services.route_tables.change(ADMIN, ours.meta.id, RouteTableChange(main=True))
     assert (caught.value.field, firewall in caught.value.detail) == ("main", True)
     assert main(world, vpc).meta.id == before.meta.id
-
-
-@ON_SQLITE
-def test_it_is_said_which_targets_are_dead_and_why(world: World) -> None:
-    outer = outside(world)
-    subnet = world.subnet()
-    vpc = vpc_of(world, subnet)
-    internet, nat = outer.internet(vpc), outer.nat(vpc)
-    firewall, checked = (world.port(subnet, source_dest_check=check) for check in (False, True))
-    ids = (internet.meta.id, nat.meta.id, port_id(firewall), port_id(checked))
-    ours = table(world, vpc, RouteWanted("0.0.0.0/0", ids))
-
-    def dead() -> dict[str, str]:
-        (route,) = world.services.route_tables.get(ADMIN, ours.meta.id).routes or ()
-        assert {one.id for one in route.states} == set(ids)
-        return {one.id: one.dead for one in route.states if one.dead is not None}
-
-    assert dead() == {
-        internet.meta.id: f"no host reaches {outer.network.meta.id}",
-        nat.meta.id: f"no host with the gateway label reaches {outer.network.meta.id}",
-        port_id(firewall): "it is on no host",
-        port_id(checked): "its source_dest_check is on, so it takes nothing that is not for itself",
-    }
-    outer.host("a")
-    outer.agents["a"].report(link(firewall), link(checked, 6, "u2"))
-    assert dead().keys() == {port_id(checked)}
-    world.services.ports.change(ADMIN, port_id(firewall), PortChange(admin_up=False))
-    assert dead()[port_id(firewall)] == "it is administratively down"
-    world.services.ports.change(ADMIN, port_id(firewall), PortChange(admin_up=True))
-    world.clock.forward(20)
-    world.services.maintain()
-    assert dead()[nat.meta.id] == "none of its gateway hosts lives"
-    world.clock.forward(600)
-    world.services.maintain()
-    world.services.maintain()
-    assert outer.id("a") in dead()[port_id(firewall)]
-
-
-@ON_SQLITE
-def test_ports_of_a_host_that_is_dead_leave_routes_until_it_is_back(world: World) -> None:
-    agents = [Agent(world, world.host(name), f"192.0.2.{at}") for at, name in enumerate("abc", 1)]
-    here = [one.host.meta.id for one in agents]
-    subnet = world.subnet()
-    walls = [world.port(subnet, source_dest_check=False) for _ in agents]
-    for agent, wall in zip(agents, walls, strict=True):
-        agent.report(link(wall))
-    way = RouteWanted("0.0.0.0/0", tuple(map(port_id, walls[:2])))
-    ours = table(world, vpc_of(world, subnet), way)
-
-    def dead() -> tuple[str, ...]:
-        whole: RouteTable = held(world, "rtb")[ours.meta.id]
-        return whole.dead_hosts
-
-    def passes(*living: Agent) -> None:
-        world.clock.forward(600)
-        for each in living:
-            each.report()
-        for _ in range(2):
-            world.services.maintain()
-
-    states = dict.fromkeys((id.replace("-", "_") for id in here), "in_sync")
-    confirm(world, 1, **states)
-    seen = world.feed.load().revision
-    passes(agents[0])  # the others are silent, but their switches are connected
-    assert dead() == ()
-    confirm(world, 1, **{here[1].replace("-", "_"): "disconnected"})
-    passes(agents[0])
-    assert dead() == (here[1],)
-    news = world.feed.changes(seen)
-    assert news is not None
-    assert ours.meta.id in [one.id for one in news.changes]
-    confirm(world, 1, **{here[1].replace("-", "_"): "in_sync"})
-    passes(agents[0])
-    assert dead() == ()
-    confirm(world, 1, **{here[1].replace("-", "_"): "disconnected"})
-    passes(agents[0])
-    assert dead() == (here[1],)
-    passes(*agents[:2])
-    assert dead() == ()

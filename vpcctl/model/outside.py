@@ -23,7 +23,12 @@ _GLOBAL_UNICAST = 0x2000 >> 13
 
 def global_addresses(port: Port) -> tuple[IPAddress, ...]:
     """Return a port's fixed addresses that are routed in the world: 2000::/3 (RFC 4291, 2.5.4)."""
-    return tuple(ip for ip in port.ips if ip.version == 6 and int(ip) >> 125 == _GLOBAL_UNICAST)
+    return tuple(filter(is_global, port.ips))
+
+
+def is_global(ip: IPAddress) -> bool:
+    """Tell whether an address is routed in the world: one of 2000::/3."""
+    return ip.version == 6 and int(ip) >> 125 == _GLOBAL_UNICAST
 
 
 def _slot(port: Port) -> int:

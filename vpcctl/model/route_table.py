@@ -45,8 +45,9 @@ class RouteTable:
         key: number in flows, 1 … 2**32-1.
         is_main: the table of subnets that name none; one a VPC.
         routes: sorted by destination.
-        dead_hosts: hosts that neither report nor are connected, of those that ports are on to which
-            routes lead: such a port gets nothing while a route has other targets.
+        dead_hosts: hosts that neither report nor are connected, or that those who watch them do not
+            see, of those that routes lead to: a port that is on one, or a NAT gateway all of whose
+            hosts are among them, gets nothing while a route has other targets.
     """
 
     id: str

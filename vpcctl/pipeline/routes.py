@@ -61,7 +61,7 @@ def table(net: Network, table: RouteTable) -> Iterator[Flow]:
 def _ways(net: Network, table: RouteTable, route: Route) -> list[_Way]:
     """Return the ways to the targets that live, or to those on dead hosts if there is no other."""
     targets = tuple(dict.fromkeys(route.targets))
-    alive = [one for one in targets if not _is_on_dead_host(net, table, one)]
+    alive = [one for one in targets if not _is_dead(net, table, one)]
     version = route.destination.version
     return _all(net, table, alive, version) or _all(net, table, targets, version)
 
@@ -71,9 +71,19 @@ def _all(net: Network, table: RouteTable, targets: Iterable[Target], version: in
     return [way for way in ways if way is not None]
 
 
-def _is_on_dead_host(net: Network, table: RouteTable, target: Target) -> bool:
-    location = net.locations.get(target.id) if target.kind == "port" else None
-    return location is not None and location.host_id in table.dead_hosts
+def _is_dead(net: Network, table: RouteTable, target: Target) -> bool:
+    """Tell whether a target is on dead hosts alone; one that is nowhere has no way at all."""
+    homes = _homes(net, target) if table.dead_hosts else ()
+    return bool(homes) and all(one in table.dead_hosts for one in homes)
+
+
+def _homes(net: Network, target: Target) -> tuple[str, ...]:
+    """Return the hosts of which one has to live for a target: a port's, a NAT gateway's."""
+    if target.kind == "port":
+        location = net.locations.get(target.id)
+        return () if location is None else (location.host_id,)
+    facts = gateway_facts(net, target.id) if target.kind == "nat" else None
+    return () if facts is None else tuple(one.id for one in facts.hosts)
 
 
 def _way(net: Network, table: RouteTable, target: Target, version: int) -> _Way | None:

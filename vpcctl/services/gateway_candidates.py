@@ -10,13 +10,29 @@ from vpcctl.store.gateway_hosts import HostFact
 
 def dead_hosts(known: Sequence[HostFact]) -> set[str]:
     """Return the ids of hosts that are taken to be dead, from all that is known of hosts."""
-    silent = {fact.id for fact in known if fact.announced in gateway_hosts.SILENT}
+    silent, says = _silent(known), _says(known)
+    return {fact.id for fact in known if is_dead(fact.id in silent, says.get(fact.id, ()))}
+
+
+def lost_hosts(known: Sequence[HostFact]) -> set[str]:
+    """Return the ids of hosts that those who watch them do not see, whether they report or not."""
+    says = _says(known)
+    return {fact.id for fact in known if is_dead(late=False, watchers=says.get(fact.id, ()))}
+
+
+def _silent(known: Sequence[HostFact]) -> set[str]:
+    return {fact.id for fact in known if fact.announced in gateway_hosts.SILENT}
+
+
+def _says(known: Sequence[HostFact]) -> dict[str, list[bool]]:
+    """Return what each host that reports says of a host that it watches, by the latter's id."""
+    silent = _silent(known)
     says: dict[str, list[bool]] = {}
     for fact in known:
         if fact.id not in silent:
             for host_id, _, is_up in fact.watches:
                 says.setdefault(host_id, []).append(is_up)
-    return {fact.id for fact in known if is_dead(fact.id in silent, says.get(fact.id, ()))}
+    return says
 
 
 class Sight:

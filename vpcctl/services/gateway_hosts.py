@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from vpcctl.services import eip_hosts
+from vpcctl.services import eip_hosts, lost_hosts
 from vpcctl.services.attachments import touch_hosts, touch_hosts_with
 from vpcctl.services.gateway_candidates import Sight, candidates_of, dead_hosts
 from vpcctl.services.gateway_leaving import Step, steps
@@ -15,7 +15,11 @@ from vpcctl.services.routing_views import GatewayHostsView, GatewayHostView, Sta
 from vpcctl.services.views import Status
 from vpcctl.store import eips, gateway_hosts, gateways, hosts
 from vpcctl.store.gateway_hosts import HostFact, Placed, Standing
+from vpcctl.store.realisation import of_hosts, processed, reached
 from vpcctl.store.units import Unit
+
+NOWHERE = GatewayHostsView((), None, None)
+NONE_LIVES = "none of its gateway hosts lives"
 
 
 def place(unit: Unit, gateway_id: str, network_id: str) -> list[str]:
@@ -30,6 +34,8 @@ def place(unit: Unit, gateway_id: str, network_id: str) -> list[str]:
 def rearrange(unit: Unit, changed: Iterable[str], drained: Iterable[str] = ()) -> int:
     """Put the hosts of gateways in order for what is known of hosts now; return how many moved.
 
+    Routes hear which of their targets are dead.
+
     Args:
         unit: the transaction.
         changed: all hosts of which other things are known than when they were in order last: what
@@ -37,6 +43,7 @@ def rearrange(unit: Unit, changed: Iterable[str], drained: Iterable[str] = ()) -
         drained: those of them that are drained now and were not, or the other way round.
     """
     known = gateway_hosts.facts(unit.connection)
+    lost_hosts.note_lost(unit, known)
     ids = _concerned(unit.connection, known, frozenset(changed))
     return _put_in_order(unit, known, dict.fromkeys(ids, "as they are"), frozenset(drained))
 
@@ -123,7 +130,10 @@ def _move(
     if leaving:
         first += f"; to leave: {', '.join(leaving)}"
     unit.tell(gateway.kind, gateway.id, gateway.tenant_id, "changed", first)
-    _note_left(unit, gateway, set(before) - set(after))
+    gone = set(before) - set(after)
+    _note_left(unit, gateway, gone)
+    if gateway.kind == "nat":
+        lost_hosts.moved(unit, [gateway.id], gone)
     touch_hosts_with(unit, hosts.of_vpc(gateway.vpc_id))
     touch_hosts(unit, *before, *after)
 
@@ -146,11 +156,31 @@ def release(unit: Unit, gateway_id: str) -> None:
     touch_hosts(unit, *(one.host_id for one in order))
 
 
+def shown(connection: Any, gateway_ids: Sequence[str]) -> dict[str, GatewayHostsView]:
+    """Return where these gateways are realised, and since when as their hosts have confirmed it."""
+    found = placements(connection, gateway_ids)
+    active = {place.active_host_id for place in found.values() if place.active_host_id is not None}
+    if not active:
+        return found
+    realised, done = of_hosts(connection, sorted(active)), processed(connection)
+    come = {host_id: reached(realised.get(host_id), done) for host_id in active}
+    return {
+        id: _confirmed(place, come.get(place.active_host_id or "", 0))
+        for id, place in found.items()
+    }
+
+
+def _confirmed(place: GatewayHostsView, come: int) -> GatewayHostsView:
+    """Return the placement of a gateway whose active host has confirmed revision *come*."""
+    is_so = place.since_revision is None or come >= place.since_revision
+    return place if is_so else replace(place, since_revision=None)
+
+
 def placements(connection: Any, gateway_ids: Sequence[str]) -> dict[str, GatewayHostsView]:
-    """Return where these gateways are realised, by gateway id."""
+    """Return where these gateways are to be realised, and since when, by gateway id."""
     standing = gateway_hosts.standing_of(connection, gateway_ids)
     if not standing:
-        return dict.fromkeys(gateway_ids, GatewayHostsView((), None, None))
+        return dict.fromkeys(gateway_ids, NOWHERE)
     known = gateway_hosts.facts(connection)
     by_id, dead, sight = {fact.id: fact for fact in known}, dead_hosts(known), Sight(known)
     next_of = steps(connection, gateway_ids)
@@ -177,7 +207,7 @@ def reasons(connection: Any) -> Why:
         return _unplaced(gateway_hosts.facts(connection), network_id)
 
     def why(placement: GatewayHostsView, network_id: str) -> str:
-        return "none of its gateway hosts lives" if placement.hosts else unplaced(network_id)
+        return NONE_LIVES if placement.hosts else unplaced(network_id)
 
     return why
 

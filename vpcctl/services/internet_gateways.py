@@ -1,6 +1,7 @@
 """Internet gateways: the way between a VPC and an external network."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from vpcctl.model.ids import new_id
@@ -28,7 +29,7 @@ from vpcctl.services.outside_views import (
 from vpcctl.services.standing import judge
 from vpcctl.services.views import Actor, Listing, Page
 from vpcctl.services.vpcs import vpc_for
-from vpcctl.store import eips, gateways, hosts, keys, usage
+from vpcctl.store import eips, gateways, hosts, keys, locations, usage
 from vpcctl.store.gateways import INTERNET_GATEWAYS
 from vpcctl.store.realisation import standings
 from vpcctl.store.tables import InternetGatewayRow
@@ -173,12 +174,15 @@ def _view(connection: Any, id: str) -> InternetGatewayView:
     row = INTERNET_GATEWAYS.get(connection, id)
     assert row is not None, "written or read in this transaction"  # noqa: S101 - for types
     (view,) = _views(connection, [row])
-    return view
+    reach, network_id = hosts.reach(connection), row.external_network_id
+    here = locations.hosts_of_vpc(connection, row.vpc_id)
+    themselves = (one for one in here if network_id in reach.get(one, ()))
+    return replace(view, distributed_host_ids=tuple(sorted(themselves)))
 
 
 def _views(connection: Any, rows: Sequence[InternetGatewayRow]) -> Sequence[InternetGatewayView]:
     found = standings(connection, [row.vpc_id for row in rows])
-    places = gateway_hosts.placements(connection, [row.id for row in rows])
+    places = gateway_hosts.shown(connection, [row.id for row in rows])
     reached = frozenset[str]().union(*hosts.reach(connection).values())
     return [
         InternetGatewayView(

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vpcctl.services import outside_touch
+from vpcctl.services import lost_hosts, outside_touch
 from vpcctl.services.attachments import touch_hosts
 from vpcctl.services.claims import Claim, dispute, elect
 from vpcctl.store import locations
@@ -73,9 +73,24 @@ def settle(unit: Unit, contest: Contest) -> frozenset[str]:
     if after:
         toggled = locations.move(unit.connection, present, after, unit.revision)
         outside_touch.moved(unit, ports, present, after, toggled)
+        _note_moved(unit, present, after)
         concerned |= _guests_moved(ports, present, after)
     touch_hosts(unit, *sorted(concerned), soon=True)
     return frozenset(after)
+
+
+def _note_moved(
+    unit: Unit, present: Mapping[str, Place], after: Mapping[str, Place | None]
+) -> None:
+    """Have routes know of ports that left a host, in case it is dead, or the one that they are on.
+
+    A port that comes from nowhere is reported by a host that lives, and not asked about.
+    """
+    left = {id: one.host_id for id, one in present.items() if id in after}
+    now = {id: place.host_id for id in left if (place := after[id]) is not None}
+    moved = [id for id in left if left[id] != now.get(id)]
+    if moved:
+        lost_hosts.moved(unit, moved, {*left.values(), *now.values()})
 
 
 def _concerned(

@@ -261,7 +261,7 @@ def _views(connection: Any, rows: Sequence[NatGatewayRow]) -> Sequence[NatGatewa
     ids = [row.id for row in rows]
     eips = _eips(connection, ids)
     counts = nat_gateways.forward_counts(connection, ids)
-    places = gateway_hosts.placements(connection, ids)
+    places = gateway_hosts.shown(connection, ids)
     counters = nat_counters.of(connection, eips, places)
     networks = {row.id: row.external_network_id for row in rows}
     lacking = gateway_hosts.lacking(connection, places, networks)

@@ -79,6 +79,7 @@ class InternetGatewayView:
 
     Attributes:
         placement: gateway hosts for ports whose hosts do not reach the external network.
+        distributed_host_ids: hosts with ports of the VPC that do, sorted; None in lists.
     """
 
     meta: Meta
@@ -87,6 +88,7 @@ class InternetGatewayView:
     vni: int
     placement: GatewayHostsView
     status: Status
+    distributed_host_ids: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from vpcctl.model.addresses import Mac
-from vpcctl.services import attachments, limit_values
+from vpcctl.services import attachments, global_addresses, limit_values
 from vpcctl.services.claims import elect, judge
 from vpcctl.services.context import meta
 from vpcctl.services.dhcp_values import restored
@@ -59,6 +59,16 @@ def views(connection: Any, rows: Sequence[PortRow]) -> list[PortView]:
     return [_view(row, around) for row in rows]
 
 
+def whole_view(connection: Any, row: PortRow) -> PortView:
+    """Return the view of one port with what lists leave out."""
+    (view,) = views(connection, [row])
+    return _whole(connection, row, view)
+
+
+def _whole(connection: Any, row: PortRow, view: PortView) -> PortView:
+    return replace(view, outside=global_addresses.of_port(connection, row, view.fixed_ips))
+
+
 def fresh_view(
     connection: Any,
     row: PortRow,
@@ -71,7 +81,8 @@ def fresh_view(
     standing = standings(connection, [row.vpc_id])
     said = port_metadata.get_many(connection, [row.id]) if has_metadata else {}
     own = {row.id: addresses}, {row.id: groups}
-    return _view(row, Surroundings(*own, {}, {}, standing, said, hosts.port_mtu(connection), {}))
+    around = Surroundings(*own, {}, {}, standing, said, hosts.port_mtu(connection), {})
+    return _whole(connection, row, _view(row, around))
 
 
 def _enforced(row: PortRow, location: LocationRow | None, meters: Mapping[str, int]) -> bool | None:

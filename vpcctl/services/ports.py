@@ -24,7 +24,7 @@ from vpcctl.services import (
 from vpcctl.services.addressing import Addressing, choose_mac, makes_own, parse_ips
 from vpcctl.services.context import Context, born, changed, listed, query, refuse_blocked, spend
 from vpcctl.services.locating import Contest, all_claims, disputes, settle
-from vpcctl.services.port_views import fresh_view, views
+from vpcctl.services.port_views import fresh_view, views, whole_view
 from vpcctl.services.subnets import find_subnet
 from vpcctl.services.views import UNSET, Actor, Listing, Page, PortChange, PortCreate, PortView
 from vpcctl.services.zones import moved
@@ -112,7 +112,7 @@ class PortService:
         """
 
         def work(connection: Any) -> PortView:
-            return views(connection, [_own(connection, actor, id)])[0]
+            return whole_view(connection, _own(connection, actor, id))
 
         return self._units.read(work)
 
@@ -162,7 +162,7 @@ class PortService:
             here = locations.locations_of(unit.connection, [id]).get(id)
             located = here.host_id if here is not None else None
             attachments.touch_hosts(unit, row.attach_host_id, now.attach_host_id, located)
-            return views(unit.connection, [now])[0]
+            return whole_view(unit.connection, now)
 
         return self._units.write(work, limit_values.needs(values.limits))
 

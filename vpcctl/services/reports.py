@@ -6,7 +6,7 @@ once a second for all hosts together.
 """
 
 import threading
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,11 +19,11 @@ from vpcctl.services.gateway_hosts import rearrange
 from vpcctl.services.host_state import compose
 from vpcctl.services.hosts import require_host
 from vpcctl.services.liveness import thresholds
+from vpcctl.services.lost_hosts import retarget
 from vpcctl.services.report_writer import ReportWriter, one_per_port
 from vpcctl.services.views import Actor
 from vpcctl.store import hosts, locations, nat_gateways
 from vpcctl.store.hosts import HOSTS, Reported
-from vpcctl.store.route_tables import through_hosts
 from vpcctl.store.units import Unchanged, Unit
 from vpcctl.wire.report import HostFacts, Link, LinkReport, NatCounts, ReportAnswer, digest
 from vpcctl.wire.state import HostState
@@ -281,17 +281,11 @@ class ReportService:
                 hosts.announce(unit.connection, id, now)
                 action = "changed" if now == "up" else "warning"
                 unit.tell("host", id, "", action, f"{name} is {now}")
-            _retarget(unit, before ^ {id for id, _, now in found if now == hosts.DEAD})
+            retarget(unit, before ^ {id for id, _, now in found if now == hosts.DEAD})
             rearrange(unit, judged_otherwise(unit.connection, [id for id, *_ in found]))
             return len(found)
 
         return self._units.write(work, durable=False)
-
-
-def _retarget(unit: Unit, host_ids: Set[str]) -> None:
-    """Take the ports of hosts that are dead now out of routes, or those of others in again."""
-    for table_id, tenant_id in through_hosts(unit.connection, sorted(host_ids)):
-        unit.tell("rtb", table_id, tenant_id, "changed", "other targets are dead now")
 
 
 def _accepted(stored: Reported, revision: int, realised: int | None = None) -> ReportAnswer:

@@ -121,7 +121,8 @@ class GatewayHostsView:
     Attributes:
         hosts: the one that is meant to be active first.
         active_host_id: the one that carries its traffic; None: none lives.
-        since_revision: since when that is so; None: never.
+        since_revision: since when that is so; where it is shown, None while the host has not
+            confirmed that, else None where no host lives.
         waits_for: hosts that have to confirm what they have been told until those that are
             draining go on leaving.
     """

@@ -6,7 +6,7 @@ from typing import Any
 
 from vpcctl.services import gateway_hosts
 from vpcctl.services.routing_views import TargetStateView
-from vpcctl.store import hosts, locations, ports
+from vpcctl.store import gateways, hosts, locations, ports
 from vpcctl.store.gateways import INTERNET_GATEWAYS, NAT_GATEWAYS
 from vpcctl.store.ports import PORTS
 from vpcctl.store.routes import StoredRoute
@@ -59,12 +59,18 @@ def _internet(connection: Any, ids: Sequence[str]) -> dict[str, str]:
 
 
 def _nats(connection: Any, ids: Sequence[str]) -> dict[str, str]:
-    """Return why NAT gateways are dead, by id."""
+    """Return why NAT gateways are dead, by id: as flows see it, so a late report does not count."""
     if not ids:
         return {}
-    rows = NAT_GATEWAYS.get_many(connection, ids)
-    networks = {id: row.external_network_id for id, row in rows.items()}
-    return gateway_hosts.lacking(connection, gateway_hosts.placements(connection, ids), networks)
+    standing = gateways.hosts_of(connection, ids)
+    dead = hosts.dead_among(connection, {one for order in standing.values() for one in order})
+    found = {
+        id: gateway_hosts.NONE_LIVES for id, order in standing.items() if dead.issuperset(order)
+    }
+    bare = NAT_GATEWAYS.get_many(connection, [id for id in ids if id not in standing])
+    networks = {id: row.external_network_id for id, row in bare.items()}
+    nowhere = dict.fromkeys(bare, gateway_hosts.NOWHERE)
+    return {**found, **gateway_hosts.lacking(connection, nowhere, networks)}
 
 
 def _ports(connection: Any, ids: Sequence[str]) -> dict[str, str]:
@@ -83,4 +89,6 @@ def _ports(connection: Any, ids: Sequence[str]) -> dict[str, str]:
             found[id] = "it is on no host"
         elif known[placed[id].host_id].announced == hosts.DEAD:
             found[id] = f"its host {placed[id].host_id} neither reports nor is connected"
+        elif known[placed[id].host_id].lost:
+            found[id] = f"most hosts that watch its host {placed[id].host_id} do not see it"
     return found

@@ -164,11 +164,33 @@ class PortMetadataChange:
 
 
 @dataclass(frozen=True, slots=True)
+class OutsideView:
+    """A global IPv6 address of a port, and where it is realised.
+
+    Attributes:
+        address: the address.
+        internet_gateway_id: the internet gateway by which the outside reaches it.
+        mode: ``distributed``: on the port's host; ``gateway``: on a gateway host; None: nowhere.
+        host_id: that host, None where there is none.
+        since_revision: the host has confirmed it at this revision; None: not yet.
+        reason: why it is realised nowhere; None: it is.
+    """
+
+    address: IPAddress
+    internet_gateway_id: str
+    mode: Literal["distributed", "gateway"] | None
+    host_id: str | None
+    since_revision: int | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class PortView:
     """A port with its attachment, its location and every claim to it (the winner first).
 
     ``security_groups`` are sorted ids; None: port security is off, and no group is asked.
     ``limits_enforced``: whether its host can enforce its limits; None: it has none, or no host.
+    ``outside``: its global IPv6 addresses that the outside reaches; None in lists.
     """
 
     meta: Meta
@@ -191,6 +213,7 @@ class PortView:
     source_dest_check: bool
     limits: LimitValues | None
     limits_enforced: bool | None
+    outside: tuple[OutsideView, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

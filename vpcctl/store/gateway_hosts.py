@@ -31,6 +31,7 @@ class HostFact(NamedTuple):
         outside: ``[network id, ofport, bridge]`` of each external network that it reaches.
         watches: ``[host id, ofport, up]`` of each host that it watches.
         revision: at which what it reports for flows, or is meant for, changed last.
+        lost: whether most of those that watch it did not see it when that was judged last.
     """
 
     id: str
@@ -41,6 +42,7 @@ class HostFact(NamedTuple):
     outside: list[Any]
     watches: list[Any]
     revision: int = 0
+    lost: bool = False
 
 
 class Placed(NamedTuple):
@@ -78,6 +80,7 @@ _FACTS = (
         HostRow.outside,
         HostRow.watches,
         HostRow.revision,
+        LivenessRow.lost,
     )
     .join(LivenessRow, LivenessRow.host_id == HostRow.id)
     .order_by(HostRow.id)

@@ -32,6 +32,8 @@ HOSTS = Repository(
 
 DEAD = "dead"
 """Announced of a host that is down and whose switch is not connected."""
+IS_DEAD: ColumnElement[bool] = (LivenessRow.announced == DEAD) | LivenessRow.lost
+"""Nobody hears of a host, or those that watch it do not see it: packets to it are lost."""
 
 _VTEP_OWNER = select(HostRow.id, HostRow.name).where(
     HostRow.vtep == bindparam("vtep_"), HostRow.id != bindparam("but")
@@ -60,6 +62,8 @@ _STATE_REVISION = select(HostRow.state_revision).where(HostRow.id == bindparam("
 _LIVENESS_OF = select(LivenessRow.__table__).where(
     LivenessRow.host_id.in_(bindparam("ids", expanding=True))
 )
+_DEAD_AMONG = Among(select(LivenessRow.host_id).where(IS_DEAD), LivenessRow.host_id)
+_SET_LOST = Among(update(LivenessRow).values(lost=bindparam("lost_")), LivenessRow.host_id)
 _NOTE = (
     update(LivenessRow)
     .where(
@@ -105,7 +109,7 @@ class Reported:
 
 def add_liveness(connection: Connection, host_id: str) -> None:
     """Begin to keep the liveness of a new host."""
-    values = {"host_id": host_id, "boot": 0, "sequence": 0, "announced": "never"}
+    values = {"host_id": host_id, "boot": 0, "sequence": 0, "announced": "never", "lost": False}
     connection.execute(insert(LivenessRow), values)
 
 
@@ -185,6 +189,16 @@ def announce(connection: Connection, host_id: str, liveness: str) -> None:
     """Remember which liveness was announced last."""
     statement = update(LivenessRow).where(LivenessRow.host_id == host_id)
     connection.execute(statement.values(announced=liveness))
+
+
+def set_lost(connection: Connection, host_ids: Iterable[str], *, lost: bool) -> None:
+    """Remember whether hosts are lost to those that watch them."""
+    _SET_LOST.run(connection, sorted(set(host_ids)), lost_=lost)
+
+
+def dead_among(connection: Connection, host_ids: Iterable[str]) -> set[str]:
+    """Return those of some hosts that are dead: routes lead to them only where nobody else is."""
+    return {row.host_id for row in _DEAD_AMONG.rows(connection, sorted(set(host_ids)))}
 
 
 def vtep_owner(connection: Connection, vtep: str, but: str) -> Any | None:

@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, bindparam, select
+from sqlalchemy import ColumnElement, Connection, bindparam, select, union
 
-from vpcctl.store.hosts import DEAD
+from vpcctl.store.hosts import IS_DEAD
 from vpcctl.store.rows import Repository, chunks
 from vpcctl.store.tables import (
+    GatewayHostRow,
     LivenessRow,
     LocationRow,
     PortRow,
@@ -61,21 +62,50 @@ OF_SUBNET = (RouteTableRow.id == SubnetRow.route_table_id) | (
 )
 """The table of a subnet is the one that it names, else its VPC's main one."""
 _ROUTES_OF = _ROUTES.where(RouteRow.table_id.in_(bindparam("ids", expanding=True)))
-_DEAD = (
-    select(RouteTargetRow.table_id, LocationRow.host_id)
-    .join(LocationRow, LocationRow.port_id == RouteTargetRow.target_id)
-    .join(LivenessRow, LivenessRow.host_id == LocationRow.host_id)
-    .where(RouteTargetRow.kind == "port", LivenessRow.announced == DEAD)
-    .distinct()
+_PORTS_HOSTS = (
+    (RouteTargetRow.kind == "port") & (LocationRow.port_id == RouteTargetRow.target_id),
+    LocationRow,
 )
-_DEAD_OF = _DEAD.where(RouteTargetRow.table_id.in_(bindparam("ids", expanding=True)))
-_THROUGH = (
+_NATS_HOSTS = (
+    (RouteTargetRow.kind == "nat") & (GatewayHostRow.gateway_id == RouteTargetRow.target_id),
+    GatewayHostRow,
+)
+
+
+def _dead(*among: ColumnElement[bool]) -> Any:
+    """Return the statement for (table, host) of the dead hosts that routes lead to."""
+    return union(
+        *(
+            select(RouteTargetRow.table_id, row.host_id)
+            .join(row, leads)
+            .join(LivenessRow, LivenessRow.host_id == row.host_id)
+            .where(IS_DEAD, *among)
+            for leads, row in (_PORTS_HOSTS, _NATS_HOSTS)
+        )
+    )
+
+
+def _through() -> Any:
+    """Return the statement for (id, tenant) of the tables with routes to some hosts."""
+    return union(
+        *(
+            select(RouteTableRow.id, RouteTableRow.tenant_id)
+            .join(RouteTargetRow, RouteTargetRow.table_id == RouteTableRow.id)
+            .join(row, leads)
+            .where(row.host_id.in_(bindparam("ids", expanding=True)))
+            for leads, row in (_PORTS_HOSTS, _NATS_HOSTS)
+        )
+    )
+
+
+_DEAD = _dead()
+_DEAD_OF = _dead(RouteTargetRow.table_id.in_(bindparam("ids", expanding=True)))
+_THROUGH = _through()
+_LEADING_TO = (
     select(RouteTableRow.id, RouteTableRow.tenant_id)
     .join(RouteTargetRow, RouteTargetRow.table_id == RouteTableRow.id)
-    .join(LocationRow, LocationRow.port_id == RouteTargetRow.target_id)
-    .where(RouteTargetRow.kind == "port", LocationRow.host_id.in_(bindparam("ids", expanding=True)))
+    .where(RouteTargetRow.target_id.in_(bindparam("ids", expanding=True)))
     .distinct()
-    .order_by(RouteTableRow.id)
 )
 
 
@@ -141,18 +171,18 @@ def has_table(id: str) -> ColumnElement[bool]:
 
 def all_dead_hosts(connection: Connection) -> dict[str, list[str]]:
     """Return the dead hosts that routes lead to, by table id."""
-    return _dead(connection.execute(_DEAD))
+    return _by_table(connection.execute(_DEAD))
 
 
 def dead_hosts_of(connection: Connection, table_ids: Iterable[str]) -> dict[str, list[str]]:
     """Return the dead hosts that routes of these tables lead to, by table id."""
     found: dict[str, list[str]] = {}
     for part in chunks(table_ids):
-        found.update(_dead(connection.execute(_DEAD_OF, {"ids": part})))
+        found.update(_by_table(connection.execute(_DEAD_OF, {"ids": part})))
     return found
 
 
-def _dead(rows: Iterable[Any]) -> dict[str, list[str]]:
+def _by_table(rows: Iterable[Any]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for table_id, host_id in rows:
         found.setdefault(table_id, []).append(host_id)
@@ -160,8 +190,21 @@ def _dead(rows: Iterable[Any]) -> dict[str, list[str]]:
 
 
 def through_hosts(connection: Connection, host_ids: Iterable[str]) -> list[tuple[str, str]]:
-    """Return (id, tenant id) of the tables with routes to ports on one of these hosts."""
-    found = dict[str, str]()
-    for part in chunks(host_ids):
-        found.update((row[0], row[1]) for row in connection.execute(_THROUGH, {"ids": part}))
+    """Return (id, tenant id) of the tables with routes that lead to one of these hosts.
+
+    That is to a port on it, or to a NAT gateway that it stands for.
+    """
+    return _found(connection, _THROUGH, host_ids)
+
+
+def leading_to(connection: Connection, target_ids: Iterable[str]) -> list[tuple[str, str]]:
+    """Return (id, tenant id) of the tables with routes to one of these targets."""
+    return _found(connection, _LEADING_TO, target_ids)
+
+
+def _found(connection: Connection, statement: Any, ids: Iterable[str]) -> list[tuple[str, str]]:
+    found: dict[str, str] = {}
+    for part in chunks(ids):
+        rows: Iterable[Any] = connection.execute(statement, {"ids": part})
+        found.update((row[0], row[1]) for row in rows)
     return sorted(found.items())

@@ -60,6 +60,7 @@ class LivenessRow(Base):
 
     Attributes:
         announced: the liveness last told as an event.
+        lost: most of the hosts that watch it, of those that report, do not see it.
         nat: what it counted last of the NAT gateways that it is the active host of, each as
             ``NatCounts`` has it; None: nothing ever.
     """
@@ -73,6 +74,7 @@ class LivenessRow(Base):
     sequence: Mapped[int] = mapped_column(BigInteger)
     last_report_at: Mapped[datetime | None] = mapped_column(Timestamp)
     announced: Mapped[str] = mapped_column(String(8))
+    lost: Mapped[bool] = mapped_column(Boolean)
     nat: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
