@@ -89,7 +89,6 @@ def _server() -> Iterator[subprocess.Popen[str]]:
         "subnet_id": "subnet-1",
         "mac": "0e:00:00:00:00:01",
         "interfaces": ["10.0.0.2/24"],
-        "gateways": [],
         "ipv6_mode": None,
         "mtu": 1450,
         "host_name": "p0",

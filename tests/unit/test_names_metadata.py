@@ -22,7 +22,6 @@ SAID = {
     "subnet_id": "subnet-00000000000000001",
     "mac": "0e:00:00:00:00:01",
     "interfaces": ["10.0.1.10/24", "fd00:1::10/64"],
-    "gateways": ["10.0.1.1", "fd00:1::1"],
     "ipv6_mode": "slaac",
     "mtu": 1450,
     "host_name": "web",
@@ -98,9 +97,49 @@ def test_openstacks_documents() -> None:
     assert about["availability_zone"] == "room-1"
     network = json.loads(text("/openstack/2018-08-27/network_data.json"))
     assert network["links"][0]["mtu"] == 1450
-    assert [one["ip_address"] for one in network["networks"]] == ["10.0.1.10", "fd00:1::10"]
-    assert network["networks"][0]["routes"][0]["gateway"] == "10.0.1.1"
+    assert {one["link"] for one in network["networks"]} == {network["links"][0]["id"]}
+    assert network["services"] == [{"type": "dns", "address": "169.254.169.253"}]
     assert ask("/openstack/latest/user_data").body == b"#cloud-config\n"
+
+
+def networks(mode: str | None, *interfaces: str) -> list[dict[str, str]]:
+    """What OpenStack's document says of a port with these addresses, without names of its own."""
+    guest = guest_of(SAID | {"interfaces": interfaces, "ipv6_mode": mode})
+    said = json.loads(ask("/openstack/latest/network_data.json", guest).body)["networks"]
+    assert [one.pop("id") for one in said] == [f"network{at}" for at in range(len(said))]
+    for one in said:
+        assert (one.pop("link"), one.pop("network_id")) == ("port0", GUEST.subnet_id)
+    return said
+
+
+MADE, CHOSEN = "fd00:1::c00:ff:fe00:1/64", "fd00:1::10/64"
+
+
+@pytest.mark.parametrize(
+    ("mode", "address", "told"),
+    [
+        ("slaac", MADE, "ipv6_slaac"),
+        ("slaac", CHOSEN, "ipv6_dhcpv6-stateful"),
+        ("dhcpv6-stateless", MADE, "ipv6_dhcpv6-stateless"),
+        ("dhcpv6-stateless", CHOSEN, "ipv6_dhcpv6-stateful"),
+        ("dhcpv6-stateful", MADE, "ipv6_dhcpv6-stateful"),
+        ("dhcpv6-stateful", CHOSEN, "ipv6_dhcpv6-stateful"),
+    ],
+)
+def test_openstacks_reader_is_told_to_ask_by_the_rule_of_router_advertisements(
+    mode: str, address: str, told: str
+) -> None:
+    """Of an address said as fixed cloud-init makes one that stays, and no RAs are heard."""
+    asks = [{"type": "ipv4_dhcp"}, {"type": told}]
+    assert networks(mode, "10.0.1.10/24", address) == asks
+    assert networks(mode, "10.0.1.10/24", address, "fd00:1::99/64") == asks
+    assert networks(mode, address) == asks[1:]
+
+
+def test_only_what_dhcp_cannot_give_is_said_as_fixed() -> None:
+    more = {"type": "ipv4", "ip_address": "10.0.1.11", "netmask": "255.255.255.0"}
+    assert networks(None, "10.0.1.10/24", "10.0.1.11/24") == [{"type": "ipv4_dhcp"}, more]
+    assert networks(None) == []
 
 
 @pytest.mark.parametrize(

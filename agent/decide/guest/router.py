@@ -11,7 +11,8 @@ from ipaddress import IPv6Address
 from agent.decide.guest.book import Entry
 from agent.decide.guest.frames import HOP_LIMIT, Packet, Refused, icmp6
 from agent.decide.guest.options import names, parse_nd
-from vpcctl.model.addresses import GATEWAY_MAC, eui64, link_local
+from agent.decide.ipv6_mode import OWN_ADDRESS, mode_of_port
+from vpcctl.model.addresses import GATEWAY_MAC, link_local
 
 SOLICIT, _ADVERT = 133, 134
 GATEWAY_LINK_LOCAL = link_local(GATEWAY_MAC).packed
@@ -61,13 +62,8 @@ def is_served(entry: Entry) -> bool:
 
 def makes_own_address(entry: Entry) -> bool:
     """Tell whether the guest is to make its address of the prefix: its port must have it."""
-    block = entry.block6
-    wanted = entry.subnet.ipv6_mode in ("slaac", "dhcpv6-stateless")
-    return (
-        wanted
-        and block is not None
-        and eui64(block, int.from_bytes(entry.mac, "big")) in entry.ipv6
-    )
+    mac = int.from_bytes(entry.mac, "big")
+    return mode_of_port(entry.subnet.ipv6_mode, entry.block6, mac, entry.ipv6) in OWN_ADDRESS
 
 
 def _check(packet: Packet) -> None:

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -249,26 +249,26 @@ def _network(guest: Guest) -> Any:
                 "vif_id": guest.port_id,
             }
         ],
-        "networks": [_one_network(guest, at) for at in range(len(guest.interfaces))],
+        "networks": [
+            {"id": f"network{at}", "network_id": guest.subnet_id, "link": "port0", **one}
+            for at, one in enumerate(_networks(guest))
+        ],
         "services": [{"type": "dns", "address": address} for address in guest.resolvers],
     }
 
 
-def _one_network(guest: Guest, at: int) -> Any:
-    one = guest.interfaces[at]
-    is_first = all(one.version != other.version for other in guest.interfaces[:at])
-    ways = [gateway for gateway in guest.gateways if (":" in gateway) == (one.version == 6)]
-    any_address = "0.0.0.0" if one.version == 4 else "::"  # noqa: S104 - a route, not a socket
-    return {
-        "id": f"network{at}",
-        "network_id": guest.subnet_id,
-        "link": "port0",
-        "type": f"ipv{one.version}",
-        "ip_address": str(one.ip),
-        "netmask": str(one.netmask),
-        "routes": [
-            {"network": any_address, "netmask": any_address, "gateway": gateway}
-            for gateway in ways
-            if is_first
-        ],
-    }
+def _networks(guest: Guest) -> Iterator[dict[str, str]]:
+    """Yield how the guest gets its addresses: it asks, so that it hears of changes, too.
+
+    What is said as fixed cloud-init writes down for ever, and of IPv6 it switches router
+    advertisements off besides. So only what no DHCP client can ask for is said so: IPv4 addresses
+    but the first.
+    """
+    ipv4 = [one for one in guest.interfaces if one.version == 4]
+    if ipv4:
+        yield {"type": "ipv4_dhcp"}
+    mode = guest.own_ipv6_mode
+    if mode is not None:
+        yield {"type": f"ipv6_{mode}"}
+    for one in ipv4[1:]:
+        yield {"type": "ipv4", "ip_address": str(one.ip), "netmask": str(one.netmask)}
