@@ -61,7 +61,7 @@ def each_option(message: bytes) -> list[tuple[int, bytes]]:
     found, rest = [], message[16:]
     while rest:
         assert rest[1]
-        found[rest[0]] = rest[: rest[1] * 8]
+        found.append((rest[0], rest[: rest[1] * 8]))
         rest = rest[rest[1] * 8 :]
     return found
 
@@ -327,7 +327,22 @@ def test_a_moved_client_hears_whether_its_address_is_right(address: bytes, expec
 
 @pytest.mark.parametrize("kind", [RELEASE, DECLINE])
 def test_what_is_given_back_is_noted(kind: int) -> None:
-    assert status(ask(g.from_dhcp6(kind, CLIENT, SERVER, ia(OWN)))) == 0
+    reply = ask(g.from_dhcp6(kind, CLIENT, SERVER, ia(OWN)))
+    assert status(reply) == 0
+    assert [code for code, _ in g.options6(reply.payload[4:])] == [1, 2, 13]
+
+
+@pytest.mark.parametrize("kind", [RELEASE, DECLINE])
+def test_of_what_was_never_given_the_association_is_not_known(kind: int) -> None:
+    """RFC 8415, sections 18.3.7 and 18.3.8: and nothing else is in the association."""
+    others = (ia(OTHER, iaid=b"\0\0\0\2"), ia(iaid=b"\0\0\0\3"), (25, b"\0\0\0\4" + bytes(8)))
+    reply = ask(g.from_dhcp6(kind, CLIENT, SERVER, ia(OWN, OTHER), *others))
+    assert status(reply) == 0
+    told = [(code, value) for code, value in g.options6(reply.payload[4:]) if code in (3, 25)]
+    unknown = bytes(8) + g.option6(13, (3).to_bytes(2, "big"))
+    assert told == [
+        (code, bytes((0, 0, 0, iaid)) + unknown) for code, iaid in ((3, 2), (3, 3), (25, 4))
+    ]
 
 
 def test_parameters_alone() -> None:
