@@ -91,10 +91,48 @@ def test_what_a_guest_does_not_have_is_not_listed() -> None:
     assert "availability_zone" not in json.loads(about)
 
 
+def test_a_guest_without_an_ipv4_address_is_told_of_none() -> None:
+    """Not of an empty one either, which cloud-init would take for one."""
+    alone = guest_of(SAID | {"interfaces": ["fd00:1::10/64"], "public": []})
+    macs = f"/latest/meta-data/network/interfaces/macs/{GUEST.mac}"
+    for tree, name in (
+        ("/latest/meta-data", "local-ipv4"),
+        (macs, "local-ipv4s"),
+        (macs, "subnet-ipv4-cidr-block"),
+    ):
+        assert ask(f"{tree}/{name}", alone).status == 404
+        assert name not in ask(f"{tree}/", alone).body.decode().splitlines()
+    assert "privateIp" not in json.loads(ask(IDENTITY, alone).body)
+    assert ask("/latest/meta-data/ipv6", alone).body == b"fd00:1::10"
+
+
+IDENTITY = "/latest/dynamic/instance-identity/document"
+
+
+def test_the_identity_document_says_what_is_known() -> None:
+    said = json.loads(text(IDENTITY))
+    assert (said["instanceId"], said["privateIp"]) == (GUEST.port_id, "10.0.1.10")
+    assert said["availabilityZone"] == "room-1"
+    nowhere = guest_of(SAID | {"availability_zone": ""})
+    assert "availabilityZone" not in json.loads(ask(IDENTITY, nowhere).body)
+
+
+def test_paths_may_be_percent_encoded() -> None:
+    macs = "/latest/meta-data/network/interfaces/macs"
+    encoded = GUEST.mac.replace(":", "%3A")
+    assert text(f"{macs}/{encoded}/mac") == text(f"{macs}/{encoded.lower()}/mac") == GUEST.mac
+    assert text("/latest/meta%2ddata/instance-id") == GUEST.port_id
+    assert ask("/latest/meta-data%2Finstance-id").status == 404, "a name, not two"
+    assert ask("/latest/%ff%zz%").status == 404
+    assert ask("/latest/api/%74oken").status == 405
+
+
 def test_openstacks_documents() -> None:
     about = json.loads(text("/openstack/latest/meta_data.json"))
     assert (about["uuid"], about["public_keys"]) == (GUEST.port_id, {"key-0": KEY})
-    assert about["availability_zone"] == "room-1"
+    assert (about["availability_zone"], about["project_id"]) == ("room-1", "one")
+    old = guest_of(SAID | {"tenant": SAID["vpc_id"]})  # of a controller that names no tenant
+    assert "project_id" not in json.loads(ask("/openstack/latest/meta_data.json", old).body)
     network = json.loads(text("/openstack/2018-08-27/network_data.json"))
     assert network["links"][0]["mtu"] == 1450
     assert {one["link"] for one in network["networks"]} == {network["links"][0]["id"]}
@@ -149,6 +187,8 @@ def test_what_is_not_there(path: str) -> None:
     assert ask(path).status == 404
     assert ask("/latest/user-data", data=Data()).status == 404
     assert ask("/latest/meta-data/", method="POST").status == 405
+    asked = ask("/latest/api/token")
+    assert (asked.status, asked.headers) == (405, (("Allow", "PUT"),))
 
 
 def test_tokens_are_asked_for_where_they_are_required_and_are_one_ports() -> None:
@@ -216,6 +256,14 @@ def test_a_request_is_taken_apart() -> None:
     assert found is not None
     assert (found.method, found.path) == ("GET", "/latest/")
     assert found.headers["x-aws-ec2-metadata-token"] == "t"
+    for whole in (b"http://169.254.169.254/latest/?x=/", b"HTTP://[fd00:ec2::254]:80/latest/?x"):
+        found = heard(GOOD.replace(b"/latest/", whole))
+        assert found is not None
+        assert found.path == "/latest/", "RFC 9112, section 3.2.2"
+    for bare in (b"http://169.254.169.254", b"http://169.254.169.254?x=/y"):
+        found = heard(GOOD.replace(b"/latest/", bare))
+        assert found is not None
+        assert found.path == "/"
     assert heard(b"GET /" + b"x" * 9_000) is None
     assert (
         heard(b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\n\r\n" + b"x" * 9_000) is None

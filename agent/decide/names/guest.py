@@ -66,6 +66,11 @@ class Guest:
         return mode_of_port(self.ipv6_mode, block, parse_mac(self.mac), ips)
 
     @property
+    def project_id(self) -> str:
+        """Its tenant, as OpenStack calls that; empty: an older controller has not said."""
+        return self.tenant if self.tenant != self.vpc_id else ""
+
+    @property
     def full_name(self) -> str:
         """The host's name with its domain."""
         return f"{self.host_name}.{self.domain}" if self.domain else self.host_name
