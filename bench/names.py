@@ -96,6 +96,7 @@ def _server() -> Iterator[subprocess.Popen[str]]:
         "resolvers": [],
         "public": [],
         "availability_zone": "",
+        "tags": [],
     }
     order = {"guests": [guest], "forwarders": [], "directory": "/", "zones": {}, "ports": {}}
     process = subprocess.Popen(

@@ -236,6 +236,7 @@ def _guest(guest: Guest, subnet: GuestSubnet, availability_zone: str | None) -> 
         "domain": options.domain or "",
         "resolvers": list(options.dns_servers),
         "public": guest.public_addresses,
+        "tags": guest.tags,
         "availability_zone": availability_zone or "",
     }
 

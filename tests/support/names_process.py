@@ -56,6 +56,7 @@ def guest(key: int, tenant: str = "one", **more: Any) -> dict[str, Any]:
         "resolvers": ["169.254.169.253"],
         "public": [],
         "availability_zone": "",
+        "tags": [],
         **more,
     }
 

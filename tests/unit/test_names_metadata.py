@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from urllib.parse import quote
 
 import h11
 import pytest
@@ -29,6 +30,7 @@ SAID = {
     "resolvers": ["169.254.169.253"],
     "public": [["10.0.1.10", "203.0.113.5"], ["10.0.1.11", "203.0.113.6"]],
     "availability_zone": "room-1",
+    "tags": [],
 }
 GUEST = guest_of(SAID)
 OTHER = guest_of(
@@ -107,6 +109,21 @@ def test_a_guest_without_an_ipv4_address_is_told_of_none() -> None:
 
 
 IDENTITY = "/latest/dynamic/instance-identity/document"
+
+
+def test_tags_of_the_port_are_its_guests() -> None:
+    tree = "/latest/meta-data/tags/instance"
+    tags = {"team": "blue", "7": "seven", "a:b=c": "häuser", "x": ""}
+    hidden = {"a b": "", "a/b": "", ".": "", "..": "", "0=key": "", "12=": ""}
+    tagged = guest_of(SAID | {"tags": [*(tags | hidden).items()]})
+    assert ask(f"{tree}/", tagged).body.decode().splitlines() == [*tags]
+    for key, value in tags.items():
+        assert ask(f"{tree}/{quote(key)}", tagged).body.decode() == value
+    for key in hidden:
+        assert ask(f"{tree}/{quote(key, safe='')}", tagged).status == 404
+    assert "tags/" in ask("/latest/meta-data/", tagged).body.decode().splitlines()
+    assert ask(tree).status == 404
+    assert "tags/" not in text("/latest/meta-data/").splitlines()
 
 
 def test_the_identity_document_says_what_is_known() -> None:

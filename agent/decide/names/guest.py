@@ -31,6 +31,7 @@ class Guest:
         resolvers: that it is told.
         public: (its address, the EIP that stands for it), in the order of its addresses.
         availability_zone: where it is; empty: not known.
+        tags: (key, value) of its port's, by key.
     """
 
     key: int
@@ -47,6 +48,7 @@ class Guest:
     resolvers: tuple[str, ...]
     public: tuple[tuple[str, str], ...]
     availability_zone: str
+    tags: tuple[tuple[str, str], ...]
 
     @property
     def interfaces(self) -> tuple[Interface, ...]:
@@ -102,4 +104,5 @@ def guest_of(said: Mapping[str, Any]) -> Guest:
         tuple(said["resolvers"]),
         tuple((fixed, eip) for fixed, eip in said["public"]),
         said["availability_zone"],
+        tuple((key, value) for key, value in said["tags"]),
     )

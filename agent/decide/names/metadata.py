@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -146,7 +147,7 @@ def _walk(tree: Tree, parts: list[str]) -> Response:
         here = here[part]
     if isinstance(here, str):
         return Response(200, here.encode())
-    if set(here) and all(name.isdecimal() for name in here):  # keys are listed with names
+    if parts[-1:] == ["public-keys"]:  # they are listed with names
         return _listing([f"{name}=key-{name}" for name in here])
     return _listing(
         [name if isinstance(below, str) else f"{name}/" for name, below in here.items()]
@@ -167,6 +168,11 @@ def _first(guest: Guest, version: int) -> str:
     return next((str(one.ip) for one in guest.interfaces if one.version == version), "")
 
 
+_TAG = re.compile(r"(?!\d+=|\.{1,2}$)[^ /]+")
+"""Keys of tags that are told: as in AWS, without spaces and slashes, and none that stands for a
+place. A number with an equals sign after it would be read as one of the keys for SSH."""
+
+
 def _meta_data(guest: Guest, data: Data) -> Tree:
     tree: dict[str, Any] = {
         "ami-launch-index": "0",
@@ -185,6 +191,9 @@ def _meta_data(guest: Guest, data: Data) -> Tree:
         tree["public-ipv4"] = guest.public[0][1]
     if guest.availability_zone:
         tree["placement"] = {"availability-zone": guest.availability_zone}
+    tags = {key: value for key, value in guest.tags if _TAG.fullmatch(key)}
+    if tags:
+        tree["tags"] = {"instance": tags}
     if data.public_keys:
         keys = {str(at): {"openssh-key": key} for at, key in enumerate(data.public_keys)}
         tree["public-keys"] = keys
