@@ -95,7 +95,7 @@ def test_spoofed_questions_do_not(name: str, fabric: Fabric) -> None:
 def bare(ovs: DummyOvs) -> Iterator[Fabric]:
     """A port whose IPv4 address was taken away."""
     net = showcase()
-    net.apply([put(dataclasses.replace(WEB_3, ips=WEB_3.ips[1:]))])
+    net.apply([put(dataclasses.replace(WEB_3, ips=WEB_3.ips[1:], allowed_pairs=()))])
     fabric = Fabric(ovs, net, "bare")
     yield fabric
     fabric.close()
