@@ -16,7 +16,6 @@ from agent.decide import marks
 from agent.decide.guest.answering import answer, asking, marks_of
 from agent.decide.guest.book import Book
 from agent.decide.guest.frames import ETH_IPV4, ETH_IPV6, MAX_FRAME, Refused
-from agent.decide.guest.router import advertise
 from agent.decide.guest.schedule import Schedule
 from agent.tap import Budget, Kind, Pattern, Tap
 from agent.worker import Worker
@@ -95,8 +94,8 @@ class GuestAnswers:
 
     def _advertise(self) -> None:
         """Tell guests of their routers whose time it is."""
-        for entry in self._schedule.due(time.monotonic()):
-            self._tap.send(advertise(entry))
+        for frame in self._schedule.due(time.monotonic()):
+            self._tap.send(frame)
             self.counts["ra-sent"] += 1
 
     def _answer(self, frame: bytes) -> Pattern | None:

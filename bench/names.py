@@ -89,7 +89,6 @@ def _server() -> Iterator[subprocess.Popen[str]]:
         "subnet_id": "subnet-1",
         "mac": "0e:00:00:00:00:01",
         "interfaces": ["10.0.0.2/24"],
-        "gateways": [],
         "ipv6_mode": None,
         "mtu": 1450,
         "host_name": "p0",
@@ -97,6 +96,7 @@ def _server() -> Iterator[subprocess.Popen[str]]:
         "resolvers": [],
         "public": [],
         "availability_zone": "",
+        "tags": [],
     }
     order = {"guests": [guest], "forwarders": [], "directory": "/", "zones": {}, "ports": {}}
     process = subprocess.Popen(

@@ -10,7 +10,7 @@ import h11
 
 from agent.decide.names.guest import Guest
 from agent.decide.names.limits import Limits
-from agent.decide.names.metadata import Request, Response, answer
+from agent.decide.names.metadata import Request, Response, answer, path_of
 from agent.decide.names.tokens import Tokens
 from agent.decide.names.turns import PERIOD_S, Turns
 from agent.names import sockets
@@ -139,7 +139,7 @@ async def read_request(http: h11.Connection, reader: asyncio.StreamReader) -> Re
             http.receive_data(await reader.read(_CHUNK))
         elif isinstance(event, h11.Request):
             pairs = [(one.decode("latin-1"), said.decode("latin-1")) for one, said in event.headers]
-            path = event.target.decode("latin-1").partition("?")[0]
+            path = path_of(event.target.decode("latin-1"))
             found = Request(event.method.decode("latin-1"), path, dict(pairs))
         elif isinstance(event, h11.Data):
             length += len(event.data)

@@ -222,7 +222,6 @@ def _same(one: HostState, other: HostState) -> bool:
 
 def _guest(guest: Guest, subnet: GuestSubnet, availability_zone: str | None) -> dict[str, Any]:
     options = guest.options if guest.options is not None else subnet.options
-    gateways = [one for one in (subnet.gateway, subnet.ipv6_gateway) if one is not None]
     return {
         "key": guest.key,
         "port_id": guest.port_id,
@@ -231,13 +230,13 @@ def _guest(guest: Guest, subnet: GuestSubnet, availability_zone: str | None) -> 
         "subnet_id": subnet.subnet_id,
         "mac": guest.mac,
         "interfaces": [_interface(address, subnet) for address in guest.addresses],
-        "gateways": gateways,
         "ipv6_mode": subnet.ipv6_mode,
         "mtu": subnet.mtu,
         "host_name": guest.host_name,
         "domain": options.domain or "",
         "resolvers": list(options.dns_servers),
         "public": guest.public_addresses,
+        "tags": guest.tags,
         "availability_zone": availability_zone or "",
     }
 

@@ -4,11 +4,13 @@ import base64
 import contextlib
 import http.client
 import json
+import re
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +23,7 @@ from agent.decide import marks
 from tests.e2e.cloud import Cloud, Guest, make_cloud
 from tests.support.waiting import wait_until
 from tests.traffic.site import inside
+from vpcctl.model.names import NAMES_OFPORT
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
@@ -190,6 +193,53 @@ def test_other_names_are_the_operators_to_answer(
     finally:
         resolver.kill()
         resolver.wait()
+
+
+# Asks the same for some seconds far faster than its meter lets pass, and prints how often.
+_FLOOD = """
+import contextlib, socket, sys, time
+opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+opened.connect((sys.argv[1], 53))
+question, sent, end = bytes.fromhex(sys.argv[2]), 0, time.monotonic() + float(sys.argv[3])
+while time.monotonic() < end:
+    for _ in range(10):
+        with contextlib.suppress(OSError):
+            opened.send(question)
+            sent += 1
+    time.sleep(0.002)
+print(sent)
+"""
+
+
+def heard(cloud: Cloud) -> int:
+    """How many frames br-int of the first host has given to the sockets for names."""
+    shown = cloud.hosts[0].ofctl("dump-ports", "br-int", str(NAMES_OFPORT))
+    found = re.search(r"tx pkts=(\d+)", shown)
+    assert found, shown
+    return int(found[1])
+
+
+def test_a_guest_that_floods_the_resolver_gets_its_share_and_others_notice_nothing(
+    cloud: Cloud, guests: tuple[Guest, Guest, Guest]
+) -> None:
+    """The one beside it is another tenant's, on the same host."""
+    flooding, _, calm = guests
+    question = dns.message.make_query("db.one.test", "A").to_wire().hex()
+    before, began, answered = heard(cloud), time.monotonic(), 0
+    words = (sys.executable, "-c", _FLOOD, DNS4, question, "6")
+    flood = flooding.spawn(*words, stdout=subprocess.PIPE)
+    while flood.poll() is None:
+        assert values(calm, "secret.two.test") == [calm.ipv4]
+        answered += 1
+        time.sleep(0.02)
+    sent, took = int(flood.communicate()[0]), time.monotonic() - began
+    reached = heard(cloud) - before - answered
+    assert answered > 10
+    assert reached <= 2_048 + 1_024 * took + 100, f"{sent} sent, {reached} heard"
+    assert sent > reached + 1_000, f"{sent} sent, {reached} heard"
+    wait_until(
+        lambda: values(flooding, "db.one.test") == [guests[1].ipv4], what="it is heard again"
+    )
 
 
 USER_DATA = "#cloud-config\n"

@@ -1,5 +1,6 @@
 """The process for names under hogs and noise, over its real sockets: others notice nothing."""
 
+import http.client
 import json
 import re
 import select
@@ -9,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import dns.flags
 import dns.message
@@ -71,6 +73,60 @@ def fetched(opened: socket.socket, path: str = "/latest/meta-data/instance-id") 
     while chunk := opened.recv(4096):
         said += chunk
     return said.decode()
+
+
+class Client:
+    """Asks for one path after the other on one connection."""
+
+    def __init__(self, opened: socket.socket) -> None:
+        self._opened = opened
+
+    def asks(self, path: str, method: str = "GET", **headers: str) -> tuple[int, str]:
+        """Return status and body."""
+        said = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+        self._opened.sendall(f"{method} {path} HTTP/1.1\r\nHost: x\r\n{said}\r\n".encode())
+        answer = http.client.HTTPResponse(self._opened, method=method)
+        answer.begin()
+        return answer.status, answer.read().decode()
+
+
+INSTANCE_ID, USER_DATA = "/latest/meta-data/instance-id", "/latest/user-data"
+TOKEN, LIFE = "/latest/api/token", {"X_aws_ec2_metadata_token_ttl_seconds": "60"}
+
+
+def test_a_connection_takes_several_requests_of_all_kinds(process: NamesProcess) -> None:
+    whole = f"http://169.254.169.254{INSTANCE_ID}?x=y"
+    with process.stream(SMALL, "metadata") as opened:
+        client = Client(opened)
+        assert client.asks(INSTANCE_ID) == (200, f"port-{SMALL:017x}")
+        assert client.asks(INSTANCE_ID, "HEAD") == (200, "")
+        assert client.asks("/latest/nothing", "HEAD") == (404, "")
+        assert client.asks(TOKEN)[0] == client.asks(TOKEN, "HEAD")[0] == 405
+        status, token = client.asks(TOKEN, "PUT", **LIFE)
+        assert status == 200
+        assert client.asks(whole, X_aws_ec2_metadata_token=token) == (200, f"port-{SMALL:017x}")
+        assert client.asks(USER_DATA, X_aws_ec2_metadata_token=token) == (200, SECRET)
+
+
+def test_a_token_ends_with_the_process_that_made_it(tmp_path: Path) -> None:
+    """The same guest gets another one then."""
+
+    def uses(process: NamesProcess, token: str) -> int:
+        with process.stream(SMALL, "metadata") as opened:
+            return Client(opened).asks(INSTANCE_ID, X_aws_ec2_metadata_token=token)[0]
+
+    def gets(process: NamesProcess) -> str:
+        with process.stream(SMALL, "metadata") as opened:
+            return Client(opened).asks(TOKEN, "PUT", **LIFE)[1]
+
+    tokens = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        with names_process(tmp_path / name) as process:
+            process.serve([guest(SMALL, "two")])
+            assert [uses(process, token) for token in tokens] == [401] * len(tokens)
+            tokens.append(gets(process))
+            assert uses(process, tokens[-1]) == 200
 
 
 def answers_others(process: NamesProcess) -> None:

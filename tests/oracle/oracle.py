@@ -146,17 +146,18 @@ class Oracle:
         mine = [block for mac, block in self._claims(port) if mac == packet["eth_src"]]
         four = [block for block in mine if block.version == 4]  # type: ignore[attr-defined]
         six = [block for block in mine if block.version == 6]  # type: ignore[attr-defined]
+        asks = bool(four) or packet["eth_src"] == text(port.mac)  # by DHCP, whatever it has
         if packet["protocol"] == "arp":
             if packet["arp_sha"] != packet["eth_src"]:
                 return False
             said, asked = packet["arp_spa"], packet["arp_tpa"]
             if packet["arp_op"] == "1" and asked == str(self._subnets[port.subnet_id].gateway):
-                return bool(four)  # as the client does that is to ask there for an address
+                return asks  # as the client does that is to ask there for an address
             return bool(four) if said == "0.0.0.0" else any(inside(said, one) for one in four)
         if not port.checks_addresses and packet["eth_src"] == text(port.mac):
             four, six = self._forwarded(packet, four, six)
         if "nw_src" in packet:
-            return self._is_honest4(packet, four)
+            return self._is_honest4(packet, four, asks)
         return self._is_honest6(packet, six)
 
     @staticmethod
@@ -168,12 +169,12 @@ class Oracle:
         return [ipaddress.ip_network("0.0.0.0/0")], [ipaddress.ip_network("::/0")]
 
     @staticmethod
-    def _is_honest4(packet: Packet, blocks: list[object]) -> bool:
+    def _is_honest4(packet: Packet, blocks: list[object], asks: bool) -> bool:
         ends = (packet.get("udp_src"), packet.get("udp_dst"))
         if ends[0] == "67" or ends[1] == "68":
             return False
         to_server = packet["nw_dst"] == "255.255.255.255" or packet["eth_dst"] == ROUTER_MAC
-        if blocks and ends == ("68", "67") and to_server:  # whatever address it has: it asks
+        if asks and ends == ("68", "67") and to_server:  # whatever address it has: it asks
             return True
         return any(inside(packet["nw_src"], block) for block in blocks)
 

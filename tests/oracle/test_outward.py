@@ -108,7 +108,7 @@ def live_default(vpc: Vpc) -> tuple[Target, ...]:
 
 @st.composite
 def wholes(draw: st.DrawFn) -> Whole:
-    world, vpcs = draw(worlds())
+    world, vpcs = draw(worlds(all_have_ipv4=True))
     block = (ipaddress.ip_network("10.0.0.0/16"), ipaddress.ip_network("fd00::/16"))
     vpcs = tuple(dataclasses.replace(one, cidrs=block) for one in vpcs)
     hosts = draw(_reaching(world.hosts))

@@ -1,5 +1,6 @@
 """Random consistent networks, and the questions that are asked of them."""
 
+import dataclasses
 from collections.abc import Iterator
 
 from hypothesis import strategies as st
@@ -55,7 +56,7 @@ def _port(draw: st.DrawFn, number: int, owner: Subnet, nth: int) -> Port:
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> tuple[World, tuple[Vpc, ...]]:
+def worlds(draw: st.DrawFn, *, all_have_ipv4: bool = False) -> tuple[World, tuple[Vpc, ...]]:
     underlay = draw(st.sampled_from(("192.0.2.", "2001:db8::")))
     hosts = tuple(draw(_host(n, underlay)) for n in range(1, draw(st.integers(2, 3)) + 1))
     vpcs = tuple(vpc(n) for n in range(1, VPC_COUNT + 1))
@@ -71,6 +72,8 @@ def worlds(draw: st.DrawFn) -> tuple[World, tuple[Vpc, ...]]:
     for number in range(101, 101 + draw(st.integers(3, 7))):
         owner = draw(st.sampled_from(subnets))
         made = draw(_port(number, owner, in_subnet[owner.id]))
+        if not all_have_ipv4 and draw(st.sampled_from((False, False, False, False, True))):
+            made = dataclasses.replace(made, ips=made.ips[1:])
         in_subnet[owner.id] += 1
         ports.append(made)
         if draw(st.sampled_from((True, True, True, True, False))):
@@ -155,14 +158,14 @@ def _to_all(source: Port, home: Subnet) -> Iterator[Packet]:
     yield packets.udp((mac, packets.BROADCAST), dhcp, (68, 67))
     yield packets.icmp6(133, (mac, packets.multicast_mac("ff02::2")), ("::", "ff02::2"))
     yield from _to_sockets(source)
+    # An address that it had once, or means to have: nobody but the agent may hear it.
+    for to, whom in ((packets.BROADCAST, dhcp[1]), (ROUTER_MAC, str(home.gateway))):
+        yield packets.udp((mac, to), ("172.16.5.5", whom), (68, 67))
+    for asked in (home.gateway, home.cidr[20]):
+        yield packets.who_has(mac, "172.16.5.5", str(asked))
     if four is not None:
         yield packets.udp((mac, packets.BROADCAST), (four, dhcp[1]), (68, 67))
         yield packets.udp((mac, ROUTER_MAC), (four, str(home.gateway)), (68, 67))
-        # An address that it had once, or means to have: nobody but the agent may hear it.
-        for to, whom in ((packets.BROADCAST, dhcp[1]), (ROUTER_MAC, str(home.gateway))):
-            yield packets.udp((mac, to), ("172.16.5.5", whom), (68, 67))
-        for asked in (home.gateway, home.cidr[20]):
-            yield packets.who_has(mac, "172.16.5.5", str(asked))
         yield packets.udp((mac, packets.BROADCAST), (four, str(home.cidr.broadcast_address)))
         yield packets.udp((mac, packets.multicast_mac("224.0.0.251")), (four, "224.0.0.251"))
         yield packets.arp(1, (mac, packets.BROADCAST), (mac, four), (packets.NO_MAC, four))

@@ -91,6 +91,33 @@ def test_spoofed_questions_do_not(name: str, fabric: Fabric) -> None:
     assert not fabric.inject(HOST_2.id, 11, spoofed)
 
 
+@pytest.fixture(scope="module")
+def bare(ovs: DummyOvs) -> Iterator[Fabric]:
+    """A port whose IPv4 address was taken away."""
+    net = showcase()
+    net.apply([put(dataclasses.replace(WEB_3, ips=WEB_3.ips[1:], allowed_pairs=()))])
+    fabric = Fabric(ovs, net, "bare")
+    yield fabric
+    fabric.close()
+
+
+@pytest.mark.parametrize("name", [name for name, one in QUESTIONS.items() if "nw_src" in one])
+def test_who_has_lost_its_ipv4_address_can_hear_that_it_has(name: str, bare: Fabric) -> None:
+    (seen,) = bare.inject(HOST_2.id, 11, QUESTIONS[name])
+    assert (seen.ofport, seen["eth_dst"]) == (GUEST_SERVICE_OFPORT, BY_KEY)
+    assert not bare.inject(HOST_2.id, 11, {**QUESTIONS[name], "eth_src": "0e:00:00:00:00:99"})
+
+
+def test_and_may_ask_for_the_gateways_mac_alone(bare: Fabric) -> None:
+    (seen,) = bare.inject(HOST_2.id, 11, packets.who_has(MAC, "10.0.1.12", "10.0.1.1"))
+    assert (seen.ofport, seen["arp_sha"]) == (11, ROUTER_MAC)
+    for said, asked in (("10.0.1.12", "10.0.1.10"), ("0.0.0.0", "10.0.1.12")):
+        assert not bare.inject(HOST_2.id, 11, packets.who_has(MAC, said, asked))
+    assert not bare.inject(
+        HOST_2.id, 11, packets.udp((MAC, ROUTER_MAC), ("10.0.1.12", "10.0.2.11"))
+    )
+
+
 @pytest.mark.parametrize("to", [packets.BROADCAST, ROUTER_MAC])
 def test_a_port_without_security_has_its_own_key_all_the_same(to: str, fabric: Fabric) -> None:
     question = packets.udp((text(WEB_1.mac), to), ("10.0.1.10", "255.255.255.255"), (68, 67))

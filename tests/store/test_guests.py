@@ -50,7 +50,7 @@ def test_guests_are_those_attached_and_those_located(world: World, agents) -> No
     subnet = world.subnet()
     here = AttachmentView("namespace", agents[0].host.meta.id, None, None)
     attached, plugged, neither = (
-        world.port(subnet, attachment=here, name="Web 1"),
+        world.port(subnet, attachment=here, name="Web 1", tags={"team": "blue", "rack": "4"}),
         world.port(subnet),
         world.port(subnet),
     )
@@ -60,6 +60,7 @@ def test_guests_are_those_attached_and_those_located(world: World, agents) -> No
     assert neither.meta.id not in ids(found)
     (one,) = [guest for guest in found.guests if guest.port_id == attached.meta.id]
     assert (one.key, one.addresses, one.host_name) == (attached.key, ("10.0.1.2",), "web-1")
+    assert one.tags == (("rack", "4"), ("team", "blue"))
     (block,) = found.guest_subnets
     assert (block.subnet_id, block.gateway, block.mtu) == (subnet.meta.id, "10.0.1.1", 1450)
     assert (block.vpc_id, block.tenant_id) == (subnet.vpc_id, subnet.meta.tenant_id)
@@ -78,7 +79,7 @@ def test_a_port_that_is_plugged_elsewhere_moves_both_states(world: World, agents
     assert all(new.revision > old for new, old in zip(after, before, strict=True))
 
 
-@pytest.mark.parametrize("what", ["mac", "address", "name", "subnet", "gone"])
+@pytest.mark.parametrize("what", ["mac", "address", "name", "tags", "subnet", "gone"])
 def test_what_changes_a_guest_moves_the_state_of_its_host(world: World, agents, what: str) -> None:
     subnet = world.subnet(vpc=world.vpc("10.0.0.0/16", "fd00::/48"))
     port = world.port(subnet)
@@ -94,6 +95,7 @@ def test_what_changes_a_guest_moves_the_state_of_its_host(world: World, agents, 
             "mac": PortChange(mac="06:00:00:00:00:99"),
             "address": PortChange(fixed_ips=("10.0.1.77",)),
             "name": PortChange(name="other"),
+            "tags": PortChange(tags={"team": "blue"}),
         }
         world.services.ports.change(ADMIN, port.meta.id, changes[what])
     after = [state(world, agent) for agent in agents]

@@ -49,7 +49,6 @@ def guest(key: int, tenant: str = "one", **more: Any) -> dict[str, Any]:
         "subnet_id": f"subnet-{tenant}",
         "mac": "0e:00:00:00:00:01",
         "interfaces": ["10.0.1.10/24", "fd00:1::10/64"],
-        "gateways": ["10.0.1.1", "fd00:1::1"],
         "ipv6_mode": "slaac",
         "mtu": 1450,
         "host_name": f"p{key}",
@@ -57,6 +56,7 @@ def guest(key: int, tenant: str = "one", **more: Any) -> dict[str, Any]:
         "resolvers": ["169.254.169.253"],
         "public": [],
         "availability_zone": "",
+        "tags": [],
         **more,
     }
 

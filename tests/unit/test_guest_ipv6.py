@@ -53,13 +53,24 @@ def solicited(message: bytes = WITH_SOURCE, source: str = str(g.LINK_LOCAL), hop
 
 
 def options(message: bytes) -> dict[int, bytes]:
-    """Options of an advertisement by type, with their headers."""
-    found, rest = {}, message[16:]
+    """Options of an advertisement by type, with their headers; the first of each type."""
+    return dict(reversed(each_option(message)))
+
+
+def each_option(message: bytes) -> list[tuple[int, bytes]]:
+    found, rest = [], message[16:]
     while rest:
         assert rest[1]
-        found[rest[0]] = rest[: rest[1] * 8]
+        found.append((rest[0], rest[: rest[1] * 8]))
         rest = rest[rest[1] * 8 :]
     return found
+
+
+def prefixes(message: bytes) -> list[tuple[int, int, int]]:
+    """Flags, valid and preferred lifetime of each prefix option, which are all of the block."""
+    found = [one for kind, one in each_option(message) if kind == 3]
+    assert {one[16:] for one in found} <= {ipaddress.ip_address("fd00:1::").packed}
+    return [struct.unpack("!BII", one[3:12]) for one in found]
 
 
 # --- router advertisements ------------------------------------------------------------------------
@@ -101,7 +112,17 @@ def test_a_port_with_another_address_is_not_told_to_make_one(mode: str) -> None:
     """What the guest would make would be dropped as spoofed."""
     told = ask(solicited(), book(mode, "10.0.1.20", "fd00:1::20"))
     assert told.payload[5] == 0xC0
-    assert options(told.payload)[3][3] == 0x80
+    assert prefixes(told.payload)[0] == (0x80, 86_400, 14_400)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_address_that_a_guest_may_have_made_is_withdrawn(mode: str) -> None:
+    """RFC 4862, section 5.5.3: of the second prefix none is made, one that was is deprecated."""
+    told = ask(solicited(), book(mode, "10.0.1.20", "fd00:1::20"))
+    assert prefixes(told.payload)[1:] == [(0x40, 0, 0)]
+    assert len(prefixes(ask(solicited(), book(mode)).payload)) == 1
+    never = book("dhcpv6-stateful", "fd00:1::20")
+    assert len(prefixes(ask(solicited(), never).payload)) == 1
 
 
 @pytest.mark.parametrize(
@@ -136,7 +157,7 @@ def test_an_mtu_below_that_of_ipv6_is_not_said() -> None:
 
 
 def told(schedule: Schedule, now: float) -> list[int]:
-    return [entry.key for entry in schedule.due(now)]
+    return [int.from_bytes(g.opened(frame).from_mac[2:], "big") for frame in schedule.due(now)]
 
 
 def test_new_guests_hear_at_once_then_again_then_now_and_then() -> None:
@@ -160,6 +181,51 @@ def test_who_has_changed_hears_at_once_and_who_is_gone_never() -> None:
     assert told(schedule, 2.0) == [g.KEY]
     schedule.want(Book(), 3.0)
     assert told(schedule, 10_000.0) == []
+
+
+def heard(schedule: Schedule, now: float) -> bytes:
+    (frame,) = schedule.due(now)
+    return g.opened(frame).payload
+
+
+def test_what_a_guest_made_in_another_mode_is_withdrawn_once_its_port_has_it_no_more() -> None:
+    schedule = Schedule(lambda: 0.0)
+    schedule.want(book("slaac"), 0.0)
+    assert prefixes(heard(schedule, 0.0)) == [(0xC0, 86_400, 14_400)]
+    schedule.want(book("dhcpv6-stateful"), 1.0)
+    assert prefixes(heard(schedule, 1.0)) == [(0x80, 86_400, 14_400)], "the port still has it"
+    schedule.want(book("dhcpv6-stateful", "fd00:1::20"), 2.0)
+    assert prefixes(heard(schedule, 2.0)) == [(0x80, 86_400, 14_400), (0x40, 0, 0)]
+
+
+@pytest.mark.parametrize("mode", ["slaac", "dhcpv6-stateful"])
+def test_a_port_that_loses_its_addresses_hears_three_times_that_all_is_over(mode: str) -> None:
+    """RFC 4861, section 6.2.5."""
+    schedule = Schedule(lambda: 0.0)
+    schedule.want(book(mode), 0.0)
+    assert heard(schedule, 0.0)[6:8] == (1800).to_bytes(2, "big")
+    lost = book(mode, "10.0.1.20")
+    for now in (1.0, 2.0):  # a state that says nothing new of it is no reason to begin anew
+        schedule.want(lost, now)
+    moments = [now for now in (1.0, 2.0, 16.0, 17.0, 33.0, 1e6) if schedule.due(now)]
+    assert moments == [1.0, 17.0, 33.0]
+    schedule.want(book(mode), 2e6)
+    schedule.want(lost, 2e6)
+    last = heard(schedule, 2e6)
+    assert (last[5], last[6:8]) == (0, bytes(2))
+    assert prefixes(last) == [(0xC0, 0, 0)]
+    assert {options(last)[kind][4:8] for kind in (25, 31)} == {bytes(4)}
+    schedule.want(book(mode), 3e6)
+    assert heard(schedule, 3e6)[6:8] == (1800).to_bytes(2, "big"), "it has one again"
+
+
+def test_who_had_no_address_or_is_gone_hears_no_end() -> None:
+    schedule = Schedule(lambda: 0.0)
+    schedule.want(book("slaac", "10.0.1.20"), 0.0)
+    assert schedule.due(0.0) == []
+    schedule.want(book("slaac"), 1.0)
+    schedule.want(Book(), 2.0)
+    assert schedule.due(2.0) == []
 
 
 def test_a_host_full_of_guests_takes_some_seconds() -> None:
@@ -261,7 +327,22 @@ def test_a_moved_client_hears_whether_its_address_is_right(address: bytes, expec
 
 @pytest.mark.parametrize("kind", [RELEASE, DECLINE])
 def test_what_is_given_back_is_noted(kind: int) -> None:
-    assert status(ask(g.from_dhcp6(kind, CLIENT, SERVER, ia(OWN)))) == 0
+    reply = ask(g.from_dhcp6(kind, CLIENT, SERVER, ia(OWN)))
+    assert status(reply) == 0
+    assert [code for code, _ in g.options6(reply.payload[4:])] == [1, 2, 13]
+
+
+@pytest.mark.parametrize("kind", [RELEASE, DECLINE])
+def test_of_what_was_never_given_the_association_is_not_known(kind: int) -> None:
+    """RFC 8415, sections 18.3.7 and 18.3.8: and nothing else is in the association."""
+    others = (ia(OTHER, iaid=b"\0\0\0\2"), ia(iaid=b"\0\0\0\3"), (25, b"\0\0\0\4" + bytes(8)))
+    reply = ask(g.from_dhcp6(kind, CLIENT, SERVER, ia(OWN, OTHER), *others))
+    assert status(reply) == 0
+    told = [(code, value) for code, value in g.options6(reply.payload[4:]) if code in (3, 25)]
+    unknown = bytes(8) + g.option6(13, (3).to_bytes(2, "big"))
+    assert told == [
+        (code, bytes((0, 0, 0, iaid)) + unknown) for code, iaid in ((3, 2), (3, 3), (25, 4))
+    ]
 
 
 def test_parameters_alone() -> None:

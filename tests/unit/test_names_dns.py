@@ -180,6 +180,42 @@ def test_long_answers_say_to_come_again_over_tcp() -> None:
     assert len(whole.answer[0]) == 8
 
 
+@pytest.mark.parametrize("payload", [0, 100, 511])
+def test_a_payload_below_512_counts_as_512(payload: int) -> None:
+    """RFC 6891, section 6.2.3."""
+    some = zone(record("some.one.test", "TXT", *(f'"{"x" * 200}{n}"' for n in range(2))))
+    for known, name, sizes in (
+        (ZONE, "long.one.test", range(513)),
+        (some, "some.one.test", range(402, 513)),
+    ):
+        question = wire(name, "TXT", use_edns=0, payload=payload)
+        reply = resolve(known, question, tcp=False)
+        assert isinstance(reply, Reply)
+        assert len(reply.data) in sizes
+        assert bool(dns.message.from_wire(reply.data).flags & dns.flags.TC) == (known is ZONE)
+
+
+def test_a_newer_edns_is_told_the_version_that_is_spoken() -> None:
+    """RFC 6891, section 6.1.3."""
+    reply = resolve(ZONE, wire("web.one.test", use_edns=1), tcp=False)
+    assert isinstance(reply, Reply)
+    answer = dns.message.from_wire(reply.data)
+    assert (answer.rcode(), answer.edns, answer.answer) == (dns.rcode.BADVERS, 0, [])
+    assert reply.outcome == "dns-badvers"
+
+
+@pytest.mark.parametrize("opcode", [1, 2, 3, 4, 5, 6, 15])
+@pytest.mark.parametrize("edns", [-1, 0])
+def test_what_is_no_question_is_not_implemented(opcode: int, edns: int) -> None:
+    """RFC 1035, section 4.1.1: inverse questions, status, and notices and updates of zones."""
+    question = wire("web.one.test", "SOA", use_edns=edns, id=3)
+    reply = resolve(ZONE, question[:2] + bytes((opcode << 3,)) + question[3:], tcp=False)
+    assert isinstance(reply, Reply)
+    assert reply.data[:2] == b"\0\3"
+    assert (reply.data[2] & 0xF8, reply.data[3] & 15) == (0x80 | opcode << 3, dns.rcode.NOTIMP)
+    assert reply.outcome == "dns-notimp"
+
+
 def test_tenants_records_stand_in_place_of_a_ports() -> None:
     own = zone(record("web.one.test", "A", "192.0.2.1"))
     assert own.find("web.one.test", "A").sets[0].values == ("192.0.2.1",)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from urllib.parse import quote
 
 import h11
 import pytest
@@ -22,7 +23,6 @@ SAID = {
     "subnet_id": "subnet-00000000000000001",
     "mac": "0e:00:00:00:00:01",
     "interfaces": ["10.0.1.10/24", "fd00:1::10/64"],
-    "gateways": ["10.0.1.1", "fd00:1::1"],
     "ipv6_mode": "slaac",
     "mtu": 1450,
     "host_name": "web",
@@ -30,6 +30,7 @@ SAID = {
     "resolvers": ["169.254.169.253"],
     "public": [["10.0.1.10", "203.0.113.5"], ["10.0.1.11", "203.0.113.6"]],
     "availability_zone": "room-1",
+    "tags": [],
 }
 GUEST = guest_of(SAID)
 OTHER = guest_of(
@@ -92,15 +93,108 @@ def test_what_a_guest_does_not_have_is_not_listed() -> None:
     assert "availability_zone" not in json.loads(about)
 
 
+def test_a_guest_without_an_ipv4_address_is_told_of_none() -> None:
+    """Not of an empty one either, which cloud-init would take for one."""
+    alone = guest_of(SAID | {"interfaces": ["fd00:1::10/64"], "public": []})
+    macs = f"/latest/meta-data/network/interfaces/macs/{GUEST.mac}"
+    for tree, name in (
+        ("/latest/meta-data", "local-ipv4"),
+        (macs, "local-ipv4s"),
+        (macs, "subnet-ipv4-cidr-block"),
+    ):
+        assert ask(f"{tree}/{name}", alone).status == 404
+        assert name not in ask(f"{tree}/", alone).body.decode().splitlines()
+    assert "privateIp" not in json.loads(ask(IDENTITY, alone).body)
+    assert ask("/latest/meta-data/ipv6", alone).body == b"fd00:1::10"
+
+
+IDENTITY = "/latest/dynamic/instance-identity/document"
+
+
+def test_tags_of_the_port_are_its_guests() -> None:
+    tree = "/latest/meta-data/tags/instance"
+    tags = {"team": "blue", "7": "seven", "a:b=c": "häuser", "x": ""}
+    hidden = {"a b": "", "a/b": "", ".": "", "..": "", "0=key": "", "12=": ""}
+    tagged = guest_of(SAID | {"tags": [*(tags | hidden).items()]})
+    assert ask(f"{tree}/", tagged).body.decode().splitlines() == [*tags]
+    for key, value in tags.items():
+        assert ask(f"{tree}/{quote(key)}", tagged).body.decode() == value
+    for key in hidden:
+        assert ask(f"{tree}/{quote(key, safe='')}", tagged).status == 404
+    assert "tags/" in ask("/latest/meta-data/", tagged).body.decode().splitlines()
+    assert ask(tree).status == 404
+    assert "tags/" not in text("/latest/meta-data/").splitlines()
+
+
+def test_the_identity_document_says_what_is_known() -> None:
+    said = json.loads(text(IDENTITY))
+    assert (said["instanceId"], said["privateIp"]) == (GUEST.port_id, "10.0.1.10")
+    assert said["availabilityZone"] == "room-1"
+    nowhere = guest_of(SAID | {"availability_zone": ""})
+    assert "availabilityZone" not in json.loads(ask(IDENTITY, nowhere).body)
+
+
+def test_paths_may_be_percent_encoded() -> None:
+    macs = "/latest/meta-data/network/interfaces/macs"
+    encoded = GUEST.mac.replace(":", "%3A")
+    assert text(f"{macs}/{encoded}/mac") == text(f"{macs}/{encoded.lower()}/mac") == GUEST.mac
+    assert text("/latest/meta%2ddata/instance-id") == GUEST.port_id
+    assert ask("/latest/meta-data%2Finstance-id").status == 404, "a name, not two"
+    assert ask("/latest/%ff%zz%").status == 404
+    assert ask("/latest/api/%74oken").status == 405
+
+
 def test_openstacks_documents() -> None:
     about = json.loads(text("/openstack/latest/meta_data.json"))
     assert (about["uuid"], about["public_keys"]) == (GUEST.port_id, {"key-0": KEY})
-    assert about["availability_zone"] == "room-1"
+    assert (about["availability_zone"], about["project_id"]) == ("room-1", "one")
+    old = guest_of(SAID | {"tenant": SAID["vpc_id"]})  # of a controller that names no tenant
+    assert "project_id" not in json.loads(ask("/openstack/latest/meta_data.json", old).body)
     network = json.loads(text("/openstack/2018-08-27/network_data.json"))
     assert network["links"][0]["mtu"] == 1450
-    assert [one["ip_address"] for one in network["networks"]] == ["10.0.1.10", "fd00:1::10"]
-    assert network["networks"][0]["routes"][0]["gateway"] == "10.0.1.1"
+    assert {one["link"] for one in network["networks"]} == {network["links"][0]["id"]}
+    assert network["services"] == [{"type": "dns", "address": "169.254.169.253"}]
     assert ask("/openstack/latest/user_data").body == b"#cloud-config\n"
+
+
+def networks(mode: str | None, *interfaces: str) -> list[dict[str, str]]:
+    """What OpenStack's document says of a port with these addresses, without names of its own."""
+    guest = guest_of(SAID | {"interfaces": interfaces, "ipv6_mode": mode})
+    said = json.loads(ask("/openstack/latest/network_data.json", guest).body)["networks"]
+    assert [one.pop("id") for one in said] == [f"network{at}" for at in range(len(said))]
+    for one in said:
+        assert (one.pop("link"), one.pop("network_id")) == ("port0", GUEST.subnet_id)
+    return said
+
+
+MADE, CHOSEN = "fd00:1::c00:ff:fe00:1/64", "fd00:1::10/64"
+
+
+@pytest.mark.parametrize(
+    ("mode", "address", "told"),
+    [
+        ("slaac", MADE, "ipv6_slaac"),
+        ("slaac", CHOSEN, "ipv6_dhcpv6-stateful"),
+        ("dhcpv6-stateless", MADE, "ipv6_dhcpv6-stateless"),
+        ("dhcpv6-stateless", CHOSEN, "ipv6_dhcpv6-stateful"),
+        ("dhcpv6-stateful", MADE, "ipv6_dhcpv6-stateful"),
+        ("dhcpv6-stateful", CHOSEN, "ipv6_dhcpv6-stateful"),
+    ],
+)
+def test_openstacks_reader_is_told_to_ask_by_the_rule_of_router_advertisements(
+    mode: str, address: str, told: str
+) -> None:
+    """Of an address said as fixed cloud-init makes one that stays, and no RAs are heard."""
+    asks = [{"type": "ipv4_dhcp"}, {"type": told}]
+    assert networks(mode, "10.0.1.10/24", address) == asks
+    assert networks(mode, "10.0.1.10/24", address, "fd00:1::99/64") == asks
+    assert networks(mode, address) == asks[1:]
+
+
+def test_only_what_dhcp_cannot_give_is_said_as_fixed() -> None:
+    more = {"type": "ipv4", "ip_address": "10.0.1.11", "netmask": "255.255.255.0"}
+    assert networks(None, "10.0.1.10/24", "10.0.1.11/24") == [{"type": "ipv4_dhcp"}, more]
+    assert networks(None) == []
 
 
 @pytest.mark.parametrize(
@@ -110,6 +204,8 @@ def test_what_is_not_there(path: str) -> None:
     assert ask(path).status == 404
     assert ask("/latest/user-data", data=Data()).status == 404
     assert ask("/latest/meta-data/", method="POST").status == 405
+    asked = ask("/latest/api/token")
+    assert (asked.status, asked.headers) == (405, (("Allow", "PUT"),))
 
 
 def test_tokens_are_asked_for_where_they_are_required_and_are_one_ports() -> None:
@@ -177,6 +273,14 @@ def test_a_request_is_taken_apart() -> None:
     assert found is not None
     assert (found.method, found.path) == ("GET", "/latest/")
     assert found.headers["x-aws-ec2-metadata-token"] == "t"
+    for whole in (b"http://169.254.169.254/latest/?x=/", b"HTTP://[fd00:ec2::254]:80/latest/?x"):
+        found = heard(GOOD.replace(b"/latest/", whole))
+        assert found is not None
+        assert found.path == "/latest/", "RFC 9112, section 3.2.2"
+    for bare in (b"http://169.254.169.254", b"http://169.254.169.254?x=/y"):
+        found = heard(GOOD.replace(b"/latest/", bare))
+        assert found is not None
+        assert found.path == "/"
     assert heard(b"GET /" + b"x" * 9_000) is None
     assert (
         heard(b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\n\r\n" + b"x" * 9_000) is None

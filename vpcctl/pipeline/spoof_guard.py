@@ -7,7 +7,8 @@ announce only its own.
 
 A DHCP client speaks from the address that it has, which need not be its port's any more: it could
 not hear that it has to give it up. So what leads to the agent, and past SpoofGuard to nobody else
-(``guest_services.FROM_ANYWHERE``), may come from any IPv4 address, with the port's MAC as all else.
+(``guest_services.FROM_ANYWHERE``), may come from any IPv4 address, with the port's MAC as all else,
+also where the port has no IPv4 address left.
 So may the question for the gateway's MAC that comes before, whose answer goes back to the port.
 """
 
@@ -110,11 +111,14 @@ def edge(facts: PortFacts) -> Iterator[Flow]:
     if not facts.port.port_security:
         yield from _anything(facts)
         return
-    claims = sources(facts)
-    for mac in dict.fromkeys(mac for mac, _ in claims):
+    claims, own = sources(facts), facts.port.mac
+    for mac in dict.fromkeys((own, *(mac for mac, _ in claims))):
         blocks = [block for owner, block in claims if owner == mac]
-        if any(block.version == 4 for block in blocks):
-            yield from _before_ipv4(facts, mac)
+        has_ipv4 = any(block.version == 4 for block in blocks)
+        if has_ipv4:
+            yield _allow(facts, mac, (IS_ARP, (f.ARP_SPA, 0, None), (f.ARP_SHA, mac, None)))
+        if has_ipv4 or mac == own:
+            yield from _asking_dhcp(facts, mac)
         if any(block.version == 6 for block in blocks):
             yield from _before_ipv6(facts, mac)
         for block in blocks:
@@ -149,12 +153,11 @@ def _allow(facts: PortFacts, mac: int, terms: Match, goto: Table = ARP_ND) -> Fl
     return Flow(SPOOF_GUARD, 100, match, (), goto, facts.edge_cookie)
 
 
-def _before_ipv4(facts: PortFacts, mac: int) -> Iterator[Flow]:
-    """Yield what a guest sends whatever IPv4 address it uses, or none: ARP probes, DHCP.
+def _asking_dhcp(facts: PortFacts, mac: int) -> Iterator[Flow]:
+    """Yield what a DHCP client sends whatever IPv4 address it uses, or none.
 
-    With DHCP it asks for the MAC of its server, the gateway.
+    That includes the question for the MAC of its server, the gateway.
     """
-    yield _allow(facts, mac, (IS_ARP, (f.ARP_SPA, 0, None), (f.ARP_SHA, mac, None)))
     asks = ((f.ARP_OP, ARP_REQUEST, None), (f.ARP_TPA, int(facts.subnet.gateway), None))
     yield _allow(facts, mac, (IS_ARP, *asks, (f.ARP_SHA, mac, None)))
     source, sender = (f.SOURCE_PORT, facts.port.key, None), (f.ETH_SRC, mac, None)

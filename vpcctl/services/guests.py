@@ -45,6 +45,7 @@ def guests(
             if one.dhcp_options
             else None,
             metadata_revision=said.get(one.id, 0),
+            tags=tuple(one.tags.items()),
             public_addresses=tuple(
                 (fixed, public[one.id, fixed])
                 for fixed in addresses.get(one.id, ())

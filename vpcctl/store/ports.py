@@ -89,6 +89,7 @@ _GUEST = (
     PortRow.subnet_id,
     PortRow.mac,
     PortRow.name,
+    PortRow.tags,
     PortRow.dhcp_options,
 )
 # Two halves that each have an index: those attached here, and those that are just here.
@@ -111,6 +112,7 @@ class GuestPort(NamedTuple):
     subnet_id: str
     mac: int
     name: str
+    tags: dict[str, str]
     dhcp_options: dict[str, Any] | None
 
 

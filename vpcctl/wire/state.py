@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from vpcctl.model import ids
 
-FORM = 7
+FORM = 8
 """Grows when host states say something that they did not say before: then all are told anew."""
 
 
@@ -139,6 +139,7 @@ class Guest(_Wire):
         options: its own, instead of its subnet's; None when it has none.
         metadata_revision: that of what its owner has said for it (``PortMetadata``), another one
             after each change; 0: nothing.
+        tags: (key, value) of each of its tags, by key.
         public_addresses: (fixed address, EIP) of each EIP that stands for one of its addresses, in
             the order of the addresses.
     """
@@ -151,6 +152,7 @@ class Guest(_Wire):
     host_name: Annotated[str, Field(pattern=rf"^({_LABEL})?$")] = ""
     options: GuestOptions | None = None
     metadata_revision: Annotated[int, Field(ge=0)] = 0
+    tags: tuple[tuple[str, str], ...] = ()
     public_addresses: tuple[tuple[str, str], ...] = ()
 
 

@@ -5,7 +5,7 @@ now and after any restart. The gateway is the server.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
@@ -37,6 +37,9 @@ _LONGEST = 255
 _SHORTEST = 300
 """BOOTP's length, which some clients and relays insist on (RFC 1542, section 2.1)."""
 
+Parameter = tuple[int, bytes, bool]
+"""Code, value, and whether it is sent unasked."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -64,12 +67,12 @@ def answer(packet: Packet, entry: Entry) -> list[bytes]:
         Refused: the message is malformed, another's, or one that is not answered.
     """
     question = parse(packet, entry)
-    if not entry.ipv4:
-        raise Refused("dhcp4-no-address")
     if packet.target not in (_BROADCAST, entry.gateway4.packed):
         raise Refused("dhcp4-other-server")
     if question.kind in _SILENT:
         raise Refused(_SILENT[question.kind])
+    if question.kind in (_DISCOVER, _INFORM) and not entry.ipv4:
+        raise Refused("dhcp4-no-address")  # a request hears that it has to give up what it has
     if question.kind == _DISCOVER:
         return [_grant(_OFFER, question, entry, _wished(question, entry) or entry.ipv4[0])]
     if question.kind == _INFORM:
@@ -130,7 +133,7 @@ def _grant(kind: int, question: Question, entry: Entry, address: IPv4Address) ->
     """Return an offer of *address*, or its lease."""
     lease = entry.options.lease_time_s
     options = _heading(kind, question, entry) + write4(_LEASE, struct.pack("!I", lease))
-    options += _parameters(question, entry, len(options))
+    options += _parameters(question, entry, len(options), (*_known(entry), *_renewals(lease)))
     to = question.ciaddr
     if to == _NOWHERE:
         to = _BROADCAST if question.to_all else address.packed
@@ -142,7 +145,7 @@ def _inform(question: Question, entry: Entry) -> bytes:
     if not any(ip.packed == question.ciaddr for ip in entry.ipv4):
         raise Refused("dhcp4-wrong-address")
     options = _heading(_ACK, question, entry)
-    options += _parameters(question, entry, len(options))
+    options += _parameters(question, entry, len(options), _known(entry))
     return _send(question, entry, _NOWHERE, question.ciaddr, options)
 
 
@@ -156,13 +159,13 @@ def _heading(kind: int, question: Question, entry: Entry) -> bytes:
     )
 
 
-def _parameters(question: Question, entry: Entry, taken: int) -> bytes:
-    """Return as many parameters as the client takes, the most important first."""
+def _parameters(question: Question, entry: Entry, taken: int, known: Iterable[Parameter]) -> bytes:
+    """Return as many of the *known* parameters as the client takes, the most important first."""
     size = int.from_bytes(question.options.get(_MAX_SIZE, b"")[:2], "big")
     room = min(max(size, _SMALLEST), _LARGEST, entry.subnet.mtu) - _AROUND - _HEADER - 1 - taken
     asked = question.options.get(_ASKED_FOR)
     found: dict[int, bytes] = {}
-    for code, value, always in _known(entry):
+    for code, value, always in known:
         option = write4(code, value)
         if len(option) <= room and (always or asked is None or code in asked):
             found[code], room = option, room - len(option)
@@ -173,9 +176,9 @@ def _parameters(question: Question, entry: Entry, taken: int) -> bytes:
     return b"".join(found.values())
 
 
-def _known(entry: Entry) -> Iterator[tuple[int, bytes, bool]]:
-    """Yield code, value, and whether it is sent unasked: without mask or MTU a guest breaks."""
-    options, lease = entry.options, entry.options.lease_time_s
+def _known(entry: Entry) -> Iterator[Parameter]:
+    """Yield what is told with a lease and without one: without mask or MTU a guest breaks."""
+    options = entry.options
     yield _MASK, entry.block4.netmask.packed, True
     yield _MTU, struct.pack("!H", entry.subnet.mtu), True
     yield _ROUTER, entry.gateway4.packed, True
@@ -185,13 +188,15 @@ def _known(entry: Entry) -> Iterator[tuple[int, bytes, bool]]:
     yield from _known_if(_DOMAIN, (options.domain or "").encode())
     yield from _known_if(_SEARCH, names(options.search))
     yield from _known_if(_NTP, b"".join(ip.packed for ip in entry.time_servers.ipv4))
+
+
+def _renewals(lease: int) -> Iterator[Parameter]:
+    """Yield what a lease of so many seconds has, and who has none is not told (section 4.3.5)."""
     yield _RENEW_AT, struct.pack("!I", lease // 2), False
     yield _REBIND_AT, struct.pack("!I", lease * 7 // 8), False
 
 
-def _known_if(
-    code: int, value: bytes, *, always: bool = False
-) -> Iterator[tuple[int, bytes, bool]]:
+def _known_if(code: int, value: bytes, *, always: bool = False) -> Iterator[Parameter]:
     if value:
         yield code, value, always
 

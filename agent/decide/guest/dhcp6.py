@@ -160,7 +160,7 @@ def _answer(question: Question, entry: Entry) -> tuple[int, bytes]:
     if question.kind == _CONFIRM:
         return _REPLY, _confirmed(question, entry)
     if question.kind in (_RELEASE, _DECLINE):
-        return _REPLY, _status(_SUCCESS)
+        return _REPLY, _status(_SUCCESS) + b"".join(_not_known(question, entry))
     options = b"".join((*_granted(question, entry), *_parameters(question, entry)))
     if question.kind != _SOLICIT:
         return _REPLY, options
@@ -174,6 +174,16 @@ def _confirmed(question: Question, entry: Entry) -> bytes:
         raise Refused("dhcp6-malformed")
     own = {ip.packed for ip in entry.ipv6}
     return _status(_SUCCESS if own.issuperset(named) else _NOT_ON_LINK)
+
+
+def _not_known(question: Question, entry: Entry) -> Iterator[bytes]:
+    """Yield the associations that hold nothing of the port's (sections 18.3.7 and 18.3.8)."""
+    own = {ip.packed for ip in entry.ipv6}
+    for one in question.associations:
+        if own.isdisjoint(one.addresses):
+            yield _none_for(_IA_NA, one.iaid, _NO_BINDING)
+    for iaid in question.prefixes:
+        yield _none_for(_IA_PD, iaid, _NO_BINDING)
 
 
 def _granted(question: Question, entry: Entry) -> Iterator[bytes]:

@@ -6,6 +6,9 @@ from functools import lru_cache
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from typing import Any
 
+from agent.decide.ipv6_mode import Mode, mode_of_port
+from vpcctl.model.addresses import parse_mac
+
 Interface = IPv4Interface | IPv6Interface
 
 
@@ -21,14 +24,14 @@ class Guest:
         subnet_id: its subnet.
         mac: its MAC.
         addresses: its addresses with their prefix lengths, in order.
-        gateways: of its subnet, IPv4 first.
-        ipv6_mode: how it gets its IPv6 address; None without one.
+        ipv6_mode: how guests of its subnet get their IPv6 addresses; None without a block.
         mtu: bytes.
         host_name: a DNS label.
         domain: that it is told; empty: none.
         resolvers: that it is told.
         public: (its address, the EIP that stands for it), in the order of its addresses.
         availability_zone: where it is; empty: not known.
+        tags: (key, value) of its port's, by key.
     """
 
     key: int
@@ -38,7 +41,6 @@ class Guest:
     subnet_id: str
     mac: str
     addresses: tuple[str, ...]
-    gateways: tuple[str, ...]
     ipv6_mode: str | None
     mtu: int
     host_name: str
@@ -46,6 +48,7 @@ class Guest:
     resolvers: tuple[str, ...]
     public: tuple[tuple[str, str], ...]
     availability_zone: str
+    tags: tuple[tuple[str, str], ...]
 
     @property
     def interfaces(self) -> tuple[Interface, ...]:
@@ -55,6 +58,19 @@ class Guest:
             ValueError: one cannot be read.
         """
         return _apart(self.addresses)
+
+    @property
+    def own_ipv6_mode(self) -> Mode | None:
+        """How it gets its IPv6 address, as router advertisements tell it; None without one."""
+        held = [one for one in self.interfaces if isinstance(one, IPv6Interface)]
+        block = held[0].network if held else None
+        ips = [one.ip for one in held]
+        return mode_of_port(self.ipv6_mode, block, parse_mac(self.mac), ips)
+
+    @property
+    def project_id(self) -> str:
+        """Its tenant, as OpenStack calls that; empty: an older controller has not said."""
+        return self.tenant if self.tenant != self.vpc_id else ""
 
     @property
     def full_name(self) -> str:
@@ -81,7 +97,6 @@ def guest_of(said: Mapping[str, Any]) -> Guest:
         said["subnet_id"],
         said["mac"],
         tuple(said["interfaces"]),
-        tuple(said["gateways"]),
         said["ipv6_mode"],
         said["mtu"],
         said["host_name"],
@@ -89,4 +104,5 @@ def guest_of(said: Mapping[str, Any]) -> Guest:
         tuple(said["resolvers"]),
         tuple((fixed, eip) for fixed, eip in said["public"]),
         said["availability_zone"],
+        tuple((key, value) for key, value in said["tags"]),
     )

@@ -2,9 +2,11 @@
 
 import base64
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from agent.decide.names.guest import Guest
 from agent.decide.names.tokens import MAX_TTL_S, Tokens
@@ -25,7 +27,7 @@ class Request:
 
     Attributes:
         method: of HTTP.
-        path: without the query.
+        path: as it was sent, without the query: see :func:`path_of`.
         headers: by name in lower case.
     """
 
@@ -71,9 +73,18 @@ def data_of(document: Mapping[str, Any] | None) -> Data:
     )
 
 
+def path_of(target: str) -> str:
+    """Return the path of a request's target, also where that is a whole URL (RFC 9112, 3.2.2)."""
+    path = target.partition("?")[0]
+    if path.lower().startswith("http://"):
+        return "/" + path[len("http://") :].partition("/")[2]
+    return path
+
+
 def answer(request: Request, guest: Guest, data: Data, tokens: Tokens, now: float) -> Response:
     """Return what *guest* is told; *now* is Unix time."""
-    if request.path == "/latest/api/token":
+    parts = [unquote(part) for part in request.path.split("/") if part]
+    if parts == ["latest", "api", "token"]:
         return _token(request, guest, tokens, now)
     if request.method not in ("GET", "HEAD"):
         return Response(405, headers=(("Allow", "GET, HEAD"),))
@@ -82,7 +93,7 @@ def answer(request: Request, guest: Guest, data: Data, tokens: Tokens, now: floa
         return Response(401)
     if token is not None and not tokens.is_good(token, guest.key, now):
         return Response(401)
-    return _found(request.path, guest, data)
+    return _found(parts, guest, data)
 
 
 def _token(request: Request, guest: Guest, tokens: Tokens, now: float) -> Response:
@@ -100,8 +111,7 @@ def _token(request: Request, guest: Guest, tokens: Tokens, now: float) -> Respon
     return Response(200, token.encode(), headers=((TTL_HEADER, str(life)),))
 
 
-def _found(path: str, guest: Guest, data: Data) -> Response:
-    parts = [part for part in path.split("/") if part]
+def _found(parts: list[str], guest: Guest, data: Data) -> Response:
     if not parts:
         return _listing((*EC2_VERSIONS, "openstack"))
     if parts[0] == "openstack":
@@ -137,7 +147,7 @@ def _walk(tree: Tree, parts: list[str]) -> Response:
         here = here[part]
     if isinstance(here, str):
         return Response(200, here.encode())
-    if set(here) and all(name.isdecimal() for name in here):  # keys are listed with names
+    if parts[-1:] == ["public-keys"]:  # they are listed with names
         return _listing([f"{name}=key-{name}" for name in here])
     return _listing(
         [name if isinstance(below, str) else f"{name}/" for name, below in here.items()]
@@ -145,12 +155,22 @@ def _walk(tree: Tree, parts: list[str]) -> Response:
 
 
 def _identity(guest: Guest) -> str:
-    said = {"instanceId": guest.port_id, "privateIp": _first(guest, 4), "version": "2017-09-30"}
-    return json.dumps(said)
+    said = {
+        "instanceId": guest.port_id,
+        "privateIp": _first(guest, 4),
+        "availabilityZone": guest.availability_zone,
+        "version": "2017-09-30",
+    }
+    return json.dumps({name: value for name, value in said.items() if value})
 
 
 def _first(guest: Guest, version: int) -> str:
     return next((str(one.ip) for one in guest.interfaces if one.version == version), "")
+
+
+_TAG = re.compile(r"(?!\d+=|\.{1,2}$)[^ /]+")
+"""Keys of tags that are told: as in AWS, without spaces and slashes, and none that stands for a
+place. A number with an equals sign after it would be read as one of the keys for SSH."""
 
 
 def _meta_data(guest: Guest, data: Data) -> Tree:
@@ -160,16 +180,20 @@ def _meta_data(guest: Guest, data: Data) -> Tree:
         "instance-id": guest.port_id,
         "instance-type": "vpcctl.port",
         "local-hostname": guest.full_name,
-        "local-ipv4": _first(guest, 4),
         "mac": guest.mac,
         "network": {"interfaces": {"macs": {guest.mac: _interface(guest)}}},
     }
+    if _first(guest, 4):
+        tree["local-ipv4"] = _first(guest, 4)
     if _first(guest, 6):
         tree["ipv6"] = _first(guest, 6)
     if guest.public:
         tree["public-ipv4"] = guest.public[0][1]
     if guest.availability_zone:
         tree["placement"] = {"availability-zone": guest.availability_zone}
+    tags = {key: value for key, value in guest.tags if _TAG.fullmatch(key)}
+    if tags:
+        tree["tags"] = {"instance": tags}
     if data.public_keys:
         keys = {str(at): {"openssh-key": key} for at, key in enumerate(data.public_keys)}
         tree["public-keys"] = keys
@@ -181,12 +205,13 @@ def _interface(guest: Guest) -> Tree:
         "device-number": "0",
         "interface-id": guest.port_id,
         "local-hostname": guest.full_name,
-        "local-ipv4s": _of(guest, 4, lambda one: str(one.ip)),
         "mac": guest.mac,
         "subnet-id": guest.subnet_id,
-        "subnet-ipv4-cidr-block": _blocks(guest, 4),
         "vpc-id": guest.vpc_id,
     }
+    if _first(guest, 4):
+        found["local-ipv4s"] = _of(guest, 4, lambda one: str(one.ip))
+        found["subnet-ipv4-cidr-block"] = _blocks(guest, 4)
     if _first(guest, 6):
         found["ipv6s"] = _of(guest, 6, lambda one: str(one.ip))
         found["subnet-ipv6-cidr-blocks"] = _blocks(guest, 6)
@@ -226,7 +251,7 @@ def _openstack(parts: list[str], guest: Guest, data: Data) -> Response:
 
 def _about(guest: Guest, data: Data) -> Any:
     named = {f"key-{at}": key for at, key in enumerate(data.public_keys)}
-    place = {"availability_zone": guest.availability_zone} if guest.availability_zone else {}
+    known = {"availability_zone": guest.availability_zone, "project_id": guest.project_id}
     return {
         "uuid": guest.port_id,
         "name": guest.host_name,
@@ -234,7 +259,7 @@ def _about(guest: Guest, data: Data) -> Any:
         "launch_index": 0,
         "public_keys": named,
         "keys": [{"name": name, "type": "ssh", "data": key} for name, key in named.items()],
-        **place,
+        **{name: value for name, value in known.items() if value},
     }
 
 
@@ -249,26 +274,26 @@ def _network(guest: Guest) -> Any:
                 "vif_id": guest.port_id,
             }
         ],
-        "networks": [_one_network(guest, at) for at in range(len(guest.interfaces))],
+        "networks": [
+            {"id": f"network{at}", "network_id": guest.subnet_id, "link": "port0", **one}
+            for at, one in enumerate(_networks(guest))
+        ],
         "services": [{"type": "dns", "address": address} for address in guest.resolvers],
     }
 
 
-def _one_network(guest: Guest, at: int) -> Any:
-    one = guest.interfaces[at]
-    is_first = all(one.version != other.version for other in guest.interfaces[:at])
-    ways = [gateway for gateway in guest.gateways if (":" in gateway) == (one.version == 6)]
-    any_address = "0.0.0.0" if one.version == 4 else "::"  # noqa: S104 - a route, not a socket
-    return {
-        "id": f"network{at}",
-        "network_id": guest.subnet_id,
-        "link": "port0",
-        "type": f"ipv{one.version}",
-        "ip_address": str(one.ip),
-        "netmask": str(one.netmask),
-        "routes": [
-            {"network": any_address, "netmask": any_address, "gateway": gateway}
-            for gateway in ways
-            if is_first
-        ],
-    }
+def _networks(guest: Guest) -> Iterator[dict[str, str]]:
+    """Yield how the guest gets its addresses: it asks, so that it hears of changes, too.
+
+    What is said as fixed cloud-init writes down for ever, and of IPv6 it switches router
+    advertisements off besides. So only what no DHCP client can ask for is said so: IPv4 addresses
+    but the first.
+    """
+    ipv4 = [one for one in guest.interfaces if one.version == 4]
+    if ipv4:
+        yield {"type": "ipv4_dhcp"}
+    mode = guest.own_ipv6_mode
+    if mode is not None:
+        yield {"type": f"ipv6_{mode}"}
+    for one in ipv4[1:]:
+        yield {"type": "ipv4", "ip_address": str(one.ip), "netmask": str(one.netmask)}
