@@ -62,7 +62,7 @@ def _nats(connection: Any, ids: Sequence[str]) -> dict[str, str]:
     """Return why NAT gateways are dead, by id: as flows see it, so a late report does not count."""
     if not ids:
         return {}
-    standing = gateways.hosts_of(connection, ids)
+    standing = gateways.HOST_IDS.of(connection, ids)
     dead = hosts.dead_among(connection, {one for order in standing.values() for one in order})
     found = {
         id: gateway_hosts.NONE_LIVES for id, order in standing.items() if dead.issuperset(order)
