@@ -20,7 +20,9 @@ from dataclasses import dataclass, field
 
 from vpcctl.readiness import Door, is_ready
 
-CHILDREN = {"api": "vpcctl.processes.api", "southbound": "vpcctl.processes.southbound"}
+CHILDREN = ("api", "southbound")
+_PROCESSES = "vpcctl.processes"
+
 FIRST_DELAY_S = 0.2
 LONGEST_DELAY_S = 10.0
 HEALTHY_S = 30.0
@@ -161,7 +163,7 @@ def run(door: Door, line: str) -> int:
         line: what to say once it is.
     """
     supervisor = Supervisor(
-        children=[Child(name, (sys.executable, "-m", module)) for name, module in CHILDREN.items()],
+        children=[Child(name, (sys.executable, "-m", _PROCESSES, name)) for name in CHILDREN],
         environment=dict(os.environ),
         ready=lambda: is_ready(door),
         announce=lambda: say(line),

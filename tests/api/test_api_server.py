@@ -150,7 +150,7 @@ def test_the_process_starts_answers_and_ends(tmp_path: Path, number: signal.Sign
         "VPCCTL_LOG_LEVEL": "info",
     }
     process = subprocess.Popen(
-        [sys.executable, "-m", "vpcctl.processes.api"], env=environment, stderr=subprocess.PIPE
+        [sys.executable, "-m", "vpcctl.processes", "api"], env=environment, stderr=subprocess.PIPE
     )
     try:
         wait_until(lambda: path.exists() or process.poll() is not None, "it listens")
@@ -176,7 +176,7 @@ def test_the_process_starts_answers_and_ends(tmp_path: Path, number: signal.Sign
 def refusal(directory: Path, **settings: str) -> str:
     """Return the one line in which the process says why it does not start."""
     done = subprocess.run(
-        [sys.executable, "-m", "vpcctl.processes.api"],
+        [sys.executable, "-m", "vpcctl.processes", "api"],
         env=os.environ | {"VPCCTL_STATE_DIR": str(directory), **settings},
         capture_output=True,
         text=True,

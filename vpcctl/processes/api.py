@@ -1,9 +1,8 @@
-"""``python -m vpcctl.processes.api``: the API process."""
+"""``python -m vpcctl.processes api``: the API process."""
 
 import contextlib
 import dataclasses
 import resource
-import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -124,7 +123,3 @@ def _allow_many_files() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,7 +1,6 @@
-"""``python -m vpcctl.processes.southbound``: the southbound process."""
+"""``python -m vpcctl.processes southbound``: the southbound process."""
 
 import ssl
-import sys
 
 from vpcctl.pki.directory import PkiDirectory
 from vpcctl.pki.errors import PkiError
@@ -62,7 +61,3 @@ class _Tls:
 def _tls(settings: Settings) -> _Tls | None:
     encrypted = any(listener.scheme == "tls" for listener in settings.openflow_listeners)
     return _Tls(settings) if encrypted else None
-
-
-if __name__ == "__main__":
-    sys.exit(main())
