@@ -5,7 +5,10 @@ from typing import Any
 
 from mininet.node import Host
 
+from mininet_labs.common.processes import Daemons
+from mininet_labs.common.report import Checks, say
 from mininet_labs.common.runs import PROVIDER, Run
+from mininet_labs.common.underlay import Underlay
 from mininet_labs.common.workloads import Script, Workload
 
 BLOCK = "203.0.113.0/24"
@@ -90,11 +93,31 @@ class Visitor(Script):
         """Return by direction what went wrong, once all has ended; empty: all data has come."""
         return self.ask("transferred")
 
-    def witness(self, device: str) -> None:
-        """Watch a device on the provider's network from now on."""
-        self.ask("witness", device=device, block=BLOCK)
 
-    def testify(self) -> tuple[list[str], list[str]]:
-        """Return strangers' addresses, and those that were answered for twice."""
-        found = self.ask("testify")
-        return found["strangers"], found["doubled"]
+class Witness(Script):
+    """Whoever sees all that is said on a network; see ``witness.Judge``.
+
+    Args:
+        wire: the network, which it knows by its devices.
+        daemons: the processes of this run.
+        blocks: of addresses that may be seen there.
+    """
+
+    file = "witness.py"
+
+    def __init__(self, wire: Underlay, daemons: Daemons, blocks: list[str]) -> None:
+        place = Workload("wire", "", PROVIDER, wire, "", {}, {})  # type: ignore[arg-type]
+        super().__init__(place, daemons, ",".join(wire.cables()), ",".join(blocks))
+        self.wait()
+
+    def testify(self, checks: Checks) -> None:
+        """Tell what was seen, and what should not have been."""
+        seen = self.ask("testify")
+        strangers, doubled = seen["strangers"], seen["doubled"]
+        say("\nThe witness at the provider's network, who sees all that is said there")
+        say(f"  frames: {seen['frames']}; answers whose an address is: {seen['answers']}")
+        say(f"  addresses that are none of the network's: {', '.join(strangers) or 'none'}")
+        say(f"  addresses that were answered for twice: {', '.join(doubled) or 'none'}")
+        checks.expect(seen["answers"] > 0, "the witness sees what is said")
+        checks.expect(not strangers, "no private address leaks out")
+        checks.expect(not doubled, "no address is answered for twice")

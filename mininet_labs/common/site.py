@@ -46,6 +46,7 @@ class Site:
         self._network: Mininet | None = None
         self._admin: Api | None = None
         self._outside: Outside | None = None
+        self._wire: Underlay | None = None
 
     @property
     def admin(self) -> Api:
@@ -68,6 +69,17 @@ class Site:
         if self._outside is None:
             raise LabError("nobody reaches a provider's network here")
         return self._outside
+
+    @property
+    def wire(self) -> Underlay:
+        """The provider's network itself.
+
+        Raises:
+            LabError: there is no such network.
+        """
+        if self._wire is None:
+            raise LabError("nobody reaches a provider's network here")
+        return self._wire
 
     def start(self, *, reach: Sequence[str] = ()) -> None:
         """Start everything and register the hosts.
@@ -290,7 +302,7 @@ Inside a workload (as root):
 
     def _add_provider(self, network: Mininet, reach: Sequence[str]) -> None:
         """Add a provider's network, its router, and a second cable for hosts that reach it."""
-        wire = network.addSwitch(f"x-{self._run.id}")
+        wire = self._wire = network.addSwitch(f"x-{self._run.id}")
         self._run.remember(wire.pid)
         outside = network.addHost(f"o-{self._run.id}", cls=Outside, run=self._run)
         self._outside = outside

@@ -1,4 +1,4 @@
-"""Runs inside a namespace: calls others, answers calls, and watches what comes by.
+"""Runs inside a namespace: calls others, and answers calls.
 
 Started as a script with its name. One JSON command a line comes in, one JSON answer a line goes
 out. At the port that it listens at, a TCP connection hears who is here and where it is seen to come
@@ -16,13 +16,11 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_network
 from typing import Any, BinaryIO
 
 _BEAT_S = 0.01
 _TRY_S = 1.0
 _FIT_S = 5.0
-_ARP, _IPV4, _REQUEST = 0x0806, 0x0800, 1
 _UP, _DOWN = b"u", b"d"
 _CHUNK, _CHUNKS = 8192, 300
 """What a transfer consists of; a chunk goes out every beat, so that it lasts for some seconds."""
@@ -176,48 +174,6 @@ class Transfer:
         return self.result
 
 
-class Witness:
-    """Sees every frame of a device.
-
-    Attributes:
-        strangers: source addresses that are not of the device's network.
-        doubled: addresses that a question for was answered twice.
-    """
-
-    def __init__(self, device: str, block: str) -> None:
-        self.strangers: set[str] = set()
-        self.doubled: set[str] = set()
-        self._block = ip_network(block)
-        self._open: dict[str, int] = {}
-        self._wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
-        self._wire.bind((device, 0))
-
-    def run(self) -> None:
-        """Watch for ever."""
-        while True:
-            frame = self._wire.recv(2048)
-            (kind,) = struct.unpack("!H", frame[12:14])
-            if kind == _IPV4:
-                self._packet(str(ip_address(frame[26:30])))
-            elif kind == _ARP:
-                self._arp(frame)
-
-    def _packet(self, source: str) -> None:
-        if ip_address(source) not in self._block:
-            self.strangers.add(source)
-
-    def _arp(self, frame: bytes) -> None:
-        (operation,) = struct.unpack("!H", frame[20:22])
-        sender, target = str(ip_address(frame[28:32])), str(ip_address(frame[38:42]))
-        if operation == _REQUEST:
-            self._packet(sender)
-            self._open[target] = self._open.get(target, 0) + 1
-            return
-        self._open[sender] = self._open.get(sender, 0) - 1
-        if self._open[sender] < 0:
-            self.doubled.add(sender)
-
-
 class Visitor:
     """What can be asked of it; the methods' names are the commands."""
 
@@ -225,7 +181,6 @@ class Visitor:
         self._name = name
         self._ticks: Ticks | None = None
         self._transfers: dict[str, Transfer] = {}
-        self._witness: Witness | None = None
         self._knocks: list[Knocks] = []
 
     def listen(self, port: int) -> dict[str, Any]:
@@ -321,19 +276,6 @@ class Visitor:
     def transferred(self) -> dict[str, Any]:
         """Return what became of each transfer, once both have ended; empty: all has arrived."""
         return {name: one.join() for name, one in self._transfers.items()}
-
-    def witness(self, device: str, block: str) -> dict[str, Any]:
-        """Watch a device from now on, on a network with this block."""
-        self._witness = Witness(device, block)
-        _in_background(self._witness.run)
-        return {}
-
-    def testify(self) -> dict[str, Any]:
-        """Return what was seen."""
-        if self._witness is None:
-            return {"strangers": [], "doubled": []}
-        seen = self._witness
-        return {"strangers": sorted(seen.strangers), "doubled": sorted(seen.doubled)}
 
 
 def _chunk(number: int) -> bytes:
