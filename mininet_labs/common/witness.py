@@ -53,6 +53,7 @@ class Judge:
     Attributes:
         strangers: addresses of none of the blocks, and what they were in a frame.
         doubled: addresses that one question for was answered twice, or by two.
+        voices: by address the MACs that it was said to have, one after the other.
         frames: how many were seen.
         answers: how many of them told whose an address is, when asked.
 
@@ -63,6 +64,7 @@ class Judge:
     def __init__(self, blocks: list[str]) -> None:
         self.strangers: set[str] = set()
         self.doubled: set[str] = set()
+        self.voices: dict[str, list[str]] = {}
         self.frames, self.answers = 0, 0
         self._blocks = [ip_network(block) for block in blocks]
         self._questions: dict[tuple[bytes, bytes], _Question] = {}
@@ -87,6 +89,7 @@ class Judge:
         sender, target = packet[14:18], packet[24:28]
         self._note(sender, "ARP sender")
         self._note(target, "ARP target")
+        self._hear(sender, packet[8:14])
         if sender == target:
             return  # an announcement asks nobody
         if operation == _REQUEST:
@@ -120,6 +123,12 @@ class Judge:
             self.doubled.add(str(ip_address(target)))
         known.open = max(0, known.open - 1)
         known.answered = known.answered or who
+
+    def _hear(self, packed: bytes, mac: bytes) -> None:
+        """Remember who says that an address is theirs: whoever asks does, too."""
+        said = self.voices.setdefault(str(ip_address(packed)), [])
+        if said[-1:] != [mac.hex(":")]:
+            said.append(mac.hex(":"))
 
     def _ipv4(self, packet: bytes, quoted: str = "") -> None:
         if len(packet) < 20:
@@ -220,6 +229,7 @@ def main() -> None:
         seen: dict[str, Any] = {
             "strangers": sorted(judge.strangers.copy()),
             "doubled": sorted(judge.doubled.copy()),
+            "voices": judge.voices.copy(),
             "frames": judge.frames,
             "answers": judge.answers,
         }

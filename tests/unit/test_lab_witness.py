@@ -117,6 +117,11 @@ def test_who_answers_may_change_between_two_questions() -> None:
     assert judged(*moved).doubled == set()
 
 
+def test_who_speaks_for_an_address_is_remembered_in_order() -> None:
+    judge = judged(announces(), asks(), tells(), tells(OTHER_MAC), asks(EIP, ROUTER, MAC))
+    assert judge.voices == {EIP: [MAC, OTHER_MAC, MAC], ROUTER: [ROUTER_MAC]}
+
+
 # --- leaks ----------------------------------------------------------------------------------------
 
 
