@@ -35,6 +35,7 @@ from mininet_labs.common.runs import Run
 from mininet_labs.common.site import PATIENCE_S, Site
 from mininet_labs.eip_everybody import call_everybody
 from mininet_labs.eip_plan import BLOCKS, BLUE, PLACES, REACH, RED, VPC_CIDRS, Stage
+from mininet_labs.eip_reuse import reuse
 
 NAME = "eip"
 FORWARDED = 8080
@@ -87,6 +88,7 @@ class EipLab:
         self._drained(checks)
         self._alone(checks)
         call_everybody(self._stage, checks)
+        reuse(self._stage, witness, checks)
         witness.testify(checks)
         witness.end()
         self._stage.end()
