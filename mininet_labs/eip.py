@@ -33,6 +33,7 @@ from mininet_labs.common.processes import Daemons, LabError, within
 from mininet_labs.common.report import Checks, print_topology, say
 from mininet_labs.common.runs import Run
 from mininet_labs.common.site import PATIENCE_S, Site
+from mininet_labs.eip_beyond import expect_global, reach_by_ipv6, trace
 from mininet_labs.eip_everybody import call_everybody
 from mininet_labs.eip_plan import BLOCKS, BLUE, PLACES, REACH, RED, VPC_CIDRS, Stage
 from mininet_labs.eip_reuse import reuse
@@ -83,6 +84,8 @@ class EipLab:
         self._own_host(checks)
         self._moved(checks)
         self._nat(checks)
+        reach_by_ipv6(self._stage, checks)
+        trace(self._stage, checks)
         self._failover(checks)
         self._pulled(checks)
         self._drained(checks)
@@ -214,6 +217,7 @@ class EipLab:
         say(f"  blue-1 calls {ROUTER} again: {who} answers, and sees {seen_as}")
         checks.expect(seen_as == self._address(BLUE), "blue-1 keeps its address outside")
         self._converse("red-2", self._address(RED), checks)
+        expect_global(self._stage, "red-2", checks)
         for visitor in others:
             self._expect_transferred(visitor, checks)
         moved = within(lambda: self._active() != active, seconds=_LATE_S)
