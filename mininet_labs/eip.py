@@ -302,6 +302,7 @@ class EipLab:
         who, seen_as = self._visitors["blue-1"].call(ROUTER, PORT, PATIENCE_S)
         say(f"  blue-1 calls {ROUTER} again: {who} answers, and sees {seen_as}")
         checks.expect(seen_as == address, "blue-1 keeps its address all the same")
+        expect_global(self._stage, "red-2", checks)
         for visitor in others:
             self._expect_transferred(visitor, checks)
         self._returned_alone(active, checks)

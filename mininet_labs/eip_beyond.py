@@ -23,8 +23,8 @@ def reach_by_ipv6(stage: Stage, checks: Checks) -> None:
     say(f"  ::/0 leads out; the provider's router takes {TENANTS6} to be on its link")
     for name in ("red-1", "red-2"):
         expect_global(stage, name, checks)
-    who, _ = stage.visitors["outside"].call(stage.workload("red-4").addresses[6], PORT, 0.3)
-    checks.expect(who is None, "red-4, whose address is private, is reached by nobody outside")
+    who, _ = stage.visitors["red-4"].call(ROUTER6, PORT, _SILENT_S)
+    checks.expect(who is None, "red-4, whose address is private, reaches nobody outside by IPv6")
 
 
 def expect_global(stage: Stage, name: str, checks: Checks) -> None:
