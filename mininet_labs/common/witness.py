@@ -196,7 +196,10 @@ class Wire:
     def _take(self, wire: socket.socket) -> None:
         """Take one frame that has come out of a cable, not what goes into it."""
         room = socket.CMSG_SPACE(_AUX.size)
-        frame, beside, _, (device, _, direction, *_) = wire.recvmsg(1 << 16, room)
+        try:
+            frame, beside, _, (device, _, direction, *_) = wire.recvmsg(1 << 16, room)
+        except OSError:
+            return  # the cable was pulled; the socket goes on when it is plugged in again
         if direction != _OUTGOING:
             self.judge.see(_whole(frame, beside), time.monotonic(), device)
 
@@ -223,13 +226,15 @@ def main() -> None:
     name, devices, blocks = sys.argv[1:]
     judge = Judge(blocks.split(","))
     wire = Wire(devices.split(","), judge)
-    threading.Thread(target=wire.run, daemon=True).start()
+    watching = threading.Thread(target=wire.run, daemon=True)
+    watching.start()
     print(json.dumps({"ready": name}), flush=True)
     for _ in sys.stdin:
         seen: dict[str, Any] = {
             "strangers": sorted(judge.strangers.copy()),
             "doubled": sorted(judge.doubled.copy()),
             "voices": judge.voices.copy(),
+            "watching": watching.is_alive(),
             "frames": judge.frames,
             "answers": judge.answers,
         }
