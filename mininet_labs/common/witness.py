@@ -52,7 +52,7 @@ class Judge:
 
     Attributes:
         strangers: addresses of none of the blocks, and what they were in a frame.
-        doubled: addresses that one question for was answered twice, or by two.
+        doubled: addresses that one question for was answered twice, or by two, and how at last.
         voices: by address the MACs that it was said to have, one after the other.
         frames: how many were seen.
         answers: how many of them told whose an address is, when asked.
@@ -63,7 +63,7 @@ class Judge:
 
     def __init__(self, blocks: list[str]) -> None:
         self.strangers: set[str] = set()
-        self.doubled: set[str] = set()
+        self.doubled: dict[str, str] = {}
         self.voices: dict[str, list[str]] = {}
         self.frames, self.answers = 0, 0
         self._blocks = [ip_network(block) for block in blocks]
@@ -95,7 +95,7 @@ class Judge:
         if operation == _REQUEST:
             self._ask(sender, target, at)
         elif operation == _REPLY:
-            self._answer(target, sender, (packet[8:14], cable))
+            self._answer((target, sender), (packet[8:14], cable), at)
 
     def _discovery(self, packet: bytes, seen: tuple[bytes, float, str]) -> None:
         """Judge an IPv6 packet that may be a question for an address, or an answer."""
@@ -107,7 +107,7 @@ class Judge:
         if body[0] == _SOLICIT and any(source):
             self._ask(source, target, at)
         elif body[0] == _ADVERTISE and body[4] & _SOLICITED:
-            self._answer(destination, target, (mac, cable))
+            self._answer((destination, target), (mac, cable), at)
 
     def _ask(self, asker: bytes, target: bytes, at: float) -> None:
         known = self._questions.get((asker, target))
@@ -116,11 +116,12 @@ class Judge:
         else:
             known.open += 1
 
-    def _answer(self, asker: bytes, target: bytes, who: tuple[bytes, str]) -> None:
+    def _answer(self, key: tuple[bytes, bytes], who: tuple[bytes, str], at: float) -> None:
+        """Take an answer to an asker about a target, from a MAC and a cable."""
         self.answers += 1
-        known = self._questions.setdefault((asker, target), _Question(0.0, 0))
+        known = self._questions.setdefault(key, _Question(0.0, 0))
         if known.open == 0 or known.answered not in (None, who):
-            self.doubled.add(str(ip_address(target)))
+            self.doubled[str(ip_address(key[1]))] = _told(key, known, who, at)
         known.open = max(0, known.open - 1)
         known.answered = known.answered or who
 
@@ -161,6 +162,13 @@ class Judge:
             return
         if not any(address in block for block in self._blocks):
             self.strangers.add(f"{address} ({where})")
+
+
+def _told(key: tuple[bytes, bytes], known: _Question, who: tuple[bytes, str], at: float) -> str:
+    """Say who answered whom, and who had done so before."""
+    said = [f"{mac.hex(':')} at {cable}" for mac, cable in filter(None, (known.answered, who))]
+    after = f"{at - known.at:.3f} s after the question" if known.at else "unasked"
+    return f"to {ip_address(key[0])} by {', then '.join(said)}, {after}, {known.open} open"
 
 
 def _carried(packet: bytes) -> tuple[int, bytes]:
@@ -232,7 +240,7 @@ def main() -> None:
     for _ in sys.stdin:
         seen: dict[str, Any] = {
             "strangers": sorted(judge.strangers.copy()),
-            "doubled": sorted(judge.doubled.copy()),
+            "doubled": sorted(f"{one} ({how})" for one, how in judge.doubled.copy().items()),
             "voices": judge.voices.copy(),
             "watching": watching.is_alive(),
             "frames": judge.frames,

@@ -78,7 +78,7 @@ def judged(*seen: bytes | tuple[bytes, float] | tuple[bytes, float, str]) -> Jud
     ids=["one", "two", "at-once", "again", "announced", "two-askers", "ipv6"],
 )
 def test_an_answer_to_each_question_is_none_too_many(frames: tuple) -> None:
-    assert judged(*frames).doubled == set()
+    assert judged(*frames).doubled.keys() == set()
 
 
 @pytest.mark.parametrize(
@@ -95,26 +95,34 @@ def test_an_answer_to_each_question_is_none_too_many(frames: tuple) -> None:
     ids=["plain", "announced", "announced-often", "unasked", "to-another", "dead-before", "late"],
 )
 def test_a_second_answer_is_noticed(frames: tuple) -> None:
-    assert judged(*frames).doubled == {EIP}
+    assert judged(*frames).doubled.keys() == {EIP}
 
 
 def test_a_second_answer_to_a_solicitation_is_noticed() -> None:
-    assert judged(solicits(), advertises(), advertises()).doubled == {EIP6}
+    assert judged(solicits(), advertises(), advertises()).doubled.keys() == {EIP6}
 
 
 def test_answers_with_two_macs_are_noticed_also_where_two_had_asked() -> None:
-    assert judged(asks(), asks(), tells(), tells(OTHER_MAC)).doubled == {EIP}
-    assert judged(solicits(), solicits(), advertises(), advertises(OTHER_MAC)).doubled == {EIP6}
+    assert judged(asks(), asks(), tells(), tells(OTHER_MAC)).doubled.keys() == {EIP}
+    assert judged(solicits(), solicits(), advertises(), advertises(OTHER_MAC)).doubled.keys() == {
+        EIP6
+    }
 
 
 def test_answers_from_two_hosts_are_noticed_although_their_mac_is_the_same() -> None:
     both = ((asks(), 0.0), (asks(), 1.0), (tells(), 1.1, HOST1), (tells(), 1.1, HOST2))
-    assert judged(*both).doubled == {EIP}
+    assert judged(*both).doubled.keys() == {EIP}
+
+
+def test_it_says_who_answered_whom() -> None:
+    (told,) = judged((asks(), 1.0), (tells(), 1.1), (tells(OTHER_MAC), 1.2, HOST2)).doubled.values()
+    both = f"{MAC} at {HOST1}, then {OTHER_MAC} at {HOST2}"
+    assert told == f"to {ROUTER} by {both}, 0.200 s after the question, 0 open"
 
 
 def test_who_answers_may_change_between_two_questions() -> None:
     moved = ((asks(), 0.0), (tells(), 0.1, HOST1), (asks(), 0.2), (tells(OTHER_MAC), 0.3, HOST2))
-    assert judged(*moved).doubled == set()
+    assert judged(*moved).doubled.keys() == set()
 
 
 def test_who_speaks_for_an_address_is_remembered_in_order() -> None:
