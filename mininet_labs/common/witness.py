@@ -5,7 +5,6 @@ there. One JSON command a line comes in, one JSON answer a line goes out.
 """
 
 import json
-import select
 import socket
 import struct
 import sys
@@ -28,7 +27,8 @@ _SOON_S = 2.5
 _NOBODY = IPv4Address("255.255.255.255")
 
 # See packet(7), and linux/if_packet.h for the struct that tells what tag a frame had.
-_SOL_PACKET, _AUXDATA, _ALL, _OUTGOING = 263, 8, 3, 4
+_SOL_PACKET, _AUXDATA, _STATISTICS, _ALL, _OUTGOING = 263, 8, 6, 3, 4
+_COUNTS, _RCVBUFFORCE, _BUFFER = struct.Struct("=II"), 33, 1 << 24
 _AUX, _TAGGED = struct.Struct("=IIIHHHH"), 1 << 4
 
 
@@ -184,39 +184,32 @@ def _carried(packet: bytes) -> tuple[int, bytes]:
 class Wire:
     """All cables of a network.
 
+    One socket takes what comes from all of them, as an answer must not be read before its question.
+
     Attributes:
         judge: who sees what comes.
     """
 
     def __init__(self, devices: list[str], judge: Judge) -> None:
         self.judge = judge
-        self._sockets = {wire.fileno(): wire for wire in map(_listening, devices)}
+        self._devices = frozenset(devices)
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ALL))
+        self._socket.setsockopt(_SOL_PACKET, _AUXDATA, 1)
+        self._socket.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, _BUFFER)
 
     def run(self) -> None:
         """Watch for ever."""
-        poll = select.poll()
-        for number in self._sockets:
-            poll.register(number, select.POLLIN)
-        while True:
-            for number, _ in poll.poll():
-                self._take(self._sockets[number])
-
-    def _take(self, wire: socket.socket) -> None:
-        """Take one frame that has come out of a cable, not what goes into it."""
         room = socket.CMSG_SPACE(_AUX.size)
-        try:
-            frame, beside, _, (device, _, direction, *_) = wire.recvmsg(1 << 16, room)
-        except OSError:
-            return  # the cable was pulled; the socket goes on when it is plugged in again
-        if direction != _OUTGOING:
-            self.judge.see(_whole(frame, beside), time.monotonic(), device)
+        while True:
+            frame, beside, _, (device, _, direction, *_) = self._socket.recvmsg(1 << 16, room)
+            # Not what goes into a cable: it has come out of another one.
+            if direction != _OUTGOING and device in self._devices:
+                self.judge.see(_whole(frame, beside), time.monotonic(), device)
 
-
-def _listening(device: str) -> socket.socket:
-    wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ALL))
-    wire.setsockopt(_SOL_PACKET, _AUXDATA, 1)
-    wire.bind((device, _ALL))
-    return wire
+    def lost(self) -> int:
+        """Return how many frames came faster than they were taken, since this was asked last."""
+        counts = self._socket.getsockopt(_SOL_PACKET, _STATISTICS, _COUNTS.size)
+        return _COUNTS.unpack(counts)[1]
 
 
 def _whole(frame: bytes, beside: list[tuple[int, int, bytes]]) -> bytes:
@@ -237,12 +230,14 @@ def main() -> None:
     watching = threading.Thread(target=wire.run, daemon=True)
     watching.start()
     print(json.dumps({"ready": name}), flush=True)
+    lost = 0
     for _ in sys.stdin:
+        lost += wire.lost()
         seen: dict[str, Any] = {
             "strangers": sorted(judge.strangers.copy()),
             "doubled": sorted(f"{one} ({how})" for one, how in judge.doubled.copy().items()),
             "voices": judge.voices.copy(),
-            "watching": watching.is_alive(),
+            "watching": watching.is_alive() and not lost,
             "frames": judge.frames,
             "answers": judge.answers,
         }
