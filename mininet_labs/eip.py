@@ -2,10 +2,12 @@
 
 Two hosts reach the provider's network, the third does not. Step by step: an EIP where traffic
 leaves from the port's own host; the same EIP moved to a port whose host has no way out, through a
-gateway host; a NAT gateway with a port forward; its active host killed under a conversation, and
-back again; the cable of the active host to the provider pulled; the active host drained while
-conversations begin all the time; the controller killed, and then the active host; and at last
-everybody calls everybody by EIPs, on one host and across, in one subnet, VPC and in another.
+gateway host; a NAT gateway with a port forward; global IPv6 addresses; the errors of routers on the
+way, as traceroute asks for them; the active gateway host killed under a conversation, and back
+again; the cable of the active host to the provider pulled; the active host drained while
+conversations begin all the time; the controller killed, and then the active host; everybody calls
+everybody by EIPs and forwarded ports, on one host and across, in one subnet, VPC and in another;
+and at last an EIP released under a conversation, which another tenant gets.
 
 Run as root by Debian's Python: ``python3 -m mininet_labs.eip run``.
 """
@@ -18,32 +20,25 @@ from typing import Any
 from mininet_labs.common import internet, lifecycle
 from mininet_labs.common.hypervisor import PYTHON
 from mininet_labs.common.internet import PORT, eip_of
-from mininet_labs.common.outside import BLOCK, ROUTER, Visitor
+from mininet_labs.common.outside import (
+    BLOCK,
+    BLOCK6,
+    FAR_BLOCK,
+    ROUTER,
+    TENANTS6,
+    Visitor,
+    Witness,
+)
 from mininet_labs.common.processes import Daemons, LabError, within
 from mininet_labs.common.report import Checks, print_topology, say
-from mininet_labs.common.rest import Api
 from mininet_labs.common.runs import Run
 from mininet_labs.common.site import PATIENCE_S, Site
+from mininet_labs.eip_beyond import expect_global, reach_by_ipv6, trace
+from mininet_labs.eip_everybody import call_everybody
+from mininet_labs.eip_plan import BLOCKS, BLUE, PLACES, REACH, RED, VPC_CIDRS, Stage
+from mininet_labs.eip_reuse import reuse
 
 NAME = "eip"
-RED, BLUE = "red", "blue"
-REACH = ("host1", "host2")
-"""Hosts with a cable to the provider's network; gateways may be placed on them."""
-BLOCKS = {
-    "red": {"cidr": "10.0.1.0/24", "ipv6_cidr": "fd00:10:0:1::/64"},
-    "red-too": {"cidr": "10.0.2.0/24", "ipv6_cidr": "fd00:10:0:2::/64"},
-    "blue": {"cidr": "10.0.1.0/24", "ipv6_cidr": "fd00:20:0:1::/64"},
-}
-"""Subnets. The same addresses on purpose: the world must not notice."""
-VPC_CIDRS = {RED: ["10.0.0.0/16", "fd00:10::/48"], BLUE: ["10.0.0.0/16", "fd00:20::/48"]}
-PLACES = {
-    "red-1": ("red", "host1"),
-    "red-2": ("red", "host3"),
-    "red-3": ("red", "host1"),
-    "red-4": ("red-too", "host2"),
-    "blue-1": ("blue", "host3"),
-}
-"""Workload → its subnet and host."""
 FORWARDED = 8080
 _LATE_S, _BACK_S, _TAKEN_OVER_S, _PULLED_S = 60.0, 2.0, 2.0, 1.5
 _STAYS_S = 4.0
@@ -62,8 +57,8 @@ class EipLab:
 
     def __init__(self, run: Run, daemons: Daemons) -> None:
         self._site = Site(run, daemons)
-        self._tenants: dict[str, Api] = {}
-        self._visitors: dict[str, Visitor] = {}
+        self._stage = Stage(self._site)
+        self._tenants, self._visitors = self._stage.tenants, self._stage.visitors
 
     def bring_up(self) -> None:
         """Build everything and return when every port is realised."""
@@ -83,23 +78,23 @@ class EipLab:
 
     def check(self, checks: Checks) -> None:
         """Tell the story, then delete everything through the API and look for leftovers."""
-        self._start_visitors()
+        seen = [BLOCK, BLOCK6, FAR_BLOCK, TENANTS6]
+        witness = Witness(self._site.wire, self._site.daemons, seen)
+        self._stage.start()
         self._own_host(checks)
         self._moved(checks)
         self._nat(checks)
+        reach_by_ipv6(self._stage, checks)
+        trace(self._stage, checks)
         self._failover(checks)
         self._pulled(checks)
         self._drained(checks)
         self._alone(checks)
-        self._everybody(checks)
-        strangers, doubled = self._visitors["outside"].testify()
-        say("\nThe witness outside")
-        say(f"  addresses that are none of the network's: {', '.join(strangers) or 'none'}")
-        say(f"  addresses that were answered for twice: {', '.join(doubled) or 'none'}")
-        checks.expect(not strangers, "no private address leaks out")
-        checks.expect(not doubled, "no address is answered for twice")
-        for visitor in self._visitors.values():
-            visitor.end()
+        call_everybody(self._stage, checks)
+        reuse(self._stage, witness, checks)
+        witness.testify(checks)
+        witness.end()
+        self._stage.end()
         self._take_down(checks)
 
     def describe(self) -> str:
@@ -137,20 +132,12 @@ class EipLab:
                 site.create_port(tenant, name, subnets[subnet], label, security_groups=groups)
         internet.create_eip(api, tenant)
 
-    def _start_visitors(self) -> None:
-        site = self._site
-        for workload in (site.outside.as_workload(), *site.workloads):
-            visitor = self._visitors[workload.name] = Visitor(workload, site.daemons)
-            visitor.wait()
-            visitor.listen(PORT)
-        self._visitors["outside"].witness(site.outside.device)
-
     def _address(self, tenant: str) -> str:
-        return self._tenants[tenant].get("/v1/eips")["items"][0]["address"]
+        return self._stage.address(tenant)
 
     def _own_host(self, checks: Checks) -> None:
         say("\n1. An EIP for red-1, whose host reaches the network itself")
-        port = next(w.port_id for w in self._site.workloads if w.name == "red-1")
+        port = self._stage.workload("red-1").port_id
         internet.lead_out(self._tenants[RED], port)
         self._expect_placed(RED, "distributed", checks)
         self._converse("red-1", self._address(RED), checks)
@@ -185,7 +172,7 @@ class EipLab:
     def _nat(self, checks: Checks) -> None:
         say("\n3. A NAT gateway for blue, with a port that leads in")
         site, address = self._site, self._address(BLUE)
-        inside = next(w for w in site.workloads if w.name == "blue-1").addresses[4]
+        inside = self._stage.workload("blue-1").addresses[4]
         site.vpcctl(
             BLUE,
             *("nat-gateway", "create", "out", "--vpc", BLUE, "--network", internet.NETWORK),
@@ -217,7 +204,7 @@ class EipLab:
         checks.expect((who, seen) == (other, seen_as), f"{name} reaches {other} by its EIP")
 
     def _failover(self, checks: Checks) -> None:
-        say("\n4. The active gateway host dies while red-2 (EIP) and blue-1 (NAT) talk")
+        say("\n6. The active gateway host dies while red-2 (EIP) and blue-1 (NAT) talk")
         active = self._active()
         others = [self._visitors[name] for name in ("red-2", "blue-1")]
         self._have_them_talk(others)
@@ -230,6 +217,7 @@ class EipLab:
         say(f"  blue-1 calls {ROUTER} again: {who} answers, and sees {seen_as}")
         checks.expect(seen_as == self._address(BLUE), "blue-1 keeps its address outside")
         self._converse("red-2", self._address(RED), checks)
+        expect_global(self._stage, "red-2", checks)
         for visitor in others:
             self._expect_transferred(visitor, checks)
         moved = within(lambda: self._active() != active, seconds=_LATE_S)
@@ -259,7 +247,7 @@ class EipLab:
             checks.expect(not wrong, f"a connection of {name} outlives the host ({way}loading)")
 
     def _pulled(self, checks: Checks) -> None:
-        say("\n5. The active host lives on, and its cable to the provider is pulled")
+        say("\n7. The active host lives on, and its cable to the provider is pulled")
         active = self._active()
         others = [self._visitors[name] for name in ("red-2", "blue-1")]
         for visitor in others:
@@ -277,7 +265,7 @@ class EipLab:
         checks.expect(back, f"{active} stands by again when the cable is back")
 
     def _drained(self, checks: Checks) -> None:
-        say("\n6. The active host is drained while conversations begin every 10 ms")
+        say("\n8. The active host is drained while conversations begin every 10 ms")
         active, outside = self._active(), self._visitors["outside"]
         callers = [*(self._visitors[name] for name in ("red-2", "blue-1")), outside]
         for caller in callers[:2]:
@@ -299,7 +287,7 @@ class EipLab:
         checks.expect(back, f"{active} stands by again")
 
     def _alone(self, checks: Checks) -> None:
-        say("\n7. The controller dies, and then the active gateway host")
+        say("\n9. The controller dies, and then the active gateway host")
         active, address = self._active(), self._address(BLUE)
         others = [self._visitors[name] for name in ("red-2", "blue-1")]
         saved = within(self._site.hosts[active].has_saved_program, seconds=_LATE_S)
@@ -314,6 +302,7 @@ class EipLab:
         who, seen_as = self._visitors["blue-1"].call(ROUTER, PORT, PATIENCE_S)
         say(f"  blue-1 calls {ROUTER} again: {who} answers, and sees {seen_as}")
         checks.expect(seen_as == address, "blue-1 keeps its address all the same")
+        expect_global(self._stage, "red-2", checks)
         for visitor in others:
             self._expect_transferred(visitor, checks)
         self._returned_alone(active, checks)
@@ -337,25 +326,6 @@ class EipLab:
         say(f"  {active} is back, without a controller; frames to the provider since: {told}")
         checks.expect(sent[active] * 10 < sent[other], f"{active} takes nothing over by itself")
         self._expect_heard("blue-1", "when a host comes back without a controller", checks)
-
-    def _everybody(self, checks: Checks) -> None:
-        say("\n8. Everybody has an EIP, and calls everybody by it: who answers, seen as whom")
-        blue = self._tenants[BLUE]
-        internet.close_way(blue)
-        internet.open_way(blue)
-        addresses = {"red-2": self._address(RED)}
-        for one in self._site.workloads:
-            if one.name not in addresses:
-                api = self._tenants[one.tenant]
-                eip = internet.create_eip(api, one.name)
-                internet.give(api, eip, one.port_id)
-                addresses[one.name] = eip["address"]
-        for name in addresses:
-            for other, address in addresses.items():
-                found = self._visitors[name].call(address, PORT, PATIENCE_S)
-                told = f"{name} reaches {other} by its EIP, and is seen by its own"
-                checks.expect(found == (other, addresses[name]), f"{told}: {found}")
-            say(f"  {name} ({addresses[name]}) has called everybody, itself too")
 
     def _expect_heard(self, name: str, when: str, checks: Checks) -> None:
         """Have a visitor stop to tick; it must have been heard, but for a second at most."""
@@ -402,7 +372,7 @@ class EipLab:
         site = self._site
         for api in self._tenants.values():
             internet.take_back(api)
-        kinds = ("nat-gateways", "internet-gateways", "eips", "ports", "subnets")
+        kinds = ("nat-gateways", "internet-gateways", "eips", "ports", "subnets", "route-tables")
         site.take_down((*kinds, "security-groups", "vpcs", "external-networks"), checks)
 
 

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from mininet_labs.common.outside import BLOCK, POOL, ROUTER, Visitor
+from mininet_labs.common.outside import BLOCK, BLOCK6, POOL, ROUTER, ROUTER6, Visitor
 from mininet_labs.common.report import Checks, say
 from mininet_labs.common.rest import Api
 from mininet_labs.common.runs import PROVIDER
 from mininet_labs.common.site import PATIENCE_S, Site
 
 NETWORK = "internet"
-_ALL = "0.0.0.0/0"
+_ALL, _ALL6 = "0.0.0.0/0", "::/0"
 PORT = 7770
 """Where everybody who is called answers."""
 
@@ -17,8 +17,10 @@ PORT = 7770
 def create(site: Site) -> None:
     """Let tenants use the provider's network."""
     block = {"cidr": BLOCK, "gateway": ROUTER, "pools": [POOL]}
-    site.admin.post("/v1/external-networks", {"name": NETWORK, "provider": PROVIDER, **block})
-    say(f"lab: external network {NETWORK}: {BLOCK}, EIPs from {POOL}")
+    block6 = {"ipv6_cidr": BLOCK6, "ipv6_gateway": ROUTER6}
+    about = {"name": NETWORK, "provider": PROVIDER, **block, **block6}
+    site.admin.post("/v1/external-networks", about)
+    say(f"lab: external network {NETWORK}: {BLOCK} and {BLOCK6}, EIPs from {POOL}")
 
 
 def create_eip(api: Api, owner: str) -> dict[str, Any]:
@@ -47,9 +49,47 @@ def lead_out(api: Api, port: str) -> str:
 def open_way(api: Api) -> None:
     """Lead a tenant's only VPC to the network by an internet gateway."""
     ends = {"vpc_id": _only(api, "vpcs"), "external_network_id": _only(api, "external-networks")}
-    gateway = api.post("/v1/internet-gateways", {key: end["id"] for key, end in ends.items()})
-    route = {"destination": _ALL, "targets": [gateway["id"]]}
-    api.post(f"/v1/route-tables/{_main(api)}/routes", route)
+    api.post("/v1/internet-gateways", {key: end["id"] for key, end in ends.items()})
+    _lead(api, _main(api), _ALL, "internet-gateways")
+
+
+def open_way6(api: Api) -> None:
+    """Lead IPv6 out by the internet gateway that a tenant has; return when every host knows it."""
+    _lead(api, _main(api), _ALL6, "internet-gateways")
+
+
+def create_nat(api: Api, name: str) -> dict[str, Any]:
+    """Create a NAT gateway in a tenant's only VPC, with an EIP of its own."""
+    ends = {"vpc_id": _only(api, "vpcs"), "external_network_id": _only(api, "external-networks")}
+    body = {"name": name, "eip_ids": [create_eip(api, name)["id"]]}
+    return api.post("/v1/nat-gateways", body | {key: end["id"] for key, end in ends.items()})
+
+
+def lead_in(api: Api, port: int, target: str) -> str:
+    """Forward a port of the only NAT gateway, of TCP and UDP, to where *target* answers.
+
+    Returns the address that the port is of, once every host knows it.
+    """
+    nat = _only(api, "nat-gateways")["id"]
+    made: dict[str, Any] = {}
+    for protocol in ("tcp", "udp"):
+        body = {"protocol": protocol, "ports": str(port), "address": target, "target_port": PORT}
+        made = api.post(f"/v1/nat-gateways/{nat}/forwards?wait=realized", body)
+    return made["eip_address"]
+
+
+def lead_by_nat(api: Api, subnet: str) -> None:
+    """Lead a subnet of a tenant's only VPC out by the only NAT gateway."""
+    table = {"vpc_id": _only(api, "vpcs")["id"], "name": f"{subnet}-out"}
+    made = api.post("/v1/route-tables", table)["id"]
+    _lead(api, made, _ALL, "nat-gateways")
+    subnets = {one["name"]: one["id"] for one in api.get("/v1/subnets")["items"]}
+    api.patch(f"/v1/subnets/{subnets[subnet]}?wait=realized", {"route_table_id": made})
+
+
+def _lead(api: Api, table: str, destination: str, kind: str) -> None:
+    route = {"destination": destination, "targets": [_only(api, kind)["id"]]}
+    api.post(f"/v1/route-tables/{table}/routes?wait=realized", route)
 
 
 def give(api: Api, eip: dict[str, Any], port: str) -> None:
@@ -67,11 +107,12 @@ def _main(api: Api) -> str:
 
 
 def take_back(api: Api) -> None:
-    """Take a tenant's EIPs from its ports, and the route away that leads out."""
+    """Take a tenant's EIPs from its ports, and the routes away that lead out."""
     for eip in api.get("/v1/eips")["items"]:
         if eip["port_id"]:
             api.delete(f"/v1/eips/{eip['id']}/association")
-    close_way(api)
+    for table in api.get("/v1/route-tables")["items"]:
+        api.patch(f"/v1/route-tables/{table['id']}", {"routes": []})
 
 
 def close_way(api: Api) -> None:

@@ -12,7 +12,7 @@ from mininet.net import Mininet
 from mininet_labs.common import lifecycle, runs
 from mininet_labs.common.controller import Controller
 from mininet_labs.common.hypervisor import Hypervisor, product
-from mininet_labs.common.outside import Outside
+from mininet_labs.common.outside import Far, Outside
 from mininet_labs.common.processes import Daemons, LabError, wait_until, within
 from mininet_labs.common.report import Checks, say
 from mininet_labs.common.rest import Api, ApiError
@@ -46,6 +46,7 @@ class Site:
         self._network: Mininet | None = None
         self._admin: Api | None = None
         self._outside: Outside | None = None
+        self._wire: Underlay | None = None
 
     @property
     def admin(self) -> Api:
@@ -68,6 +69,17 @@ class Site:
         if self._outside is None:
             raise LabError("nobody reaches a provider's network here")
         return self._outside
+
+    @property
+    def wire(self) -> Underlay:
+        """The provider's network itself.
+
+        Raises:
+            LabError: there is no such network.
+        """
+        if self._wire is None:
+            raise LabError("nobody reaches a provider's network here")
+        return self._wire
 
     def start(self, *, reach: Sequence[str] = ()) -> None:
         """Start everything and register the hosts.
@@ -218,8 +230,8 @@ Inside a workload (as root):
         """
         for kind in kinds:
             found = self.admin.get(f"/v1/{kind}?limit=500")["items"]
-            # A VPC's default group goes with its VPC.
-            for item in (item for item in found if not item.get("default")):
+            # A VPC's default group and main route table go with their VPC.
+            for item in (one for one in found if not one.get("default") and not one.get("main")):
                 deleted = _delete(self.admin, f"/v1/{kind}/{item['id']}")
                 checks.expect(deleted, f"{item['id']} can be deleted")
         for label, host in self.hosts.items():
@@ -289,12 +301,13 @@ Inside a workload (as root):
             host.start_switch()
 
     def _add_provider(self, network: Mininet, reach: Sequence[str]) -> None:
-        """Add a provider's network, its router, and a second cable for hosts that reach it."""
-        wire = network.addSwitch(f"x-{self._run.id}")
+        """Add a provider's network, its router with somebody behind it, and cables of hosts."""
+        wire = self._wire = network.addSwitch(f"x-{self._run.id}")
         self._run.remember(wire.pid)
         outside = network.addHost(f"o-{self._run.id}", cls=Outside, run=self._run)
         self._outside = outside
         network.addLink(outside, wire)
+        network.addLink(outside, network.addHost(f"f-{self._run.id}", cls=Far, run=self._run))
         for label in reach:
             link = network.addLink(self.hosts[label], wire)
             self.hosts[label].params["provider"] = link.intf1.name

@@ -21,10 +21,18 @@ class Underlay(Switch):
         """Make the bridge of all interfaces."""
         del controllers
         self.cmd(f"ip link add {self.bridge} type bridge stp_state 0 forward_delay 0")
-        for interface in self.intfNames():
-            if interface != "lo":
-                self.cmd(f"ip link set {interface} master {self.bridge} up")
+        for interface in self.cables():
+            self.cmd(f"ip link set {interface} master {self.bridge} up")
         self.cmd(f"ip link set {self.bridge} up")
+
+    def cables(self) -> list[str]:
+        """Return the devices that cables end in."""
+        return [name for name in self.intfNames() if name != "lo"]
+
+    def within(self, netns: str, *command: str) -> list[str]:
+        """Return *command* as an argument list that runs it here; there is one namespace."""
+        del netns
+        return ["mnexec", "-a", str(self.pid), *command]
 
     def connected(self) -> bool:
         """Tell whether it forwards: always, as nothing has to be learned first."""

@@ -1,8 +1,9 @@
-"""Runs inside a namespace: calls others, answers calls, and watches what comes by.
+"""Runs inside a namespace: calls others, and answers calls.
 
 Started as a script with its name. One JSON command a line comes in, one JSON answer a line goes
 out. At the port that it listens at, a TCP connection hears who is here and where it is seen to come
-from, may go on to transfer data up or down, and a datagram comes back as it is.
+from, may go on to transfer data up or down or to get back what it sends. A datagram that asks hears
+the same; another comes back as it is.
 """
 
 import contextlib
@@ -16,14 +17,14 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_network
 from typing import Any, BinaryIO
 
 _BEAT_S = 0.01
 _TRY_S = 1.0
 _FIT_S = 5.0
-_ARP, _IPV4, _REQUEST = 0x0806, 0x0800, 1
-_UP, _DOWN = b"u", b"d"
+_UP, _DOWN, _BACK = b"u", b"d", b"b"
+_WHO = b"who?"
+_HELD_S = 0.05
 _CHUNK, _CHUNKS = 8192, 300
 """What a transfer consists of; a chunk goes out every beat, so that it lasts for some seconds."""
 _HUNG_S = 20.0
@@ -176,46 +177,46 @@ class Transfer:
         return self.result
 
 
-class Witness:
-    """Sees every frame of a device.
+class Hold:
+    """A TCP connection and a datagram socket that send all the time, whatever they hear.
 
     Attributes:
-        strangers: source addresses that are not of the device's network.
-        doubled: addresses that a question for was answered twice.
+        back: how much of it has come back, by kind.
+        ended: what ended the connection, if anything did.
     """
 
-    def __init__(self, device: str, block: str) -> None:
-        self.strangers: set[str] = set()
-        self.doubled: set[str] = set()
-        self._block = ip_network(block)
-        self._open: dict[str, int] = {}
-        self._wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
-        self._wire.bind((device, 0))
+    def __init__(self, address: str, port: int, datagrams: int) -> None:
+        self.back = {"tcp": 0, "udp": 0}
+        self.ended = ""
+        self._stream = socket.create_connection((address, port), _HUNG_S)
+        self._stream.sendall(_BACK)
+        self._wire = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._wire.connect((address, datagrams))
+        for one in (self._stream, self._wire):
+            one.setblocking(False)
+        _in_background(self._run)
 
-    def run(self) -> None:
-        """Watch for ever."""
+    def _run(self) -> None:
         while True:
-            frame = self._wire.recv(2048)
-            (kind,) = struct.unpack("!H", frame[12:14])
-            if kind == _IPV4:
-                self._packet(str(ip_address(frame[26:30])))
-            elif kind == _ARP:
-                self._arp(frame)
+            time.sleep(_HELD_S)
+            try:
+                self._try(self._stream, "tcp")
+            except OSError as error:
+                self.ended = self.ended or errno.errorcode.get(error.errno or 0, str(error))
+            with contextlib.suppress(OSError):
+                self._try(self._wire, "udp")
 
-    def _packet(self, source: str) -> None:
-        if ip_address(source) not in self._block:
-            self.strangers.add(source)
+    def _try(self, wire: socket.socket, kind: str) -> None:
+        """Send something, and count all that has come.
 
-    def _arp(self, frame: bytes) -> None:
-        (operation,) = struct.unpack("!H", frame[20:22])
-        sender, target = str(ip_address(frame[28:32])), str(ip_address(frame[38:42]))
-        if operation == _REQUEST:
-            self._packet(sender)
-            self._open[target] = self._open.get(target, 0) + 1
-            return
-        self._open[sender] = self._open.get(sender, 0) - 1
-        if self._open[sender] < 0:
-            self.doubled.add(sender)
+        Raises:
+            OSError: it has ended.
+        """
+        with contextlib.suppress(BlockingIOError):
+            wire.send(b"!")
+        with contextlib.suppress(BlockingIOError):
+            while data := wire.recv(2048):
+                self.back[kind] += len(data)
 
 
 class Visitor:
@@ -225,17 +226,29 @@ class Visitor:
         self._name = name
         self._ticks: Ticks | None = None
         self._transfers: dict[str, Transfer] = {}
-        self._witness: Witness | None = None
         self._knocks: list[Knocks] = []
+        self._hold: Hold | None = None
 
     def listen(self, port: int) -> dict[str, Any]:
         """Answer at a port from now on."""
-        server = socket.create_server(("", port), backlog=64)
-        datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        datagrams.bind(("", port))
+        both = {"family": socket.AF_INET6, "dualstack_ipv6": True}
+        server = socket.create_server(("::", port), backlog=64, **both)
+        datagrams = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        datagrams.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        datagrams.bind(("::", port))
         _in_background(self._serve, server)
-        _in_background(_echo, datagrams)
+        _in_background(self._return, datagrams)
         return {}
+
+    def _return(self, wire: socket.socket) -> None:
+        while True:
+            with contextlib.suppress(OSError):
+                data, source = wire.recvfrom(2048)
+                wire.sendto(self._here(source[0]) if data == _WHO else data, source)
+
+    def _here(self, source: str) -> bytes:
+        """Say who is here, and to whom."""
+        return f"{self._name} {source.removeprefix('::ffff:')}\n".encode()
 
     def _serve(self, server: socket.socket) -> None:
         while True:
@@ -246,20 +259,24 @@ class Visitor:
         """Say who is here, and transfer what is asked for, if anything."""
         with contextlib.suppress(OSError), stream:
             stream.settimeout(_HUNG_S)
-            stream.sendall(f"{self._name} {source}\n".encode())
+            stream.sendall(self._here(source))
             way = stream.recv(1)
             if way == _DOWN:
                 _give(stream)
             elif way == _UP:
                 stream.sendall(_digest(stream.makefile("rb")))
+            while way == _BACK and (data := stream.recv(2048)):
+                stream.sendall(data)
 
-    def call(self, address: str, port: int, patience_s: float) -> dict[str, Any]:
-        """Connect to somebody, again until *patience_s* is over; return who and as whom."""
+    def call(self, address: str, port: int, patience_s: float, kind: str) -> dict[str, Any]:
+        """Talk to somebody by TCP or UDP, again until *patience_s* is over.
+
+        Returns who answers, and as whom this one is seen there.
+        """
         deadline = time.monotonic() + patience_s
         while True:
             with contextlib.suppress(OSError, ValueError):
-                with socket.create_connection((address, port), _TRY_S) as stream:
-                    who, seen_as = stream.makefile().readline().split()
+                who, seen_as = _ASK[kind](address, port).split()
                 return {"who": who, "seen_as": seen_as}
             if time.monotonic() > deadline:
                 return {"who": None, "seen_as": None}
@@ -312,6 +329,15 @@ class Visitor:
             "longest_ms": max((one["longest_ms"] for one in found), default=0),
         }
 
+    def hold(self, address: str, port: int, datagrams: int) -> dict[str, Any]:
+        """Begin to talk to somebody by a connection and by datagrams, and never stop."""
+        self._hold = Hold(address, port, datagrams)
+        return {}
+
+    def held(self) -> dict[str, Any]:
+        """Return how much of that has come back, and what ended the connection."""
+        return {} if self._hold is None else {**self._hold.back, "ended": self._hold.ended}
+
     def transfer(self, address: str, port: int) -> dict[str, Any]:
         """Begin to send data to somebody, and to get data, by a connection each."""
         ways = {"up": _UP, "down": _DOWN}
@@ -321,19 +347,6 @@ class Visitor:
     def transferred(self) -> dict[str, Any]:
         """Return what became of each transfer, once both have ended; empty: all has arrived."""
         return {name: one.join() for name, one in self._transfers.items()}
-
-    def witness(self, device: str, block: str) -> dict[str, Any]:
-        """Watch a device from now on, on a network with this block."""
-        self._witness = Witness(device, block)
-        _in_background(self._witness.run)
-        return {}
-
-    def testify(self) -> dict[str, Any]:
-        """Return what was seen."""
-        if self._witness is None:
-            return {"strangers": [], "doubled": []}
-        seen = self._witness
-        return {"strangers": sorted(seen.strangers), "doubled": sorted(seen.doubled)}
 
 
 def _chunk(number: int) -> bytes:
@@ -358,11 +371,21 @@ _WHOLE = hashlib.sha256(b"".join(map(_chunk, range(_CHUNKS)))).digest()
 """Of a transfer in which all has arrived, in order."""
 
 
-def _echo(wire: socket.socket) -> None:
-    while True:
-        with contextlib.suppress(OSError):
-            data, source = wire.recvfrom(2048)
-            wire.sendto(data, source)
+def _ask_by_tcp(address: str, port: int) -> str:
+    with socket.create_connection((address, port), _TRY_S) as stream:
+        return stream.makefile().readline()
+
+
+def _ask_by_udp(address: str, port: int) -> str:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as wire:
+        wire.settimeout(_TRY_S / 2)
+        wire.connect((address, port))
+        wire.send(_WHO)
+        return wire.recv(2048).decode()
+
+
+_ASK = {"tcp": _ask_by_tcp, "udp": _ask_by_udp}
 
 
 def _in_background(function: Any, *arguments: Any) -> None:

@@ -79,9 +79,9 @@ class Town:
     def close(self) -> None:
         self.wire.close()
 
-    def change(self, *resources: Resource) -> None:
+    def change(self, *resources: Resource, without: tuple[Resource, ...] = ()) -> None:
         """Make resources what they are now; conntrack stays, what flows have learned does not."""
-        self.wire.net.apply([n.put(one) for one in resources])
+        self.wire.net.apply([*(n.gone(one) for one in without), *map(n.put, resources)])
         self.wire.program()
         self.wire.settle()
 

@@ -8,6 +8,7 @@ from tests.oracle.oracle import ROUTER_MAC, text
 from tests.pipeline.outward import (
     AGENT,
     ALL,
+    BLUE,
     BLUES,
     DATA,
     FAR,
@@ -183,6 +184,35 @@ def test_who_gets_a_used_eip_gets_none_of_its_connections(town: Setting) -> None
     assert made.wire.dropped(Reason.NO_EIP) == 1
     only(made.sends(OUT, f.tcp(entering(EIP), (4000, 80))), ofport(new))
     assert only(made.sends(new, f.udp(leaving(new), (5000, 53))), OUT)["nw_src"] == "203.0.113.10"
+
+
+def test_another_tenant_who_gets_a_released_address_gets_none_of_its_connections(
+    town: Setting,
+) -> None:
+    """Two zones know the address: what one has seen of a connection is nothing to the other."""
+    web = n.group(1, RED, n.allow("egress"), n.allow("ingress", protocol=6, ports=(80, 80)))
+    blues = n.group(2, BLUE, n.allow("egress"), n.allow("ingress", protocol=6, ports=(80, 80)))
+    old, new = guest(1, groups=(web.id,)), guest(4, BLUES, groups=(blues.id,))
+    made = town(old, new, web, blues, EIP)
+    made.hear(EIP)
+    asked, answered = f.udp(leaving(old), (5000, 53)), f.udp(entering(EIP), (53, 5000))
+    only(made.sends(old, asked), OUT)
+    only(made.sends(OUT, answered), ofport(old))
+    only(made.sends(OUT, f.tcp(entering(EIP), (4000, 80))), ofport(old))
+    only(made.sends(old, f.tcp(leaving(old), (80, 4000), f.SYN_ACK, (7, 2))), OUT)
+    taken = n.eip(9, NETWORK, "203.0.113.10", new)
+    made.change(taken, without=(EIP,))
+    made.hear(taken)
+    # The old connections go on trying, on both sides, and with the old MAC, too.
+    late = f.tcp(entering(EIP), (4000, 81), f.ACK, (2, 8))
+    for frame in (answered, late):
+        assert made.sends(OUT, frame) == {}
+    assert made.sends(OUT, f.udp(entering(taken), (53, 5000))) == {}
+    assert made.sends(old, asked) == {}
+    assert made.wire.dropped(Reason.NO_EIP) == 1
+    only(made.sends(OUT, f.tcp(entering(taken), (4001, 80))), ofport(new))
+    got = only(made.sends(new, f.udp(leaving(new), (5000, 53))), OUT)
+    assert (got["nw_src"], got["eth_src"]) == ("203.0.113.10", text(taken.mac))
 
 
 def test_frames_for_others_and_with_an_end_here_are_not_taken(town: Setting) -> None:

@@ -33,8 +33,11 @@ from tests.support import frames as f
 from tests.support import networks as n
 from tests.support import packets
 from tests.support.dummy_ovs import DummyOvs
+from tests.support.packets import Packet
 from tests.support.tracing import Fabric
 from vpcctl.flows.reasons import Reason
+from vpcctl.model.addresses import format_mac
+from vpcctl.model.eip import outside_mac
 from vpcctl.model.gateway import NatGateway
 
 pytestmark = pytest.mark.ovs
@@ -165,6 +168,54 @@ IGW = n.igw(1, RED, NETWORK, HOST, OTHER)
 EIP = n.eip(1, NETWORK, "203.0.113.10", ONE)
 OUTWARD = packets.udp((text(ONE.mac), ROUTER_MAC), ("10.0.1.11", FAR))
 INWARD = packets.udp((ROUTER[0], text(EIP.mac)), (FAR, "203.0.113.10"))
+OWN6, FAR6, ROUTER6 = str(ONE.ips[1]), "2001:db8:99::1", "2001:db8:77::1"
+MAC6 = format_mac(outside_mac(ONE.key))
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """What the same guest is outside by one IP version.
+
+    Attributes:
+        outside: its MAC and address there.
+        own: its address.
+        source: how traces call the source; the destination likewise.
+        destination: see there.
+        outward: what it sends.
+        inward: what it is sent.
+        question: who asks for it.
+    """
+
+    outside: tuple[str, str]
+    own: str
+    source: str
+    destination: str
+    outward: Packet
+    inward: Packet
+    question: Packet
+
+
+FAMILIES = {
+    4: Family(
+        (text(EIP.mac), "203.0.113.10"),
+        "10.0.1.11",
+        *("nw_src", "nw_dst"),
+        *(OUTWARD, INWARD, packets.who_has(*ROUTER, "203.0.113.10")),
+    ),
+    6: Family(
+        (MAC6, OWN6),
+        OWN6,
+        *("ipv6_src", "ipv6_dst"),
+        packets.udp((text(ONE.mac), ROUTER_MAC), (OWN6, FAR6)),
+        packets.udp((ROUTER[0], MAC6), (FAR6, OWN6)),
+        packets.solicit(ROUTER[0], ROUTER6, OWN6),
+    ),
+}
+
+
+@pytest.fixture(params=FAMILIES, ids=["ipv4", "ipv6"])
+def family(request: pytest.FixtureRequest) -> Family:
+    return FAMILIES[request.param]
 
 
 def fabric_of(ovs: DummyOvs, prefix: str, *resources: object) -> Fabric:
@@ -179,48 +230,48 @@ def away(ovs: DummyOvs) -> Iterator[Fabric]:
     fabric.close()
 
 
-def test_its_packets_leave_from_its_eip_on_the_gateway_host(away: Fabric) -> None:
-    (seen,) = away.inject(AWAY.id, 11, OUTWARD)
+def test_its_packets_leave_from_its_address_on_the_gateway_host(
+    away: Fabric, family: Family
+) -> None:
+    (seen,) = away.inject(AWAY.id, 11, family.outward)
     assert (seen.host_id, seen.ofport, seen.vni) == (HOST.id, AGENT, IGW.vni)
-    assert (seen["nw_src"], seen["eth_src"]) == ("203.0.113.10", text(EIP.mac))
+    assert (seen["eth_src"], seen[family.source]) == family.outside
     assert seen["nw_ttl"] == "63"
 
 
-def test_what_is_for_its_eip_comes_by_the_gateway_host(away: Fabric) -> None:
-    (seen,) = away.inject(HOST.id, OUT, INWARD)
+def test_what_is_for_its_address_comes_by_the_gateway_host(away: Fabric, family: Family) -> None:
+    (seen,) = away.inject(HOST.id, OUT, family.inward)
     assert (seen.host_id, seen.ofport, seen.vni) == (AWAY.id, 11, WEB.vni)
-    assert (seen["nw_dst"], seen["eth_dst"]) == ("10.0.1.11", text(ONE.mac))
-    assert away.inject(OTHER.id, OUT, INWARD) == []
+    assert (seen[family.destination], seen["eth_dst"]) == (family.own, text(ONE.mac))
+    assert away.inject(OTHER.id, OUT, family.inward) == []
 
 
-def test_both_gateway_hosts_take_what_they_are_given(away: Fabric) -> None:
+def test_both_gateway_hosts_take_what_they_are_given(away: Fabric, family: Family) -> None:
     for host in (HOST, OTHER):
-        (seen,) = away.arrive(host.id, str(AWAY.vtep), IGW.vni, OUTWARD)
-        assert (seen.host_id, seen["nw_src"]) == (host.id, "203.0.113.10")
+        (seen,) = away.arrive(host.id, str(AWAY.vtep), IGW.vni, family.outward)
+        assert (seen.host_id, seen[family.source]) == (host.id, family.outside[1])
 
 
-def test_only_the_active_one_answers(away: Fabric) -> None:
-    question = packets.who_has(ROUTER[0], ROUTER[1], "203.0.113.10")
-    assert len(away.inject(HOST.id, OUT, question)) == 1
-    assert away.inject(OTHER.id, OUT, question) == []
+def test_only_the_active_one_answers(away: Fabric, family: Family) -> None:
+    assert len(away.inject(HOST.id, OUT, family.question)) == 1
+    assert away.inject(OTHER.id, OUT, family.question) == []
 
 
 @pytest.mark.parametrize("order", [(HOST.id, OTHER.id), (OTHER.id, HOST.id)])
 def test_while_a_host_leaves_it_and_who_follows_take_what_comes(
-    ovs: DummyOvs, order: tuple[str, ...]
+    ovs: DummyOvs, order: tuple[str, ...], family: Family
 ) -> None:
     leaving = dataclasses.replace(IGW, hosts=order, leaving=(HOST.id,))
     fabric = fabric_of(ovs, f"leaving{order[0][-1]}", leaving)
     try:
-        (sent,) = fabric.inject(AWAY.id, 11, OUTWARD)
+        (sent,) = fabric.inject(AWAY.id, 11, family.outward)
         assert sent.host_id == order[0]
-        question = packets.who_has(ROUTER[0], ROUTER[1], "203.0.113.10")
         for host in (HOST, OTHER):
-            (got,) = fabric.inject(host.id, OUT, INWARD)
+            (got,) = fabric.inject(host.id, OUT, family.inward)
             assert (got.host_id, got.ofport) == (AWAY.id, 11)
-            (out,) = fabric.arrive(host.id, str(AWAY.vtep), IGW.vni, OUTWARD)
-            assert (out.host_id, out["nw_src"]) == (host.id, "203.0.113.10")
-            assert len(fabric.inject(host.id, OUT, question)) == (host.id == order[0])
+            (out,) = fabric.arrive(host.id, str(AWAY.vtep), IGW.vni, family.outward)
+            assert (out.host_id, out[family.source]) == (host.id, family.outside[1])
+            assert len(fabric.inject(host.id, OUT, family.question)) == (host.id == order[0])
     finally:
         fabric.close()
 
@@ -232,21 +283,25 @@ def test_a_guest_reaches_its_own_eip_by_the_gateway_host(away: Fabric) -> None:
     assert (seen["nw_src"], seen["nw_dst"]) == ("203.0.113.10", "10.0.1.11")
 
 
-def test_a_gateway_host_has_nothing_of_a_vpc_that_does_not_name_it(ovs: DummyOvs) -> None:
+def test_a_gateway_host_has_nothing_of_a_vpc_that_does_not_name_it(
+    ovs: DummyOvs, family: Family
+) -> None:
     fabric = fabric_of(ovs, "less", dataclasses.replace(IGW, hosts=(HOST.id,)))
     try:
         owners = {flow.cookie & 0xFFFF_FFFF for flow in fabric.flows(OTHER.id)}
         assert WEB.vni not in owners
-        assert fabric.arrive(OTHER.id, str(AWAY.vtep), IGW.vni, OUTWARD) == []
+        assert fabric.arrive(OTHER.id, str(AWAY.vtep), IGW.vni, family.outward) == []
     finally:
         fabric.close()
 
 
-def test_without_a_gateway_host_that_reaches_the_network_nothing_leaves(ovs: DummyOvs) -> None:
+def test_without_a_gateway_host_that_reaches_the_network_nothing_leaves(
+    ovs: DummyOvs, family: Family
+) -> None:
     bare = [dataclasses.replace(one, outside=()) for one in (FIRST, SECOND)]
     fabric = fabric_of(ovs, "none", *bare)
     try:
-        packet = {"in_port": "11", **OUTWARD}
+        packet = {"in_port": "11", **family.outward}
         assert fabric.reason(AWAY.id, packet) == Reason.NO_GATEWAY
     finally:
         fabric.close()
@@ -264,12 +319,12 @@ def test_a_nat_gateway_takes_the_same_way(ovs: DummyOvs) -> None:
 
 
 def test_the_internet_gateway_of_a_host_with_a_way_out_needs_no_gateway_host(
-    ovs: DummyOvs,
+    ovs: DummyOvs, family: Family
 ) -> None:
     near = n.at(ONE, HOST, 11)
     fabric = fabric_of(ovs, "near", near, dataclasses.replace(RED_IGW, hosts=()))
     try:
-        (seen,) = fabric.inject(HOST.id, 11, OUTWARD)
-        assert (seen.host_id, seen["nw_src"]) == (HOST.id, "203.0.113.10")
+        (seen,) = fabric.inject(HOST.id, 11, family.outward)
+        assert (seen.host_id, seen[family.source]) == (HOST.id, family.outside[1])
     finally:
         fabric.close()
