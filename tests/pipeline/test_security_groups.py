@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
@@ -110,7 +110,7 @@ def test_a_group_of_another_vpc_or_one_that_is_not_there_lets_nobody_in(lan: Set
         assert made.sends(three, f.udp(ends(three, some), (1000, 53))) == set()
 
 
-def test_a_port_with_no_group_at_all_is_closed_and_still_resolved(lan: Setting) -> None:
+def test_a_port_with_no_group_at_all_is_closed_both_ways(lan: Setting) -> None:
     closed, other = guest(1, groups=()), guest(2)
     made = lan(closed, other)
     assert made.sends(other, f.udp(ends(other, closed), (1000, 53))) == set()
@@ -311,6 +311,38 @@ def test_stateless_groups_are_asked_first_and_others_then(lan: Setting) -> None:
     assert made.sends(two, f.udp(ends(two, one), (54, 1000))) == {1}
     assert made.sends(two, f.udp(ends(two, one), (53, 1000))) == set()
     assert made.sends(one, f.udp(ends(one, two), (1000, 55))) == set()
+
+
+@pytest.mark.parametrize("version", FAMILIES)
+@pytest.mark.parametrize(
+    "stateless",
+    [(), range(16), range(15), (15,), range(0, 16, 2)],
+    ids=["all stateful", "all stateless", "last stateful", "last stateless", "every other"],
+)
+def test_each_of_sixteen_groups_is_asked_the_last_one_too(
+    lan: Setting, version: int, stateless: Sequence[int]
+) -> None:
+    def nth(at: int, *rules: Rule) -> SecurityGroup:
+        return group(20 + at, VPC, *rules, stateful=at not in stateless)
+
+    def by(at: int) -> Rule:
+        return allow("ingress", None, version, protocol=17, ports=(100 + at, 100 + at))
+
+    one, two = guest(1), guest(2, WEB, *(group_id(20 + at) for at in range(16)))
+    made = lan(*map(nth, range(15)), nth(15, by(15)), one, two)
+    for at in (15, 14):
+        question = f.udp(ends(one, two, version), (1000, 100 + at))
+        answer = f.udp(ends(two, one, version), (100 + at, 1000))
+        assert made.sends(one, question) == ({2} if at == 15 else set())
+        follows = at == 15 and at not in stateless
+        assert made.sends(two, answer) == ({1} if follows else set())
+    made.change(*(nth(at, by(at)) for at in range(16)))
+    for at in range(17):
+        question = f.udp(ends(one, two, version), (1001, 100 + at))
+        assert made.sends(one, question) == ({2} if at < 16 else set()), at
+    made.change(nth(15))
+    question = f.udp(ends(one, two, version), (1001, 115))
+    assert made.sends(one, question) == set()
 
 
 def test_ports_that_may_do_everything_without_state_have_no_conntrack(lan: Setting) -> None:
