@@ -449,6 +449,69 @@ def test_only_what_a_keeping_group_let_in_is_kept(lan: Setting) -> None:
     assert goes_on(made, one, two, 82) == (True, True)
 
 
+# --- what is left of a connection that was revoked ------------------------------------------------
+
+
+def opening(protocol: int, way: Ends, ports: tuple[int, int], number: int = 1) -> bytes:
+    """The packet by which a connection is opened."""
+    return f.udp(way, ports) if protocol == f.UDP else f.tcp(way, ports, f.SYN, (number, 0))
+
+
+def going_on(protocol: int, way: Ends, ports: tuple[int, int], *numbers: int) -> bytes:
+    if protocol == f.UDP:
+        return f.udp(way, ports)
+    return f.tcp(way, ports, f.ACK, (numbers[0], numbers[1]))
+
+
+@pytest.mark.parametrize("opener", ["one", "two"])
+@pytest.mark.parametrize("protocol", [f.UDP, f.TCP])
+def test_what_is_left_of_a_revoked_connection_passes_nothing_that_no_rule_allows(
+    lan: Setting, protocol: int, opener: str
+) -> None:
+    """What the other end opens with the same addresses and ports is judged as an answer."""
+    lets_in, lets_out = allow("ingress"), allow("egress")
+    made, one, two = client_and_server(lan, lets_in, lets_out)
+    end, other = (one, two) if opener == "one" else (two, one)
+    there, back, ports = ends(end, other), ends(other, end), (1000, 80)
+    assert made.sends(end, opening(protocol, there, ports))
+    answer = f.udp(back, ports[::-1])
+    if protocol == f.TCP:
+        answer = f.tcp(back, ports[::-1], f.SYN_ACK, (50, 2))
+    assert made.sends(other, answer)
+    assert made.sends(end, going_on(protocol, there, ports, 2, 51))
+    anew = opening(protocol, back, ports[::-1], 51)
+    for rules in ((), (lets_in,), (lets_out,), (lets_in, lets_out)):
+        made.change(server(*rules))
+        allowed = (lets_in if opener == "one" else lets_out) in rules
+        assert bool(made.sends(end, going_on(protocol, there, ports, 2, 51))) == allowed
+        assert bool(made.sends(other, going_on(protocol, back, ports[::-1], 51, 2))) == allowed
+        assert bool(made.sends(other, anew)) == allowed, "it is an answer"
+        if protocol == f.TCP:
+            assert not made.sends(other, opening(protocol, back, ports[::-1], 1 << 30))
+    for rules in ((), (lets_in,), (lets_out,)):
+        made.wire.forget()  # as when its time is over
+        made.change(server(*rules))
+        assert bool(made.sends(other, anew)) == (
+            (lets_out if opener == "one" else lets_in) in rules
+        )
+
+
+@pytest.mark.parametrize("rules", [("ingress",), ("egress",)])
+def test_a_connection_that_was_closed_is_over_for_the_other_end_too(
+    lan: Setting, rules: tuple[str, ...]
+) -> None:
+    lets = {one: allow(one) for one in ("ingress", "egress")}
+    made, one, two = client_and_server(lan, *lets.values())
+    established(made, one, two)
+    there, back, fin = ends(one, two), ends(two, one), f.ACK | 1
+    assert made.sends(one, f.tcp(there, (1000, 80), fin, (2, 51)))
+    assert made.sends(two, f.tcp(back, (80, 1000), f.ACK, (51, 3)))
+    assert made.sends(two, f.tcp(back, (80, 1000), fin, (51, 3)))
+    assert made.sends(one, f.tcp(there, (1000, 80), f.ACK, (3, 52)))
+    made.change(server(*(lets[one] for one in rules)))
+    assert bool(made.sends(two, f.tcp(back, (80, 1000), f.SYN, (52, 0)))) == ("egress" in rules)
+
+
 # --- counters -------------------------------------------------------------------------------------
 
 
