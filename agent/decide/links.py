@@ -5,10 +5,13 @@ from collections.abc import Iterable, Mapping
 from agent.decide import marks
 from agent.decide.rows import InterfaceRow
 from vpcctl.model import addresses, ids
+from vpcctl.model.gateway import MAX_PORT_OFPORT
 from vpcctl.wire.report import Link, LinkCounters
 from vpcctl.wire.state import Attachment
 
 MAX_OFPORT = 65279
+"""Largest number of a port in OpenFlow 1.4 as Open vSwitch gives them out; see also
+``MAX_PORT_OFPORT``."""
 _TEXT = 255
 
 
@@ -30,8 +33,18 @@ def _mac(row: InterfaceRow) -> str | None:
 def _error(row: InterfaceRow, problem: str | None) -> str | None:
     if row.foreign:
         return clip(f"interface {row.name} is not on the integration bridge")
+    if row.ofport is not None and MAX_PORT_OFPORT < row.ofport <= MAX_OFPORT:
+        return clip(too_high(row))
     text = row.error or problem
     return clip(text) if text else None
+
+
+def too_high(row: InterfaceRow) -> str:
+    """Return why an interface can be no port's, by its ofport."""
+    return (
+        f"interface {row.name} has ofport {row.ofport}; a port's is 1 to {MAX_PORT_OFPORT}: "
+        "change its ofport_request"
+    )
 
 
 def link_of(row: InterfaceRow, netns: str | None, problem: str | None) -> Link | None:
@@ -45,7 +58,7 @@ def link_of(row: InterfaceRow, netns: str | None, problem: str | None) -> Link |
     port_id = row.external_ids.get("iface-id", "")
     if not ids.is_id("port", port_id):
         return None
-    usable = row.ofport is not None and 1 <= row.ofport <= MAX_OFPORT and not row.foreign
+    usable = row.ofport is not None and 1 <= row.ofport <= MAX_PORT_OFPORT and not row.foreign
     return Link(
         port_id=port_id,
         interface=row.name[:_TEXT],

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 from agent.decide import marks
 from agent.decide.backoff import Backoff
-from agent.decide.links import MAX_OFPORT
+from agent.decide.links import MAX_OFPORT, too_high
 from agent.decide.rows import IfaceIdWish, InterfaceRow, PlugWish, PortWish
+from vpcctl.model.gateway import MAX_PORT_OFPORT
 from vpcctl.wire.state import Attachment
 
 
@@ -127,6 +128,8 @@ def untouchable(row: InterfaceRow) -> str | None:
         return f"interface {row.name} is of type {row.type}"
     if row.ofport is not None and row.ofport > MAX_OFPORT:
         return f"interface {row.name} is a bridge's own"
+    if row.ofport is not None and row.ofport > MAX_PORT_OFPORT:
+        return too_high(row)
     return None
 
 

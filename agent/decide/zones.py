@@ -9,9 +9,9 @@ reported at its ofport.
 from dataclasses import dataclass
 from typing import Literal
 
-from agent.decide.links import MAX_OFPORT
 from agent.decide.rows import InterfaceRow
 from vpcctl.model import ids
+from vpcctl.model.gateway import MAX_PORT_OFPORT
 from vpcctl.wire.report import ReportAnswer
 from vpcctl.wire.state import HostState
 
@@ -114,7 +114,7 @@ class Zones:
         if before is not None and row.ofport is None and before[1].port_id == port_id:
             return  # ovs-vswitchd starts: the interface is on its way back to where it was
         after = None
-        if port_id and row.ofport is not None and row.ofport <= MAX_OFPORT:
+        if port_id and row.ofport is not None and row.ofport <= MAX_PORT_OFPORT:
             after = row.ofport, Use(port_id, row.uuid)
         if after == before:
             return
@@ -157,7 +157,7 @@ class Zones:
     def may_claim(self, row: InterfaceRow) -> bool:
         """Tell whether an interface may be reported at its ofport."""
         zone, port_id = row.ofport or 0, _port_of(row)
-        if not port_id or not 1 <= zone <= MAX_OFPORT:
+        if not port_id or not 1 <= zone <= MAX_PORT_OFPORT:
             return True  # nobody takes it for a port
         if zone in self._ends:
             return self.phase == "emptying" and self._ends[zone].after == _AT_ONCE

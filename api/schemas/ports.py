@@ -280,8 +280,8 @@ class ClaimOut(Output):
 
     host_id: str = id_field("host", "The host that reports the interface.")
     state: Literal["won", "lost", "refused", "waiting"] = Field(
-        description="won; lost to a newer claim; refused: the attachment names another host; "
-        "waiting: Open vSwitch has given no port number.",
+        description="won; lost to a newer claim; refused: the attachment names another host, "
+        "or the ofport is above 32767; waiting: Open vSwitch has given no port number.",
         examples=["won"],
     )
     claimed_revision: int = Field(

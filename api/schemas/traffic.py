@@ -37,13 +37,16 @@ Protocol = Annotated[
 Ports = Annotated[str, Field(max_length=11, json_schema_extra={"pattern": "^[0-9]+(-[0-9]+)?$"})]
 
 
+_SCTP = "SCTP is judged packet by packet, by stateful groups too: its answers need a rule."
+
+
 class TrafficIn(Input):
     """Which packets, but for addresses."""
 
     protocol: Protocol = Field(
         default=None,
         description="IP protocol, by name (tcp, udp, sctp, icmp, icmpv6) or number; `any` or null "
-        "is every one.",
+        f"is every one. {_SCTP}",
         examples=["tcp"],
     )
     ports: Ports | None = Field(
@@ -71,7 +74,8 @@ class TrafficOut(Output):
     """Which packets, but for addresses."""
 
     protocol: str = Field(
-        description="IP protocol by name, or by number where it has none here; `any` is every one.",
+        description="IP protocol by name, or by number where it has none here; `any` is every one. "
+        + _SCTP,
         examples=["tcp"],
     )
     ports: str | None = Field(

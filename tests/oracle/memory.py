@@ -51,10 +51,12 @@ class Remembering(Judge):
     Attributes:
         memory: outlives the world.
         about: what the packet at hand tells an error of, as that packet went; None: it is none.
+        accepts: whether the packet at hand accepts a connection (SYN and ACK): then it opens none.
     """
 
     memory: Memory
     about: Talk | None = None
+    accepts: bool = False
 
     def may(self, port: Port, direction: Direction, packet: Packet, stage: Stage | None) -> bool:
         if port.groups is None or packet.get("icmpv6_type") in ND_AND_MLD:
@@ -89,7 +91,9 @@ class Remembering(Judge):
         return None if found is None else replace(found, answers=not found.answers, is_error=True)
 
     def _opens(self, port: Port, direction: Direction, packet: Packet, alone: Talk) -> bool:
-        if self.about is not None or alone.first in ERRORS.get(alone.protocol, ()):
+        if self.accepts or self.about is not None:
+            return False
+        if alone.first in ERRORS.get(alone.protocol, ()):
             return False
         if alone.first in ANSWERS.get(alone.protocol, ()):
             return False

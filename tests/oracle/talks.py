@@ -1,7 +1,8 @@
 """What ports say to each other, at every stage of a connection."""
 
+import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from tests.oracle.judge import Packet, Stage, is_followed, talk_of
@@ -100,29 +101,50 @@ def _asked(packet: Packet, stage: Stage | None) -> Question:
 NOBODY = Port("", "", 0, 0, ())
 
 
-def questions(world: World, random: Random, each: int) -> Iterator[Question]:
-    """Yield *each* packets from every port to every other one by every address, and some others."""
-    subnets = {one.id: one for one in world.subnets}
-    placed = {one.port_id for one in world.locations}
-    for source in world.ports:
-        if source.id not in placed:
-            continue
-        home = subnets[source.subnet_id]
-        near = [one for one in world.ports if subnets[one.subnet_id].vpc_id == home.vpc_id]
-        pairs = [pair for target in near for pair in pairs_of(source, home, target)]
-        pairs += [pair for one in world.subnets for pair in _virtual(source, home, one)]
+def spoken(world: World) -> Iterator[Question]:
+    """Yield all that ports may say to each other: every pair, address, shape and stage."""
+    for source, home in _placed(world):
+        for target in world.ports:
+            if _vpc(world, target) != home.vpc_id:
+                continue
+            for eth, ip in pairs_of(source, home, target):
+                for shape, stage in itertools.product(SHAPES, STAGES):
+                    found = staged(shape, stage, eth, ip)
+                    if found is not None:
+                        yield replace(found, source=source)
+
+
+def spoken_besides(world: World, random: Random, each: int) -> Iterator[Question]:
+    """Yield *each* packets from and to every address beside ports' own, and some to many."""
+    for source, home in _placed(world):
+        pairs = [pair for one in world.subnets for pair in _virtual(source, home, one)]
         for eth, ip in pairs:
             for _ in range(each):
                 found = staged(random.choice(SHAPES), random.choice(STAGES), eth, ip)
                 if found is not None:
-                    yield Question(source, found.packet, found.stage)
+                    yield replace(found, source=source)
         for packet in to_many(source, home):
             stage = Stage(talk_of(packet), is_first=random.random() < 0.5)
             yield Question(source, tuple(packet.items()), stage)
+        near = [one for one in world.ports if _vpc(world, one) == home.vpc_id]
+        pairs += [pair for target in near for pair in pairs_of(source, home, target)]
         for eth, ip in random.sample(pairs, min(2, len(pairs))):
             if ":" in ip[0]:
                 packet = packets.icmp6(random.choice(ON_LINK), (eth[0], ROUTER_MAC), ip)
                 yield Question(source, tuple(packet.items()), None, is_misrouted=True)
+
+
+def _placed(world: World) -> Iterator[tuple[Port, Subnet]]:
+    """Yield the ports that are on a host, each with its subnet."""
+    subnets = {one.id: one for one in world.subnets}
+    placed = {one.port_id for one in world.locations}
+    for port in world.ports:
+        if port.id in placed:
+            yield port, subnets[port.subnet_id]
+
+
+def _vpc(world: World, port: Port) -> str:
+    return next(one.vpc_id for one in world.subnets if one.id == port.subnet_id)
 
 
 Pair = tuple[tuple[str, str], tuple[str, str]]

@@ -8,7 +8,7 @@ import struct
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from tests.oracle.judge import Packet, Talk, is_followed, talk_of
 from tests.oracle.memory import Memory, Remembering
-from tests.oracle.oracle import Oracle, World, policies
+from tests.oracle.oracle import ROUTER_MAC, Oracle, World, policies
 from tests.oracle.secured import changed, secured
 from tests.oracle.talks import UNREACHABLE, pairs_of, said, to_many
 from tests.oracle.test_groups import WORLDS, Programs, resources, step, varied
@@ -30,7 +30,7 @@ from vpcctl.model.port import Port
 from vpcctl.model.vpc import Vpc
 
 pytestmark = [pytest.mark.ovs]
-SHAPES = ("udp 53", "udp 53", "udp 5000", "echo", "gre", "sctp 53")
+SHAPES = ("udp 53", "udp 53", "udp 5000", "echo", "gre", "sctp 53", "tcp 22", "tcp 80")
 _prefixes = (f"c{n}" for n in itertools.count())
 
 
@@ -48,17 +48,26 @@ class Said:
 
     Attributes:
         about: what it tells an error of, as that packet went; None: it is no error.
+        flags: of TCP.
     """
 
     source: Port
     packet: Packet
     frames: tuple[bytes, ...]
     about: Talk | None = None
+    flags: int = 0
 
 
-def framed(packet: Packet) -> bytes:
-    """The frame that a packet is."""
+NUMBERS = {frames.SYN: (1, 0), frames.SYN_ACK: (50, 2)}
+"""Sequence numbers of a handshake, sent and acknowledged."""
+
+
+def framed(packet: Packet, flags: int = frames.SYN, numbers: tuple[int, int] = (1, 0)) -> bytes:
+    """The frame that a packet is; *flags* and *numbers* are TCP's."""
     ends = ends_of(packet)
+    if "tcp_src" in packet:
+        ports = int(packet["tcp_src"]), int(packet["tcp_dst"])
+        return frames.tcp(ends, ports, flags, numbers)
     number = packet.get("nw_proto")
     if number is not None:
         return frames.ip(ends, int(number), bytes(16))
@@ -101,7 +110,11 @@ def in_fragments(packet: Packet) -> tuple[bytes, ...]:
 
 @dataclass(frozen=True)
 class Conversation:
-    """Two ports and what they talk about: MACs and addresses as the first one says them."""
+    """Two ports and what they talk about: MACs and addresses as the first one says them.
+
+    Attributes:
+        heard: flags of the segments that have got through, of TCP: ends go by what they know.
+    """
 
     one: Port
     other: Port
@@ -109,6 +122,7 @@ class Conversation:
     back: tuple[str, str]
     ip: tuple[str, str]
     shape: str
+    heard: set[int] = field(default_factory=set[int])
 
     def says(self, random: Random) -> Said:
         """One of the two asks, answers, or tells of an error."""
@@ -121,9 +135,27 @@ class Conversation:
         if random.random() < 0.25 and is_followed(talk_of(question)):
             return error(source, eth, ip, answer if is_first else question)
         packet = question if is_first else answer
+        if "tcp_src" in packet:
+            return self._segment(source, packet, is_first=is_first)
         if "udp_src" in packet and random.random() < 0.3:
             return Said(source, packet, in_fragments(packet))
         return Said(source, packet, (framed(packet),))
+
+    def _segment(self, source: Port, packet: Packet, *, is_first: bool) -> Said:
+        """The next step of a handshake, or more when it is done."""
+        if is_first:
+            flags = frames.ACK if frames.SYN_ACK in self.heard else frames.SYN
+            numbers = NUMBERS.get(flags, (2, 51))
+        else:
+            flags = frames.ACK if frames.ACK in self.heard else frames.SYN_ACK
+            numbers = NUMBERS.get(flags, (51, 2))
+        return Said(source, packet, (framed(packet, flags, numbers),), flags=flags)
+
+    def hear(self, said: Said, scene: "Scene") -> None:
+        """Take note of what came of *said*."""
+        whom = self.other if said.source.id == self.one.id else self.one
+        if scene.has_got(whom):
+            self.heard.add(said.flags)
 
 
 def conversations(world: World, random: Random, count: int) -> list[Conversation]:
@@ -159,6 +191,7 @@ class Scene:
     def __init__(self, ovs: DummyOvs, world: World, vpcs: tuple[Vpc, ...]) -> None:
         self.world, self.memory = gathered(world), Memory()
         self._ovs, self._vpcs, self._programs = ovs, vpcs, Programs()
+        self._got = set[int]()
         self._programs.take(tuple(put(one) for one in resources(self.world, vpcs)))
         self.wire = Wire(ovs, self._programs.net, world.hosts[0], next(_prefixes))
         self._program()
@@ -180,24 +213,55 @@ class Scene:
     def _program(self) -> None:
         self.wire.program(self._programs.flows[self.world.hosts[0].id].values())
 
-    def _is_stateless_somewhere(self) -> bool:
-        return any(not one.stateful for one in self.world.groups)
+    def has_got(self, port: Port) -> bool:
+        """Tell whether *port* has got the last packet."""
+        return any(
+            one.port_id == port.id and one.ofport in self._got for one in self.world.locations
+        )
+
+    def _tells_fragments_apart(self, said: Said) -> bool:
+        """Tell whether a datagram's pieces may fare differently on their way.
+
+        What has no ports is not what rules without state are about: those of the groups of who
+        sends or gets it, and of the ACLs on its way if it is routed.
+        """
+        at = {one.ofport: one.port_id for one in self.world.locations}
+        free = replace(
+            self.world, ports=tuple(replace(one, groups=None) for one in self.world.ports)
+        )
+        source = next(one for one in free.ports if one.id == said.source.id)
+        reached = Oracle(free).arrivals(source, said.packet)
+        ends = {said.source.id, *(at[one.ofport] for one in reached)}
+        stateless = {one.id for one in self.world.groups if not one.stateful}
+        ports = [one for one in self.world.ports if one.id in ends]
+        if any(stateless & set(one.groups or ()) for one in ports):
+            return True
+        acl_ids = {
+            one.acl_id
+            for one in self.world.subnets
+            if any(one.id == port.subnet_id for port in ports)
+        }
+        routed = said.packet["eth_dst"] == ROUTER_MAC
+        acls = [one for one in self.world.acls if routed and one.id in acl_ids]
+        return any(rule.protocol is not None for one in acls for rule in one.rules)
 
     def difference(self, said: Said) -> str | None:
         """Return how the host and the oracle differ about one packet, or None."""
         judge = Remembering(*policies(self.world))
         judge.memory, judge.about = self.memory, said.about
+        judge.accepts = said.flags == frames.SYN_ACK
+        self._got = set()
         source = next((one for one in self.world.ports if one.id == said.source.id), None)
         place = {one.port_id: one.ofport for one in self.world.locations}
         if source is None or source.id not in place:
             return None
-        if self._is_stateless_somewhere() and len(said.frames) > 1:
-            # What has no ports is not what rules without state are about: pieces fare differently.
+        if len(said.frames) > 1 and self._tells_fragments_apart(said):
             said = replace(said, frames=(framed(said.packet),))
         before = str(self.memory.seen.get(source.id))
         arrivals = Oracle(self.world, judge).arrivals(source, said.packet)
         expected = Counter(one.ofport for one in arrivals for _ in said.frames)
         got = self.wire.send(place[source.id], *said.frames)
+        self._got = set(got)
         actual = Counter({port: len(some) for port, some in got.items()})
         if expected == actual:
             return None
@@ -220,8 +284,10 @@ def check(ovs: DummyOvs, data: st.DataObject, *, talks: int, rounds: int, change
                 scene.become(data.draw(changed(scene.world, vpcs)))
             for _ in range(rounds):
                 for one in random.sample(chosen, len(chosen)):
-                    difference = scene.difference(one.says(random))
+                    said = one.says(random)
+                    difference = scene.difference(said)
                     assert difference is None, difference
+                    one.hear(said, scene)
             for said in announcements(scene.world, random):
                 difference = scene.difference(said)
                 assert difference is None, difference

@@ -4,7 +4,7 @@ import itertools
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from tests.oracle.oracle import Oracle, World
 from tests.oracle.secured import changed, secured
-from tests.oracle.talks import Question, questions
+from tests.oracle.talks import Question, spoken, spoken_besides
 from tests.oracle.test_oracle import seen
 from tests.support.dummy_ovs import DummyOvs
 from tests.support.networks import gone, put
-from tests.support.tracing import Fabric
+from tests.support.tracing import Entering, Fabric
 from vpcctl.compile import plan_changes
 from vpcctl.flows.flow import Flow, FlowKey
 from vpcctl.model.changes import Change, ChangeBatch, Resource
@@ -75,34 +75,43 @@ class Programs:
                 program.update((flow.key, flow) for flow in flows)
 
 
-def worth_asking(world: World, random: Random, each: int) -> Iterator[Question]:
-    """Yield questions about packets that groups or ACLs may stop, and some that go nowhere."""
+def questions(world: World, random: Random, each: int) -> Iterator[Question]:
+    """Yield all that ports may say to each other, and *each* of much else.
+
+    Of the latter what filters may stop is asked, and some that goes nowhere anyway.
+    """
+    yield from spoken(world)
     unfiltered = replace(
         world,
         ports=tuple(replace(one, groups=None) for one in world.ports),
         subnets=tuple(replace(one, acl_id=None) for one in world.subnets),
     )
     anyway = Oracle(unfiltered)
-    for asked in questions(world, random, each):
+    for asked in spoken_besides(world, random, each):
         source = replace(asked.source, groups=None)
         arrivals = anyway.arrivals(source, dict(asked.packet), asked.stage)
         if arrivals or asked.is_misrouted or random.random() < 0.05:
             yield asked
 
 
-def compare(fabric: Fabric, world: World, asked: Question) -> str | None:
-    """Return how flows and oracle differ about one packet, or None."""
-    place = next(one for one in world.locations if one.port_id == asked.source.id)
-    packet = dict(asked.packet)
-    expected = Counter(Oracle(world).arrivals(asked.source, packet, asked.stage))
-    actual = seen(fabric.inject(place.host_id, place.ofport, packet, asked.tracked))
-    if expected == actual:
-        return None
-    lines = [f"{asked.source}", f"sends {packet}", f"as {asked.stage}"]
-    lines += [f"missing {expected - actual}", f"unexpected {actual - expected}"]
-    lines += [f"{one}" for one in resources(world, ())]
-    whole = {"in_port": str(place.ofport), **packet}
-    return "\n".join((*lines, fabric.explain(place.host_id, whole, asked.tracked)))
+def differences(fabric: Fabric, world: World, asked: Sequence[Question]) -> Iterator[str]:
+    """Yield how flows and oracle differ about packets."""
+    oracle, places = Oracle(world), {one.port_id: one for one in world.locations}
+    entering = [
+        Entering(place.host_id, place.ofport, dict(one.packet), one.tracked)
+        for one in asked
+        for place in (places[one.source.id],)
+    ]
+    for one, came, delivered in zip(asked, entering, fabric.inject_all(entering), strict=True):
+        expected = Counter(oracle.arrivals(one.source, came.packet, one.stage))
+        actual = seen(delivered)
+        if expected == actual:
+            continue
+        lines = [f"{one.source}", f"sends {came.packet}", f"as {one.stage}"]
+        lines += [f"missing {expected - actual}", f"unexpected {actual - expected}"]
+        lines += [f"{one}" for one in resources(world, ())]
+        whole = {"in_port": str(came.ofport), **came.packet}
+        yield "\n".join((*lines, fabric.explain(came.host_id, whole, one.tracked)))
 
 
 def check(ovs: DummyOvs, data: st.DataObject, *, each: int, changes: int) -> None:
@@ -120,9 +129,8 @@ def check(ovs: DummyOvs, data: st.DataObject, *, each: int, changes: int) -> Non
                 programs.take(step(resources(world, vpcs), resources(new, vpcs)))
                 world = new
             fabric.program({key: list(flows.values()) for key, flows in programs.flows.items()})
-            for asked in worth_asking(world, random, each):
-                difference = compare(fabric, world, asked)
-                assert difference is None, difference
+            difference = next(differences(fabric, world, [*questions(world, random, each)]), None)
+            assert difference is None, difference
     finally:
         fabric.close()
 

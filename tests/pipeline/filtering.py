@@ -1,6 +1,7 @@
 """A small VPC on one host whose guests talk: who sends, and who got it."""
 
 import ipaddress
+from collections.abc import Callable
 
 from tests.oracle.oracle import ROUTER_MAC, eui64, text
 from tests.support import networks as n
@@ -9,10 +10,12 @@ from tests.support.frames import Ends
 from tests.support.wire import Wire
 from vpcctl.model.changes import Resource
 from vpcctl.model.port import Port
+from vpcctl.model.security_group import Rule, SecurityGroup
 
 HOST, VPC = n.host(1), n.vpc(1)
 WEB = n.subnet(0x11, VPC, "10.0.1.0/24", "fd00:1::/64")
 DATA = n.subnet(0x12, VPC, "10.0.2.0/24", "fd00:2::/64")
+SERVER = 2
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 
 
@@ -74,3 +77,17 @@ def _ip(port: Port, version: int) -> str:
 def to_all(one: Port, address: str = "10.0.1.255", mac: str = BROADCAST) -> Ends:
     version = ipaddress.ip_address(address).version
     return Ends((text(one.mac), mac), (_ip(one, version), address))
+
+
+Setting = Callable[..., Lan]
+"""Makes a Lan of resources."""
+
+
+def server(*rules: Rule, **other: object) -> SecurityGroup:
+    return n.group(SERVER, VPC, *rules, **other)
+
+
+def client_and_server(lan: Setting, *rules: Rule, home=WEB, **other: object):
+    """An unfiltered client and a server in a group with *rules*."""
+    client, host = guest(1, home), guest(2, WEB, n.group_id(SERVER))
+    return lan(server(*rules, **other), client, host), client, host

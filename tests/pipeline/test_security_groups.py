@@ -2,19 +2,23 @@
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from tests.oracle.oracle import ROUTER_MAC, text
 from tests.pipeline.filtering import (
     DATA,
+    SERVER,
     VPC,
     WEB,
     Lan,
+    Setting,
+    client_and_server,
     ends,
     guest,
     link_local_ends,
+    server,
     to_all,
 )
 from tests.support import frames as f
@@ -30,8 +34,6 @@ FAMILIES = (4, 6)
 OUT = tuple(allow("egress", None, one) for one in FAMILIES)
 SELF = tuple(allow("ingress", group_id(1), one) for one in FAMILIES)
 DEFAULT = group(1, VPC, *SELF, *OUT)
-SERVER = 2
-Setting = Callable[..., Lan]
 
 
 @pytest.fixture
@@ -45,16 +47,6 @@ def lan(ovs: DummyOvs) -> Iterator[Setting]:
     yield make
     for one in made:
         one.close()
-
-
-def server(*rules: Rule, **other: object) -> SecurityGroup:
-    return group(SERVER, VPC, *rules, **other)
-
-
-def client_and_server(lan: Setting, *rules: Rule, home=WEB, **other: object):
-    """An unfiltered client and a server in a group with *rules*."""
-    client, host = guest(1, home), guest(2, WEB, group_id(SERVER))
-    return lan(server(*rules, **other), client, host), client, host
 
 
 # --- groups as remote sides -----------------------------------------------------------------------
@@ -110,7 +102,7 @@ def test_a_group_of_another_vpc_or_one_that_is_not_there_lets_nobody_in(lan: Set
         assert made.sends(three, f.udp(ends(three, some), (1000, 53))) == set()
 
 
-def test_a_port_with_no_group_at_all_is_closed_and_still_resolved(lan: Setting) -> None:
+def test_a_port_with_no_group_at_all_is_closed_both_ways(lan: Setting) -> None:
     closed, other = guest(1, groups=()), guest(2)
     made = lan(closed, other)
     assert made.sends(other, f.udp(ends(other, closed), (1000, 53))) == set()
@@ -313,6 +305,38 @@ def test_stateless_groups_are_asked_first_and_others_then(lan: Setting) -> None:
     assert made.sends(one, f.udp(ends(one, two), (1000, 55))) == set()
 
 
+@pytest.mark.parametrize("version", FAMILIES)
+@pytest.mark.parametrize(
+    "stateless",
+    [(), range(16), range(15), (15,), range(0, 16, 2)],
+    ids=["all stateful", "all stateless", "last stateful", "last stateless", "every other"],
+)
+def test_each_of_sixteen_groups_is_asked_the_last_one_too(
+    lan: Setting, version: int, stateless: Sequence[int]
+) -> None:
+    def nth(at: int, *rules: Rule) -> SecurityGroup:
+        return group(20 + at, VPC, *rules, stateful=at not in stateless)
+
+    def by(at: int) -> Rule:
+        return allow("ingress", None, version, protocol=17, ports=(100 + at, 100 + at))
+
+    one, two = guest(1), guest(2, WEB, *(group_id(20 + at) for at in range(16)))
+    made = lan(*map(nth, range(15)), nth(15, by(15)), one, two)
+    for at in (15, 14):
+        question = f.udp(ends(one, two, version), (1000, 100 + at))
+        answer = f.udp(ends(two, one, version), (100 + at, 1000))
+        assert made.sends(one, question) == ({2} if at == 15 else set())
+        follows = at == 15 and at not in stateless
+        assert made.sends(two, answer) == ({1} if follows else set())
+    made.change(*(nth(at, by(at)) for at in range(16)))
+    for at in range(17):
+        question = f.udp(ends(one, two, version), (1001, 100 + at))
+        assert made.sends(one, question) == ({2} if at < 16 else set()), at
+    made.change(nth(15))
+    question = f.udp(ends(one, two, version), (1001, 115))
+    assert made.sends(one, question) == set()
+
+
 def test_ports_that_may_do_everything_without_state_have_no_conntrack(lan: Setting) -> None:
     everything = [allow(way, None, one) for way in ("ingress", "egress") for one in FAMILIES]
     some = group(3, VPC, *everything[:3], stateful=False)
@@ -333,88 +357,6 @@ def test_who_let_all_in_knows_who_came(lan: Setting) -> None:
     made.change(server(*everything[:2]))
     assert made.sends(two, f.udp(answer, (53, 1000))) == set()
     assert made.sends(one, f.udp(question, (1000, 53))) == set()
-
-
-# --- rules that go --------------------------------------------------------------------------------
-
-
-def established(made: Lan, one, two, port: int = 80) -> None:
-    assert made.sends(one, f.tcp(ends(one, two), (1000, port))) == {2}
-    assert made.sends(two, f.tcp(ends(two, one), (port, 1000), f.SYN_ACK, (50, 2))) == {1}
-    assert made.sends(one, f.tcp(ends(one, two), (1000, port), f.ACK, (2, 51))) == {2}
-
-
-def goes_on(made: Lan, one, two, port: int = 80) -> tuple[bool, bool]:
-    """Whether a connection still works, in either direction."""
-    there = made.sends(one, f.tcp(ends(one, two), (1000, port), f.ACK, (2, 51)))
-    back = made.sends(two, f.tcp(ends(two, one), (port, 1000), f.ACK, (51, 2)))
-    return there == {2}, back == {1}
-
-
-def test_a_rule_that_goes_ends_its_connections_at_once_both_ways(lan: Setting) -> None:
-    rule = allow("ingress", protocol=6, ports=(80, 80))
-    made, one, two = client_and_server(lan, rule)
-    established(made, one, two)
-    made.change(server())
-    assert goes_on(made, one, two) == (False, False)
-    made.change(server(rule))
-    assert goes_on(made, one, two) == (True, True)
-
-
-def test_what_another_rule_allows_too_goes_on(lan: Setting) -> None:
-    rules = [allow("ingress", protocol=6, ports=(80, 80)), allow("ingress", "10.0.1.0/24")]
-    made, one, two = client_and_server(lan, *rules)
-    established(made, one, two)
-    made.change(server(rules[1]))
-    assert goes_on(made, one, two) == (True, True)
-
-
-def test_a_member_that_leaves_ends_what_it_had(lan: Setting) -> None:
-    one, two = guest(1, WEB, DEFAULT.id), guest(2, WEB, DEFAULT.id)
-    made = lan(DEFAULT, one, two)
-    established(made, one, two)
-    made.change(guest(1))
-    assert goes_on(made, one, two) == (False, False)
-
-
-def test_established_connections_of_a_group_that_keeps_them_go_on(lan: Setting) -> None:
-    rule = allow("ingress", protocol=6, ports=(80, 81))
-    made, one, two = client_and_server(lan, rule, keep_established=True)
-    established(made, one, two)
-    made.change(server(keep_established=True))
-    assert goes_on(made, one, two) == (True, True)
-    assert made.sends(one, f.tcp(ends(one, two), (1001, 80))) == set()
-    made.change(server(keep_established=False))
-    assert goes_on(made, one, two) == (False, False)
-
-
-@pytest.mark.parametrize("speaks", ["one", "two"])
-def test_a_group_that_begins_to_keep_keeps_what_is_open(lan: Setting, speaks: str) -> None:
-    rule = allow("ingress", protocol=6, ports=(80, 81))
-    made, one, two = client_and_server(lan, rule)
-    established(made, one, two)
-    established(made, one, two, 81)
-    made.change(server(rule, keep_established=True))
-    if speaks == "one":
-        assert made.sends(one, f.tcp(ends(one, two), (1000, 80), f.ACK, (2, 51))) == {2}
-    else:
-        assert made.sends(two, f.tcp(ends(two, one), (80, 1000), f.ACK, (51, 2))) == {1}
-    made.change(server(keep_established=True))
-    assert goes_on(made, one, two) == (True, True)
-    assert goes_on(made, one, two, 81) == (False, False)  # silent since: nobody was asked about it
-
-
-def test_only_what_a_keeping_group_let_in_is_kept(lan: Setting) -> None:
-    keeps = group(3, VPC, allow("ingress", protocol=6, ports=(81, 82)), keep_established=True)
-    drops = server(allow("ingress", protocol=6, ports=(80, 81)))
-    one, two = guest(1), guest(2, WEB, keeps.id, drops.id)
-    made = lan(keeps, drops, one, two)
-    for port in (80, 81, 82):
-        established(made, one, two, port)
-    made.change(server(), group(3, VPC, keep_established=True))
-    assert goes_on(made, one, two, 80) == (False, False)
-    assert goes_on(made, one, two, 81) == (True, True)
-    assert goes_on(made, one, two, 82) == (True, True)
 
 
 # --- counters -------------------------------------------------------------------------------------

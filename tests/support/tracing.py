@@ -5,7 +5,7 @@ what goes into a tunnel is traced again where it comes out.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.support.dummy_ovs import DummyOvs
@@ -100,6 +100,27 @@ class Delivered:
 
     def __getitem__(self, field: str) -> str:
         return dict(self.packet)[field]
+
+
+@dataclass(frozen=True)
+class Entering:
+    """A packet that enters a host by one of its ports, see ``Fabric.inject``."""
+
+    host_id: str
+    ofport: int
+    packet: Packet
+    tracked: Tracked | None = None
+
+
+@dataclass(frozen=True)
+class _Under:
+    """A packet on its way: of which one it is a copy, and where it enters a host next."""
+
+    at: int
+    host_id: str
+    packet: Packet
+    tracked: Tracked | None
+    vni: int | None = None
 
 
 def written(packet: Mapping[str, str]) -> str:
@@ -208,13 +229,22 @@ class Fabric:
         Only a packet's delivery to ports' interfaces is returned, in order. *tracked* is what
         lookups among connections find; None: nothing is found and the packet is a new one's.
         """
-        return list(self._follow(host_id, {"in_port": str(ofport), **packet}, None, 0, tracked))
+        return self.inject_all([Entering(host_id, ofport, packet, tracked)])[0]
+
+    def inject_all(self, entering: Sequence[Entering]) -> list[list[Delivered]]:
+        """What becomes of each of many packets, see ``inject``; the order of each is any."""
+        return self._follow(
+            [
+                _Under(at, one.host_id, {"in_port": str(one.ofport), **one.packet}, one.tracked)
+                for at, one in enumerate(entering)
+            ],
+            hops=3,
+        )
 
     def arrive(self, host_id: str, vtep: str, vni: int, packet: Packet) -> list[Delivered]:
         """What becomes of a packet that reaches a host's tunnel from *vtep*."""
-        return list(
-            self._follow(host_id, self._tunnelled(host_id, vtep, vni, packet), vni, 1, None)
-        )
+        packet = self._tunnelled(host_id, vtep, vni, packet)
+        return self._follow([_Under(0, host_id, packet, None, vni)], hops=2)[0]
 
     def _tunnelled(self, host_id: str, vtep: str, vni: int, packet: Packet) -> Packet:
         host = self._net.hosts[host_id]
@@ -223,20 +253,32 @@ class Fabric:
         tunnel = {"in_port": port, "tun_id": str(vni), source: vtep, target: str(host.vtep)}
         return {**packet, **tunnel}
 
-    def _follow(
-        self, host_id: str, packet: Packet, vni: int | None, hops: int, tracked: Tracked | None
-    ) -> Iterator[Delivered]:
-        assert hops < 3, "a packet goes in circles"
-        for sent in self.trace(host_id, packet, tracked):
-            if sent.vtep is None:
-                yield Delivered(host_id, sent.ofport, sent.packet, vni)
-                continue
-            assert sent.vni is not None
-            there = self._by_vtep[sent.vtep]
-            assert there != host_id, "a host sends a packet to itself through the tunnel"
-            own = str(self._net.hosts[host_id].vtep)
-            again = self._tunnelled(there, own, sent.vni, dict(sent.packet))
-            yield from self._follow(there, again, sent.vni, hops + 1, tracked)
+    def _follow(self, waiting: Sequence[_Under], hops: int) -> list[list[Delivered]]:
+        """Follow packets from host to host, all of them together."""
+        found: list[list[Delivered]] = [[] for _ in waiting]
+        for _ in range(hops):
+            questions = [self._question(one.host_id, one.packet, one.tracked) for one in waiting]
+            shown = self._ovs.control.call_many("ofproto/trace", questions)
+            further: list[_Under] = []
+            for one, text in zip(waiting, shown, strict=True):
+                for sent in replay(sections(text), one.packet, self._ofports):
+                    if sent.vtep is None:
+                        arrived = Delivered(one.host_id, sent.ofport, sent.packet, one.vni)
+                        found[one.at].append(arrived)
+                    else:
+                        further.append(self._onward(one, sent))
+            waiting = further
+        assert not waiting, "a packet goes in circles"
+        return found
+
+    def _onward(self, before: _Under, sent: Sent) -> _Under:
+        assert sent.vtep is not None
+        assert sent.vni is not None
+        there = self._by_vtep[sent.vtep]
+        assert there != before.host_id, "a host sends a packet to itself through the tunnel"
+        own = str(self._net.hosts[before.host_id].vtep)
+        packet = self._tunnelled(there, own, sent.vni, dict(sent.packet))
+        return _Under(before.at, there, packet, before.tracked, sent.vni)
 
     def trace(self, host_id: str, packet: Packet, tracked: Tracked | None = None) -> list[Sent]:
         """What one host does with a packet."""
@@ -245,10 +287,12 @@ class Fabric:
 
     def explain(self, host_id: str, packet: Packet, tracked: Tracked | None = None) -> str:
         """The whole trace as text."""
+        return self._ovs.control.call("ofproto/trace", *self._question(host_id, packet, tracked))
+
+    def _question(self, host_id: str, packet: Packet, tracked: Tracked | None) -> list[str]:
         asked = packet if tracked is None else {**packet, **tracked.fields()}
         options = () if tracked is None else tracked.options()
-        bridge = self._bridges[host_id]
-        return self._ovs.control.call("ofproto/trace", bridge, written(asked), *options)
+        return [self._bridges[host_id], written(asked), *options]
 
     def reason(self, host_id: str, packet: Packet) -> int | None:
         """Number of the reason that one host drops a packet for, as table Drop has seen it."""

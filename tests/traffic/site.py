@@ -8,6 +8,7 @@ import asyncio
 import ctypes
 import json
 import os
+import re
 import socket
 import tempfile
 import threading
@@ -23,6 +24,9 @@ from tests.support import leftovers
 from tests.support import networks as n
 from tests.support.hosts import Host, HostSet, checksums_off, command
 from tests.support.waiting import wait_until
+from vpcctl.flows.cookie import Feature, cookie
+from vpcctl.flows.reasons import Reason
+from vpcctl.flows.tables import DROP
 from vpcctl.model.changes import Resource
 from vpcctl.model.host import Host as HostFacts
 from vpcctl.model.location import Location
@@ -32,6 +36,11 @@ from vpcctl.model.subnet import Subnet
 T = TypeVar("T")
 CLONE_NEWNET = 0x40000000
 TUNNEL_OFPORT = 1
+LED_NOWHERE = {
+    *(Reason.UNKNOWN_VTEP, Reason.UNKNOWN_VNI, Reason.NO_ROUTE, Reason.NO_NEIGHBOUR),
+    *(Reason.UNKNOWN_UNICAST, Reason.NO_OUTPUT),
+}
+"""Why a packet is dropped for which a flow is missing."""
 
 
 def inside(netns: str, work: Callable[[], T]) -> T:
@@ -129,6 +138,7 @@ class Site:
         self.facts: list[HostFacts] = []
         self._tag = leftovers.tag(2)
         self._guests = 0
+        self._locations: dict[str, Location] = {}
         self._stack = stack
         self._loop = Loop()
         stack.callback(self._loop.close)
@@ -233,14 +243,41 @@ class Site:
         machine = self.machines[at]
         machine.vsctl("add-port", "br-int", guest.outer)
         ofport = wait_until(lambda: self._ofport(machine, guest.outer), 10)
-        location = n.at(guest.port, self.facts[at], ofport)
+        location = self._locations[guest.port.id] = n.at(guest.port, self.facts[at], ofport)
         self.change(guest.port, location)
         return location
+
+    def location(self, guest: Guest) -> Location:
+        """Return where a guest's port is."""
+        return self._locations[guest.port.id]
+
+    def unplug(self, at: int, guest: Guest, location: Location) -> None:
+        """Take a guest's device out of its host's bridge, and then tell the southbound."""
+        self.machines[at].vsctl("del-port", "br-int", guest.outer)
+        self.remove(location)
 
     @staticmethod
     def _ofport(machine: Host, device: str) -> int:
         shown = machine.vsctl("get", "interface", device, "ofport")
         return int(shown) if shown.isdigit() else 0
+
+    def drops(self, at: int, port: Port) -> dict[str, int]:
+        """Return what host *at* has dropped, by reason; all told so far.
+
+        That is what is counted for *port*, and of the whole host what no flow led anywhere.
+        """
+        machine, owner = self.machines[at], f"cookie={cookie(Feature.EDGE, port.key):#x},"
+        machine.appctl("revalidator/wait")
+        shown = machine.ofctl("dump-flows", "br-int", f"table={DROP.number}")
+        found: dict[str, int] = {}
+        for line in shown.splitlines():
+            counted = re.search(r"n_packets=(\d+),.*reg6=(0x[0-9a-f]+)", line)
+            if counted is None:
+                continue
+            reason = Reason(int(counted[2], 16))
+            if owner in line or reason in LED_NOWHERE:
+                found[reason.text] = found.get(reason.text, 0) + int(counted[1])
+        return found
 
     def connections(self, at: int) -> str:
         """Return what connection tracking of host *at* holds."""

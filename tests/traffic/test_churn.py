@@ -4,13 +4,14 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
 from tests.support import networks as n
 from tests.support.networks import line
-from tests.traffic.site import Guest
+from tests.support.waiting import wait_until
+from tests.traffic.site import Guest, Site
 from tests.traffic.streams import Segments, Stream, connected, ends
 from tests.traffic.tenancy import (
     TCP,
@@ -22,7 +23,9 @@ from tests.traffic.tenancy import (
     from_group,
     rule,
 )
+from tests.traffic.test_revoking import wake
 from vpcctl.model.changes import Resource
+from vpcctl.model.location import Location
 from vpcctl.model.network_acl import AclRule
 from vpcctl.model.security_group import AddressGroupRemote, Direction, Rule
 
@@ -33,11 +36,26 @@ HOMES = {4: "10.0.1.0/24", 6: "fd00:1::/64"}
 """Blocks of the client's subnet."""
 
 
+@dataclass
+class Neighbour:
+    """A guest that is plugged and unplugged.
+
+    Attributes:
+        at: number of its host.
+        location: where it is; None: nowhere.
+    """
+
+    guest: Guest
+    at: int
+    location: Location | None
+
+
 class Churn:
     """Random changes that leave one thing allowed and another one not.
 
     Attributes:
         done: how many changes were made.
+        neighbours: who comes and goes on the hosts.
     """
 
     def __init__(self, tenancy: Tenancy, seed: int) -> None:
@@ -53,6 +71,7 @@ class Churn:
         tenancy.site.change(replace(home, acl_id=self.acl.id))
         self.servers = tenancy.group(*self._always(), *self._perhaps())
         self.others = [tenancy.group() for _ in range(2)]
+        self.neighbours = list[Neighbour]()
         self.client: Guest
         self.server: Guest
 
@@ -132,7 +151,8 @@ class Churn:
         home = self._tenancy.subnets[0]
         key = 1 << 20 | self._tenancy.vpc.key << 8 | at
         mac = f"0e:00:00:01:00:{at:02x}"
-        return n.port(key, home, mac, f"10.0.1.{at}", groups=tuple(groups))
+        ips = (f"10.0.1.{at}", f"fd00:1::{at}")
+        return n.port(key, home, mac, *ips, groups=tuple(groups))
 
     def _belongings(self) -> Resource:
         """The client or the server joins and leaves groups that say nothing of them."""
@@ -144,7 +164,22 @@ class Churn:
 
     def _other(self) -> Resource:
         rules = sorted(self._perhaps(), key=lambda one: one.key)
-        return replace(self._random.choice(self.others), rules=tuple(rules))
+        stateful = self._random.random() < 0.5
+        return replace(self._random.choice(self.others), rules=tuple(rules), stateful=stateful)
+
+    def plug(self) -> None:
+        """A neighbour comes, as whatever it is by then, or goes."""
+        self.done += 1
+        one = self._random.choice(self.neighbours)
+        if one.location is not None:
+            self._tenancy.site.unplug(one.at, one.guest, one.location)
+            one.location = None
+            return
+        groups = (self.clients, self.strangers, self.servers, *self.others)
+        chosen = self._random.sample([group.id for group in groups], self._random.randint(1, 3))
+        port = replace(one.guest.port, groups=tuple(sorted(chosen)))
+        one.guest = replace(one.guest, port=port)
+        one.location = self._tenancy.site.place(one.at, one.guest)
 
     def step(self) -> None:
         """Change one or a few things at once; at times wait until it is done."""
@@ -163,7 +198,10 @@ class Churn:
             self._tenancy.site.poke()
 
 
-@pytest.mark.parametrize("at", [0, 1], ids=["same host, one subnet", "other host, routed"])
+AT = pytest.mark.parametrize("at", [0, 1], ids=["same host, one subnet", "other host, routed"])
+
+
+@AT
 def test_no_change_opens_or_closes_a_moment(tenancy: Tenancy, at: int) -> None:
     churn = Churn(tenancy, seed=at)
     churn.client = tenancy.guest(0, churn.clients)
@@ -195,3 +233,60 @@ def test_no_change_opens_or_closes_a_moment(tenancy: Tenancy, at: int) -> None:
             stream.is_silent()
         for stream in passing:
             assert not stream.record.lost(begin, end), stream
+
+
+@AT
+def test_ports_that_come_and_go_open_or_close_no_moment(tenancy: Tenancy, at: int) -> None:
+    """Guests are plugged and unplugged on both hosts under the streams, while all else changes.
+
+    A port that goes or comes costs other ports' packets on the userspace datapath, whatever the
+    flows say (docs/performance.md). So what is allowed is not judged by what is lost but by what
+    flows drop of it: its two ends talk about nothing else, so nothing may be counted for them in
+    table Drop, and nothing on their hosts for which a flow was missing. What is denied goes between
+    two others of the same groups, and is judged strictly.
+    """
+    site, churn = tenancy.site, Churn(tenancy, seed=2 + at)
+    churn.client = tenancy.guest(0, churn.clients)
+    churn.server = tenancy.guest(at, churn.servers, subnet=at)
+    refused = tenancy.guest(0, churn.clients), tenancy.guest(at, churn.servers, subnet=at)
+    for where in (0, 1):
+        guest = tenancy.guest(where, churn.strangers)
+        churn.neighbours.append(Neighbour(guest, where, site.location(guest)))
+    pair = churn.client, churn.server
+    with ExitStack() as stack:
+        passing, never = list[Stream](), list[Stream]()
+        for family in families():
+            allowed = ends(*pair, (4000, ALLOWED), family)
+            denied = ends(*refused, (4000, DENIED), family)
+            tcp = connected(*pair, WEB, family)
+            for sock in (*allowed, *denied, *tcp):
+                stack.callback(sock.close)
+            wake(*allowed)
+            passing += [Stream(*allowed), Stream(*reversed(allowed)), Segments(*tcp)]
+            never.append(Stream(*denied))
+        for stream in (*passing, *never):
+            stack.enter_context(stream)
+        for stream in passing:
+            stream.flows()
+        before = drops(site, churn, at)
+        begin = time.monotonic()
+        while time.monotonic() < begin + SECONDS:
+            churn.plug()
+            churn.step()
+        site.settle()
+        for stream in passing:
+            stream.flows()
+        assert drops(site, churn, at) == before
+        assert churn.done > 10
+        for stream in never:
+            stream.is_silent()
+        stray = ends(*pair, (4001, DENIED))
+        for sock in stray:
+            stack.callback(sock.close)
+        stray[0].send(b"would be seen")
+        wait_until(lambda: drops(site, churn, at) != before, 10)
+
+
+def drops(site: Site, churn: Churn, at: int) -> list[dict[str, int]]:
+    """What has been dropped of the client's and of the server's, or led nowhere on their hosts."""
+    return [site.drops(0, churn.client.port), site.drops(at, churn.server.port)]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from agent.decide import links as decide
 from agent.decide import marks
 from agent.decide.rows import InterfaceRow
+from agent.decide.work import untouchable
 from agent.host import Host, most_urgent
 from vpcctl.wire.report import Link, LinkCounters, digest
 from vpcctl.wire.state import Attachment
@@ -80,6 +81,18 @@ def test_order_of_rows_does_not_matter() -> None:
 def test_ofport_out_of_range_is_none() -> None:
     (link,) = decide.links([row(ofport=65534)], {}, {})
     assert link.ofport is None
+
+
+def test_an_ofport_whose_zone_is_a_nat_gateways_is_refused_with_what_is_accepted() -> None:
+    last, first = (row(ofport=one) for one in (32767, 32768))
+    assert decide.link_of(last, None, None) == decide.link_of(row(), None, None).model_copy(  # type: ignore[union-attr]
+        update={"ofport": 32767}
+    )
+    (link,) = decide.links([first], {}, {})
+    assert link.ofport is None
+    assert "ofport 32768; a port's is 1 to 32767" in (link.error or "")
+    assert untouchable(last) is None
+    assert "a port's is 1 to 32767" in (untouchable(first) or "")
 
 
 def test_counters_go_to_their_interface() -> None:

@@ -49,6 +49,14 @@ def test_a_clean_zone_costs_nothing() -> None:
     assert zones.take_written() == {AT: Use(PORTS[0], "uuid-a")}
 
 
+def test_a_zone_of_nat_gateways_is_nobodys() -> None:
+    zones = Zones()
+    zones.take_row(row(ofport=0x8000), 0.0)
+    assert report(zones, answer()) == []
+    assert zones.take_written() == {}
+    assert zones.may_claim(row(ofport=0x8000)), "nobody takes it for a port"
+
+
 def test_another_port_waits_for_the_switch_and_then_for_its_zone() -> None:
     zones = Zones()
     zones.take_row(row(), 0.0)

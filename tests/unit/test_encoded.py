@@ -1,9 +1,16 @@
 """Encoded flows: bytes alone, from which a refused flow can still be told."""
 
+from structlog.testing import capture_logs
+
 from tests.support.networks import at, batch, host, network, port, put, subnet, vpc
 from vpcctl.compile import compile_host, plan_changes
+from vpcctl.flows.actions import Conjunction
+from vpcctl.flows.fields import LOOKUP_IPV4
+from vpcctl.flows.flow import Flow
+from vpcctl.flows.tables import REMOTE
 from vpcctl.pipeline.example import HERE, example
 from vpcctl.pipeline.pieces import PortPiece
+from vpcctl.pipeline.service import MOST_CONJUNCTIONS
 from vpcctl.southbound.encoded import Encoded, Encoder
 from vpcctl.southbound.resync import Sent
 
@@ -31,6 +38,18 @@ def test_messages_that_were_put_together_elsewhere_tell_theirs() -> None:
     found = [raw.flow_of(xid) for xid in (1, 2, 3)]
     assert [flow and flow.key for flow in found] == [FLOWS[i].key for i in (0, 1, 5)]
     assert raw.flow_of(0) is None
+
+
+def test_a_flow_that_is_full_of_conjunctions_is_told_of() -> None:
+    full = tuple(Conjunction(at, 1) for at in range(MOST_CONJUNCTIONS))
+    match = ((LOOKUP_IPV4, 0x0A000105, None),)
+    with capture_logs() as said:
+        Encoder().add((Flow(REMOTE, 100, match, full[1:], None, FLOWS[0].cookie),))
+        assert not said
+        Encoder().add((Flow(REMOTE, 100, match, full, None, FLOWS[0].cookie),))
+    (found,) = said
+    assert found["log_level"] == "warning"
+    assert (found["table"], found["match"]) == ("Remote", "reg4=0xa000105")
 
 
 def test_what_deletes_by_cookie_is_of_no_one_flow() -> None:

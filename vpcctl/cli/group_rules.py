@@ -76,7 +76,9 @@ class Packets:
 
     ingress: Annotated[
         list[str] | None,
-        typer.Option(metavar="TRAFFIC", help=f"What may come in: {traffic.HELP} Repeatable."),
+        typer.Option(
+            metavar="TRAFFIC", help=f"What may come in: {traffic.HELP} {traffic.SCTP} Repeatable."
+        ),
     ] = None
     egress: Annotated[
         list[str] | None,

@@ -7,6 +7,7 @@ from vpcctl.cli.render import Json
 
 ACCEPTED = "any, PROTOCOL, tcp/443, tcp/1000-1999, icmp/TYPE or icmp/TYPE/CODE"
 HELP = "any, tcp, tcp/443, udp/1000-1999, icmp, icmp/8, icmpv6/128/0, or a protocol's number."
+SCTP = "Answers over SCTP need a rule of their own."
 
 
 def parse(option: str, text: str) -> Json:

@@ -84,6 +84,9 @@ class NatGateway:
 
 NAT_ZONES = 0x8000
 """Conntrack zones from here on are NAT gateways'; those below are ports' (an ofport each)."""
+MAX_PORT_OFPORT = NAT_ZONES - 1
+"""Largest ofport that a port may be at. Open vSwitch itself gives no larger ones: whoever has one
+has asked for it."""
 
 
 def nat_zone(gateway: NatGateway) -> int:

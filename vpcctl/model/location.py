@@ -10,7 +10,8 @@ class Location:
     Attributes:
         port_id: ``port-…``.
         host_id: host whose report holds the winning claim.
-        ofport: OpenFlow port number of its interface on that host's br-int, 1 … 65279.
+        ofport: OpenFlow port number of its interface on that host's br-int, 1 … 32767 (see
+            ``MAX_PORT_OFPORT``).
     """
 
     port_id: str

@@ -11,6 +11,8 @@ class Quotas:
 
     Attributes:
         security_groups: beside the default group of each VPC.
+        address_groups: of more than 4,000 with the same block the newest let nobody in, see
+            ``pipeline.service.MOST_CONJUNCTIONS``.
         rules: of one security group.
         cidrs: of one address group.
         entries: of one network ACL.

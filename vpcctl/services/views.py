@@ -134,8 +134,8 @@ class ClaimView:
     Attributes:
         link: the link as reported (``wire.report.Link`` as a dict, counters included).
         claimed_revision: when this claim first appeared; the newest allowed one wins.
-        state: ``won``; ``lost`` to a newer claim; ``refused``: the attachment names another host;
-            ``waiting``: OVS has given no ofport.
+        state: ``won``; ``lost`` to a newer claim; ``refused``: the attachment names another host,
+            or the ofport is above 32767; ``waiting``: OVS has given no ofport.
     """
 
     host_id: str

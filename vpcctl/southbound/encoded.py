@@ -3,10 +3,15 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+import structlog
+
 from vpcctl.compile.transition import FlowTuple, HostChange
+from vpcctl.flows.actions import Conjunction
 from vpcctl.flows.flow import Flow, meters_of
 from vpcctl.flows.meter import Meter
+from vpcctl.flows.text import format_term
 from vpcctl.model.relay import Relay
+from vpcctl.pipeline.service import MOST_CONJUNCTIONS
 from vpcctl.southbound.codec.messages import (
     add_flow,
     decode_entry,
@@ -14,6 +19,8 @@ from vpcctl.southbound.codec.messages import (
     delete_flow,
     entry_of,
 )
+
+log = structlog.get_logger(__name__)
 
 _XIDS = 0x7FFF_FFFF
 
@@ -100,6 +107,16 @@ class Work:
         return sum(len(part.data) for part in self.parts)
 
 
+def _add(flow: Flow, xid: int) -> bytes:
+    if len(flow.actions) >= MOST_CONJUNCTIONS and isinstance(flow.actions[0], Conjunction):
+        log.warning(
+            "a flow has as many conjunctions as it takes: groups beyond these let nobody in",
+            table=flow.table.name,
+            match=",".join(map(format_term, flow.match)),
+        )
+    return add_flow(flow, xid)
+
+
 class Encoder:
     """Encodes tuples of flows, each once per round."""
 
@@ -125,7 +142,7 @@ class Encoder:
             EncodeError: a flow is too long for one message.
         """
         first = self._take_xids(len(flows))
-        data = b"".join([add_flow(flow, xid) for xid, flow in enumerate(flows, first)])
+        data = b"".join([_add(flow, xid) for xid, flow in enumerate(flows, first)])
         return Encoded(data, len(flows), first, meters_of(flows))
 
     def delete(self, flows: FlowTuple) -> Encoded:
@@ -151,7 +168,7 @@ class Encoder:
 
     def one(self, flow: Flow) -> bytes:
         """Return the message that adds *flow*."""
-        return add_flow(flow, self._take_xids(1))
+        return _add(flow, self._take_xids(1))
 
     def work(self, change: HostChange, revision: int, fitted: Fitting = _as_it_is) -> Work:
         """Return *change* ready to be sent; what hosts share is encoded once per round.

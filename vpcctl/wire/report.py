@@ -51,7 +51,8 @@ class Link(_Wire):
         port_id: the iface-id.
         interface: name of the OVS interface.
         interface_uuid: OVSDB's UUID of the row: a new one is a new claim.
-        ofport: OpenFlow port number; None while OVS has not given one.
+        ofport: OpenFlow port number; None while OVS has not given one. No port is where it is above
+            32767 (``MAX_PORT_OFPORT``), which older agents may report.
         mac: MAC in use as ``external_ids:attached-mac`` or the device says; None if unknown.
         netns: network namespace that holds the other end, if the agent made it.
         admin_up: administrative state.
