@@ -5,7 +5,7 @@ Whoever needs os-ken imports it from here or after here.
 
 import os
 
-from vpcctl.southbound.transport import left_out
+from vpcctl.southbound.transport import packets
 
 os.environ["OSKEN_HUB_TYPE"] = "native"
 
@@ -17,10 +17,10 @@ __all__ = [
     "app_manager",
     "controller",
     "handler",
-    "left_out",
     "ofp_event",
     "ofp_handler",
     "ofproto_parser",
     "ofproto_protocol",
     "ofproto_v1_4",
+    "packets",
 ]
