@@ -45,7 +45,7 @@ _STAYS_S = 4.0
 """Longer than a host that comes back waits until it believes that it is alone."""
 _FEW_FLOWS = 50
 _OF = 100
-"""So many conversations, of which one every 10 ms begins, may one be lost of in a planned move."""
+"""Of so many conversations by a NAT gateway, one every 10 ms, one may be lost in a planned move."""
 _WIRE, _PORTS, _NARROW = 1500, 1450, 1400
 """Bytes that fit the provider's network, ports, and that network when it is said to be narrower."""
 SILENCE_MS = 1_000
@@ -280,8 +280,10 @@ class EipLab:
             sent, lost, longest = caller.knocked()
             name = caller.workload.name
             say(f"  {name}: {lost} of {sent} conversations were lost, none took over {longest} ms")
-            few = sent > 0 and lost * _OF <= sent
-            checks.expect(few, f"at most one of {_OF} conversations of {name} is lost in a move")
+            # By a NAT gateway an answer may come to the wrong host: see docs/routing.md.
+            borne = sent // _OF if name == "blue-1" else 0
+            few = sent > 0 and lost <= borne
+            checks.expect(few, f"no more than {borne} conversations of {name} are lost in a move")
         self._site.vpcctl(None, "host", "undrain", active)
         back = within(lambda: self._standing()[active] == "standby", seconds=_LATE_S)
         checks.expect(back, f"{active} stands by again")
