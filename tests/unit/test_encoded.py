@@ -1,6 +1,7 @@
 """Encoded flows: bytes alone, from which a refused flow can still be told."""
 
-from structlog.testing import capture_logs
+import pytest
+from structlog.testing import CapturingLogger
 
 from tests.support.networks import at, batch, host, network, port, put, subnet, vpc
 from vpcctl.compile import compile_host, plan_changes
@@ -40,16 +41,17 @@ def test_messages_that_were_put_together_elsewhere_tell_theirs() -> None:
     assert raw.flow_of(0) is None
 
 
-def test_a_flow_that_is_full_of_conjunctions_is_told_of() -> None:
+def test_a_flow_that_is_full_of_conjunctions_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     full = tuple(Conjunction(at, 1) for at in range(MOST_CONJUNCTIONS))
     match = ((LOOKUP_IPV4, 0x0A000105, None),)
-    with capture_logs() as said:
-        Encoder().add((Flow(REMOTE, 100, match, full[1:], None, FLOWS[0].cookie),))
-        assert not said
-        Encoder().add((Flow(REMOTE, 100, match, full, None, FLOWS[0].cookie),))
-    (found,) = said
-    assert found["log_level"] == "warning"
-    assert (found["table"], found["match"]) == ("Remote", "reg4=0xa000105")
+    said = CapturingLogger()
+    monkeypatch.setattr("vpcctl.southbound.encoded.log", said)
+    Encoder().add((Flow(REMOTE, 100, match, full[1:], None, FLOWS[0].cookie),))
+    assert not said.calls
+    Encoder().add((Flow(REMOTE, 100, match, full, None, FLOWS[0].cookie),))
+    (found,) = said.calls
+    assert found.method_name == "warning"
+    assert (found.kwargs["table"], found.kwargs["match"]) == ("Remote", "reg4=0xa000105")
 
 
 def test_what_deletes_by_cookie_is_of_no_one_flow() -> None:

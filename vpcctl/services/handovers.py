@@ -30,13 +30,16 @@ def given_up(unit: Unit, vpc_id: str, addresses: Collection[str]) -> None:
 
 
 def taken(unit: Unit, vpc_id: str, addresses: Collection[str]) -> None:
-    """Tell the hosts of a VPC of addresses that a port has got and that another one had."""
+    """Tell the hosts of a VPC of addresses that a port has got and that another one had.
+
+    Flows go first: nothing comes to the port before it is plugged and they are there.
+    """
     if handovers.take(unit.connection, vpc_id, addresses, unit.revision, unit.now):
         found = gateways.of_vpcs(unit.connection, [vpc_id])
         ids = [one.id for one in found if one.kind == "nat"]
         concerned = set(locations.hosts_of_vpc(unit.connection, vpc_id))
         concerned.update(*gateways.HOST_IDS.of(unit.connection, ids).values())
-        touch_hosts(unit, *sorted(concerned))
+        touch_hosts(unit, *sorted(concerned), soon=True)
 
 
 def changed(unit: Unit, vpc_id: str, before: frozenset[str], after: frozenset[str]) -> None:
