@@ -6,15 +6,31 @@ from pathlib import Path
 
 import pytest
 
+from tests.pipeline.filtering import Lan, Setting
 from tests.support.dummy_ovs import DummyOvs
 from tests.support.showcase import showcase
 from tests.support.tracing import Fabric
+from vpcctl.model.changes import Resource
 
 
 @pytest.fixture(scope="module")
 def ovs() -> Iterator[DummyOvs]:
     with tempfile.TemporaryDirectory() as directory, DummyOvs(Path(directory)) as running:
         yield running
+
+
+@pytest.fixture
+def lan(ovs: DummyOvs) -> Iterator[Setting]:
+    """Makes LANs of resources; they are taken down at the end."""
+    made: list[Lan] = []
+
+    def make(*resources: Resource) -> Lan:
+        made.append(Lan(ovs, *resources))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,10 @@ from vpcctl.model.security_group import Rule, SecurityGroup
 HOST, VPC = n.host(1), n.vpc(1)
 WEB = n.subnet(0x11, VPC, "10.0.1.0/24", "fd00:1::/64")
 DATA = n.subnet(0x12, VPC, "10.0.2.0/24", "fd00:2::/64")
+FAMILIES = (4, 6)
+OUT = tuple(n.allow("egress", None, one) for one in FAMILIES)
+SELF = tuple(n.allow("ingress", n.group_id(1), one) for one in FAMILIES)
+DEFAULT = n.group(1, VPC, *SELF, *OUT)
 SERVER = 2
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 

@@ -1,38 +1,20 @@
 """What network ACLs let through: routed packets only, each by itself, the lowest number first."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.oracle.oracle import ROUTER_MAC, text
-from tests.pipeline.filtering import DATA, VPC, WEB, Lan, ends, guest
+from tests.pipeline.filtering import DATA, FAMILIES, VPC, WEB, Setting, ends, guest
 from tests.support import frames as f
-from tests.support.dummy_ovs import DummyOvs
 from tests.support.networks import acl, line
-from vpcctl.model.changes import Resource
 from vpcctl.model.network_acl import AclRule
 
 pytestmark = pytest.mark.ovs
-FAMILIES = (4, 6)
 ANY = {4: "0.0.0.0/0", 6: "::/0"}
 IN_WEB = {4: "10.0.1.0/24", 6: "fd00:1::/64"}
 FREE = [line(30_000, way, "allow", ANY[one]) for way in ("ingress", "egress") for one in FAMILIES]
 FREE = [dataclasses.replace(one, number=30_000 + i) for i, one in enumerate(FREE)]
-Setting = Callable[..., Lan]
-
-
-@pytest.fixture
-def lan(ovs: DummyOvs) -> Iterator[Setting]:
-    made: list[Lan] = []
-
-    def make(*resources: Resource) -> Lan:
-        made.append(Lan(ovs, *resources))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 def between(lan: Setting, *rules: AclRule, on=DATA):

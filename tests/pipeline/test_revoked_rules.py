@@ -1,10 +1,9 @@
 """What becomes of connections when the rule that let them in goes."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.pipeline.filtering import (
+    DEFAULT,
     VPC,
     WEB,
     Lan,
@@ -15,29 +14,10 @@ from tests.pipeline.filtering import (
     server,
 )
 from tests.support import frames as f
-from tests.support.dummy_ovs import DummyOvs
 from tests.support.frames import Ends
-from tests.support.networks import allow, group, group_id
-from vpcctl.model.changes import Resource
+from tests.support.networks import allow, group
 
 pytestmark = pytest.mark.ovs
-FAMILIES = (4, 6)
-OUT = tuple(allow("egress", None, one) for one in FAMILIES)
-SELF = tuple(allow("ingress", group_id(1), one) for one in FAMILIES)
-DEFAULT = group(1, VPC, *SELF, *OUT)
-
-
-@pytest.fixture
-def lan(ovs: DummyOvs) -> Iterator[Setting]:
-    made: list[Lan] = []
-
-    def make(*resources: Resource) -> Lan:
-        made.append(Lan(ovs, *resources))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 def established(made: Lan, one, two, port: int = 80) -> None:

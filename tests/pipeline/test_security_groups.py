@@ -2,17 +2,20 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
 from tests.oracle.oracle import ROUTER_MAC, text
 from tests.pipeline.filtering import (
     DATA,
+    DEFAULT,
+    FAMILIES,
+    OUT,
+    SELF,
     SERVER,
     VPC,
     WEB,
-    Lan,
     Setting,
     client_and_server,
     ends,
@@ -22,31 +25,12 @@ from tests.pipeline.filtering import (
     to_all,
 )
 from tests.support import frames as f
-from tests.support.dummy_ovs import DummyOvs
 from tests.support.frames import Ends
 from tests.support.networks import address_group, allow, group, group_id, pair
 from vpcctl.flows.reasons import Reason
-from vpcctl.model.changes import Resource
 from vpcctl.model.security_group import Rule, SecurityGroup
 
 pytestmark = pytest.mark.ovs
-FAMILIES = (4, 6)
-OUT = tuple(allow("egress", None, one) for one in FAMILIES)
-SELF = tuple(allow("ingress", group_id(1), one) for one in FAMILIES)
-DEFAULT = group(1, VPC, *SELF, *OUT)
-
-
-@pytest.fixture
-def lan(ovs: DummyOvs) -> Iterator[Setting]:
-    made: list[Lan] = []
-
-    def make(*resources: Resource) -> Lan:
-        made.append(Lan(ovs, *resources))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 # --- groups as remote sides -----------------------------------------------------------------------
