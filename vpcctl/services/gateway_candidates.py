@@ -1,6 +1,6 @@
 """Which hosts could stand for gateways, as far as is known now."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from vpcctl.services.gateway_order import Candidate, is_dead
@@ -10,13 +10,14 @@ from vpcctl.store.gateway_hosts import HostFact
 
 def dead_hosts(known: Sequence[HostFact]) -> set[str]:
     """Return the ids of hosts that are taken to be dead, from all that is known of hosts."""
-    silent, says = _silent(known), _says(known)
+    silent = _silent(known)
+    says = _says(known, silent)
     return {fact.id for fact in known if is_dead(fact.id in silent, says.get(fact.id, ()))}
 
 
 def lost_hosts(known: Sequence[HostFact]) -> set[str]:
     """Return the ids of hosts that those who watch them do not see, whether they report or not."""
-    says = _says(known)
+    says = _says(known, _silent(known))
     return {fact.id for fact in known if is_dead(late=False, watchers=says.get(fact.id, ()))}
 
 
@@ -24,9 +25,8 @@ def _silent(known: Sequence[HostFact]) -> set[str]:
     return {fact.id for fact in known if fact.announced in gateway_hosts.SILENT}
 
 
-def _says(known: Sequence[HostFact]) -> dict[str, list[bool]]:
-    """Return what each host that reports says of a host that it watches, by the latter's id."""
-    silent = _silent(known)
+def _says(known: Sequence[HostFact], silent: Collection[str]) -> dict[str, list[bool]]:
+    """Return what each host that is not *silent* says of one that it watches, by that one's id."""
     says: dict[str, list[bool]] = {}
     for fact in known:
         if fact.id not in silent:

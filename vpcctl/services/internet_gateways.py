@@ -1,6 +1,6 @@
 """Internet gateways: the way between a VPC and an external network."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -173,17 +173,24 @@ def _users(connection: Any, row: InternetGatewayRow) -> list[Blocker]:
 def _view(connection: Any, id: str) -> InternetGatewayView:
     row = INTERNET_GATEWAYS.get(connection, id)
     assert row is not None, "written or read in this transaction"  # noqa: S101 - for types
-    (view,) = _views(connection, [row])
     reach, network_id = hosts.reach(connection), row.external_network_id
+    (view,) = _judged(connection, [row], reach)
     here = locations.hosts_of_vpc(connection, row.vpc_id)
     themselves = (one for one in here if network_id in reach.get(one, ()))
     return replace(view, distributed_host_ids=tuple(sorted(themselves)))
 
 
 def _views(connection: Any, rows: Sequence[InternetGatewayRow]) -> Sequence[InternetGatewayView]:
+    return _judged(connection, rows, hosts.reach(connection))
+
+
+def _judged(
+    connection: Any, rows: Sequence[InternetGatewayRow], reach: Mapping[str, frozenset[str]]
+) -> Sequence[InternetGatewayView]:
+    """Return the views of gateways, told which external networks each host reaches."""
     found = standings(connection, [row.vpc_id for row in rows])
     places = gateway_hosts.shown(connection, [row.id for row in rows])
-    reached = frozenset[str]().union(*hosts.reach(connection).values())
+    reached = frozenset[str]().union(*reach.values())
     return [
         InternetGatewayView(
             meta(row, row.tenant_id),
