@@ -99,7 +99,7 @@ class AddressGroupService:
         def work(unit: Unit) -> AddressGroupView:
             row = own_address_group(unit.connection, actor, id)
             rules.require_match(row.revision, if_match)
-            before = address_groups.BLOCKS.of(unit.connection, [id]).get(id, [])
+            before = address_groups.BLOCKS.one(unit.connection, id)
             after = before if whole is None else whole
             after = _without(id, _with(id, after, more), fewer)
             require_at_most(len(after), self._quota, "CIDRs in the group", "cidrs")
@@ -188,7 +188,7 @@ def _without(id: str, present: Sequence[str], fewer: Sequence[str]) -> list[str]
 def _view(connection: Any, id: str) -> AddressGroupView:
     row = ADDRESS_GROUPS.get(connection, id)
     assert row is not None, "written or read in this transaction"  # noqa: S101 - for types
-    found = address_groups.BLOCKS.of(connection, [id]).get(id, [])
+    found = address_groups.BLOCKS.one(connection, id)
     (plain,) = _views(connection, [row])
     return replace(plain, cidrs=models.sorted_blocks(found))
 

@@ -87,7 +87,7 @@ def _port(connection: Any, row: EipRow, id: str) -> PortRow:
 
 
 def _fixed_ip(connection: Any, port: PortRow, asked: str | None) -> str:
-    present = ports.ADDRESSES.of(connection, [port.id]).get(port.id, [])
+    present = ports.ADDRESSES.one(connection, port.id)
     four = [text for text in present if ":" not in text]
     if asked is None:
         if four:

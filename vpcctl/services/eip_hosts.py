@@ -18,16 +18,14 @@ def answering(unit: Unit, row: EipRow) -> list[str]:
     """Return the hosts that may answer for an EIP: its port's, and the gateway's, sorted."""
     connection = unit.connection
     if row.nat_gateway_id is not None:
-        return sorted(
-            gateways.HOST_IDS.of(connection, [row.nat_gateway_id]).get(row.nat_gateway_id, ())
-        )
+        return sorted(gateways.HOST_IDS.one(connection, row.nat_gateway_id))
     if row.port_id is None or row.vpc_id is None:
         return []
     place = locations.locations_of(connection, [row.port_id]).get(row.port_id)
     here = {place.host_id} if place is not None else set()
     internet = gateways.internet_between(connection, row.vpc_id, row.external_network_id)
     if internet is not None:
-        here.update(gateways.HOST_IDS.of(connection, [internet.id]).get(internet.id, ()))
+        here.update(gateways.HOST_IDS.one(connection, internet.id))
     return sorted(here)
 
 

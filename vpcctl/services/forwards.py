@@ -81,7 +81,7 @@ def add(unit: Unit, gateway: NatGatewayRow, wanted: ParsedForward) -> str:
     Raises:
         Problem: Invalid (no such EIP or address), Conflict (ports are forwarded already).
     """
-    eips = nat_gateways.eips_of(unit.connection, [gateway.id]).get(gateway.id, [])
+    eips = nat_gateways.EIPS.one(unit.connection, gateway.id)
     eip = _eip(eips, wanted.eip_id, gateway.id)
     port_id = nat_gateways.owner_of(unit.connection, gateway.vpc_id, str(wanted.address))
     if port_id is None:
@@ -90,7 +90,7 @@ def add(unit: Unit, gateway: NatGatewayRow, wanted: ParsedForward) -> str:
             field="address",
             accepted="a fixed address of a port of the gateway's VPC",
         )
-    _refuse_overlap(nat_gateways.forwards_of(unit.connection, gateway.id), eip, wanted)
+    _refuse_overlap(nat_gateways.FORWARDS.one(unit.connection, gateway.id), eip, wanted)
     id = new_id("fwd")
     nat_gateways.add_forward(
         unit.connection,
@@ -145,7 +145,7 @@ def blockers_of_eips(connection: Any, gateway_id: str, eip_ids: Sequence[str]) -
     """Return the port forwards that keep EIPs from leaving a gateway."""
     return [
         Blocker("fwd", one.id, f"forwards ports of {one.eip_address}")
-        for one in nat_gateways.forwards_of(connection, gateway_id)
+        for one in nat_gateways.FORWARDS.one(connection, gateway_id)
         if one.eip_id in eip_ids
     ]
 

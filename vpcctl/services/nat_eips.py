@@ -57,7 +57,7 @@ def change(unit: Unit, gateway: NatGatewayRow, wanted: Sequence[str]) -> None:
     Raises:
         Problem: as of :func:`take`, and Conflict when one that leaves forwards ports.
     """
-    present = nat_gateways.eips_of(unit.connection, [gateway.id]).get(gateway.id, [])
+    present = nat_gateways.EIPS.one(unit.connection, gateway.id)
     leaving = [eip.id for eip in present if eip.id not in wanted]
     blockers = forwards.blockers_of_eips(unit.connection, gateway.id, leaving)
     refuse_blocked("Port forwards use an EIP that would leave", blockers)
@@ -67,7 +67,7 @@ def change(unit: Unit, gateway: NatGatewayRow, wanted: Sequence[str]) -> None:
 
 def give_all(unit: Unit, gateway: NatGatewayRow) -> None:
     """Give back all EIPs of a gateway; they stay the tenant's."""
-    present = nat_gateways.eips_of(unit.connection, [gateway.id]).get(gateway.id, [])
+    present = nat_gateways.EIPS.one(unit.connection, gateway.id)
     _give(unit, gateway, [eip.id for eip in present])
 
 
@@ -79,7 +79,7 @@ def _give(unit: Unit, gateway: NatGatewayRow, ids: Sequence[str]) -> None:
 
 
 def _hosts(unit: Unit, gateway: NatGatewayRow) -> list[str]:
-    return gateways.HOST_IDS.of(unit.connection, [gateway.id]).get(gateway.id, [])
+    return gateways.HOST_IDS.one(unit.connection, gateway.id)
 
 
 def _write(unit: Unit, row: EipRow, values: dict[str, Any]) -> None:

@@ -197,7 +197,7 @@ class NatGatewayService:
         return self._units.write(work)
 
     def _forward(self, unit: Unit, row: NatGatewayRow, wanted: ParsedForward) -> str:
-        count = nat_gateways.forward_counts(unit.connection, [row.id]).get(row.id, 0)
+        count = nat_gateways.FORWARD_COUNTS.of(unit.connection, [row.id]).get(row.id, 0)
         quota = self._context.settings.quotas.forwards
         require_at_most(count + 1, quota, "port forwards of the gateway", None)
         return forwards.add(unit, row, wanted)
@@ -215,9 +215,9 @@ class NatGatewayService:
     def _end_forwards(self, unit: Unit, row: NatGatewayRow, made: str) -> ForwardsView:
         """Note the change of a gateway's forwards; return the one *made*."""
         self._end(unit, row, {})
-        touch_hosts(unit, *gateways.HOST_IDS.of(unit.connection, [row.id]).get(row.id, ()))
+        touch_hosts(unit, *gateways.HOST_IDS.one(unit.connection, row.id))
         now = _row(unit.connection, row.id)
-        found = nat_gateways.forwards_of(unit.connection, row.id)
+        found = nat_gateways.FORWARDS.one(unit.connection, row.id)
         shown = tuple(forwards.view(one) for one in found if one.id == made)
         return ForwardsView(meta(now, now.tenant_id), shown)
 
@@ -252,7 +252,7 @@ def _row(connection: Any, id: str) -> NatGatewayRow:
 
 def _view(connection: Any, id: str) -> NatGatewayView:
     (plain,) = _views(connection, [_row(connection, id)])
-    found = nat_gateways.forwards_of(connection, id)
+    found = nat_gateways.FORWARDS.one(connection, id)
     return replace(plain, forwards=tuple(map(forwards.view, found)))
 
 
@@ -260,7 +260,7 @@ def _views(connection: Any, rows: Sequence[NatGatewayRow]) -> Sequence[NatGatewa
     found = standings(connection, [row.vpc_id for row in rows])
     ids = [row.id for row in rows]
     eips = _eips(connection, ids)
-    counts = nat_gateways.forward_counts(connection, ids)
+    counts = nat_gateways.FORWARD_COUNTS.of(connection, ids)
     places = gateway_hosts.shown(connection, ids)
     counters = nat_counters.of(connection, eips, places)
     networks = {row.id: row.external_network_id for row in rows}
@@ -285,7 +285,7 @@ def _views(connection: Any, rows: Sequence[NatGatewayRow]) -> Sequence[NatGatewa
 
 def _eips(connection: Any, ids: Sequence[str]) -> dict[str, tuple[EipOfGateway, ...]]:
     """Return the EIPs of these gateways, oldest first."""
-    found = nat_gateways.eips_of(connection, ids)
+    found = nat_gateways.EIPS.of(connection, ids)
     return {
         id: tuple(EipOfGateway(eip.id, ip_address(eip.address)) for eip in found.get(id, ()))
         for id in ids

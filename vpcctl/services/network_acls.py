@@ -154,7 +154,7 @@ class NetworkAclService:
             network_acls.drop_entry(unit.connection, id, *place)
         more = [*asked.add, *([asked.put] if asked.put else [])]
         if more:
-            present = network_acls.ENTRIES.of(unit.connection, [id]).get(id, [])
+            present = network_acls.ENTRIES.one(unit.connection, id)
             self._add(unit, id, more, present)
 
     def _add(
@@ -258,7 +258,7 @@ def require_acl(connection: Any, id: str | None, vpc_id: str) -> str | None:
 def _view(connection: Any, id: str) -> NetworkAclView:
     row = ACLS.get(connection, id)
     assert row is not None, "written or read in this transaction"  # noqa: S101 - for types
-    found = network_acls.ENTRIES.of(connection, [id]).get(id, [])
+    found = network_acls.ENTRIES.one(connection, id)
     (plain,) = _views(connection, [row])
     return replace(plain, entries=tuple(map(_entry_view, found)))
 

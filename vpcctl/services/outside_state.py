@@ -118,8 +118,8 @@ def nat_gateways(connection: Any, row: HostRow) -> tuple[NatGatewayState, ...]:
     if not ids:
         return ()
     standing = gateways.HOST_IDS.of(connection, ids)
-    eips_of = nat_store.eips_of(connection, ids)
-    forwards_of = nat_store.forwards_in(connection, ids)
+    eips_of = nat_store.EIPS.of(connection, ids)
+    forwards_of = nat_store.FORWARDS.of(connection, ids)
     found = gateways.NAT_GATEWAYS.get_many(connection, ids)
     return tuple(
         NatGatewayState(

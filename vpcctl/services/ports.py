@@ -183,7 +183,7 @@ class PortService:
                 toggled = locations.move(unit.connection, present, {id: None}, unit.revision)
                 outside_touch.moved(unit, {id: row}, present, {id: None}, toggled)
                 unit.tell("location", id, row.tenant_id, "deleted", "its port is deleted")
-            addresses = ports.ADDRESSES.of(unit.connection, [id]).get(id, [])
+            addresses = ports.ADDRESSES.one(unit.connection, id)
             ports.drop_addresses(unit.connection, id)
             port_metadata.drop(unit, id)
             moved(unit, row.vpc_id)

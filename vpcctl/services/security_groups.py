@@ -183,7 +183,7 @@ def _established(keep: bool) -> Established:
 def _view(connection: Any, id: str) -> SecurityGroupView:
     row = GROUPS.get(connection, id)
     assert row is not None, "written or read in this transaction"  # noqa: S101 - for types
-    found = security_groups.RULES.of(connection, [id]).get(id, [])
+    found = security_groups.RULES.one(connection, id)
     shown = tuple(group_rules.view(rule) for rule in found)
     (plain,) = _views(connection, [row])
     return replace(plain, rules=shown)

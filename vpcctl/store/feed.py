@@ -18,13 +18,7 @@ from vpcctl.store.locations import locations_of
 from vpcctl.store.memberships import MEMBERSHIPS
 from vpcctl.store.network_acls import ACLS, ENTRIES
 from vpcctl.store.ports import ADDRESSES, PORTS
-from vpcctl.store.route_tables import (
-    ROUTE_TABLES,
-    all_dead_hosts,
-    all_routes,
-    dead_hosts_of,
-    routes_of,
-)
+from vpcctl.store.route_tables import ROUTE_TABLES, ROUTES, all_dead_hosts, dead_hosts_of
 from vpcctl.store.rows import chunks
 from vpcctl.store.security_groups import GROUPS, RULES
 from vpcctl.store.subnets import SUBNETS
@@ -194,7 +188,7 @@ _ALL: dict[ResourceKind, Callable[[Connection], Found]] = {
     "igw": _with(INTERNET_GATEWAYS, (GATEWAY_HOSTS.all,), outside_models.internet_gateway),
     "nat": _with(NAT_GATEWAYS, (GATEWAY_HOSTS.all, FORWARDS.all), outside_models.nat_gateway),
     "eip": _with(EIPS, (), outside_models.eip),
-    "rtb": _with(ROUTE_TABLES, (all_routes, all_dead_hosts), outside_models.route_table),
+    "rtb": _with(ROUTE_TABLES, (ROUTES.all, all_dead_hosts), outside_models.route_table),
 }
 _SOME: dict[ResourceKind, Callable[[Connection, list[str]], Found]] = {
     "vpc": _some_with(VPCS, (), models.vpc),
@@ -209,5 +203,5 @@ _SOME: dict[ResourceKind, Callable[[Connection, list[str]], Found]] = {
     "igw": _some_with(INTERNET_GATEWAYS, (GATEWAY_HOSTS.of,), outside_models.internet_gateway),
     "nat": _some_with(NAT_GATEWAYS, (GATEWAY_HOSTS.of, FORWARDS.of), outside_models.nat_gateway),
     "eip": _some_with(EIPS, (), outside_models.eip),
-    "rtb": _some_with(ROUTE_TABLES, (routes_of, dead_hosts_of), outside_models.route_table),
+    "rtb": _some_with(ROUTE_TABLES, (ROUTES.of, dead_hosts_of), outside_models.route_table),
 }

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from vpcctl.store.rows import chunks
+from vpcctl.store.rows import Counts, Lists, chunks
 from vpcctl.store.tables import (
     AddressRow,
     EipRow,
@@ -56,12 +56,14 @@ _COUNTED = select(LivenessRow.nat).where(LivenessRow.nat.is_not(None))
 _COUNTS_OF = select(LivenessRow.host_id, LivenessRow.nat, LivenessRow.last_report_at).where(
     LivenessRow.host_id.in_(bindparam("ids", expanding=True)), LivenessRow.nat.is_not(None)
 )
-_EIPS = (
-    select(EipRow.nat_gateway_id, EipRow.id, EipRow.address)
-    .where(EipRow.nat_gateway_id.in_(bindparam("ids", expanding=True)))
-    .order_by(EipRow.key)
+EIPS: Lists[EipOfNat] = Lists(
+    select(EipRow.nat_gateway_id, EipRow.id, EipRow.address).order_by(EipRow.key),
+    EipRow.nat_gateway_id,
+    lambda row: EipOfNat(row.id, row.address),
 )
-_FORWARDS = (
+"""NAT gateways' EIPs, oldest first."""
+
+FORWARDS: Lists[StoredForward] = Lists(
     select(
         ForwardRow.id,
         ForwardRow.nat_gateway_id,
@@ -77,15 +79,13 @@ _FORWARDS = (
         ForwardRow.created_at,
     )
     .join(EipRow, EipRow.id == ForwardRow.eip_id)
-    .order_by(ForwardRow.key, ForwardRow.id)
+    .order_by(ForwardRow.key, ForwardRow.id),
+    ForwardRow.nat_gateway_id,
+    lambda row: StoredForward(*row),
 )
-_FORWARDS_OF = _FORWARDS.where(ForwardRow.nat_gateway_id == bindparam("nat_gateway_id_"))
-_FORWARDS_IN = _FORWARDS.where(ForwardRow.nat_gateway_id.in_(bindparam("ids", expanding=True)))
-_COUNTS = (
-    select(ForwardRow.nat_gateway_id, func.count())
-    .where(ForwardRow.nat_gateway_id.in_(bindparam("ids", expanding=True)))
-    .group_by(ForwardRow.nat_gateway_id)
-)
+"""NAT gateways' port forwards, oldest first."""
+
+FORWARD_COUNTS = Counts(ForwardRow.nat_gateway_id)
 _TO_PORT = (
     select(ForwardRow.id, ForwardRow.nat_gateway_id, ForwardRow.target)
     .where(ForwardRow.target_port_id == bindparam("port_id_"))
@@ -122,44 +122,6 @@ def counts_of(connection: Connection, host_ids: Iterable[str]) -> dict[tuple[str
         for row in connection.execute(_COUNTS_OF, {"ids": part}):
             for one in row.nat or ():
                 found[row.host_id, one["gateway_id"]] = Counted(one, row.last_report_at)
-    return found
-
-
-def eips_of(connection: Connection, ids: Iterable[str]) -> dict[str, list[EipOfNat]]:
-    """Return the EIPs of these NAT gateways, oldest first, by gateway id."""
-    found: dict[str, list[EipOfNat]] = {}
-    for part in chunks(ids):
-        found.update(_by_gateway(connection.execute(_EIPS, {"ids": part})))
-    return found
-
-
-def _by_gateway(rows: Iterable[Any]) -> dict[str, list[EipOfNat]]:
-    found: dict[str, list[EipOfNat]] = {}
-    for nat_id, id, address in rows:
-        found.setdefault(nat_id, []).append(EipOfNat(id, address))
-    return found
-
-
-def forwards_of(connection: Connection, id: str) -> list[StoredForward]:
-    """Return the port forwards of a NAT gateway, oldest first."""
-    rows = connection.execute(_FORWARDS_OF, {"nat_gateway_id_": id})
-    return [StoredForward(*row) for row in rows]
-
-
-def forwards_in(connection: Connection, ids: Iterable[str]) -> dict[str, list[StoredForward]]:
-    """Return the port forwards of these NAT gateways, oldest first, by gateway id."""
-    found: dict[str, list[StoredForward]] = {}
-    for part in chunks(ids):
-        for row in connection.execute(_FORWARDS_IN, {"ids": part}):
-            found.setdefault(row.nat_gateway_id, []).append(StoredForward(*row))
-    return found
-
-
-def forward_counts(connection: Connection, ids: Iterable[str]) -> dict[str, int]:
-    """Return how many port forwards these NAT gateways have; those without any are missing."""
-    found: dict[str, int] = {}
-    for part in chunks(ids):
-        found.update((row[0], row[1]) for row in connection.execute(_COUNTS, {"ids": part}))
     return found
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, bindparam, select, union
 
 from vpcctl.store.hosts import IS_DEAD
-from vpcctl.store.rows import Repository, chunks
+from vpcctl.store.rows import Lists, Repository, chunks
 from vpcctl.store.tables import (
     GatewayHostRow,
     LivenessRow,
@@ -29,21 +29,6 @@ ROUTE_TABLES = Repository(
     },
 )
 
-_ROUTES = (
-    select(
-        RouteRow.table_id,
-        RouteRow.destination,
-        RouteTargetRow.kind,
-        RouteTargetRow.target_id,
-        RouteRow.description,
-    )
-    .outerjoin(
-        RouteTargetRow,
-        (RouteTargetRow.table_id == RouteRow.table_id)
-        & (RouteTargetRow.destination == RouteRow.destination),
-    )
-    .order_by(RouteRow.table_id, RouteRow.destination, RouteTargetRow.target_id)
-)
 _DESTINATIONS = (
     select(RouteRow.table_id, RouteRow.destination, RouteTargetRow.target_id)
     .outerjoin(
@@ -61,7 +46,6 @@ OF_SUBNET = (RouteTableRow.id == SubnetRow.route_table_id) | (
     SubnetRow.route_table_id.is_(None) & (RouteTableRow.main_of == SubnetRow.vpc_id)
 )
 """The table of a subnet is the one that it names, else its VPC's main one."""
-_ROUTES_OF = _ROUTES.where(RouteRow.table_id.in_(bindparam("ids", expanding=True)))
 _PORTS_HOSTS = (
     (RouteTargetRow.kind == "port") & (LocationRow.port_id == RouteTargetRow.target_id),
     LocationRow,
@@ -118,24 +102,24 @@ class RouteOfTable(NamedTuple):
     description: str
 
 
-def all_routes(connection: Connection) -> dict[str, list[RouteOfTable]]:
-    """Return the routes of every table, once a target, by table id."""
-    return _grouped(connection.execute(_ROUTES))
-
-
-def routes_of(connection: Connection, table_ids: Iterable[str]) -> dict[str, list[RouteOfTable]]:
-    """Return the routes of these tables, once a target, by table id."""
-    found: dict[str, list[RouteOfTable]] = {}
-    for part in chunks(table_ids):
-        found.update(_grouped(connection.execute(_ROUTES_OF, {"ids": part})))
-    return found
-
-
-def _grouped(rows: Iterable[Any]) -> dict[str, list[RouteOfTable]]:
-    found: dict[str, list[RouteOfTable]] = {}
-    for table_id, *columns in rows:
-        found.setdefault(table_id, []).append(RouteOfTable(*columns))
-    return found
+ROUTES: Lists[RouteOfTable] = Lists(
+    select(
+        RouteRow.table_id,
+        RouteRow.destination,
+        RouteTargetRow.kind,
+        RouteTargetRow.target_id,
+        RouteRow.description,
+    )
+    .outerjoin(
+        RouteTargetRow,
+        (RouteTargetRow.table_id == RouteRow.table_id)
+        & (RouteTargetRow.destination == RouteRow.destination),
+    )
+    .order_by(RouteRow.table_id, RouteRow.destination, RouteTargetRow.target_id),
+    RouteRow.table_id,
+    lambda row: RouteOfTable(*row[1:]),
+)
+"""Tables' routes, once a target."""
 
 
 def of_subnets(connection: Connection, rows: Iterable[SubnetRow]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
-from vpcctl.store.route_tables import ROUTE_TABLES, routes_of
+from vpcctl.store.route_tables import ROUTE_TABLES, ROUTES
 from vpcctl.store.rows import chunks
 from vpcctl.store.tables import (
     ExternalNetworkRow,
@@ -108,7 +108,7 @@ _THROUGH_PORTS = (
 def stored_routes(connection: Connection, table_id: str) -> list[StoredRoute]:
     """Return the routes of a table, sorted by family, address and length."""
     found: dict[str, StoredRoute] = {}
-    for one in routes_of(connection, [table_id]).get(table_id, ()):
+    for one in ROUTES.one(connection, table_id):
         before = found.get(one.destination, StoredRoute(one.destination, (), one.description))
         if one.kind is not None and one.target_id is not None:
             before = replace(before, targets=(*before.targets, (one.kind, one.target_id)))

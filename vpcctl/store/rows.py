@@ -123,6 +123,10 @@ class Lists(Generic[V]):
         """Return the lists of some; those of whom nothing is are missing."""
         return self._listed(self._some.rows(connection, ids))
 
+    def one(self, connection: Connection, id: str) -> list[V]:
+        """Return the list of one."""
+        return self.of(connection, [id]).get(id, [])
+
     def _listed(self, rows: Iterable[Any]) -> dict[str, list[V]]:
         found: dict[str, list[V]] = {}
         for row in rows:
