@@ -5,10 +5,10 @@ last to name a remote side, that side's addresses.
 """
 
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv6Address, ip_network
+from ipaddress import IPv6Address
 
 from vpcctl.model.address_group import AddressGroup
-from vpcctl.model.addresses import IPNetwork, link_local
+from vpcctl.model.addresses import IPNetwork, block_of, link_local
 from vpcctl.model.membership import (
     FAMILIES,
     Naming,
@@ -47,7 +47,7 @@ def member_pieces(
     vpc_ids = tuple(vpc_ids)
     for ip in own_addresses(port):
         if ip.version in families:
-            yield from (MemberPiece(vpc_id, ip_network(ip)) for vpc_id in vpc_ids)
+            yield from (MemberPiece(vpc_id, block_of(ip)) for vpc_id in vpc_ids)
     if 6 in families:
         yield OnLinkMemberPiece(port.subnet_id, link_local(port.mac))
         for ip, _ in single_pairs(port):
@@ -95,8 +95,7 @@ def all_members(net: Network, vpc_id: str) -> Iterator[MemberPiece | OnLinkMembe
     yield from (MemberPiece(vpc_id, block) for block in blocks)
     holders = net.membership.holders.get(vpc_id)
     for ip in () if holders is None else holders.claimed():
-        block = ip_network(ip)
-        if ip.version in families and block not in blocks:
+        if ip.version in families and (block := block_of(ip)) not in blocks:
             yield MemberPiece(vpc_id, block)
     if 6 in families:
         for subnet_id in sorted(net.subnets_of.get(vpc_id, ())):

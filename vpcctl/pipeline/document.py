@@ -7,7 +7,6 @@
 import re
 import sys
 from collections.abc import Iterator
-from ipaddress import ip_network
 from pathlib import Path
 
 from vpcctl.flows import fields as f
@@ -16,7 +15,7 @@ from vpcctl.flows.flow import Flow
 from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import BY_NAME, TABLES, Table
 from vpcctl.flows.text import format_flow
-from vpcctl.model.addresses import link_local
+from vpcctl.model.addresses import block_of, link_local
 from vpcctl.model.network import Network
 from vpcctl.model.residents import Residents
 from vpcctl.pipeline.example import HERE, example
@@ -132,7 +131,7 @@ def _outward(net: Network, host_id: str) -> Iterator[Piece]:
 
 def _members(net: Network) -> Iterator[Piece]:
     for vpc_id, holders in net.membership.holders.items():
-        yield from (MemberPiece(vpc_id, ip_network(ip)) for ip in holders.claimed())
+        yield from (MemberPiece(vpc_id, block_of(ip)) for ip in holders.claimed())
         for group_id in net.membership.address_groups.get(vpc_id, ()):
             yield from (MemberPiece(vpc_id, one) for one in net.membership.blocks[group_id])
     for subnet_id, segment in net.segments.items():

@@ -12,14 +12,13 @@ also where the port has no IPv4 address left.
 So may the question for the gateway's MAC that comes before, whose answer goes back to the port.
 """
 
-import ipaddress
 from collections.abc import Iterator
 
 from vpcctl.flows import fields as f
 from vpcctl.flows.flow import Flow, Match
 from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import ARP_ND, ND_GUARD, SPOOF_GUARD, Table
-from vpcctl.model.addresses import IPNetwork, link_local
+from vpcctl.model.addresses import IPNetwork, block_of, link_local
 from vpcctl.pipeline.facts import PortFacts
 from vpcctl.pipeline.guest_services import FROM_ANYWHERE
 from vpcctl.pipeline.terms import (
@@ -98,9 +97,9 @@ def sources(facts: PortFacts) -> dict[tuple[int, IPNetwork], None]:
     port = facts.port
     found: dict[tuple[int, IPNetwork], None] = {}
     for ip in port.ips:
-        found[port.mac, ipaddress.ip_network(ip)] = None
+        found[port.mac, block_of(ip)] = None
     if facts.subnet.ipv6_cidr is not None:
-        found[port.mac, ipaddress.ip_network(link_local(port.mac))] = None
+        found[port.mac, block_of(link_local(port.mac))] = None
     for pair in port.allowed_pairs:
         found[port.mac if pair.mac is None else pair.mac, pair.cidr] = None
     return found
