@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from bench import netns
+from bench.flow_count import FlowCount
 from bench.ovsdb import Ovsdb, insert, ovs_map, ovs_set, where
 from bench.processes import CommandError, Process, run
 from bench.waiting import wait_for
@@ -211,6 +212,10 @@ class Host:
     def _flow_count(self, *which: str) -> int:
         text = self.ofctl("dump-aggregate", *which)
         return int(text.rpartition("flow_count=")[2].split()[0])
+
+    def counting(self) -> FlowCount:
+        """Return what counts br-int's flows, learned ones too, as often as one likes."""
+        return FlowCount(self.directory / "br-int.mgmt")
 
     def switch_pids(self) -> tuple[int, ...]:
         """Return the process ids of its Open vSwitch."""
