@@ -1,4 +1,4 @@
-"""The commands of ``vpc-agent``: run, enroll, plug, status, clean."""
+"""The commands of ``vpc-agent``: run, enroll, plug, status, hold-back, clean."""
 
 import argparse
 import asyncio
@@ -66,6 +66,11 @@ def _parser() -> argparse.ArgumentParser:
     plug.add_argument("--mac", help="MAC of the guest")
     plug.add_argument("--tap", action="store_true", help="make a tap device when it is absent")
     commands.add_parser("status", parents=[common], help="show what the agent holds and counted")
+    commands.add_parser(
+        "hold-back",
+        parents=[common],
+        help="before ovs-vswitchd is started: have gateways' peers wait for its flows",
+    )
     commands.add_parser("clean", parents=[common], help="remove everything of ours from the host")
     return parser
 
@@ -202,6 +207,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             from agent.status import status
 
             return status(settings)
+        case "hold-back":
+            from agent.hold_back import hold_back
+
+            return hold_back(settings)
         case "clean":
             from agent import by_hand
 

@@ -110,8 +110,10 @@ class Hypervisor(Host):
         Raises:
             LabError: the agent's command refuses.
         """
+        self._vpc_agent("plug", "--port", port_id, "--interface", interface, "--mac", mac)
+
+    def _vpc_agent(self, *words: str) -> None:
         variables = [f"{name}={value}" for name, value in self._agent.items()]
-        words = ("plug", "--port", port_id, "--interface", interface, "--mac", mac)
         self.run("env", *variables, *product("agent.main"), *words)
 
     def vsctl(self, *words: str) -> None:
@@ -152,7 +154,8 @@ class Hypervisor(Host):
         return shown[0]["stats64"]["tx"]["packets"]
 
     def start_again(self) -> None:
-        """Start ovs-vswitchd and vpc-agent after both were killed."""
+        """Start ovs-vswitchd and vpc-agent after both were killed, as a machine does that boots."""
+        self._vpc_agent("hold-back")
         self._start_vswitchd()
         self._start("vpc-agent", *product("agent.main"), environment=self._agent)
 
