@@ -217,6 +217,7 @@ def _gateway(draw: st.DrawFn) -> object:
         "external_network_id": draw(_network_ids),
         "vni": draw(st.sampled_from((one.vni, one.vni, one.vni, 9, 0x901))),
         "hosts": draw(_serving),
+        "leaving": draw(st.one_of(st.just(()), _serving)),
     }
     if isinstance(one, NatGateway):
         facts["key"] = draw(st.sampled_from((one.key, one.key, 1)))

@@ -42,6 +42,7 @@ class Wire:
             used.update((GUEST_SERVICE_OFPORT, STAND_OFPORT))
         ovs.add_bridge(bridge, host.tunnel_ofport or 1, sorted(used))
         self._seen: dict[int, int] = {}
+        self._names: dict[int, str] = {}
         for ofport in used:
             name = f"{bridge}-{ofport}"
             pcap = self._pcap(ofport)
@@ -49,6 +50,12 @@ class Wire:
             self._seen[ofport] = _PCAP_HEADER
         self.forget()
         self.program()
+
+    def record_uplink(self) -> None:
+        """Record what leaves by the underlay, too, as port 0; what is sent there comes from it."""
+        self._ovs.vsctl("set", "interface", "uplink", f"options:tx_pcap={self._pcap(0)}")
+        self._names[0] = "uplink"
+        self._seen[0] = _PCAP_HEADER
 
     def _pcap(self, ofport: int) -> Path:
         return self._ovs.directory / f"{self._bridge}-{ofport}.pcap"
@@ -82,7 +89,8 @@ class Wire:
     def send(self, ofport: int, *frames: bytes) -> dict[int, list[bytes]]:
         """What leaves which port when a guest sends *frames*."""
         for frame in frames:
-            self._ovs.control.call("netdev-dummy/receive", f"{self._bridge}-{ofport}", frame.hex())
+            name = self._names.get(ofport, f"{self._bridge}-{ofport}")
+            self._ovs.control.call("netdev-dummy/receive", name, frame.hex())
             for _ in range(_ANSWERS):
                 self._ovs.control.call("version")
         return {port: got for port in sorted(self._seen) if (got := self._new(port))}

@@ -270,6 +270,8 @@ FLOOD_CHUNK = Bits("flood_chunk", FLAGS, 16, 8)
 """Which part of a list that is too long for one flow."""
 TOO_LARGE = Bits("too_large", FLAGS, 24, 1)
 """The packet is longer than what it is on its way to takes."""
+HANDED_ON = Bits("handed_on", FLAGS, 25, 1)
+"""Another gateway host, which knows nothing of its connection, has handed the packet on to here."""
 FOUND_MAC_BITS = Bits("found_mac", FOUND_MAC, 0, 48)
 
 CHOICE = Bits("choice", REGS[13], 0, 16)

@@ -127,8 +127,11 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "classification",
         "Turns the VNI of a packet from another host into its subnet and VPC.",
         (f.TUN_ID, f.TUN_SRC, f.TUN_IPV6_SRC, f.ETH_DST),
-        (f.VNI, f.VPC, f.FLAGS, f.TUN_DST, f.TUN_IPV6_DST, f.REASON),
-        "ArpNd Gateway Switch Drop",
+        (
+            *(f.VNI, f.VPC, f.FLAGS, f.TUN_DST, f.TUN_IPV6_DST, f.REASON),
+            *(f.ETH_DST, f.IN_PORT, f.OUTSIDE),
+        ),
+        "OutsideIn ArpNd Gateway Switch Drop",
     ),
     (
         "OutsideIn",
@@ -148,9 +151,9 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "NatIn",
         "translation",
         "Turns what a NAT gateway has translated back over to its VPC.",
-        (f.JUDGED, f.ETH_TYPE, f.CT_STATE, f.CT_ZONE),
-        (f.VNI, f.VPC, f.ETH_DST, f.REASON),
-        "Route Drop",
+        (f.JUDGED, f.FLAGS, f.ETH_TYPE, f.IPV4_DST, f.CT_STATE, f.CT_ZONE),
+        (f.VNI, f.VPC, f.ETH_DST, f.TUN_DST, f.TUN_IPV6_DST, f.REASON),
+        "Route Output Drop",
     ),
     (
         "SpoofGuard",
@@ -295,8 +298,11 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
             *(f.VNI, f.FLAGS, _CHOICE, f.JUDGED, f.ETH_TYPE, f.IPV4_SRC, f.CT_STATE, f.CT_ZONE),
             *(f.IP_PROTO, f.IP_FRAG, f.TCP_SRC, f.UDP_SRC),
         ),
-        (f.FLAGS, _CHOICE, f.JUDGED, f.ETH_SRC, f.OUTSIDE, f.REASON),
-        "NatOut Outside Drop",
+        (
+            *(f.FLAGS, _CHOICE, f.JUDGED, f.ETH_SRC, f.ETH_DST, f.OUTSIDE, f.REASON),
+            *(f.IN_PORT, f.TUN_DST, f.TUN_IPV6_DST),
+        ),
+        "NatOut Outside Output Drop",
     ),
     (
         "Outside",

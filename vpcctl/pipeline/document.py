@@ -76,6 +76,7 @@ _FLAGS = (
         f.FLOOD_STAGE,
         f.FLOOD_CHUNK,
         f.TOO_LARGE,
+        f.HANDED_ON,
     ),
     *(f.CHOICE, f.BLOCKS_ONLY, f.JUDGED_ZONE, f.EGRESS_RULES, f.PLAIN, f.STATELESS, f.HONOUR_MARK),
     *(f.ALLOWED, f.KEPT, f.HELD, f.ACL_OUT_ASKED, f.ACL_IN_ASKED, f.KEPT_MARK, f.KNOWN_MARK),

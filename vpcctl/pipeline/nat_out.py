@@ -90,6 +90,7 @@ def eip(facts: EipFacts) -> Iterator[Flow]:
             SetField(f.ETH_SRC, facts.eip.mac),
             SetField(f.OUTSIDE, facts.via.network.key),
             ClearTracking(),
+            *(() if facts.partner is None else (mark(f.HANDED_ON, 0),)),
         )
         flow = Flow(NAT_OUT, 100, terms, leave, OUTSIDE, facts.cookie)
         yield from limits.metered(flow, limits.egress(facts.eip.limits))

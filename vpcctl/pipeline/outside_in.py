@@ -57,6 +57,7 @@ from vpcctl.pipeline.terms import (
     flag,
     mark,
     on_link,
+    with_flag,
 )
 
 ERRORS = (3, 11, 12)
@@ -215,7 +216,8 @@ def _limited(facts: EipFacts, flow: Flow) -> Iterator[Flow]:
 def _to_nat(facts: EipFacts, gateway: NatGateway) -> Iterator[Flow]:
     """Yield the way in to a NAT gateway: what is forwarded, and answers to what went out."""
     zone, terms, owner = nat_zone(gateway), addressed(facts), facts.cookie
-    track = (SetField(f.JUDGED, zone), Track(f.JUDGED_ZONE, NAT_IN, translate=True))
+    asked = () if facts.partner is None else (mark(f.PICKED, 0),)
+    track = (*asked, SetField(f.JUDGED, zone), Track(f.JUDGED_ZONE, NAT_IN, translate=True))
     yield from _limited(facts, Flow(OUTSIDE_IN, 200, terms, track, None, owner))
     begin, done = SetField(f.JUDGED, zone | f.HELD.mask), set[Match]()
     for forward in gateway.forwards:
@@ -223,7 +225,24 @@ def _to_nat(facts: EipFacts, gateway: NatGateway) -> Iterator[Flow]:
             if whole not in done:
                 done.add(whole)
                 commit = (begin, Commit(f.JUDGED_ZONE, NAT_IN, nat=nat))
-                yield from _limited(facts, Flow(OUTSIDE_IN, 210, whole, commit, None, owner))
+                yield from _begun(facts, Flow(OUTSIDE_IN, 210, whole, commit, None, owner))
+
+
+def _begun(facts: EipFacts, flow: Flow) -> Iterator[Flow]:
+    """Yield the flows by which connections begin that come by a port forward.
+
+    While a host leaves they begin on the active one, so that it speaks for the address by and by.
+    What the other one has handed on is not to be asked where it belongs: that one has been asked.
+    """
+    if facts.partner is None:
+        yield from _limited(facts, flow)
+        return
+    meters = limits.ingress(facts.eip.limits)
+    handed_on = flow._replace(match=with_flag(flow.match, f.HANDED_ON))
+    yield from limits.metered(handed_on, meters)
+    own = flow._replace(match=with_flag(flow.match, f.HANDED_ON, 0))
+    for one in limits.metered(own, meters):
+        yield from if_active(one, facts.members)
 
 
 def _forwarded(facts: EipFacts, forward: Forward) -> Iterator[tuple[Match, Nat]]:

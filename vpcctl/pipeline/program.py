@@ -16,6 +16,7 @@ from vpcctl.pipeline import (
     gateway,
     guest_address,
     guest_services,
+    handing_on,
     members,
     nat_in,
     nat_out,
@@ -235,7 +236,8 @@ def _gateway(net: Network, piece: GatewayPiece) -> tuple[Flow, ...]:
     flows = (*gateway.gateway(net, facts, host), *sizes.gateway(facts, host))
     if isinstance(facts.gateway, NatGateway) and host in facts.hosts:
         inwards, outwards = nat_in.gateway(facts, facts.gateway), nat_out.gateway
-        return (*flows, *inwards, *outwards(net, facts, facts.gateway))
+        shared = handing_on.gateway(net, facts, facts.gateway, host)
+        return (*flows, *inwards, *outwards(net, facts, facts.gateway), *shared)
     return flows
 
 
@@ -243,7 +245,7 @@ def _eip(net: Network, piece: EipPiece) -> tuple[Flow, ...]:
     facts = eip_facts(net, piece.host_id, piece.eip_id)
     if facts is None:
         return ()
-    modules = (classify, outside_in, sizes, gateway, nat_out, outside)
+    modules = (classify, outside_in, sizes, gateway, nat_out, outside, handing_on)
     return tuple(flow for module in modules for flow in module.eip(facts))
 
 

@@ -60,6 +60,8 @@ class EipFacts(NamedTuple):
         members: ports to ask whether the host is the active one; none: it always is.
         admits: likewise whether it lets in what comes; none: it always does.
         port: the port that it stands for; None: it is the gateway's own.
+        partner: VTEP of who knows the connections of a NAT gateway that the host does not, while
+            one of both is leaving; None: nobody does.
     """
 
     host: Host
@@ -69,6 +71,7 @@ class EipFacts(NamedTuple):
     members: tuple[int, ...]
     admits: tuple[int, ...]
     port: PortFacts | None
+    partner: IPAddress | None = None
 
     @property
     def spoils_fragments(self) -> bool:
@@ -177,8 +180,27 @@ def admitting(facts: GatewayFacts, host: Host, members: tuple[int, ...]) -> tupl
     leaving = facts.gateway.leaving
     if not members or not leaving:
         return members
-    follows = next((one.id for one in facts.hosts if one.id not in leaving), None)
-    return () if host.id in leaving or host.id == follows else members
+    return () if host.id in leaving or host == _follower(facts) else members
+
+
+def _follower(facts: GatewayFacts) -> Host | None:
+    """Return the host that is to be active once those that are leaving have left."""
+    return next((one for one in facts.hosts if one.id not in facts.gateway.leaving), None)
+
+
+def partner(net: Network, facts: GatewayFacts, host: Host) -> IPAddress | None:
+    """Return the VTEP of who may know a gateway's connections that *host* does not, or None.
+
+    While hosts are leaving, that is who follows, and to that one the first of those that leave: of
+    them it was the active one.
+    """
+    follower, leaving = _follower(facts), facts.gateway.leaving
+    if follower is not None and host.id in leaving:
+        return net.vtep_of(follower.id)
+    if host != follower:
+        return None
+    left = (net.vtep_of(one.id) for one in facts.hosts if one.id in leaving)
+    return next(left, None)
 
 
 def eip_facts(net: Network, host_id: str, eip_id: str) -> EipFacts | None:
@@ -196,8 +218,8 @@ def eip_facts(net: Network, host_id: str, eip_id: str) -> EipFacts | None:
         members = standing(via, host)
         if members is None:
             return None
-        admits = admitting(via, host, members)
-        return EipFacts(host, eip, via, ofport, members, admits, None)
+        admits, knows = admitting(via, host, members), partner(net, via, host)
+        return EipFacts(host, eip, via, ofport, members, admits, None, knows)
     return _of_port(net, host, eip, ofport)
 
 
