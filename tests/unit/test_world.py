@@ -307,6 +307,17 @@ def test_what_a_host_hands_over_that_goes_on_with_it_is_announced_later() -> Non
     assert announcements.next() == 5.0
 
 
+def test_it_is_said_anew_when_a_host_that_may_have_spoken_last_has_left() -> None:
+    both = dataclasses.replace(ADDRESS, hosts=(HOST, "host-b"))
+    alone = dataclasses.replace(ADDRESS, hosts=(HOST,))
+    announcements = Announcements(lambda: 0.5)
+    announcements.want([both], [(both, 0)], 0.0)
+    _times(announcements, 30.0)
+    assert announcements.want([alone], [(alone, 0)], 30.0)
+    assert _times(announcements, 35.0) == pytest.approx([30.0, 30.1, 30.3, 30.7, 31.5])
+    assert not announcements.want([both], [(both, 0)], 40.0)
+
+
 def test_many_that_come_at_once_are_all_announced_before_one_is_again() -> None:
     announcements = Announcements(lambda: 0.5)
     book = Book(state(*(eip(address=str(IPv4Address(EIP) + number)) for number in range(250))))

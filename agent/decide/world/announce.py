@@ -59,13 +59,14 @@ class Announcements:
         news: list[float] = []
         for address, returns in here:
             key = _key(address)
-            old = self._plans.get(key)
-            if old is not None and _same(old.address, address) and old.returns == returns:
+            old, before = self._plans.get(key), self._known.get(key, ())
+            stays = old is not None and _same(old.address, address) and old.returns == returns
+            if old is not None and stays and not _has_left(before, address.hosts):
                 plans[key] = old
                 old.address = address
                 continue
             settled = key in self._known and (old is None or _same(old.address, address))
-            is_calm = old is None and _is_handed_over(self._known.get(key, ()), address.hosts)
+            is_calm = old is None and _is_handed_over(before, address.hosts)
             wait = HAND_OVER_S if is_calm else 0.0 if settled else SETTLE_S
             news.append(wait)
             plans[key] = _Plan(address, returns, now + wait)
@@ -97,6 +98,11 @@ class Announcements:
 def _is_handed_over(before: tuple[str, ...], after: tuple[str, ...]) -> bool:
     """Tell whether another host is to be the active one, and who was goes on with it."""
     return before[:1] != after[:1] and before[:1] != () and before[0] in after
+
+
+def _has_left(before: tuple[str, ...], after: tuple[str, ...]) -> bool:
+    """Tell whether a host stands for an address no more: it may have been the last to speak."""
+    return not set(before) <= set(after)
 
 
 def _same(one: Address, other: Address) -> bool:
