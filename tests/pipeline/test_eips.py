@@ -1,6 +1,5 @@
 """EIPs with real frames: in, out, neighbours, errors, and from one to another on a host."""
 
-import dataclasses
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -18,7 +17,6 @@ from tests.pipeline.outward import (
     PEER,
     RED,
     ROUTER,
-    WEB,
     Town,
     asks,
     entering,
@@ -80,16 +78,6 @@ def test_what_a_port_sends_leaves_from_its_eip(town: Setting) -> None:
     assert (got["nw_src"], got["nw_dst"]) == ("203.0.113.10", FAR)
     assert (got["eth_src"], got["eth_dst"]) == (text(EIP.mac), ROUTER[0])
     assert got["nw_ttl"] == "63"
-
-
-def test_what_an_acl_drops_from_outside_is_counted_for_no_port(town: Setting) -> None:
-    """As docs/api.md says: the host counts it by reason."""
-    acl = n.acl(1, RED, n.line(10, "ingress", "allow", "0.0.0.0/0", protocol=6, ports=(80, 80)))
-    made = town(ONE, EIP, acl, dataclasses.replace(WEB, acl_id=acl.id))
-    only(made.sends(OUT, f.tcp(entering(EIP), (4000, 80))), ofport(ONE))
-    assert made.sends(OUT, f.tcp(entering(EIP), (4000, 81))) == {}
-    assert made.wire.dropped(Reason.ACL_IN_DENIED) == 1
-    assert made.wire.counters(ONE.key).get("acl-in-denied", 0) == 0
 
 
 def test_neighbours_on_the_link_are_reached_directly(town: Setting) -> None:

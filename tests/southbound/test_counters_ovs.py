@@ -1,6 +1,7 @@
 """Counters, read by the southbound from a real ovs-vswitchd and asked for over its socket."""
 
 import asyncio
+import dataclasses
 import json
 import socket
 import stat
@@ -35,6 +36,8 @@ A, B, AWAY = (
     for i, group in ((1, OPEN), (2, WEB), (3, OPEN))
 )
 OFPORT = {A.id: 11, B.id: 12}
+NET = n.outside(1, "203.0.113.0/24")
+EIP = n.eip(1, NET, "203.0.113.10", B)
 
 
 def frame(port: int, *, mac: str = "0e0000000001") -> str:
@@ -70,11 +73,11 @@ async def running() -> AsyncIterator[tuple[Rig, SouthboundClient]]:
         yield r, SouthboundClient(r.directory)
 
 
-async def send(r: Rig, *frames: str) -> None:
+async def send(r: Rig, *frames: str, at: str = "p11") -> None:
     assert r.ovs is not None
     for each in frames:
         control = ("ovs-appctl", "-t", str(r.directory / "vswitchd.ctl"))
-        await asyncio.to_thread(r.ovs.run, *control, "netdev-dummy/receive", "p11", each)
+        await asyncio.to_thread(r.ovs.run, *control, "netdev-dummy/receive", at, each)
 
 
 async def ask(client: SouthboundClient, port: str, host: str = HOST.id) -> PortCounters:
@@ -118,7 +121,8 @@ def test_what_passes_and_what_is_dropped_is_counted_where_it_is_decided() -> Non
             assert by_rule == dict(zip([rule.id for rule in WEB.rules], (0, 3, 0), strict=True))
             sender = await asked_until(client, A.id, lambda got: got.egress.allowed.packets == 5)
             assert sender.egress.dropped["egress-denied"].packets == 0
-            assert set(sender.ingress.dropped) == {"ingress-denied", "ingress-invalid"}
+            filtered = {"ingress-denied", "ingress-invalid"}
+            assert set(sender.ingress.dropped) == {*filtered, "acl-in-denied"}
 
     asyncio.run(scenario())
 
@@ -153,6 +157,28 @@ def test_what_a_port_sends_to_itself_is_explained() -> None:
             assert found.egress.allowed.packets == 2
             assert found.ingress.allowed.packets == 0
             assert {one.packets for one in found.ingress.dropped.values()} == {0}
+
+    asyncio.run(scenario())
+
+
+def test_what_an_acl_keeps_out_is_counted_for_the_port() -> None:
+    async def scenario() -> None:
+        async with running() as (r, client):
+            assert r.ovs is not None
+            at = ("p9", "--", "set", "interface", "p9", "type=dummy", "ofport_request=9")
+            await asyncio.to_thread(r.ovs.vsctl, "add-port", "br0", *at)
+            reaching, walled = n.reaching(HOST, (NET, 9)), n.acl(1, VPC)
+            r.store.put(NET, reaching, n.igw(1, VPC, NET, reaching), EIP, walled)
+            r.store.put(dataclasses.replace(SUBNET, acl_id=walled.id))
+            await r.settle(HOST.id)
+            router = ("02:00:00:00:00:01", format_mac(EIP.mac))
+            ends = frames.Ends(router, ("192.0.2.77", str(EIP.address)))
+            await send(r, *[frames.tcp(ends, (4000, 80)).hex()] * 2, at="p9")
+            found = await asked_until(
+                client, B.id, lambda got: got.ingress.dropped["acl-in-denied"].packets == 2
+            )
+            assert found.ingress.allowed.packets == 0
+            assert found.egress.dropped["acl-in-denied"].packets == 0
 
     asyncio.run(scenario())
 

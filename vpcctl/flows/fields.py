@@ -280,7 +280,11 @@ QUESTION = REGS[13]
 """In GuestServices, and on the way there: which kind of question a guest asks, from 1 on."""
 
 JUDGED_ZONE = Bits("zone", JUDGED, 0, 16)
-"""The port that is judged: its ofport, which is also its conntrack zone."""
+"""The port that is judged: its ofport, which is also its conntrack zone.
+
+Network ACLs are asked about what comes from outside for a port that is here, too: until its own
+filter is asked this says which, and serves to count alone.
+"""
 EGRESS_RULES = Bits("egress_rules", JUDGED, 16, 1)
 """Rules of which direction are asked."""
 PLAIN = Bits("plain", JUDGED, 17, 1)

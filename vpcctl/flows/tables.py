@@ -118,7 +118,7 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         ),
         (
             *(f.SOURCE_PORT, f.DEST_PORT, f.VNI, f.VPC, f.FLAGS, f.ETH_SRC, f.REASON),
-            *(f.OUTSIDE, f.LOOKUP_IPV4, f.IN_PORT, f.IPV4_SRC, f.IPV6_SRC),
+            *(f.OUTSIDE, f.LOOKUP_IPV4, f.IN_PORT, f.IPV4_SRC, f.IPV6_SRC, f.JUDGED),
         ),
         "Classify TunnelIn OutsideIn SpoofGuard GuestAddress SubnetIn Outside Output Drop",
     ),
@@ -375,7 +375,7 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "Drop",
         "output",
         "Counts what is dropped, by reason, and what filters drop by port too.",
-        (f.REASON, f.SOURCE_PORT, f.DEST_PORT),
+        (f.REASON, f.SOURCE_PORT, f.DEST_PORT, f.JUDGED),
         (),
         "",
     ),

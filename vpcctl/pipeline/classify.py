@@ -137,7 +137,8 @@ def eip(facts: EipFacts) -> Iterator[Flow]:
     yield _spoken_for(eip.mac, facts.ofport, owner)
     if facts.port is None or eip.fixed_ip is None:
         return
-    inwards = (*into(facts.port), SetField(f.LOOKUP_IPV4, int(eip.fixed_ip)))
+    enter = into(facts.port, facts.via.network)
+    inwards = (*enter, SetField(f.LOOKUP_IPV4, int(eip.fixed_ip)))
     yield Flow(CLASSIFY, 190, _from_agent(error_inwards(eip.key)), inwards, SUBNET_IN, owner)
     outwards = (
         SetField(f.ETH_SRC, eip.mac),

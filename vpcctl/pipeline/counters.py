@@ -129,7 +129,8 @@ def _drop(flow: Flow) -> tuple[_Way, Reason] | None:
     """
     terms = {term[0]: term[1] for term in flow.match}
     if flow.table is DROP and f.REASON in terms:
-        return _known("ingress" if f.DEST_PORT in terms else "egress", terms[f.REASON])
+        is_for_it = f.DEST_PORT in terms or f.JUDGED in terms
+        return _known("ingress" if is_for_it else "egress", terms[f.REASON])
     if flow.goto is not DROP:
         return None
     for action in flow.actions:

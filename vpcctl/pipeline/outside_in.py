@@ -35,7 +35,7 @@ from vpcctl.pipeline import limits
 from vpcctl.pipeline.cells import port_masks
 from vpcctl.pipeline.facts import PortFacts
 from vpcctl.pipeline.outside_questions import meter, to_agent
-from vpcctl.pipeline.residence import EipFacts, GlobalFacts, if_active
+from vpcctl.pipeline.residence import EipFacts, GlobalFacts, if_active, outside_ofport
 from vpcctl.pipeline.terms import (
     ARP_REPLY,
     ARP_REQUEST,
@@ -179,9 +179,15 @@ def addressed(facts: EipFacts) -> Match:
     return match(on_network(facts.via.network), (f.ETH_DST, facts.eip.mac), IS_IPV4, destination)
 
 
-def into(port: PortFacts) -> tuple[Action, ...]:
-    """Return the actions that have a packet enter a port's subnet as if it were routed."""
+def into(port: PortFacts, network: ExternalNetwork) -> tuple[Action, ...]:
+    """Return the actions that have a packet enter a port's subnet as if it were routed.
+
+    A port whose host reaches the network has what comes for it come in there: then the subnet's
+    ACL judges it for that port. On a gateway host an ofport would be another's.
+    """
+    is_here = outside_ofport(port.host, network.id) is not None
     return (
+        SetField(f.JUDGED, port.location.ofport if is_here else 0),
         SetField(f.ETH_SRC, GATEWAY_MAC),
         SetField(f.VNI, port.subnet.vni),
         SetField(f.VPC, port.vpc.key),
@@ -202,7 +208,7 @@ def _to_port(facts: EipFacts, port: PortFacts) -> Iterator[Flow]:
         yield drop(OUTSIDE_IN, 205, later, Reason.UNTRANSLATABLE, owner)
     enter = (
         *(SetField(f.IPV4_DST, fixed), SetField(f.LOOKUP_IPV4, fixed)),
-        *(DecTtl(), *into(port)),
+        *(DecTtl(), *into(port, facts.via.network)),
     )
     yield from _limited(facts, Flow(OUTSIDE_IN, 200, terms, enter, SUBNET_IN, owner))
 
@@ -292,6 +298,6 @@ def global_ips(facts: GlobalFacts) -> Iterator[Flow]:
         told = match(*nd, *IS_ADVERT, (f.IPV6_DST, int(ip)))
         yield Flow(OUTSIDE_IN, 220, told, heard, None, owner, limit)
         terms = addressed_ipv6(facts, ip)
-        enter = (SetField(f.LOOKUP_IPV6, int(ip)), DecTtl(), *into(facts.port))
+        enter = (SetField(f.LOOKUP_IPV6, int(ip)), DecTtl(), *into(facts.port, network))
         entering = Flow(OUTSIDE_IN, 200, terms, enter, SUBNET_IN, owner)
         yield from if_active(entering, facts.admits)

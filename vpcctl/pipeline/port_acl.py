@@ -108,8 +108,23 @@ def edge(net: Network, facts: PortFacts) -> Iterator[Flow]:
         for reason in (*by_groups, *side.acls):
             counted = ((side.port, port.key, None), (f.REASON, int(reason), None))
             yield Flow(DROP, 110, counted, (), None, owner)
+    yield _kept_out(facts)
     if groups is not None and not lets_all_in(groups):
         yield from _ask(facts, groups)
+
+
+def _kept_out(facts: PortFacts) -> Flow:
+    """Return the flow that counts what the ACL of a port's subnet drops from outside.
+
+    Its own filter has not been asked yet, so the port is known by whom the ACL was asked for. What
+    a port sends has its sender's key, and is counted for that.
+    """
+    kept_out = (
+        (f.SOURCE_PORT, 0, None),
+        (f.REASON, int(Reason.ACL_IN_DENIED), None),
+        (f.JUDGED, facts.location.ofport, f.JUDGED_ZONE.mask),
+    )
+    return Flow(DROP, 110, kept_out, (), None, facts.edge_cookie)
 
 
 def port_groups(net: Network, facts: PortFacts) -> list[SecurityGroup]:
