@@ -2,10 +2,13 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
+from vpcctl.model.counters import Drops
 from vpcctl.services.facade import Summary
 from vpcctl.services.routing_views import NatCountersView
 
@@ -14,12 +17,28 @@ _FRESH_S = 1.0
 _HOST_STATES = ("up", "late", "down", "never")
 
 
+class _Drops(Collector):
+    """What the southbound has counted, as it was told last; nothing while it does not answer."""
+
+    def __init__(self, name: str, text: str, *labels: str) -> None:
+        self._about = (name, text)
+        self._labels = labels
+        self.sums: Mapping[tuple[str, ...], int] = {}
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """Yield the sums; a scrape may run beside the next one's question."""
+        family = CounterMetricFamily(*self._about, labels=self._labels)
+        for labels, packets in self.sums.items():
+            family.add_metric(labels, packets)
+        yield family
+
+
 class Metrics:
     """What the API counts."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self._of_tenants = CollectorRegistry()  # what tenants have, by id
+        self._of_each = CollectorRegistry()  # what admins alone see, by id
         self._summarised_at = -math.inf
         self._requests = Counter(
             "vpcctl_api_requests",
@@ -61,9 +80,15 @@ class Metrics:
             "failures", "Packets that found no port since the gateway is active where it is."
         )
 
+        text = "Packets that flows of hosts have dropped, as of their last audits."
+        self._drops = _Drops("vpcctl_drops", text, "reason")
+        self._host_drops = _Drops("vpcctl_host_drops", text, "host", "reason")
+        self._registry.register(self._drops)
+        self._of_each.register(self._host_drops)
+
     def _of_nat(self, name: str, text: str, *labels: str) -> Gauge:
         labels = ("gateway", *labels)
-        return Gauge(f"vpcctl_nat_gateway_{name}", text, labels, registry=self._of_tenants)
+        return Gauge(f"vpcctl_nat_gateway_{name}", text, labels, registry=self._of_each)
 
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(name, text, registry=self._registry)
@@ -106,7 +131,17 @@ class Metrics:
             if one.failures is not None:
                 self._nat_failures.labels(id).set(one.failures)
 
-    def render(self, *, of_tenants: bool) -> bytes:
-        """Return the exposition text, with or without what tenants have."""
+    def count_drops(self, drops: Drops | None) -> None:
+        """Take over what hosts have dropped; None: it is not known now."""
+        by_reason, by_host = ({}, {}) if drops is None else drops
+        self._drops.sums = {(reason,): packets for reason, packets in by_reason.items()}
+        self._host_drops.sums = {
+            (host, reason): packets
+            for host, sums in by_host.items()
+            for reason, packets in sums.items()
+        }
+
+    def render(self, *, of_each: bool) -> bytes:
+        """Return the exposition text, with or without what is told of each by its id."""
         text = generate_latest(self._registry)
-        return text + generate_latest(self._of_tenants) if of_tenants else text
+        return text + generate_latest(self._of_each) if of_each else text

@@ -7,11 +7,12 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic_core import to_json
 
 from api import resources
-from api.context import ACTOR, SELF, actor, context
+from api.context import ACTOR, SELF, Context, actor, context
 from api.openapi import describe, describe_open
 from api.queries import NoQuery
 from api.schemas import status as schema
-from vpcctl.model.problems import Problem
+from vpcctl.model.counters import Drops
+from vpcctl.model.problems import Problem, Unavailable
 
 router = APIRouter()
 
@@ -59,9 +60,9 @@ async def readyz(request: Request) -> Response:
     **describe_open("metrics", "Give Prometheus metrics", answer=None),
 )
 async def metrics(request: Request) -> Response:
-    """Give requests, hosts by state and revisions' lag in Prometheus' text format.
+    """Give requests, hosts by state, revisions' lag and drops by reason in Prometheus' text format.
 
-    With an admin's token NAT gateways are told of, too, each by its id.
+    With an admin's token NAT gateways and hosts' drops are told of, too, each by its id.
     """
     ctx, who = context(request), request.scope.get(ACTOR)
     is_admin = who is not None and who.role == "admin"
@@ -73,6 +74,15 @@ async def metrics(request: Request) -> Response:
                 ctx.metrics.count_nat(ctx.services.nat_gateways.counted(SELF))
             except Problem:  # what the process itself counts is worth telling all the same
                 ctx.metrics.database_up.set(0)
-        return ctx.metrics.render(of_tenants=is_admin)
+            ctx.metrics.count_drops(_drops(ctx))
+        return ctx.metrics.render(of_each=is_admin)
 
     return Response(await ctx.aside(work), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _drops(ctx: Context) -> Drops | None:
+    """Return what hosts drop; None while the southbound does not answer."""
+    try:
+        return ctx.services.counters.drops()
+    except Unavailable:
+        return None

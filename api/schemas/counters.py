@@ -30,7 +30,7 @@ class DropOut(Output):
         description="Why: `egress-denied`, `ingress-denied` (no rule of the port's groups "
         "allows it), `egress-invalid`, `ingress-invalid` (of no connection), `acl-out-denied`, "
         "`acl-in-denied` (a network ACL), `own-address` (it asks who has its own address, or "
-        "sends to it), `admin-down`.",
+        "sends to it), `admin-down`, `spoofed-nd` (of a port that forwards others' packets).",
         examples=["ingress-denied"],
     )
     packets: int = _PACKETS

@@ -2,9 +2,14 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.api.answering import COUNTERS, answering
 from tests.api.support import Api, assert_problem, network, report, running_api
+from vpcctl.model.counters import Drops
+from vpcctl.model.problems import Unavailable
 from vpcctl.store import southbound
+from vpcctl.store.southbound import SouthboundClient
 from vpcctl.wire.report import Link
 
 
@@ -79,3 +84,33 @@ def test_counters_are_the_tenants_own(own_api: Api) -> None:
     assert_problem(api.client().get(f"/v1/ports/{port}/counters"), 401, "unauthenticated")
     assert_problem(api.admin.get("/v1/ports/zebra/counters"), 404, "not-found")
     assert_problem(api.admin.get(f"/v1/ports/{port}/counters?x=1"), 422, "invalid")
+
+
+def test_drops_by_reason_are_a_metric_and_by_host_an_admins(tmp_path: Path) -> None:
+    drops = Drops({"no-route": 5, "twice": 0}, {"host-x": {"no-route": 3}})
+    with running_api(tmp_path) as api:
+        with answering(tmp_path / "run", southbound.drops_answer(drops)):
+            seen = api.client().get("/metrics").text
+            as_admin = api.admin.get("/metrics").text
+            as_tenant = api.tenant("curious").get("/metrics").text
+        for shown in (seen, as_admin, as_tenant):
+            assert 'vpcctl_drops_total{reason="no-route"} 5.0' in shown
+            assert 'vpcctl_drops_total{reason="twice"} 0.0' in shown
+        assert 'vpcctl_host_drops_total{host="host-x",reason="no-route"} 3.0' in as_admin
+        assert "host-x" not in seen + as_tenant
+
+
+def test_metrics_are_told_without_drops_while_the_southbound_does_not_answer(
+    tmp_path: Path,
+) -> None:
+    said = southbound.refusal("busy")
+    odd = (b"zebra\n", b"{}\n", b'{"reasons":[],"hosts":{}}\n', b'{"reasons":{},"hosts":1}\n', b"")
+    with running_api(tmp_path) as api:
+        client = SouthboundClient(tmp_path / "run")
+        shown = api.admin.get("/metrics").raise_for_status().text
+        assert "vpcctl_hosts" in shown
+        assert "drops_total{" not in shown
+        with answering(tmp_path / "run", said, *odd):
+            for _ in (said, *odd):
+                with pytest.raises(Unavailable):
+                    client.drops()

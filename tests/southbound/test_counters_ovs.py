@@ -183,6 +183,42 @@ def test_what_an_acl_keeps_out_is_counted_for_the_port() -> None:
     asyncio.run(scenario())
 
 
+def test_audits_add_up_what_is_dropped() -> None:
+    async def scenario() -> None:
+        async with running() as (r, client):
+            engine = r.southbound.engine
+
+            async def audited_until(reason: str, packets: int) -> None:
+                for _ in range(200):
+                    assert await engine.audit(HOST.id) == 0
+                    found = await asyncio.to_thread(client.drops)
+                    if found.by_host.get(HOST.id, {}).get(reason) == packets:
+                        assert found.by_reason[reason] == packets
+                        return
+                    await asyncio.sleep(0.05)
+                raise AssertionError(f"never: {engine.drops.by_host}")
+
+            await engine.audit(HOST.id)
+            await send(r, *[frame(22)] * 2, frame(80, mac="0e00000000ff"))
+            await audited_until("ingress-denied", 2)
+            await audited_until("spoofed-ipv4", 1)
+            r.store.remove(B)
+            await r.settle(HOST.id)
+            r.store.put(B)
+            await r.settle(HOST.id)
+            await audited_until("ingress-denied", 2)
+            await send(r, frame(23))
+            await audited_until("ingress-denied", 3)
+            r.store.remove(HOST)
+            engine.poke()
+            await wait_until(lambda: HOST.id not in engine.hosts, "the host is forgotten")
+            found = await asyncio.to_thread(client.drops)
+            assert HOST.id not in found.by_host
+            assert found.by_reason["ingress-denied"] == 3
+
+    asyncio.run(scenario())
+
+
 def test_who_cannot_be_asked_is_named() -> None:
     async def scenario() -> None:
         async with running() as (r, client):

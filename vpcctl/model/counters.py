@@ -1,4 +1,4 @@
-"""What passed at a port and what was dropped, as flows of its host have counted it."""
+"""What passed at ports and what was dropped, as flows of their hosts have counted it."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -54,3 +54,15 @@ class PortCounters:
     egress: Side
     ingress: Side
     rules: tuple[RuleCount, ...]
+
+
+class Drops(NamedTuple):
+    """Packets that hosts have dropped, whoever's they were; the numbers only grow.
+
+    Attributes:
+        by_reason: reason → packets, of all hosts that there have been; every reason is there.
+        by_host: host id → reason → packets; reasons that never occurred are not there.
+    """
+
+    by_reason: dict[str, int]
+    by_host: dict[str, dict[str, int]]

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 from vpcctl.flows import fields as f
 from vpcctl.flows.actions import SetField
 from vpcctl.flows.cookie import Feature, cookie, split
-from vpcctl.flows.flow import Flow
+from vpcctl.flows.flow import Flow, Match
 from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import DROP, EGRESS_ACL, INGRESS_ACL
 from vpcctl.model.counters import Count, PortCounters, RuleCount, Side
@@ -103,6 +103,12 @@ def counters(of: Subject, flows: Iterable[CountedFlow]) -> PortCounters:
             for group_id, rule in of.rules
         ),
     )
+
+
+def reason_of(match: Match) -> str:
+    """Return why a flow of table Drop drops what it matches; ``unknown`` if it does not say."""
+    number = next((term[1] for term in match if term[0] is f.REASON), None)
+    return next((reason.text for reason in Reason if reason == number), "unknown")
 
 
 def _side(seen: Count, dropped: dict[Reason, Count]) -> Side:

@@ -1,9 +1,9 @@
-"""Counters of a port: who may see them, where they are counted, and asking there."""
+"""Counters of ports, and of drops: who may see them, where they are counted, and asking there."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from vpcctl.model.counters import PortCounters
+from vpcctl.model.counters import Drops, PortCounters
 from vpcctl.model.problems import Conflict, Unavailable
 from vpcctl.services import rules
 from vpcctl.services.context import Context
@@ -40,6 +40,16 @@ class CounterService:
         if self._southbound is None:
             raise Unavailable(f"No southbound runs here that could be asked for {host_id}.")
         return CountersView(id, host_id, self._southbound.counters(id, host_id))
+
+    def drops(self) -> Drops:
+        """Return what the switches that are connected here have dropped, whoever's it was.
+
+        Raises:
+            Problem: Unavailable.
+        """
+        if self._southbound is None:
+            raise Unavailable("No southbound runs here that could be asked.")
+        return self._southbound.drops()
 
 
 def _host_of(connection: Any, actor: Actor, id: str) -> str:

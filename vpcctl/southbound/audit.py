@@ -1,7 +1,9 @@
 """Finds what changed on a switch behind our back, while changes of our own go on."""
 
-from vpcctl.flows.tables import TABLES
-from vpcctl.southbound.codec.messages import EncodeError
+from vpcctl.flows.cookie import OWNER_COOKIE, OWNER_MASK
+from vpcctl.flows.tables import DROP, TABLES
+from vpcctl.southbound.codec.messages import EncodeError, StatsEntry
+from vpcctl.southbound.drops import DropTally
 from vpcctl.southbound.encoded import Encoder, Work
 from vpcctl.southbound.host import AuditMark, HostState
 from vpcctl.southbound.metrics import Metrics
@@ -19,12 +21,18 @@ class Auditor:
     """Audits one host at a time: table by table, comparing in slices."""
 
     def __init__(
-        self, program: Program, encoder: Encoder, recorder: Recorder, metrics: Metrics
+        self,
+        program: Program,
+        encoder: Encoder,
+        recorder: Recorder,
+        metrics: Metrics,
+        drops: DropTally,
     ) -> None:
         self._program = program
         self._encoder = encoder
         self._recorder = recorder
         self._metrics = metrics
+        self._drops = drops
 
     async def audit(self, host: HostState) -> int:
         """Compare *host* and queue the repair; return how many flows were wrong, 0 if unknown.
@@ -39,9 +47,12 @@ class Auditor:
         try:
             actual: Actual = {}
             for table in TABLES:
-                await host.session.flows(
-                    lambda entry: actual.__setitem__(*entry), table=table.number
-                )
+                if table is DROP:
+                    await self._read_drops(host.id, host.session, actual)
+                else:
+                    await host.session.flows(
+                        lambda entry: actual.__setitem__(*entry), table=table.number
+                    )
                 if host.session is None:
                     return 0
             return await self._compare(host, host.session, actual, mark)
@@ -49,6 +60,19 @@ class Auditor:
             return 0  # the worker finds out by itself
         finally:
             host.marks.remove(mark)
+
+    async def _read_drops(self, host_id: str, session: Session, actual: Actual) -> None:
+        """Read table Drop as other tables, with what its flows have counted."""
+        counts: dict[bytes, int] = {}
+
+        def take(entry: StatsEntry, packets: int, _size: int) -> None:
+            actual[entry.key] = entry.value
+            if packets:
+                counts[entry.key] = packets
+
+        await session.counts(OWNER_COOKIE, OWNER_MASK, take, table=DROP.number)
+        if session.connection.close_reason is None:  # else the host may have been deleted
+            self._drops.read(host_id, counts)
 
     async def _compare(
         self, host: HostState, session: Session, actual: Actual, mark: AuditMark

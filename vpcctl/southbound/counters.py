@@ -1,7 +1,8 @@
-"""Answers what the API asks about counters: read from the port's switch, a few at a time.
+"""Answers what the API asks about counters: a port's are read from its switch, a few at a time.
 
-A question costs the switch a look at the flows of one port and of the rules of its groups. At most
-a few are under way; who comes beside them is told so at once.
+What is dropped on all hosts is known from their audits. A question about a port costs the switch a
+look at the flows of that port and of the rules of its groups. At most a few are under way; who
+comes beside them is told so at once.
 """
 
 import asyncio
@@ -78,7 +79,10 @@ class CounterServer:
                 raise _Refused("Too many ask for counters at once.")
             async with asyncio.timeout(_QUESTION_S):
                 line = await reader.readline()
-            return await self._look_up(*protocol.read_question(line))
+            asked = protocol.read_question(line)
+            if asked is None:
+                return protocol.drops_answer(self._engine.drops)
+            return await self._look_up(*asked)
         except _Refused as refused:
             return protocol.refusal(str(refused))
         except (ValueError, TimeoutError) as error:

@@ -13,6 +13,7 @@ import structlog
 from vpcctl.compile.relaying import Relaying
 from vpcctl.compile.transition import HostChange, Transition
 from vpcctl.model.changes import ChangeBatch, slices
+from vpcctl.model.counters import Drops
 from vpcctl.model.host import Host
 from vpcctl.model.relay import Relay
 from vpcctl.pipeline.counters import Subject
@@ -21,6 +22,7 @@ from vpcctl.southbound.ageing import Ageing
 from vpcctl.southbound.audit import Auditor
 from vpcctl.southbound.certificates import Certificates
 from vpcctl.southbound.codec.messages import EncodeError
+from vpcctl.southbound.drops import DropTally
 from vpcctl.southbound.encoded import Encoder
 from vpcctl.southbound.host import HostState
 from vpcctl.southbound.metrics import Metrics
@@ -114,7 +116,8 @@ class Engine:
         self.recorder = Recorder(outputs, self._standing)
         registry = Registry(self._by_dpid.get, self._news.set, self._admit)
         self._admission = Admission(registry, self.recorder, metrics, certificates)
-        self._auditor = Auditor(program, self._encoder, self.recorder, metrics)
+        self._tally = DropTally()
+        self._auditor = Auditor(program, self._encoder, self.recorder, metrics, self._tally)
         comparing = Slots(self.settings.concurrent_compares)
         self._tools = Tools(
             program, self._encoder, self.recorder, metrics, comparing, self._shared, self._advance
@@ -170,6 +173,11 @@ class Engine:
     def subject(self, port_id: str) -> Subject | None:
         """Return what is to be read for the counters of a port; None when it is nowhere."""
         return self._program.subject(port_id)
+
+    @property
+    def drops(self) -> Drops:
+        """What switches have dropped, as audits have read it."""
+        return self._tally.seen
 
     # --- rounds ---------------------------------------------------------------------------------
 
@@ -326,6 +334,7 @@ class Engine:
         if host is None:
             return
         self._by_dpid.pop(host.dpid, None)
+        self._tally.forget(host_id)
         if host.session is not None:
             host.session.connection.drop("host deleted")
 

@@ -276,9 +276,15 @@ class Session:
             await self._list(told + m.flow_stats_request(xid, table), xid, take_all)
 
     async def counts(
-        self, cookie: int, mask: int, take: Callable[[m.StatsEntry, int, int], None]
+        self,
+        cookie: int,
+        mask: int,
+        take: Callable[[m.StatsEntry, int, int], None],
+        table: int = 0xFF,
     ) -> None:
-        """Hand every flow with this cookie, its packets and its bytes to *take*.
+        """Hand every flow with this cookie in *table* (255: in all) to *take*.
+
+        With it go its packets and its bytes.
 
         It has to be waited for to its end: what comes of an answer that nobody waits for any more
         counts as a fault of the switch.
@@ -295,7 +301,8 @@ class Session:
 
         async with self._reading:
             xid = self.connection.datapath.next_xid()
-            await self._list(m.flow_stats_request(xid, cookie=cookie, mask=mask), xid, take_all)
+            request = m.flow_stats_request(xid, table, cookie=cookie, mask=mask)
+            await self._list(request, xid, take_all)
 
     async def know_meters(self) -> None:
         """Ask what the switch can do with meters; one that does not know of them has none.

@@ -1,9 +1,9 @@
 """Questions to the southbound process: one line of JSON each way over a Unix socket.
 
-The API and the southbound share a database and a run directory. Counters are in no database: they
-are read from the switch when somebody asks. The southbound listens on ``southbound/ask.sock``,
-which only its own user may open; a controller that shares the database on another machine has a
-run directory, and switches, of its own.
+The API and the southbound share a database and a run directory. Counters are in no database: a
+port's are read from the switch when somebody asks, and drops by reason are what audits have read.
+The southbound listens on ``southbound/ask.sock``, which only its own user may open; a controller
+that shares the database on another machine has a run directory, and switches, of its own.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from vpcctl.model.counters import Count, PortCounters, RuleCount, Side
+from vpcctl.model.counters import Count, Drops, PortCounters, RuleCount, Side
 from vpcctl.model.problems import Unavailable
 from vpcctl.store.wake import SocketDirectory
 
@@ -24,10 +24,13 @@ MAX_ANSWER = 4 * 1024 * 1024
 ANSWER_S = 4.0
 """So long the southbound takes for an answer at most."""
 _PATIENCE_S = 6.0
+_SOON_S = 1.0
+"""What the southbound need ask nobody for comes sooner."""
 AT_ONCE = 4
 """Questions that may be waiting at the same time; each holds a thread of the API's."""
 
 Json = dict[str, Any]
+_DROPS = b'{"ask":"drops"}\n'
 
 
 def question(port_id: str, host_id: str) -> bytes:
@@ -35,13 +38,15 @@ def question(port_id: str, host_id: str) -> bytes:
     return _line({"ask": "counters", "port_id": port_id, "host_id": host_id})
 
 
-def read_question(line: bytes) -> tuple[str, str]:
-    """Return port and host of a question.
+def read_question(line: bytes) -> tuple[str, str] | None:
+    """Return port and host of a question; None when it is the one for drops.
 
     Raises:
         ValueError: it is none.
     """
     found = json.loads(line)
+    if isinstance(found, dict) and found.get("ask") == "drops":
+        return None
     if not isinstance(found, dict) or found.get("ask") != "counters":
         raise ValueError("an unknown question")
     port_id, host_id = found.get("port_id"), found.get("host_id")
@@ -56,6 +61,11 @@ def answer(counters: PortCounters) -> bytes:
     return _line(
         {"egress": _side(counters.egress), "ingress": _side(counters.ingress), "rules": rules}
     )
+
+
+def drops_answer(drops: Drops) -> bytes:
+    """Return the answer to the question for drops, as a line."""
+    return _line({"reasons": drops.by_reason, "hosts": drops.by_host})
 
 
 def refusal(reason: str) -> bytes:
@@ -78,6 +88,24 @@ def read_answer(line: bytes) -> PortCounters:
         return PortCounters(_read_side(found["egress"]), _read_side(found["ingress"]), rules)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"no answer: {error}") from None
+
+
+def read_drops(line: bytes) -> Drops:
+    """Return the drops in an answer.
+
+    Raises:
+        ValueError: it is no answer, or says that there is none.
+    """
+    try:
+        found = json.loads(line)
+        hosts = {str(host): _read_sums(sums) for host, sums in found["hosts"].items()}
+        return Drops(_read_sums(found["reasons"]), hosts)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"no answer: {error}") from None
+
+
+def _read_sums(found: Json) -> dict[str, int]:
+    return {str(reason): int(packets) for reason, packets in found.items()}
 
 
 def _line(document: Json) -> bytes:
@@ -148,11 +176,22 @@ class SouthboundClient:
             with self._lock:
                 self._waiting -= 1
 
-    def _ask(self, line: bytes) -> bytes:
-        deadline = time.monotonic() + _PATIENCE_S
+    def drops(self) -> Drops:
+        """Return what switches have dropped, as the southbound knows it.
+
+        Raises:
+            Unavailable: it does not answer.
+        """
+        try:
+            return read_drops(self._ask(_DROPS, _SOON_S))
+        except (OSError, ValueError) as error:
+            raise Unavailable(f"This controller's southbound does not answer: {error}") from None
+
+    def _ask(self, line: bytes, patience: float = _PATIENCE_S) -> bytes:
+        deadline = time.monotonic() + patience
         directory = SocketDirectory(self._path)
         with contextlib.closing(directory), socket.socket(socket.AF_UNIX) as asking:
-            asking.settimeout(_PATIENCE_S)
+            asking.settimeout(patience)
             asking.connect(directory.reach(NAME))
             asking.sendall(line)
             return _receive(asking, deadline)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from vpcctl.flows.cookie import OWNER_COOKIE, OWNER_MASK
-from vpcctl.flows.flow import Flow
+from vpcctl.flows.flow import Flow, Match
 from vpcctl.flows.meter import unknown
 from vpcctl.flows.tables import BY_NUMBER
 from vpcctl.southbound.codec.actions import decode_instructions, encode_instructions
@@ -218,6 +218,15 @@ def cookie_of(entry: StatsEntry) -> int:
     return int.from_bytes(entry.value[8:16], "big")
 
 
+def decode_key(key: bytes) -> Match:
+    """Return the match in the key of an entry.
+
+    Raises:
+        ValueError: it holds something that no flow of ours could hold.
+    """
+    return decode_match(key[3:])
+
+
 def decode_entry(entry: StatsEntry) -> Flow:
     """Return the flow that *entry* describes.
 
@@ -230,5 +239,5 @@ def decode_entry(entry: StatsEntry) -> Flow:
     actions, goto, number = decode_instructions(entry.value[16:])
     meter = None if number is None else unknown(number)
     priority = int.from_bytes(entry.key[1:3], "big")
-    match, cookie = decode_match(entry.key[3:]), cookie_of(entry)
+    match, cookie = decode_key(entry.key), cookie_of(entry)
     return Flow(table, priority, match, actions, goto, cookie, meter)
