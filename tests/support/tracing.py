@@ -172,6 +172,14 @@ def replay(
             raise AssertionError(f"an action that no flow should lead to: {token}")
 
 
+def dropped_for(shown: str) -> int | None:
+    """Number of the reason in the flow of table Drop that a trace ends in; None: in none."""
+    found = re.findall(
+        rf"^ *{DROP.number}\. (?:reg[01]=\w+,)?reg6=(0x[0-9a-f]+)", shown, re.MULTILINE
+    )
+    return int(found[-1], 16) if found else None
+
+
 class Fabric:
     """All hosts of a network as bridges of one dummy Open vSwitch."""
 
@@ -294,11 +302,11 @@ class Fabric:
         options = () if tracked is None else tracked.options()
         return [self._bridges[host_id], written(asked), *options]
 
+    def explain_frame(self, host_id: str, ofport: int, frame: bytes) -> str:
+        """The whole trace of a frame that comes in by a port."""
+        question = (self._bridges[host_id], f"in_port={ofport}", frame.hex())
+        return self._ovs.control.call("ofproto/trace", *question)
+
     def reason(self, host_id: str, packet: Packet) -> int | None:
         """Number of the reason that one host drops a packet for, as table Drop has seen it."""
-        found = re.findall(
-            rf"^ ?{DROP.number}\. (?:reg[01]=\w+,)?reg6=(0x[0-9a-f]+)",
-            self.explain(host_id, packet),
-            re.MULTILINE,
-        )
-        return int(found[-1], 16) if found else None
+        return dropped_for(self.explain(host_id, packet))
