@@ -113,7 +113,7 @@ def add(
         Problem: Invalid (an unknown remote), Conflict (an equal rule), Exhausted (the quota).
     """
     present = security_groups.meanings(unit.connection, group.id)
-    require_at_most(len(present) + len(wanted), quota, "rules in the group", None)
+    require_at_most(len(present) + len(wanted), quota, "rules in the group", "rules")
     _require_remotes(unit.connection, group, wanted)
     rows: list[dict[str, Any]] = []
     asked: dict[str, Wanted] = {}
