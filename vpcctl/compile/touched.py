@@ -239,4 +239,4 @@ def _by_host(net: Network, host_id: str, old: object, new: object) -> Iterator[P
 
 def _as_ports_see(host: Host) -> tuple[object, ...]:
     """Return what flows of ports depend on."""
-    return (host.key, host.vtep, host.tunnel_ofport)
+    return (host.key, host.vtep, host.tunnel_ofport, bool(host.outside))

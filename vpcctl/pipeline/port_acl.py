@@ -108,7 +108,8 @@ def edge(net: Network, facts: PortFacts) -> Iterator[Flow]:
         for reason in (*by_groups, *side.acls):
             counted = ((side.port, port.key, None), (f.REASON, int(reason), None))
             yield Flow(DROP, 110, counted, (), None, owner)
-    yield _kept_out(facts)
+    if facts.host.outside:
+        yield _kept_out(facts)
     if groups is not None and not lets_all_in(groups):
         yield from _ask(facts, groups)
 
