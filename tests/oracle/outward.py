@@ -1,31 +1,27 @@
-"""What lies beyond a VPC, as its users know it: route tables, internet gateways and EIPs.
+"""What lies beyond a VPC, as its users know it: route tables, gateways, EIPs and global addresses.
 
 Everybody is alive here, and nobody outside is known yet: what leaves a host is asked of its agent.
+No connection is known either: answers to what NAT gateways have translated are not asked for here.
 """
 
 import ipaddress
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from tests.oracle.judge import ND_AND_MLD
 from tests.oracle.oracle import AGENT, ROUTER_MAC, Arrival, Oracle, Packet, World, inside, text
-from vpcctl.model.eip import Eip
+from tests.oracle.ours import Addresses, Beyond, Ours
+from tests.oracle.ways import Ways
 from vpcctl.model.external_network import ExternalNetwork
-from vpcctl.model.gateway import InternetGateway
+from vpcctl.model.gateway import Forward, InternetGateway, NatGateway
 from vpcctl.model.port import Port
-from vpcctl.model.route_table import Route, RouteTable, Target
+from vpcctl.model.route_table import Route, Target
 from vpcctl.model.subnet import Subnet
-from vpcctl.model.vpc import Vpc
 
-
-@dataclass(frozen=True)
-class Beyond:
-    """What there is beyond the subnets of a world."""
-
-    vpcs: tuple[Vpc, ...]
-    networks: tuple[ExternalNetwork, ...]
-    gateways: tuple[InternetGateway, ...]
-    eips: tuple[Eip, ...]
-    tables: tuple[RouteTable, ...]
+UNRESOLVED, HEARD, SOLICITED, ERROR_IN, ERROR_OUT = 1, 2, 3, 4, 5
+"""What agents are asked about the world outside."""
+ERRORS = ("3", "11", "12")
+"""ICMP types that quote a packet."""
 
 
 class OutwardOracle(Oracle):
@@ -33,88 +29,88 @@ class OutwardOracle(Oracle):
 
     def __init__(self, world: World, beyond: Beyond) -> None:
         super().__init__(world)
+        self._ours, self._ways = Addresses(world, beyond), Ways()
         self._vpcs = {one.id: one for one in beyond.vpcs}
         self._networks = {one.id: one for one in beyond.networks}
         self._internet = {one.id: one for one in beyond.gateways}
-        self._eips, self._tables = beyond.eips, beyond.tables
+        self._nats = {one.id: one for one in beyond.nats}
         self._by_id = {one.id: one for one in world.ports}
+
+    def outcomes(self, port: Port, packet: Packet) -> list[Counter[Arrival]]:
+        """Return what may arrive when *port* sends *packet*: exactly one of these."""
+        return list(self._ways.all(lambda: Counter(self.arrivals(port, packet))))
 
     # --- from outside -----------------------------------------------------------------------------
 
     def entering(self, host_id: str, network: ExternalNetwork, packet: Packet) -> list[Arrival]:
         """Return what must arrive anywhere when *packet* comes from outside to a host."""
-        way = self._way(host_id, network.id)
+        about = packet.get("arp_tpa") or _on_link(packet)
+        if about is not None:
+            return self._resolved(host_id, network, self._ours.of(network.id, about), packet)
+        ours = self._ours.of(network.id, packet.get("nw_dst") or packet["ipv6_dst"])
+        if ours is None or not ours.admits(host_id) or packet["eth_dst"] != ours.mac:
+            return []
+        return self._enter(host_id, None, ours, packet)
+
+    def _resolved(
+        self, host_id: str, network: ExternalNetwork, ours: Ours | None, packet: Packet
+    ) -> list[Arrival]:
+        """What becomes of a question or an answer on the link about an address of ours."""
+        if ours is None or host_id not in ours.homes:
+            return []
+        if packet.get("arp_op") == "2" or packet.get("icmpv6_type") == "136":
+            return [_question(host_id, None, network, HEARD, packet)]
+        if not ours.answers_at(host_id):
+            return []
+        if packet["protocol"] != "arp":
+            return [_question(host_id, None, network, SOLICITED, packet)]
+        way = self._ours.way(host_id, network.id)
         assert way is not None
-        if packet["protocol"] == "arp":
-            asked = self._resident(host_id, network.id, packet["arp_tpa"])
-            return [] if asked is None else [_answer(host_id, way, packet, asked)]
-        eip = self._admitted(host_id, network.id, packet["nw_dst"])
-        if eip is None or packet["eth_dst"] != _mac(eip):
+        return [Arrival(host_id, way, None, _answer(packet, ours.mac))]
+
+    def _enter(self, at: str, vni: int | None, ours: Ours, packet: Packet) -> list[Arrival]:
+        """What becomes of a packet for an address of ours on a host that lets it in."""
+        if int(packet["nw_ttl"]) <= 1 or packet.get("icmpv6_type") in ND_AND_MLD:
             return []
-        return self._inwards(host_id, None, eip, packet)
+        if ours.port is None:
+            assert isinstance(ours.gateway, NatGateway)
+            return self._by_forward(at, vni, ours.gateway, packet)
+        if packet.get("icmp_type") in ERRORS:
+            network = self._networks[ours.gateway.external_network_id]
+            return [_question(at, vni, network, ERROR_IN, packet)]
+        to = "nw_dst" if "nw_dst" in packet else "ipv6_dst"
+        return self._inwards(at, vni, ours.port, packet | {to: ours.inside})
 
-    def _inwards(self, host_id: str, vni: int | None, eip: Eip, packet: Packet) -> list[Arrival]:
-        port, ttl = self._by_id[eip.port_id or ""], int(packet["nw_ttl"])
-        subnet, place = self._subnets[port.subnet_id], self._locations[port.id]
-        got = packet | {"nw_dst": str(eip.fixed_ip), "nw_ttl": str(ttl - 1)}
-        got |= {"eth_src": ROUTER_MAC, "eth_dst": text(port.mac)}
-        if ttl <= 1 or not self._judge.enters(subnet, got):
-            return []
-        if not self._judge.may(port, "ingress", got, None):
-            return []
-        last = vni if place.host_id == host_id else subnet.vni
-        return [Arrival(place.host_id, place.ofport, last, frozenset(got.items()))]
-
-    # --- who is where -----------------------------------------------------------------------------
-
-    def _way(self, host_id: str, network_id: str) -> int | None:
-        ways = self._hosts[host_id].outside
-        return next((one.ofport for one in ways if one.external_network_id == network_id), None)
-
-    def _serving(self, gateway: InternetGateway) -> list[str]:
-        known = (one for one in gateway.hosts if one in self._hosts)
-        return [one for one in known if self._way(one, gateway.external_network_id) is not None]
-
-    def _homes(self, eip: Eip) -> list[str]:
-        """Hosts where an EIP works, the one that answers for it first."""
-        port = self._by_id.get(eip.port_id or "")
-        if port is None or not self._works(port) or eip.fixed_ip not in port.ips:
-            return []
-        gateway = self._gateway(port, eip)
-        if gateway is None:
-            return []
-        here = self._locations[port.id].host_id
-        near = self._way(here, eip.external_network_id) is not None
-        return [here] if near else self._serving(gateway)
-
-    def _gateway(self, port: Port, eip: Eip) -> InternetGateway | None:
-        wanted = (self._subnets[port.subnet_id].vpc_id, eip.external_network_id)
-        fit = (
-            one
-            for one in self._internet.values()
-            if (one.vpc_id, one.external_network_id) == wanted
-        )
-        return next(fit, None)
-
-    def _admitted(self, host_id: str, network_id: str, address: str) -> Eip | None:
-        """The EIP whose packets a host lets in: the first, and all round a first that leaves."""
-        for eip in self._eips:
-            if (eip.external_network_id, str(eip.address)) != (network_id, address):
+    def _by_forward(
+        self, at: str, vni: int | None, nat: NatGateway, packet: Packet
+    ) -> list[Arrival]:
+        """What becomes of a packet of which nobody knows for an address of a NAT gateway."""
+        name = f"{packet['protocol']}_dst"
+        for one in nat.forwards:
+            first, last = one.ports
+            if not _is_about(one, packet) or str(one.eip) != packet["nw_dst"]:
                 continue
-            homes = self._homes(eip)
-            if host_id not in homes:
-                return None
-            gateway = self._gateway(self._by_id[eip.port_id or ""], eip)
-            stay = [one for one in homes if gateway is None or one not in gateway.leaving]
-            goes = host_id not in stay
-            return eip if goes or host_id in (homes[0], stay[0]) else None
-        return None
+            if first <= int(packet[name]) <= last:
+                port = one.target_port + int(packet[name]) - first
+                got = packet | {"nw_dst": str(one.target), name: str(port)}
+                found = (one for one in self._of_vpc(nat.vpc_id) if got["nw_dst"] in _texts(one))
+                return [each for one in found for each in self._inwards(at, vni, one, got)]
+        return []
 
-    def _resident(self, host_id: str, network_id: str, address: str) -> Eip | None:
-        for eip in self._eips:
-            if (eip.external_network_id, str(eip.address)) == (network_id, address):
-                return eip if self._homes(eip)[:1] == [host_id] else None
-        return None
+    def _of_vpc(self, vpc_id: str) -> Iterator[Port]:
+        return (one for one in self._ports if self._subnets[one.subnet_id].vpc_id == vpc_id)
+
+    def _inwards(self, at: str, vni: int | None, port: Port, packet: Packet) -> list[Arrival]:
+        """What becomes of a packet that has a port's own address by now."""
+        if not self._works(port):
+            return []
+        subnet, place = self._subnets[port.subnet_id], self._locations[port.id]
+        got = packet | {"eth_src": ROUTER_MAC, "eth_dst": text(port.mac)}
+        got["nw_ttl"] = str(int(packet["nw_ttl"]) - 1)
+        if not self._judge.enters(subnet, got) or not self._judge.may(port, "ingress", got, None):
+            return []
+        last = vni if place.host_id == at else subnet.vni
+        return [Arrival(place.host_id, place.ofport, last, frozenset(got.items()))]
 
     # --- to outside -------------------------------------------------------------------------------
 
@@ -125,40 +121,56 @@ class OutwardOracle(Oracle):
             return []
         if ipaddress.ip_address(to).is_link_local:
             return []
-        route = self._route(home, to)
-        targets = [] if route is None else [*self._alive(home, route.targets, to)]
+        targets = self.targets(home, to)
         if not targets:
             return []
-        assert len(targets) == 1, "whoever shares is not asked here"
-        ttl = int(packet["nw_ttl"])
+        target, ttl = self._ways.pick(targets), int(packet["nw_ttl"])
         sent = packet | {"eth_src": ROUTER_MAC, "nw_ttl": str(ttl - 1)}
-        if targets[0].kind == "port":
-            return self._handed_on(port, self._by_id[targets[0].id], sent)
-        if "nw_src" not in packet:
+        if target.kind == "port":
+            return self._handed_on(port, self._by_id[target.id], sent)
+        if target.kind == "nat":
+            return self._shared(port, self._nats[target.id], sent)
+        return self._leaving(port, self._internet[target.id], sent)
+
+    def targets(self, home: Subnet, to: str) -> list[Target]:
+        """Return the targets that share what a subnet sends to an address outside its VPC."""
+        route = self._route(home, to)
+        if route is None:
             return []
-        return self._leaving(port, self._internet[targets[0].id], sent)
+        there = list(dict.fromkeys(self._there(home, route.targets, to)))
+        dead = {host_id for one in self._ours.table(home) for host_id in one.dead_hosts}
+        homes = {one.id: self._hosts_of(one) for one in there}
+        return [one for one in there if not homes[one.id] or homes[one.id] - dead] or there
 
     def _route(self, home: Subnet, to: str) -> Route | None:
-        mine = [one for one in self._tables if one.vpc_id == home.vpc_id]
-        named = [one for one in mine if one.id == home.route_table_id]
-        tables = named if home.route_table_id else [one for one in mine if one.is_main]
-        fit = [one for table in tables for one in table.routes if inside(to, one.destination)]
+        routes = (one for table in self._ours.table(home) for one in table.routes)
+        fit = (one for one in routes if inside(to, one.destination))
         return max(fit, key=lambda one: one.destination.prefixlen, default=None)
 
-    def _alive(self, home: Subnet, targets: tuple[Target, ...], to: str) -> Iterator[Target]:
+    def _there(self, home: Subnet, targets: tuple[Target, ...], to: str) -> Iterator[Target]:
+        """Yield the targets that can take a packet at all."""
         version = ipaddress.ip_address(to).version
         for target in targets:
-            if target.kind == "internet":
-                known = self._internet.get(target.id)
-                if known is not None and known.vpc_id == home.vpc_id:
-                    yield target
-            elif target.kind == "port" and target.id in self._by_id:
+            if target.kind == "port" and target.id in self._by_id:
                 port = self._by_id[target.id]
                 there = self._subnets[port.subnet_id]
                 reached = version == 4 or there.ipv6_cidr is not None
                 open_to = self._works(port) and not port.checks_addresses
                 if there.vpc_id == home.vpc_id and reached and open_to:
                     yield target
+            elif target.id in self._internet:
+                if self._internet[target.id].vpc_id == home.vpc_id:
+                    yield target
+            elif target.id in self._nats:
+                nat = self._nats[target.id]
+                if nat.vpc_id == home.vpc_id and self._ours.serving(nat):
+                    yield target
+
+    def _hosts_of(self, target: Target) -> set[str]:
+        """Return the hosts of which one has to live for a target."""
+        if target.kind == "port":
+            return {self._locations[target.id].host_id}
+        return set(self._ours.serving(self._nats[target.id])) if target.kind == "nat" else set()
 
     def _handed_on(self, port: Port, hop: Port, sent: Packet) -> list[Arrival]:
         there = self._subnets[hop.subnet_id]
@@ -167,46 +179,89 @@ class OutwardOracle(Oracle):
         return self._switched(port, there, sent | {"eth_dst": text(hop.mac)})
 
     def _leaving(self, port: Port, gateway: InternetGateway, sent: Packet) -> list[Arrival]:
-        here, network_id = self._locations[port.id].host_id, gateway.external_network_id
-        at, vni = here, None
-        if self._way(here, network_id) is None:
-            serving = self._serving(gateway)
+        """What becomes of a packet that takes an internet gateway: here, or at a gateway host."""
+        at, vni = self._locations[port.id].host_id, None
+        if self._ours.way(at, gateway.external_network_id) is None:
+            serving = self._ours.serving(gateway)
             if not serving:
                 return []
             at, vni = serving[0], gateway.vni
-        for eip in self._eips:
-            if eip.external_network_id == network_id and self._is_of(eip, gateway, sent["nw_src"]):
-                if at not in self._homes(eip):
-                    return []
-                own = {"nw_src": str(eip.address), "eth_src": _mac(eip)}
-                return self._on_network(at, vni, self._networks[network_id], sent | own)
-        return []
+        ours = self._ours.behind(gateway, sent.get("nw_src") or sent["ipv6_src"])
+        if ours is None or at not in ours.homes:
+            return []
+        network = self._networks[gateway.external_network_id]
+        named = sent | {"eth_src": ours.mac}
+        if sent.get("icmp_type") in ERRORS:
+            return [_question(at, vni, network, ERROR_OUT, named)]
+        name = "nw_src" if "nw_src" in sent else "ipv6_src"
+        return self._on_network(at, vni, network, named | {name: ours.address})
 
-    def _is_of(self, eip: Eip, gateway: InternetGateway, source: str) -> bool:
-        port = self._by_id.get(eip.port_id or "")
-        if port is None or self._subnets[port.subnet_id].vpc_id != gateway.vpc_id:
-            return False
-        return str(eip.fixed_ip) == source
+    def _shared(self, port: Port, nat: NatGateway, sent: Packet) -> list[Arrival]:
+        """What becomes of a packet that takes a NAT gateway: at its active host, always."""
+        at, eips = self._ours.serving(nat)[0], self._ours.shared_by(nat)
+        vni = None if at == self._locations[port.id].host_id else nat.vni
+        if not eips:
+            return []
+        answered = _answered(nat, sent, {one.address for one in eips})
+        source = answered or {"nw_src": self._ways.pick(eips).address}
+        ours = next(one for one in eips if one.address == source["nw_src"])
+        network = self._networks[nat.external_network_id]
+        return self._on_network(at, vni, network, sent | source | {"eth_src": ours.mac})
 
     def _on_network(
         self, at: str, vni: int | None, network: ExternalNetwork, packet: Packet
     ) -> list[Arrival]:
-        eip = self._resident(at, network.id, packet["nw_dst"])
-        if eip is not None:
-            return self._inwards(at, vni, eip, packet)
-        on_link = network.cidr is not None and inside(packet["nw_dst"], network.cidr)
-        if not on_link and network.gateway is None:
+        to = packet.get("nw_dst") or packet["ipv6_dst"]
+        ours = self._ours.of(network.id, to)
+        if ours is not None and ours.answers_at(at):
+            return self._enter(at, vni, ours, packet)
+        four = "nw_dst" in packet
+        block = network.cidr if four else network.ipv6_cidr
+        router = network.gateway if four else network.ipv6_gateway
+        if four and block is not None and to in (str(block[0]), str(block[-1])):
             return []
-        asked = packet | {"eth_dst": f"0e:77:{network.key >> 8:02x}:{network.key & 255:02x}:00:01"}
-        return [Arrival(at, AGENT, vni, frozenset(asked.items()))]
+        on_link = block is not None and inside(to, block)
+        if not on_link and router is None:
+            return []
+        return [_question(at, vni, network, UNRESOLVED, packet)]
 
 
-def _mac(eip: Eip) -> str:
-    return "0a:76:" + eip.key.to_bytes(4, "big").hex(":")
+def _on_link(packet: Packet) -> str | None:
+    """Return whom a question or an answer of neighbour discovery is about, if one has come."""
+    if packet.get("icmpv6_type") not in ("135", "136") or packet["nw_ttl"] != "255":
+        return None
+    return packet["nd_target"] if packet["icmpv6_type"] == "135" else packet["ipv6_dst"]
 
 
-def _answer(host_id: str, way: int, packet: Packet, eip: Eip) -> Arrival:
-    mac = _mac(eip)
+def _texts(port: Port) -> set[str]:
+    return {str(one) for one in port.ips}
+
+
+def _is_about(forward: Forward, packet: Packet) -> bool:
+    return packet["protocol"] == {6: "tcp", 17: "udp"}[forward.protocol]
+
+
+def _answered(nat: NatGateway, packet: Packet, eips: set[str]) -> Packet | None:
+    """Return whom a packet is from, if something is forwarded to where it comes from."""
+    name = f"{packet['protocol']}_src"
+    for one in nat.forwards:
+        if str(one.eip) not in eips or not _is_about(one, packet):
+            continue
+        nth = int(packet[name]) - one.target_port
+        if str(one.target) == packet["nw_src"] and 0 <= nth <= one.ports[1] - one.ports[0]:
+            return {"nw_src": str(one.eip), name: str(one.ports[0] + nth)}
+    return None
+
+
+def _question(
+    at: str, vni: int | None, network: ExternalNetwork, kind: int, packet: Packet
+) -> Arrival:
+    """What a host hands to its agent, with a destination that says what is wanted of it."""
+    to = f"0e:77:{network.key >> 8:02x}:{network.key & 255:02x}:00:{kind:02x}"
+    return Arrival(at, AGENT, vni, frozenset((packet | {"eth_dst": to}).items()))
+
+
+def _answer(packet: Packet, mac: str) -> frozenset[tuple[str, str]]:
     reply = packet | {
         "eth_src": mac,
         "eth_dst": packet["eth_src"],
@@ -216,4 +271,4 @@ def _answer(host_id: str, way: int, packet: Packet, eip: Eip) -> Arrival:
         "arp_tha": packet["arp_sha"],
         "arp_tpa": packet["arp_spa"],
     }
-    return Arrival(host_id, way, None, frozenset(reply.items()))
+    return frozenset(reply.items())

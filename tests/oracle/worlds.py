@@ -17,6 +17,8 @@ from vpcctl.model.vpc import Vpc
 
 VPC_COUNT = 2
 BLOCKS = (("10.0.1.0/24", "fd00:1::/64"), ("10.0.2.0/24", "fd00:2::/64"))
+GLOBAL = "2001:db8:{}{}::/64"
+"""A block of a VPC, by the numbers of it and of the subnet."""
 VIP4, VIP6, VMAC = "{}.77", "{}::77", "0e:00:5e:00:01:07"
 WIDE = "172.16.0.0/12"
 
@@ -55,15 +57,27 @@ def _port(draw: st.DrawFn, number: int, owner: Subnet, nth: int) -> Port:
     )
 
 
+def _blocks(owner: Vpc, routed: bool) -> list[tuple[str, str]]:
+    return [
+        (four, GLOBAL.format(owner.key, number) if routed else six)
+        for number, (four, six) in enumerate(BLOCKS, 1)
+    ]
+
+
 @st.composite
-def worlds(draw: st.DrawFn, *, all_have_ipv4: bool = False) -> tuple[World, tuple[Vpc, ...]]:
+def worlds(
+    draw: st.DrawFn, *, all_have_ipv4: bool = False, some_are_global: bool = False
+) -> tuple[World, tuple[Vpc, ...]]:
+    """Make a world; *some_are_global*: VPCs may have IPv6 addresses that are routed everywhere."""
     underlay = draw(st.sampled_from(("192.0.2.", "2001:db8::")))
     hosts = tuple(draw(_host(n, underlay)) for n in range(1, draw(st.integers(2, 3)) + 1))
     vpcs = tuple(vpc(n) for n in range(1, VPC_COUNT + 1))
+    often = (True, True, False) if some_are_global else (False, True)
+    routed = [one.id for one in vpcs if some_are_global and draw(st.sampled_from(often))]
     subnets = tuple(
-        subnet(10 * owner.key + n, owner, four, six if draw(st.booleans()) else None)
+        subnet(10 * owner.key + n, owner, four, six if draw(st.sampled_from(often)) else None)
         for owner in vpcs
-        for n, (four, six) in enumerate(BLOCKS, 1)
+        for n, (four, six) in enumerate(_blocks(owner, owner.id in routed), 1)
         if n == 1 or draw(st.booleans())
     )
     ports: list[Port] = []

@@ -41,6 +41,7 @@ _SETS = {
 _TUNNEL = re.compile(
     r"tnl_push\(tnl_port\((\d+)\).*?dst=([0-9a-f.:]+),(?:label=\w+,)?proto=17.*?vni=(0x[0-9a-f]+)"
 )
+_NAT = re.compile(r"nat\((src|dst)=([0-9.]+)(?:-[0-9.]+)?(?::(\d+))?")
 _RECIRCULATED = re.compile(r"^recirc\((0x[0-9a-f]+)\) - ", re.MULTILINE)
 _TOKEN = re.compile(r"[a-z_0-9]+(\((?:[^()]|\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))*\))?")
 
@@ -140,6 +141,16 @@ def sections(shown: str) -> dict[str, str]:
     return {name: actions[1] for name, actions in found.items() if actions is not None}
 
 
+def _translated(action: str, packet: Packet) -> Packet:
+    """What a new connection's packet has otherwise after conntrack: the first of what it may."""
+    found = _NAT.search(action)
+    if found is None:
+        return {}
+    side, address, port = found.groups()
+    changed = {f"nw_{side}": address}
+    return changed if port is None else changed | {f"{packet['protocol']}_{side}": port}
+
+
 def replay(
     parts: Mapping[str, str],
     packet: Packet,
@@ -166,9 +177,11 @@ def replay(
             _, ofport = ofports[int(push[1])]
             yield Sent(ofport, tuple(packet.items()), push[2], int(push[3], 16))
             after_push = True
+        elif token.startswith("ct("):
+            packet |= _translated(token, packet)
         elif token.isdigit() and not after_push:
             yield Sent(ofports[int(token)][1], tuple(packet.items()))
-        elif not token.isdigit() and not token.startswith(("drop", "ct(", "ct_clear")):
+        elif not token.isdigit() and not token.startswith(("drop", "ct_clear")):
             raise AssertionError(f"an action that no flow should lead to: {token}")
 
 
