@@ -12,7 +12,7 @@ from tests.support.dummy_ovs import DummyOvs
 from vpcctl.compile import compile_host
 from vpcctl.flows.flow import Flow
 from vpcctl.flows.tables import DROP
-from vpcctl.flows.text import format_unmetered
+from vpcctl.flows.text import format_flow, format_unmetered
 from vpcctl.model.host import GUEST_SERVICE_OFPORT, STAND_OFPORT
 from vpcctl.model.names import NAMES_OFPORT
 from vpcctl.model.network import Network
@@ -181,7 +181,7 @@ def replay(
             packet |= _translated(token, packet)
         elif token.isdigit() and not after_push:
             yield Sent(ofports[int(token)][1], tuple(packet.items()))
-        elif not token.isdigit() and not token.startswith(("drop", "ct_clear")):
+        elif not token.isdigit() and not token.startswith(("drop", "ct_clear", "meter(")):
             raise AssertionError(f"an action that no flow should lead to: {token}")
 
 
@@ -194,16 +194,28 @@ def dropped_for(shown: str) -> int | None:
 
 
 class Fabric:
-    """All hosts of a network as bridges of one dummy Open vSwitch."""
+    """All hosts of a network as bridges of one dummy Open vSwitch.
+
+    Attributes:
+        shown: the traces of what was injected last, in order.
+    """
 
     def __init__(
-        self, ovs: DummyOvs, net: Network, prefix: str, ofports: Iterable[int] = ()
+        self,
+        ovs: DummyOvs,
+        net: Network,
+        prefix: str,
+        ofports: Iterable[int] = (),
+        *,
+        metered: bool = False,
     ) -> None:
         """Make the hosts and give them their flows.
 
-        *ofports* are interfaces that each host has besides those of its ports.
+        *ofports* are interfaces that each host has besides those of its ports; *metered* says
+        whether flows have their meters.
         """
-        self._ovs = ovs
+        self._ovs, self._metered = ovs, metered
+        self.shown: list[str] = []
         self._net = net
         self._bridges = {host_id: f"{prefix}-{n}" for n, host_id in enumerate(sorted(net.hosts))}
         self._by_vtep: dict[str, str] = {}
@@ -239,8 +251,16 @@ class Fabric:
         """Give every host its flows, or those given *instead*."""
         for host_id in instead or self._bridges:
             flows = instead[host_id] if instead else self.flows(host_id)
-            lines = [format_unmetered(flow) for flow in flows]
-            self._ovs.replace_flows(self._bridges[host_id], lines)
+            self._write(self._bridges[host_id], list(flows))
+
+    def _write(self, bridge: str, flows: Sequence[Flow]) -> None:
+        if not self._metered:
+            self._ovs.replace_flows(bridge, map(format_unmetered, flows))
+            return
+        self._ovs.ofctl("del-meters", bridge)
+        for meter in sorted({flow.meter for flow in flows if flow.meter is not None}):
+            self._ovs.ofctl("add-meter", bridge, str(meter))
+        self._ovs.replace_flows(bridge, (format_flow(flow, names=False) for flow in flows))
 
     def inject(
         self, host_id: str, ofport: int, packet: Packet, tracked: Tracked | None = None
@@ -277,9 +297,11 @@ class Fabric:
     def _follow(self, waiting: Sequence[_Under], hops: int) -> list[list[Delivered]]:
         """Follow packets from host to host, all of them together."""
         found: list[list[Delivered]] = [[] for _ in waiting]
+        self.shown = []
         for _ in range(hops):
             questions = [self._question(one.host_id, one.packet, one.tracked) for one in waiting]
             shown = self._ovs.control.call_many("ofproto/trace", questions)
+            self.shown += shown
             further: list[_Under] = []
             for one, text in zip(waiting, shown, strict=True):
                 for sent in replay(sections(text), one.packet, self._ofports):
