@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.oracle.oracle import ROUTER_MAC, Packet, World, text
 from tests.oracle.ours import Beyond
+from tests.oracle.secured import with_acls
 from tests.oracle.worlds import GLOBAL, misrouted, worlds
 from tests.support import networks as n
 from tests.support import packets
@@ -146,6 +147,7 @@ def wholes(draw: st.DrawFn) -> Whole:
     may be, and gateways and routes have to fit together for anything to leave.
     """
     world, vpcs = draw(worlds(all_have_ipv4=True, some_are_global=True))
+    world = draw(st.one_of(st.just(world), with_acls(world, vpcs)))
     chance = Random(f"{draw(st.integers(0, 2**32))} {world}")
     vpcs = tuple(dataclasses.replace(one, cidrs=blocks(one.key)) for one in vpcs)
     ports = tuple(
@@ -168,8 +170,9 @@ def resources(whole: Whole) -> tuple:
     """All that a network is made of."""
     world, beyond = whole
     below = (*world.hosts, *beyond.vpcs, *world.subnets, *world.ports, *world.locations)
+    filters = (*world.groups, *world.address_groups, *world.acls)
     gateways = (*beyond.gateways, *beyond.nats)
-    return (*below, *beyond.networks, *gateways, *beyond.eips, *beyond.tables)
+    return (*below, *filters, *beyond.networks, *gateways, *beyond.eips, *beyond.tables)
 
 
 # --- questions ------------------------------------------------------------------------------------

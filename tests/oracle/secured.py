@@ -222,6 +222,14 @@ def _network(draw: st.DrawFn) -> tuple[World, tuple[Vpc, ...]]:
 
 
 @st.composite
+def with_acls(draw: st.DrawFn, world: World, vpcs: tuple[Vpc, ...]) -> World:
+    """*world* with an ACL for each VPC, and on some subnets."""
+    acls = tuple(draw(_acl(vpc)) for vpc in vpcs)
+    subnets = tuple(draw(_with_acl(subnet, acls)) for subnet in world.subnets)
+    return replace(world, acls=acls, subnets=subnets)
+
+
+@st.composite
 def secured(draw: st.DrawFn) -> tuple[World, tuple[Vpc, ...]]:
     """A network with groups, and with ACLs on some subnets."""
     world, vpcs = draw(_network())
