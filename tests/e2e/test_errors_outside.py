@@ -285,6 +285,15 @@ def test_outside_is_told_what_a_guest_says_of_the_way_beyond_it(
     assert said == Told(one.address, (UNREACHABLE, TOO_LONG), 1200)
 
 
+@pytest.mark.parametrize("other", ["near", "away", "shared"])
+def test_guests_refuse_each_other_by_their_addresses_outside(
+    place: Place, one: Inside, other: str
+) -> None:
+    """Also itself; and what is said is translated twice: for who says it, and for who is told."""
+    to = place[1][other].address
+    assert told(one.guest.netns, (to, CLOSED)) == Told(to, (UNREACHABLE, NO_PORT))
+
+
 @contextmanager
 def _says_too_long(guest: Guest, fits: int) -> Iterator[None]:
     """Have a guest listen, and answer each datagram by an error that says what fits."""
