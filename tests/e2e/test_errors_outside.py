@@ -67,7 +67,7 @@ def told(netns: str, to: tuple[str, int], size: int = 60, hops: int = 64) -> Tol
 
 def _error_of(wire: socket.socket) -> Told | None:
     """What ``recvmsg`` tells of the last error, see ip(7), IP_RECVERR."""
-    select.select([], [], [wire], _ROUND_S)
+    select.select([wire], [], [], _ROUND_S)
     try:
         _, messages, _, _ = wire.recvmsg(2_000, 500, socket.MSG_ERRQUEUE)
     except BlockingIOError:
