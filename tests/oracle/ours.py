@@ -59,6 +59,18 @@ class Ours:
         stay = [one for one in self.homes if one not in self.gateway.leaving]
         return host_id not in stay or host_id in (self.homes[0], stay[0])
 
+    def begins_at(self, host_id: str) -> str:
+        """Where a connection begins that comes to a host which lets it in.
+
+        While hosts leave a NAT gateway that is the first one; the others hand on what they have no
+        connection for: those that leave to the first that stays, and that one to them.
+        """
+        stay = [one for one in self.homes if one not in self.gateway.leaving]
+        left = [one for one in self.homes if one in self.gateway.leaving]
+        if not (stay and left) or host_id == self.homes[0]:
+            return host_id
+        return stay[0] if host_id in left else left[0]
+
     def answers_at(self, host_id: str) -> bool:
         return self.homes[:1] == (host_id,)
 

@@ -74,7 +74,9 @@ class OutwardOracle(Oracle):
             return []
         if ours.port is None:
             assert isinstance(ours.gateway, NatGateway)
-            return self._by_forward(at, vni, ours.gateway, packet)
+            begun = ours.begins_at(at)
+            last = vni if begun == at else ours.gateway.vni
+            return self._by_forward(begun, last, ours.gateway, packet)
         if packet.get("icmp_type") in ERRORS:
             network = self._networks[ours.gateway.external_network_id]
             return [_question(at, vni, network, ERROR_IN, packet)]

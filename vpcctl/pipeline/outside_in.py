@@ -215,8 +215,18 @@ def _to_port(facts: EipFacts, port: PortFacts) -> Iterator[Flow]:
 
 def _limited(facts: EipFacts, flow: Flow) -> Iterator[Flow]:
     """Yield the flows that let in what an EIP's limits allow, where it is let in."""
-    for one in limits.metered(flow, limits.ingress(facts.eip.limits)):
+    for one in _metered(facts, flow):
         yield from if_active(one, facts.admits)
+
+
+def _metered(facts: EipFacts, flow: Flow) -> Iterator[Flow]:
+    """Yield *flow* with an EIP's meters, for what has not been handed on: that has met them."""
+    own = flow if facts.partner is None else _handed_on(flow, 0)
+    yield from limits.metered(own, limits.ingress(facts.eip.limits))
+
+
+def _handed_on(flow: Flow, value: int = 1) -> Flow:
+    return flow._replace(match=with_flag(flow.match, f.HANDED_ON, value))
 
 
 def _to_nat(facts: EipFacts, gateway: NatGateway) -> Iterator[Flow]:
@@ -224,7 +234,10 @@ def _to_nat(facts: EipFacts, gateway: NatGateway) -> Iterator[Flow]:
     zone, terms, owner = nat_zone(gateway), addressed(facts), facts.cookie
     asked = () if facts.partner is None else (mark(f.PICKED, 0),)
     track = (*asked, SetField(f.JUDGED, zone), Track(f.JUDGED_ZONE, NAT_IN, translate=True))
-    yield from _limited(facts, Flow(OUTSIDE_IN, 200, terms, track, None, owner))
+    tracked = Flow(OUTSIDE_IN, 200, terms, track, None, owner)
+    yield from _limited(facts, tracked)
+    if facts.partner is not None:
+        yield _handed_on(tracked)
     begin, done = SetField(f.JUDGED, zone | f.HELD.mask), set[Match]()
     for forward in gateway.forwards:
         for whole, nat in _forwarded(facts, forward):
@@ -243,11 +256,8 @@ def _begun(facts: EipFacts, flow: Flow) -> Iterator[Flow]:
     if facts.partner is None:
         yield from _limited(facts, flow)
         return
-    meters = limits.ingress(facts.eip.limits)
-    handed_on = flow._replace(match=with_flag(flow.match, f.HANDED_ON))
-    yield from limits.metered(handed_on, meters)
-    own = flow._replace(match=with_flag(flow.match, f.HANDED_ON, 0))
-    for one in limits.metered(own, meters):
+    yield _handed_on(flow)
+    for one in _metered(facts, flow):
         yield from if_active(one, facts.members)
 
 
