@@ -6,16 +6,13 @@ lives as long as the controller and would keep in memory what it needs but once.
 
 import contextlib
 import fcntl
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, NoReturn
 
 from vpcctl.model.problems import Problem
-from vpcctl.readiness import Door
 from vpcctl.settings import Settings
 
 if TYPE_CHECKING:
@@ -52,22 +49,8 @@ def hand_over(settings: Settings) -> NoReturn:
     environment = os.environ | settings.to_environment()
     print(f"vpcctl: {prepare(environment)}", flush=True)
     os.set_inheritable(descriptor, True)
-    door = json.dumps(asdict(_door(settings)))
-    command = [sys.executable, "-m", "vpcctl.supervisor", door, _line(settings)]
+    command = [sys.executable, "-m", "vpcctl.processes"]
     os.execve(command[0], command, environment)  # noqa: S606 - a program of ours, without a shell
-
-
-def _door(settings: Settings) -> Door:
-    listener = settings.api_listeners[0]
-    path = str(listener.path) if listener.path is not None else ""
-    return Door(listener.scheme, listener.host, listener.port, path)
-
-
-def _line(settings: Settings) -> str:
-    """Return what is said once the controller is ready: what a client gives as ``--api``."""
-    text, listener = settings.api_listen[0], settings.api_listeners[0]
-    url = f"http://{listener.authority}" if listener.scheme == "plain" else text
-    return f"ready: API on {url}, switches on {', '.join(settings.openflow_listen)}"
 
 
 def lock(settings: Settings) -> int:

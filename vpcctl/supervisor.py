@@ -1,18 +1,19 @@
-"""``vpcctl serve``: runs the API and the southbound as two processes, and keeps them running.
+"""``vpcctl serve``: keeps the API and the southbound running, as two processes.
 
 The two share nothing but the database and the run directory, so neither can stall the other.
 Signals are waited for, not handled: one loop, no handlers, no threads.
 
-``python -m vpcctl.supervisor DOOR LINE`` takes the place of the command that prepared everything
-(:func:`vpcctl.bootstrap.hand_over`). It lives as long as the controller, so it imports but a little
-of the standard library; the settings are in its environment, for its children.
+``python -m vpcctl.supervisor DOOR LINE PID PID`` takes the place of the process that started both
+(:mod:`vpcctl.processes.both`), so they are its children from the first. It lives as long as the
+controller, so it imports but a little of the standard library; the settings are in its environment,
+for children that it starts again.
 """
 
+import contextlib
 import ctypes
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -33,7 +34,7 @@ UNUSABLE = 2
 
 _TICK_S = 0.2
 _PR_SET_PDEATHSIG = 1
-_WAITED = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD})
+WAITED = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD})
 
 
 @dataclass(slots=True)
@@ -42,8 +43,8 @@ class Child:
 
     Attributes:
         name: what it is called in messages.
-        command: argument list.
-        process: the running process, None between two starts.
+        command: argument list, to start it again.
+        pid: the running process, None between two starts.
         started: monotonic time of its last start, seconds.
         delay: pause before its next start, seconds.
         due: monotonic time of its next start, seconds.
@@ -52,9 +53,9 @@ class Child:
     """
 
     name: str
-    command: Sequence[str]
-    process: subprocess.Popen[bytes] | None = None
-    started: float = 0.0
+    command: tuple[str, ...]
+    pid: int | None
+    started: float
     delay: float = 0.0
     due: float = 0.0
     failures: int = 0
@@ -63,24 +64,22 @@ class Child:
 
 @dataclass(slots=True)
 class Supervisor:
-    """Starts children, restarts the dead with growing pauses, and stops them all.
+    """Starts children that ended again, with growing pauses, and stops them all.
 
     Attributes:
-        children: what to run.
-        environment: variables of every child.
+        children: what runs.
         ready: tells whether the whole answers; asked until it does.
         announce: called once when it does.
     """
 
     children: Sequence[Child]
-    environment: dict[str, str]
     ready: Callable[[], bool]
     announce: Callable[[], None]
     _was_ready: bool = field(default=False, init=False)
 
     def run(self) -> int:
         """Run until a signal ends it; return the exit code."""
-        previous = signal.pthread_sigmask(signal.SIG_BLOCK, _WAITED)
+        previous = signal.pthread_sigmask(signal.SIG_BLOCK, WAITED)
         try:
             return self._loop()
         finally:
@@ -92,7 +91,7 @@ class Supervisor:
             now = time.monotonic()
             for child in self.children:
                 self._reap(child, now)
-                if child.process is None and now >= child.due:
+                if child.pid is None and now >= child.due:
                     self._start(child, now)
             if not self._was_ready:
                 if stuck := self._gave_up():
@@ -101,27 +100,25 @@ class Supervisor:
                 if self.ready():
                     self._was_ready = True
                     self.announce()
-            received = signal.sigtimedwait(_WAITED, _TICK_S)
+            received = signal.sigtimedwait(WAITED, _TICK_S)
             if received is not None and received.si_signo != signal.SIGCHLD:
                 say(f"{signal.Signals(received.si_signo).name}: stopping")
                 return 0
 
     def _start(self, child: Child, now: float) -> None:
-        child.process = subprocess.Popen(
-            child.command,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            # Ctrl-C reaches us alone: we decide who stops when.
-            process_group=0,
-            preexec_fn=_die_with(os.getpid()),
-        )
         child.started = now
+        child.pid = fork()
+        if child.pid == 0:
+            try:
+                os.execv(child.command[0], child.command)  # noqa: S606 - ours, without a shell
+            finally:
+                os._exit(1)
 
     def _reap(self, child: Child, now: float) -> None:
-        if child.process is None or child.process.poll() is None:
+        if child.pid is None or (code := _ended(child.pid)) is None:
             return
-        child.code = child.process.returncode
-        child.process = None
+        child.code = code
+        child.pid = None
         child.failures += 1
         healthy = now - child.started >= HEALTHY_S
         child.delay = FIRST_DELAY_S if healthy else min(_doubled(child.delay), LONGEST_DELAY_S)
@@ -137,35 +134,34 @@ class Supervisor:
         return None
 
     def _stop(self) -> None:
-        running = [child.process for child in self.children if child.process is not None]
-        for process in running:
-            process.terminate()
+        running = [child.pid for child in self.children if child.pid is not None]
+        for pid in running:
+            os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + GRACE_S
-        for process in running:
-            try:
-                process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        while running := [pid for pid in running if _ended(pid) is None]:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            signal.sigtimedwait({signal.SIGCHLD}, left)
+        for pid in running:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
 
 
 def main() -> int:
-    """Run the controller until a signal ends it; return the exit code."""
-    door, line = sys.argv[1:]
-    return run(Door(**json.loads(door)), line)
+    """Supervise the children that the command line names until a signal ends it.
 
-
-def run(door: Door, line: str) -> int:
-    """Run the children until a signal ends it; return the exit code.
-
-    Args:
-        door: where the API is asked whether it is ready.
-        line: what to say once it is.
+    Returns:
+        The exit code.
     """
+    door, line, *pids = sys.argv[1:]
+    where, now = Door(**json.loads(door)), time.monotonic()
     supervisor = Supervisor(
-        children=[Child(name, (sys.executable, "-m", _PROCESSES, name)) for name in CHILDREN],
-        environment=dict(os.environ),
-        ready=lambda: is_ready(door),
+        children=[
+            Child(name, (sys.executable, "-m", _PROCESSES, name), int(pid), now)
+            for name, pid in zip(CHILDREN, pids, strict=True)
+        ],
+        ready=lambda: is_ready(where),
         announce=lambda: say(line),
     )
     return supervisor.run()
@@ -184,18 +180,36 @@ def _describe(code: int) -> str:
     return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
 
 
-def _die_with(parent: int) -> Callable[[], None]:
-    """Return what a child does before it runs its program: never outlive *parent*."""
-    libc = ctypes.CDLL(None, use_errno=True)
+def _ended(pid: int) -> int | None:
+    """Return how the child *pid* ended; None while it runs. Once it has ended, ask no more."""
+    ended, status = os.waitpid(pid, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if ended else None
 
-    def prepare() -> None:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _WAITED)
-        libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
-        if os.getppid() != parent:
-            # It died before the kernel knew about our wish.
-            os._exit(1)
 
-    return prepare
+def fork() -> int:
+    """Return the pid of a new child, and 0 in the child, which never outlives its parent."""
+    libc = ctypes.CDLL(None)
+    parent = os.getpid()
+    if pid := os.fork():
+        return pid
+    # Ctrl-C reaches the parent alone, which decides who stops when.
+    os.setpgid(0, 0)
+    libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+    if os.getppid() != parent:
+        # It died before the kernel knew about our wish.
+        os._exit(1)
+    _keep_standard_files()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, WAITED)
+    return 0
+
+
+def _keep_standard_files() -> None:
+    """Close whatever is the parent's alone, such as its lock; nothing comes from stdin."""
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    for descriptor in map(int, os.listdir("/proc/self/fd")):
+        if descriptor > 2:
+            with contextlib.suppress(OSError):  # the listing's own, closed by now
+                os.close(descriptor)
 
 
 if __name__ == "__main__":

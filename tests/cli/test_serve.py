@@ -1,5 +1,6 @@
 """``vpcctl serve``: two processes under one that keeps them running and takes them along."""
 
+import contextlib
 import os
 import signal
 import stat
@@ -14,17 +15,26 @@ pytestmark = pytest.mark.slow
 
 
 def children_of(pid: int) -> dict[str, int]:
-    """Return the children of *pid*: what they run → their pid."""
+    """Return the children of *pid*: the names that they go by → their pid."""
     text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
     found = {}
     for child in map(int, text.split()):
         try:
-            command = Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0")
+            name = Path(f"/proc/{child}/comm").read_text().strip()
         except OSError:
             continue  # it is gone
-        # A child that is just ending or beginning has no command of its own.
-        if len(command) > 1:
-            found[command[-2].rpartition(".")[2]] = child
+        # A child that is just beginning has none of its own.
+        if name.startswith("vpc-"):
+            found[name.removeprefix("vpc-")] = child
+    return found
+
+
+def files_of(pid: int) -> dict[int, str]:
+    """Return the open files of *pid* by their descriptors."""
+    found = {}
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):  # closed meanwhile
+            found[int(entry.name)] = str(entry.readlink())
     return found
 
 
@@ -62,8 +72,12 @@ def test_a_child_that_is_killed_is_started_again_and_the_other_lives_on(
 
         wait_until(replaced, 10, what=f"a new {name}")
         wait_until(lambda: served.run("status").code == 0, 20, what="the API to answer")
+        now = children_of(served.process.pid)
         other = "southbound" if name == "api" else "api"
-        assert children_of(served.process.pid)[other] == before[other]
+        assert now[other] == before[other]
+        for files in map(files_of, now.values()):
+            assert files[0] == os.devnull
+            assert not any(path.endswith("serve.lock") for path in files.values())
 
 
 def test_sigterm_ends_both_children_and_their_sockets(tmp_path: Path) -> None:

@@ -84,27 +84,44 @@ def test_every_script_leads_to_a_function(name: str, target: str) -> None:
 
 
 _LOADS = """
-import sys, vpcctl.processes.__main__ as begin
+import os, sys, vpcctl.processes.__main__ as begin
 sys.argv[1:] = ["nothing"]
 begin.main()
-import vpcctl.processes.{process}
+files = os.listdir("/proc/self/fd")
+{loading}
+assert os.listdir("/proc/self/fd") == files
+assert len(os.listdir("/proc/self/task")) == 1
 print(*(name for name, module in sys.modules.items() if getattr(module, "__file__", None)))
 """
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("process", ["api", "southbound"])
-def test_a_process_loads_no_green_threads_and_nothing_for_nothing(process: str) -> None:
+def loaded_by(loading: str) -> set[str]:
+    """Return the modules that *loading* loads, which opens no file and starts no thread."""
     done = subprocess.run(
-        [REPOSITORY / ".venv" / "bin" / "python", "-c", _LOADS.format(process=process)],
+        [REPOSITORY / ".venv" / "bin" / "python", "-c", _LOADS.format(loading=loading)],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
         check=True,
     )
-    loaded = {name.partition(".")[0] for name in done.stdout.split()}
-    assert f"vpcctl.processes.{process}" in done.stdout.split()
+    return set(done.stdout.split())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("process", ["api", "southbound"])
+def test_a_process_loads_no_green_threads_and_nothing_for_nothing(process: str) -> None:
+    modules = loaded_by(f"import vpcctl.processes.{process}")
+    loaded = {name.partition(".")[0] for name in modules}
+    assert f"vpcctl.processes.{process}" in modules
     assert not loaded & {"eventlet", "gevent", "rich", "pygments", "psycopg", "alembic"}
+
+
+@pytest.mark.slow
+def test_what_both_processes_are_forked_from_is_what_both_need() -> None:
+    own = {f"vpcctl.{name}" for name in ("processes.both", "readiness", "supervisor")}
+    shared = loaded_by("from vpcctl.processes.both import load_shared; load_shared()")
+    for process in ("api", "southbound"):
+        assert shared - own - loaded_by(f"import vpcctl.processes.{process}") == set()
 
 
 @pytest.mark.parametrize("script", [".ci/run", ".ci/install"])

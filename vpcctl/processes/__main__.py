@@ -1,4 +1,7 @@
-"""``python -m vpcctl.processes api|southbound``: where a process of the controller begins."""
+"""``python -m vpcctl.processes [api|southbound]``: where a process of the controller begins.
+
+Without a name, both do.
+"""
 
 import sys
 
@@ -8,15 +11,17 @@ the command line has it."""
 
 
 def main() -> int:
-    """Run the process that the command line names; return its exit code."""
+    """Run what the command line names; return the exit code."""
     for name in _UNUSED:
         sys.modules.setdefault(name, None)  # pyright: ignore[reportArgumentType]
-    if sys.argv[1:] == ["api"]:
+    if not sys.argv[1:]:
+        from vpcctl.processes.both import main as run
+    elif sys.argv[1:] == ["api"]:
         from vpcctl.processes.api import main as run
     elif sys.argv[1:] == ["southbound"]:
         from vpcctl.processes.southbound import main as run
     else:
-        print("usage: python -m vpcctl.processes api|southbound", file=sys.stderr)
+        print("usage: python -m vpcctl.processes [api|southbound]", file=sys.stderr)
         return 2
     return run()
 

@@ -22,6 +22,7 @@ from vpcctl.processes.common import (
     configure_logging,
     give_up,
     keep_memory_small,
+    take_name,
     take_short_turns,
 )
 from vpcctl.services.facade import Quotas, Services, ServiceSettings
@@ -33,6 +34,7 @@ from vpcctl.store.wake import NotifyRelay, Waker
 
 def main() -> int:
     """Serve the API until SIGTERM; return the exit code."""
+    take_name("vpc-api")
     settings = Settings()
     configure_logging(settings)
     keep_memory_small()

@@ -6,6 +6,7 @@ import ctypes
 import gc
 import logging
 import sys
+from pathlib import Path
 
 import structlog
 
@@ -66,6 +67,15 @@ def collect_seldom() -> None:
 def limit_tls_buffers() -> None:
     """Let connections that are made from now on have small buffers."""
     asyncio.sslproto.SSLProtocol.max_size = _TLS_BUFFER
+
+
+def take_name(name: str) -> None:
+    """Be called *name* by ps and top: forked processes have one command line (proc(5): comm).
+
+    Args:
+        name: at most 15 characters.
+    """
+    Path("/proc/self/comm").write_text(name)
 
 
 def configure_logging(settings: Settings) -> None:

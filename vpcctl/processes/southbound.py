@@ -11,6 +11,7 @@ from vpcctl.processes.common import (
     give_up,
     keep_memory_small,
     limit_tls_buffers,
+    take_name,
     take_short_turns,
 )
 from vpcctl.settings import Settings
@@ -21,6 +22,7 @@ from vpcctl.southbound.transport.listener import ListenError
 
 def main() -> int:
     """Program switches until SIGTERM; return the exit code."""
+    take_name("vpc-southbound")
     settings = Settings()
     configure_logging(settings)
     limit_tls_buffers()

@@ -1,5 +1,7 @@
 """The tables, typed. ``metadata`` is what the migrations must lead to."""
 
+from sqlalchemy.orm import configure_mappers
+
 from vpcctl.store.tables.access import IdempotencyRow, TokenRow
 from vpcctl.store.tables.address_groups import AddressGroupRow, GroupBlockRow
 from vpcctl.store.tables.base import Base
@@ -31,6 +33,7 @@ from vpcctl.store.tables.subnets import FreedAddressRow, FreeRangeRow, SubnetRow
 from vpcctl.store.tables.vpcs import VpcRow
 
 metadata = Base.metadata
+configure_mappers()  # once, before processes are forked that each would do it for themselves
 
 __all__ = [
     "AclEntryRow",
