@@ -202,10 +202,7 @@ def _beside(session: Session, setup: Setup, size: int, series: Series, flood: st
 
 def _memory(session: Session, setup: Setup, size: int) -> None:
     """Keep the memory of the host's agent and of its process that answers for names."""
-    agent = setup.system.pids()["agent a"]
-    # Not what it starts now and then for a moment, which is its own memory once more.
-    answering = (pid for pid in cpu.children(agent) if "agent.names" in cpu.command(pid))
-    pids = {"agent": agent, **{f"names {number}": pid for number, pid in enumerate(answering)}}
+    pids = {name: pid for name, pid in setup.system.pids().items() if name.startswith("agent a")}
     for how, measure in (("PSS", cpu.resident_bytes), ("RSS", cpu.rss_bytes)):
         parts = {name: measure(pid) / 2**20 for name, pid in pids.items()}
         variant = f"memory of the agent with its names process, {how}"

@@ -354,12 +354,18 @@ class Ours(Plugging):
         wait_for("our hosts", done, timeout=timeout, every=0.05)
 
     def pids(self) -> dict[str, int]:
-        """Return the supervisor, its children and the agents."""
+        """Return the supervisor, its children, the agents and their processes for names."""
         assert self._controller is not None
         found = {"supervisor": self._controller.pid}
         for number, pid in enumerate(cpu.children(self._controller.pid)):
             found[f"controller child {number}"] = pid
-        return found | {f"agent {name}": process.pid for name, process in self._agents.items()}
+        for name, process in self._agents.items():
+            found[f"agent {name}"] = process.pid
+            # Not what it starts now and then for a moment, which is its own memory once more.
+            for pid in cpu.children(process.pid):
+                if "agent.names" in cpu.command(pid):
+                    found[f"agent {name} names"] = pid
+        return found
 
     def close(self) -> None:
         """Stop all of it."""
