@@ -14,6 +14,7 @@ import pytest
 
 from agent.decide import marks
 from tests.hosts.conftest import AgentHost, Make
+from tests.hosts.watching import bfd, confirm, is_up, watch
 from tests.support import frames, leftovers
 from tests.support.hosts import checksums_off, command
 from tests.support.outside import (
@@ -38,7 +39,6 @@ from vpcctl.wire.state import NatGatewayState, Watched
 VLAN = 7
 INSIDE, OUTSIDE = marks.patch_inside(NETWORK), marks.patch_outside(NETWORK)
 _SOL_PACKET, _PACKET_AUXDATA, _VLAN_VALID = 263, 8, 0x10
-COOKIE = f"{marks.COOKIE_OWNER << 48:#x}"
 
 
 @dataclass
@@ -138,16 +138,6 @@ def _outside(agent: AgentHost) -> int:
     return wait_until(lambda: agent.controller.facts.outside, what="a way outside")[0].ofport
 
 
-def _confirm(agent: AgentHost) -> None:
-    """Let the agent's frames of EIPs out, and have the controller say that all flows are there."""
-    ways = agent.controller.facts.outside
-    out = f"output:{ways[0].ofport}" if ways else "drop"
-    eips = "0a:76:00:00:00:00/ff:ff:00:00:00:00"
-    flow = f"cookie={COOKIE},in_port=65000,dl_src={eips},actions={out}"
-    agent.host.ofctl("add-flow", "br-int", flow)
-    agent.controller.realised = 1
-
-
 def _ask(agent: AgentHost, frame: bytes) -> None:
     """Hand a frame to the agent as flows do."""
     out = f"in_port=CONTROLLER,packet={frame.hex()},actions=output:65000"
@@ -167,7 +157,7 @@ def test_an_eip_speaks_on_its_vlan(agent: AgentHost, provider: Provider) -> None
     agent.controller.set(external_networks=(network(vlan=VLAN),), outside_addresses=(eip(),))
     assert _outside(agent) in range(1, 65280)
     with provider.listening() as wire:
-        _confirm(agent)
+        confirm(agent)
         times = []
         for _ in range(5):
             wire.next(_ARP_FROM_EIP, _ANNOUNCED, vlan=VLAN)
@@ -312,7 +302,7 @@ def test_a_device_has_a_bridge_of_its_own_as_long_as_a_setting_names_it(
     assert agent.controller.facts.outside[0].bridge == own
     assert agent.host.vsctl("get", "bridge", own, "datapath_type") == "netdev"
     with provider.listening() as wire:
-        _confirm(agent)
+        confirm(agent)
         wire.next(_ARP_FROM_EIP)
         _hears_only_what_has_no_tag(agent, wire)
         _hears_what_is_for_it_whoever_else_speaks_for_it(agent, wire)
@@ -351,21 +341,6 @@ def _hears_what_is_for_it_whoever_else_speaks_for_it(agent: AgentHost, wire: Wir
 # --- watched hosts --------------------------------------------------------------------------------
 
 
-def _watch(agent: AgentHost, other: AgentHost, **more: object) -> None:
-    watched = Watched(host_id=other.host_id, vtep_address=other.host.address)
-    agent.controller.peers(other.host.address)
-    agent.controller.set(watched=(watched,), **more)
-
-
-def _is_up(agent: AgentHost) -> bool:
-    return any(each.up for each in agent.controller.facts.watches)
-
-
-def _bfd(agent: AgentHost, other: AgentHost, key: str) -> str:
-    name = marks.watch_port(other.host_id)
-    return agent.host.vsctl("get", "interface", name, f"bfd_status:{key}", check=False).strip('"')
-
-
 def _through_the_tunnel(agent: AgentHost, other: AgentHost) -> None:
     """A frame for VNI 7 arrives at the port whose destinations flows choose."""
     out, at = agent.controller.facts.tunnel_ofport, other.controller.facts.tunnel_ofport
@@ -396,34 +371,34 @@ def test_a_standby_takes_over(make_hosts: Make) -> None:
             agent.start()
         hosts = (active.host_id, standby.host_id)
         address = eip(hosts=hosts, fixed_address=None, port_key=None)
-        _watch(active, standby, outside_addresses=(address,))
-        _watch(standby, active, external_networks=(network(),), outside_addresses=(address,))
+        watch(active, standby, outside_addresses=(address,))
+        watch(standby, active, external_networks=(network(),), outside_addresses=(address,))
         _outside(standby)
         # BFD is up, and the active host has no flows yet: nobody is to rely on it.
-        wait_until(lambda: _bfd(standby, active, "state") == "up", what="BFD")
-        assert not _is_up(standby)
-        _confirm(active)  # alone: it would leave it to a standby that lives already
-        wait_until(lambda: _is_up(standby), what="the active one lives")
-        _confirm(standby)
-        wait_until(lambda: _is_up(standby) and _is_up(active), what="both live")
+        wait_until(lambda: bfd(standby, active, "state") == "up", what="BFD")
+        assert not is_up(standby)
+        confirm(active)  # alone: it would leave it to a standby that lives already
+        wait_until(lambda: is_up(standby), what="the active one lives")
+        confirm(standby)
+        wait_until(lambda: is_up(standby) and is_up(active), what="both live")
         _through_the_tunnel(active, standby)
         _says_so_when_it_has_lost_the_network(standby, active, provider)
         _starts_anew_and_tells_nobody(active)
         wire.quiet()
         active.host.stop_process("ovs-vswitchd", signal.SIGKILL)
         _announced_soon(wire)
-        wait_until(lambda: not _is_up(standby))
+        wait_until(lambda: not is_up(standby))
         # It comes back, and has no flows: it stays the one that nobody relies on.
         (active.state_dir / "program").unlink(missing_ok=True)
         active.host.start_vswitchd()
-        wait_until(lambda: _bfd(standby, active, "state") == "up", what="BFD")
-        assert _bfd(standby, active, "forwarding") == "false"
-        _confirm(active)
+        wait_until(lambda: bfd(standby, active, "state") == "up", what="BFD")
+        assert bfd(standby, active, "forwarding") == "false"
+        confirm(active)
         _leaves_it_to_who_has_taken_over(active)
-        assert _bfd(standby, active, "forwarding") == "false"
+        assert bfd(standby, active, "forwarding") == "false"
         behind = address.model_copy(update={"hosts": hosts[::-1]})
         active.controller.set(outside_addresses=(behind,))
-        wait_until(lambda: _is_up(standby))
+        wait_until(lambda: is_up(standby))
         wire.quiet()
         cut = active.host.name.replace("vh", "ve", 1)
         command("ip", "link", "set", cut, "down")
@@ -437,11 +412,11 @@ def _says_so_when_it_has_lost_the_network(
     wait_until(lambda: _stands(agent), what="a port that is up")
     agent.host.run("ip", "link", "set", provider.cable, "down")
     started = time.monotonic()
-    wait_until(lambda: not _is_up(other), what="the other one to hear of it")
+    wait_until(lambda: not is_up(other), what="the other one to hear of it")
     assert time.monotonic() - started < 2.0
     wait_until(lambda: not _stands(agent), what="a port that is down")
     agent.host.run("ip", "link", "set", provider.cable, "up")
-    wait_until(lambda: _is_up(other))
+    wait_until(lambda: is_up(other))
     wait_until(lambda: _stands(agent))
 
 
@@ -466,7 +441,7 @@ def _starts_anew_and_tells_nobody(agent: AgentHost) -> None:
     told = agent.log.read_text().count("not to rely on this one: host-")
     agent.controller.realised = None
     agent.start()
-    wait_until(lambda: _is_up(agent))
+    wait_until(lambda: is_up(agent))
     assert agent.log.read_text().count("not to rely on this one: host-") == told
 
 
@@ -485,42 +460,3 @@ def test_who_is_watched_no_more_has_no_port(running: AgentHost) -> None:
     running.controller.set(watched=())
     wait_until(lambda: not running.controller.facts.watches)
     assert marks.watch_port(other.host_id) not in running.host.vsctl("list-ports", "br-int")
-
-
-def test_a_host_that_had_no_power_is_not_relied_on_before_its_flows_are_there(
-    make_hosts: Make,
-) -> None:
-    """Nobody has seen its ovs-vswitchd end, so the machine says so before it starts the next."""
-    returns, other = make_hosts(2)
-    for agent in (returns, other):
-        agent.start()
-    _watch(returns, other)
-    _watch(other, returns)
-    for agent in (returns, other):
-        _confirm(agent)
-    wait_until(lambda: _is_up(returns) and _is_up(other), what="both live")
-    done = returns.once("hold-back")
-    assert (done.returncode, "runs" in done.stdout) == (0, True), done
-    assert "cpath_down" not in returns.host.vsctl("--columns=bfd", "list", "interface")
-    returns.stop(signal.SIGKILL)
-    returns.host.stop_process("ovs-vswitchd", signal.SIGKILL)
-    wait_until(lambda: not _is_up(other))
-    done = returns.once("hold-back")
-    assert (done.returncode, done.stdout[:2]) == (0, "1 "), done
-    heard = len(other.controller.reports)
-    (returns.state_dir / "program").unlink(missing_ok=True)
-    returns.host.start_vswitchd()
-    wait_until(lambda: _bfd(other, returns, "state") == "up", what="BFD")
-    assert _bfd(other, returns, "forwarding") == "false"
-    returns.start()
-    assert _bfd(other, returns, "forwarding") == "false"
-    told = [report.facts for _, report in other.controller.reports[heard:]]
-    assert not any(each.up for facts in told if facts for each in facts.watches)
-    _confirm(returns)
-    wait_until(lambda: _is_up(other), what="a host with flows")
-
-
-def test_who_cannot_be_held_back_says_why(agent: AgentHost) -> None:
-    agent.options = {"ovsdb": "unix:/nowhere/db.sock", "ovs-rundir": "/nowhere"}
-    done = agent.once("hold-back")
-    assert (done.returncode, "/nowhere/db.sock" in done.stderr) == (1, True), done
