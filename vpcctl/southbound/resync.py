@@ -26,6 +26,9 @@ from vpcctl.southbound.slicing import Slicer
 _HOLD_S = 3.0
 """How long a switch may keep others from being compared."""
 
+_GATHERED = 128
+"""Flows that are looked at together: to hand on those of each piece alone takes as long as some."""
+
 Actual = dict[bytes, bytes]
 """A switch's flows: key and value of each, see ``StatsEntry``."""
 
@@ -169,14 +172,23 @@ class Comparer:
             EncodeError: a flow is too long for one message.
         """
         slicer, wanted = Slicer(), dict[int, Meter]()
+        parts, meters, count, looked_at = list[bytes](), list[Meter](), 0, 0
         for piece in self._program.pieces(host_id):
             encoded = self._shared.get(piece) or self._encode(piece)
             self.result.flows += encoded.messages
-            meters = tuple(self._meters(encoded.meters, present, wanted))
+            if encoded.meters:
+                meters.extend(self._meters(encoded.meters, present, wanted))
             data, messages = self._piece(piece, encoded, actual)
-            if messages or meters:
-                yield Repair(data, messages, meters)
-            await slicer.breathe()
+            parts.append(data)
+            count += messages
+            looked_at += 1 + encoded.messages
+            if looked_at >= _GATHERED:
+                if count or meters:
+                    yield Repair(b"".join(parts), count, tuple(meters))
+                parts, meters, count, looked_at = [], [], 0, 0
+                await slicer.breathe()
+        if count or meters:
+            yield Repair(b"".join(parts), count, tuple(meters))
         self._surplus(present, wanted)
         for key, value in actual.items():
             entry = m.StatsEntry(key, value)

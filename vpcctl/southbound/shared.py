@@ -28,7 +28,7 @@ class Shared:
 
     def get(self, piece: Piece) -> Encoded | None:
         """Return a piece's messages; None: to be made."""
-        return self._kept.get(piece)
+        return self._kept.get(piece) if self._kept else None  # most often there is nothing
 
     def put(self, piece: Piece, encoded: Encoded) -> None:
         """Keep a piece's messages, if others may need them; meters are each switch's own matter."""

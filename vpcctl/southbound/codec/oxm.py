@@ -6,6 +6,7 @@ connection tracking (``nx-match.c``).
 """
 
 import struct
+from bisect import bisect
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -73,20 +74,29 @@ def _wide(field: Field, value: int) -> bytes:
 
 def encode_match(match: Match) -> bytes:
     """Return the whole ``ofp_match`` with its padding to 8 bytes."""
-    fragments: list[tuple[int, bytes]] = []
+    orders: list[int] = []
+    parts: list[bytes] = []
+    last = -1
     for field, value, mask in match:
         place = _PLACES.get(field)
         if place is None:
-            fragments.append((_XXREG_ORDER[field], _wide(field, value)))
-            continue
-        order, exact, masked, n = place
-        body = value.to_bytes(n, "big")
-        if mask is None:
-            fragments.append((order, exact + body))
+            order, part = _XXREG_ORDER[field], _wide(field, value)
         else:
-            fragments.append((order, masked + body + mask.to_bytes(n, "big")))
-    fragments.sort()
-    oxm = b"".join([part for _, part in fragments])
+            order, exact, masked, n = place
+            if mask is None:
+                part = exact + value.to_bytes(n, "big")
+            else:
+                part = masked + value.to_bytes(n, "big") + mask.to_bytes(n, "big")
+        # Few terms, mostly in order: those that are not are put in their place.
+        if order > last:
+            orders.append(order)
+            parts.append(part)
+            last = order
+        else:
+            at = bisect(orders, order)
+            orders.insert(at, order)
+            parts.insert(at, part)
+    oxm = b"".join(parts)
     length = 4 + len(oxm)
     return _HEAD.pack(1, length) + oxm + _PADDING[length & 7]
 
