@@ -5,11 +5,14 @@ from hypothesis import strategies as st
 
 from tests.property.universe import changes, full_start
 from vpcctl.compile import HostChange, Relaying, Transition, compile_host, ended, plan_changes
+from vpcctl.compile.view import host_pieces
 from vpcctl.flows.contract import check
 from vpcctl.flows.flow import Flow, FlowKey, meters_of
 from vpcctl.flows.meter import by_number
 from vpcctl.model.changes import Change, ChangeBatch
 from vpcctl.model.network import Network
+from vpcctl.pipeline.pieces import Piece, own_host
+from vpcctl.pipeline.program import compile_piece
 
 Program = dict[FlowKey, Flow]
 
@@ -85,6 +88,27 @@ def test_differences_lead_where_recomputing_leads(
     for number, batch in enumerate((start, *batches), 1):
         send(programs, plan_changes(net, ChangeBatch(number, tuple(batch))))
         assert shown(programs) == recomputed(net)
+
+
+@SETTINGS
+@given(full_start(), st.lists(st.lists(changes, min_size=1, max_size=4), max_size=8))
+def test_a_piece_is_as_remembered_until_it_is_touched(
+    start: list[Change], batches: list[list[Change]]
+) -> None:
+    """Also one that no host has meanwhile: bytes of pieces are kept for hosts that come back."""
+    net = Network()
+    net.apply(start)
+    kept = _shared_pieces(net)
+    for number, batch in enumerate(batches, 1):
+        for piece in plan_changes(net, ChangeBatch(number, tuple(batch))).touched:
+            kept.pop(piece, None)
+        assert {piece: compile_piece(net, piece) for piece in kept} == kept
+        kept |= _shared_pieces(net)
+
+
+def _shared_pieces(net: Network) -> dict[Piece, tuple[Flow, ...]]:
+    pieces = {piece for host_id in net.hosts for piece in host_pieces(net, host_id)}
+    return {piece: compile_piece(net, piece) for piece in pieces if own_host(piece) is None}
 
 
 @SETTINGS

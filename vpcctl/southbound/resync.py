@@ -202,10 +202,11 @@ class Comparer:
     def _encode(self, piece: Piece) -> Encoded:
         flows = self._program.flows(piece)
         fitted = self._fitted(flows)
-        if fitted is not flows:
-            self.result.unmetered += sum(map(_lacks_meter, flows, fitted))
         encoded = self._encoder.add(fitted)
-        self._shared.put(piece, encoded)
+        if fitted is flows:
+            self._shared.put(piece, encoded)
+        else:  # made for this switch alone
+            self.result.unmetered += sum(map(_lacks_meter, flows, fitted))
         return encoded
 
     def _meters(
