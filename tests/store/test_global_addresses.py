@@ -96,6 +96,21 @@ def test_it_says_where_it_is_realised(site: Site) -> None:
 
 
 @ON_SQLITE
+def test_a_network_reached_or_lost_has_to_be_confirmed(site: Site) -> None:
+    port, plain = site.world.port(site.subnet), site.outer.agents["plain"]
+    site.leads_out()
+    plain.report(link(port))
+    for ways, mode in (((site.outer.reached,), "distributed"), ((), "gateway")):
+        site.settle()
+        plain.facts = plain.facts.model_copy(update={"providers": ("isp",), "outside": ways})
+        plain.report(link(port))
+        found = site.look(port)
+        assert (found.mode, found.since_revision) == (mode, None)
+        site.settle()
+        assert site.look(port).since_revision == site.world.feed.load().revision
+
+
+@ON_SQLITE
 def test_it_says_why_it_is_realised_nowhere(site: Site) -> None:
     port, network = site.world.port(site.subnet), site.outer.network.meta.id
     site.leads_out()

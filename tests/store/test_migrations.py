@@ -206,6 +206,25 @@ def test_a_network_survives_the_way_back_and_forth(filled: Database) -> None:
     assert len([c for c in Feed(filled).load().changes if c.kind == "sg"]) == 2
 
 
+def test_eips_that_were_there_are_seen_since_their_newest_change(url: str) -> None:
+    opened = Database.open(url)
+    opened.write(lambda connection: schema.upgrade(connection, "0009"))
+    described = {"name": "n", "description": "", "tags": "{}", "created_at": 1, "updated_at": 1}
+
+    def fill(connection: Connection) -> None:
+        network = {"id": f"ext-{1:017x}", "key": 1, "provider": "isp", "vlan": 0, "mtu": 1500}
+        insert(connection, "external_networks", **network, **described, revision=1)
+        eip = {"id": f"eip-{1:017x}", "tenant_id": "red", "key": 1, "address": "203.0.113.9"}
+        left = {"left_revision": 0, "left_hosts": "[]", "external_network_id": network["id"]}
+        insert(connection, "eips", **eip, **left, **described, revision=42)
+
+    opened.write(fill)
+    opened.upgrade()
+    seen = opened.read(lambda c: c.execute(text("SELECT seen_revision FROM eips")).scalars().all())
+    assert seen == [42]
+    opened.close()
+
+
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "mysql://x/y"])
 def test_other_databases_are_refused(url: str) -> None:
     with pytest.raises(ValueError, match="expected sqlite:///<path> or postgresql://"):

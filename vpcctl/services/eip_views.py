@@ -69,7 +69,7 @@ def _look(connection: Any, rows: Sequence[EipRow]) -> Surroundings:
     things = {
         row.id: Exposed(
             row.external_network_id,
-            row.revision,
+            row.seen_revision,
             row.port_id,
             internet.get((row.vpc_id or "", row.external_network_id)),
             row.nat_gateway_id,

@@ -54,6 +54,7 @@ class EipService:
                 "address": eip_addresses.take(unit, actor, network, values.address),
                 "left_revision": 0,
                 "left_hosts": [],
+                "seen_revision": unit.revision,
                 **limit_values.columns(unit, limits, None),
                 **columns,
                 **born(unit),
@@ -99,10 +100,12 @@ class EipService:
         def work(unit: Unit) -> EipView:
             row = own_eip(unit.connection, actor, id)
             rules.require_match(row.revision, if_match)
-            news = {**columns, **_association(unit, row, values.association)}
+            news = _association(unit, row, values.association)
             if limits is not None:
                 news |= limit_values.columns(unit, limits, row.limit_number)
-            EIPS.update(unit.connection, id, {**news, **changed(unit)})
+            if any(getattr(row, name) != value for name, value in news.items()):
+                news["seen_revision"] = unit.revision
+            EIPS.update(unit.connection, id, {**columns, **news, **changed(unit)})
             eip_association.touch(unit, id)
             unit.tell("eip", id, row.tenant_id, "changed")
             return _view(unit.connection, id)

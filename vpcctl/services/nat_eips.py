@@ -83,7 +83,8 @@ def _hosts(unit: Unit, gateway: NatGatewayRow) -> list[str]:
 
 
 def _write(unit: Unit, row: EipRow, values: dict[str, Any]) -> None:
-    EIPS.update(unit.connection, row.id, {**values, **changed(unit)})
+    seen = {"seen_revision": unit.revision}
+    EIPS.update(unit.connection, row.id, {**values, **seen, **changed(unit)})
     unit.tell("eip", row.id, row.tenant_id, "changed")
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from vpcctl.services.context import changed
 from vpcctl.store.external_networks import EXTERNAL_NETWORKS
 from vpcctl.store.hosts import HOSTS, accepted
 from vpcctl.store.tables import HostRow
@@ -70,6 +71,21 @@ def _objection(
     return f"bridge {bridge} leads to {provider} here and to {other} on {where}: not believed"
 
 
+def columns(unit: Unit, row: HostRow, claims: Sequence[Claim]) -> dict[str, Any]:
+    """Return the columns that say what a host reaches, and of what network that has changed now."""
+    before, after = _ways(row.outside), _ways(claims)
+    moved = {id for id in before.keys() | after.keys() if before.get(id) != after.get(id)}
+    revisions = {**row.reach_revisions, **dict.fromkeys(moved, unit.revision)}
+    present = {one.id for one in EXTERNAL_NETWORKS.all(unit.connection)}
+    kept = {id: revision for id, revision in revisions.items() if id in present}
+    return {"outside": claims, "reach_revisions": kept}
+
+
+def _ways(claims: Sequence[Claim]) -> dict[str, int]:
+    """Return through which port each network is reached, as is believed."""
+    return {network_id: ofport for network_id, ofport, _ in accepted(claims)}
+
+
 def objections(row: HostRow) -> list[str]:
     """Return what speaks against claims of a host."""
     return [claim[3] for claim in row.outside if len(claim) > 3]
@@ -97,8 +113,7 @@ def reconsider(unit: Unit, but: str) -> list[str]:
         judged = judge(unit, row.id, row.providers, row.outside)
         if judged == row.outside:
             continue
-        values = {"outside": judged, "revision": unit.revision, "updated_at": unit.now}
-        HOSTS.update(unit.connection, row.id, values)
+        HOSTS.update(unit.connection, row.id, {**columns(unit, row, judged), **changed(unit)})
         unit.tell("host", row.id, "", "changed", "outside")
         believed.append(row.id)
     return believed

@@ -49,6 +49,7 @@ class Surroundings:
     Attributes:
         locations: of the ports, by port id.
         reach: external networks that hosts reach, by host id.
+        reach_revisions: when that changed last, by network id, by host id.
         placements: where gateways are, by gateway id.
         realised: how far hosts have come, by host id.
         done: what the southbound has taken.
@@ -58,6 +59,7 @@ class Surroundings:
 
     locations: Mapping[str, LocationRow]
     reach: Mapping[str, frozenset[str]]
+    reach_revisions: Mapping[str, Mapping[str, int]]
     placements: Mapping[str, GatewayHostsView]
     realised: Mapping[str, HostRealised]
     done: int
@@ -99,6 +101,7 @@ def look(connection: Any, things: Collection[Exposed], more: Iterable[str] = ())
     return Surroundings(
         placed,
         hosts.reach(connection),
+        hosts.reach_revisions(connection, concerned),
         placements,
         of_hosts(connection, concerned),
         processed(connection),
@@ -114,7 +117,8 @@ def place(thing: Exposed, around: Surroundings) -> Place:
     location = around.locations.get(thing.port_id or "")
     if location is None:
         return Place(None, None, None, thing.revision)
-    needed = max(thing.revision, location.revision)
+    changed = _reach_changed(location.host_id, thing.network_id, around)
+    needed = max(thing.revision, location.revision, changed)
     if thing.network_id in around.reach.get(location.host_id, ()):
         return _at("distributed", location.host_id, needed, (location.host_id,), around)
     there = _on_gateway(thing, needed, around)
@@ -125,7 +129,8 @@ def _on_gateway(thing: Exposed, needed: int, around: Surroundings) -> Place:
     gateway = _gateway(thing, around)
     if gateway.active_host_id is None:
         return Place(None, None, None, needed)
-    since = max(needed, gateway.since_revision or 0)
+    changed = _reach_changed(gateway.active_host_id, thing.network_id, around)
+    since = max(needed, gateway.since_revision or 0, changed)
     standing = tuple(one.host_id for one in gateway.hosts if one.state != "down")
     return _at("gateway", gateway.active_host_id, since, standing, around)
 
@@ -135,6 +140,11 @@ def _at(
 ) -> Place:
     confirmed = reached(around.realised.get(host_id), around.done) >= needed
     return Place(mode, host_id, needed if confirmed else None, needed, host_ids)
+
+
+def _reach_changed(host_id: str, network_id: str, around: Surroundings) -> int:
+    """Return the revision at which it changed last how, or whether, a host reaches a network."""
+    return around.reach_revisions.get(host_id, {}).get(network_id, 0)
 
 
 def _gateway(thing: Exposed, around: Surroundings) -> GatewayHostsView:

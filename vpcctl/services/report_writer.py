@@ -92,6 +92,8 @@ class ReportWriter:
         news = {name: value for name, value in columns.items() if getattr(row, name) != value}
         if row.agent_id not in (None, report.agent_id):
             unit.tell("host", row.id, "", "warning", "another agent reports for this host now")
+        if "outside" in news:
+            news |= outside_claims.columns(unit, row, news["outside"])
         size = hosts.port_mtu(self._connection)
         if any(name in news for name in _NETWORK) or _watches_others(row, facts):
             news |= changed(unit)

@@ -1,6 +1,6 @@
 """Hosts, their liveness and the revision of their state, in the database."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_address
@@ -76,6 +76,7 @@ _NOTE = (
 _SET_DIGEST = (
     update(HostRow).where(HostRow.id == bindparam("host_id_")).values(digest=bindparam("digest_"))
 )
+_REACH_REVISIONS = Among(select(HostRow.id, HostRow.reach_revisions), HostRow.id)
 _MOVE_STATE = Among(update(HostRow).values(state_revision=bindparam("revision_")), HostRow.id)
 DEFAULT_MTU = 1450
 """Of ports, before any host has reported."""
@@ -281,6 +282,17 @@ def reach(connection: Connection) -> dict[str, frozenset[str]]:
     rows = connection.execute(select(HostRow.id, HostRow.outside)).all()
     found = {row.id: frozenset(one[0] for one in accepted(row.outside)) for row in rows}
     return {id: networks for id, networks in found.items() if networks}
+
+
+def reach_revisions(
+    connection: Connection, host_ids: Iterable[str]
+) -> dict[str, Mapping[str, int]]:
+    """Return when it changed last how, or whether, these hosts reach external networks.
+
+    Revisions by network id, by host id.
+    """
+    found = _REACH_REVISIONS.rows(connection, sorted(set(host_ids)))
+    return {row.id: row.reach_revisions for row in found}
 
 
 def reaching(connection: Connection, network_id: str) -> list[str]:

@@ -23,6 +23,8 @@ class EipRow(Described, Limited, Base):
     set), or belongs to a NAT gateway, or to nothing. What says that the fixed address is there is
     checked at the end of a transaction, as a port's addresses are written anew when they change.
     ``left_hosts`` may answer for the address until they have confirmed ``left_revision``.
+    ``seen_revision`` is that of the newest change that the outside sees: of what it stands for or
+    belongs to, or of its limits.
     """
 
     __tablename__ = "eips"
@@ -58,3 +60,4 @@ class EipRow(Described, Limited, Base):
     )
     left_revision: Mapped[int] = mapped_column(BigInteger)
     left_hosts: Mapped[list[Any]] = mapped_column(JSON)
+    seen_revision: Mapped[int] = mapped_column(BigInteger)

@@ -24,6 +24,8 @@ class HostRow(Described, Base):
         providers: provider networks that its agent's settings name.
         outside: ``[network id, ofport, bridge]`` of each external network that it reaches; with
             an objection as the fourth where its claim is not believed.
+        reach_revisions: of the newest change of how it reaches an external network, or whether, by
+            the network's id; one that is missing has not changed since that is kept.
         watches: ``[host id, ofport, up]`` of each host that it watches.
         meters: OpenFlow meters that its datapath has.
     """
@@ -51,6 +53,7 @@ class HostRow(Described, Base):
     drained: Mapped[bool] = mapped_column(Boolean)
     providers: Mapped[list[str]] = mapped_column(JSON)
     outside: Mapped[list[Any]] = mapped_column(JSON)
+    reach_revisions: Mapped[dict[str, int]] = mapped_column(JSON)
     watches: Mapped[list[Any]] = mapped_column(JSON)
     meters: Mapped[int] = mapped_column(BigInteger)
 
