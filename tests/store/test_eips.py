@@ -298,24 +298,38 @@ def test_an_address_is_held_back_while_a_host_may_answer_for_it(world: World) ->
     assert outer.eip().address == eip.address
 
 
-def test_a_network_is_not_deleted_and_made_again_while_a_host_may_answer(world: World) -> None:
+@pytest.mark.parametrize(
+    ("state", "why"),
+    [
+        ("disconnected", "is not connected and may still answer"),
+        ("degraded", "is degraded and may still answer"),
+        ("pending", "has not confirmed yet that it answers"),
+    ],
+)
+def test_a_network_is_not_deleted_and_made_again_while_a_host_may_answer(
+    world: World, state: str, why: str
+) -> None:
     outer, vpc = reachable(world)
     here = outer.host("h1")
     port = world.port(world.subnet(vpc=vpc))
     outer.agents["h1"].report(link(port))
     eip = associate(world, outer.eip(), port)
-    state = {here.replace("-", "_"): "in_sync"}
-    confirm(world, world.feed.load().revision, **state)
-    confirm(world, world.feed.load().revision, **dict.fromkeys(state, "disconnected"))
+    host = here.replace("-", "_")
+    confirm(world, world.feed.load().revision, **{host: "in_sync"})
+    confirm(world, world.feed.load().revision, **{host: state})
     release(world, disassociate(world, eip))
     (internet,) = world.services.internet_gateways.list(ADMIN, Listing()).items
     world.services.internet_gateways.delete(ADMIN, internet.meta.id)
-    with pytest.raises(Conflict) as caught:
-        world.services.external_networks.delete(ADMIN, outer.network.meta.id)
-    assert [(one.kind, one.id) for one in caught.value.blockers] == [("host", here)]
-    assert str(eip.address) in caught.value.blockers[0].reason
-    confirm(world, world.feed.load().revision, **state)
-    world.services.external_networks.delete(ADMIN, outer.network.meta.id)
+    networks = world.services.external_networks
+    for pools in (("203.0.113.16/28",), ()):  # also when its pool has gone
+        networks.change(ADMIN, outer.network.meta.id, ExternalNetworkChange(pools=pools))
+        with pytest.raises(Conflict) as caught:
+            networks.delete(ADMIN, outer.network.meta.id)
+        assert [(one.kind, one.id) for one in caught.value.blockers] == [("host", here)]
+        assert caught.value.blockers[0].reason.startswith(why)
+        assert str(eip.address) in caught.value.blockers[0].reason
+    confirm(world, world.feed.load().revision, **{host: "in_sync"})
+    networks.delete(ADMIN, outer.network.meta.id)
 
 
 def test_a_host_that_is_deleted_holds_nothing_back(world: World) -> None:

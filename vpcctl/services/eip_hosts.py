@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 
 from vpcctl.store import gateways, locations
 from vpcctl.store.eips import EIPS
-from vpcctl.store.realisation import of_hosts, processed, reached
+from vpcctl.store.pools import Freed
+from vpcctl.store.realisation import HostState, of_hosts, processed, reached
 from vpcctl.store.tables import EipRow
 from vpcctl.store.units import Unit
 
@@ -51,8 +52,16 @@ def waiting(unit: Unit, host_ids: Sequence[str], revision: int) -> list[str]:
     return [id for id in sorted(found) if reached(found[id], done) < revision]
 
 
-def out_of_reach(unit: Unit, host_ids: Iterable[str]) -> dict[str, int]:
-    """Return which revision those of the hosts have come to that are not connected."""
+def still_answering(unit: Unit, given_back: Sequence[Freed]) -> dict[str, tuple[Freed, HostState]]:
+    """Return the hosts that may answer for addresses given back, as :func:`waiting` does for one.
+
+    With each the first such address, and the host's state.
+    """
     done = processed(unit.connection)
-    found = of_hosts(unit.connection, sorted(set(host_ids)))
-    return {id: reached(one, done) for id, one in found.items() if one.state == "disconnected"}
+    known = of_hosts(unit.connection, sorted({id for one in given_back for id in one.hosts}))
+    found: dict[str, tuple[Freed, HostState]] = {}
+    for one in given_back:
+        for id in one.hosts:
+            if id in known and reached(known[id], done) < one.revision:
+                found.setdefault(id, (one, known[id].state))
+    return found

@@ -29,7 +29,7 @@ from vpcctl.services.standing import judge
 from vpcctl.services.views import UNSET, Actor, Listing, Page, Status
 from vpcctl.store import eips, external_networks, hosts, keys, pools
 from vpcctl.store.external_networks import EXTERNAL_NETWORKS
-from vpcctl.store.realisation import standing_of_hosts
+from vpcctl.store.realisation import HostState, standing_of_hosts
 from vpcctl.store.tables import ExternalNetworkRow
 from vpcctl.store.units import Unit
 
@@ -307,19 +307,22 @@ def _users(connection: Any, id: str) -> list[Blocker]:
 
 
 def _answering(unit: Unit, id: str) -> list[Blocker]:
-    """Return the hosts that may still answer for addresses given back: they cannot be told.
+    """Return the hosts that may still answer for addresses given back.
 
     Were the network deleted and made again, such an address could be handed out while they do.
     """
-    given_back = pools.oldest_freed(unit.connection, id, None)
-    away = eip_hosts.out_of_reach(unit, (host_id for one in given_back for host_id in one.hosts))
-    found: dict[str, Blocker] = {}
-    for freed in given_back:
-        why = f"is not connected and may still answer for {IPv4Address(freed.address)}"
-        for host_id in freed.hosts:
-            if away.get(host_id, freed.revision) < freed.revision:
-                found.setdefault(host_id, Blocker("host", host_id, why))
-    return [found[host_id] for host_id in sorted(found)][:MAX_BLOCKERS]
+    found = eip_hosts.still_answering(unit, pools.given_back(unit.connection, id))
+    return [
+        Blocker("host", host_id, _why_answering(IPv4Address(freed.address), state))
+        for host_id, (freed, state) in sorted(found.items())
+    ][:MAX_BLOCKERS]
+
+
+def _why_answering(address: IPv4Address, state: HostState) -> str:
+    if state in ("in_sync", "pending"):
+        return f"has not confirmed yet that it answers for {address} no more"
+    how = "is not connected" if state == "disconnected" else "is degraded"
+    return f"{how} and may still answer for {address}"
 
 
 def _view(connection: Any, id: str) -> ExternalNetworkView:

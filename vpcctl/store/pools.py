@@ -105,6 +105,11 @@ def oldest_freed(connection: Connection, network_id: str, limit: int | None) -> 
     return _freed(connection, _OLDEST.limit(limit), network_id)
 
 
+def given_back(connection: Connection, network_id: str) -> list[Freed]:
+    """Return what was given back, also to pools that are gone, what is free longest first."""
+    return _freed(connection, _FREED, network_id)
+
+
 def freed(connection: Connection, network_id: str, address: int) -> Freed | None:
     """Return when an address was given back; None when it was not."""
     return next(iter(_freed(connection, _FREED_ONE, network_id, address)), None)
