@@ -35,7 +35,13 @@ _Pools = Annotated[
     ),
 ]
 _Mtu = Annotated[
-    int, Field(ge=MTUS[0], le=MTUS[1], description="MTU of the network, bytes.", examples=[1500])
+    int,
+    Field(
+        ge=MTUS[0],
+        le=MTUS[1],
+        description="MTU of the network, bytes; at least 1280 with an IPv6 block.",
+        examples=[1500],
+    ),
 ]
 
 

@@ -22,6 +22,7 @@ from vpcctl.services.outside_views import (
     EipCreate,
     EipView,
     ExternalNetworkChange,
+    ExternalNetworkCreate,
 )
 from vpcctl.services.views import (
     Actor,
@@ -89,6 +90,19 @@ def test_addresses_go_out_once_and_freed_ones_last(world: World) -> None:
     assert caught.value.field == "external_network_id"
     release(world, second)
     assert addresses(outer, 1) == [17]
+
+
+@pytest.mark.parametrize("cidr", [None, "198.51.100.0/24"])
+def test_a_network_without_pools_has_no_eips(world: World, cidr: str | None) -> None:
+    values = ExternalNetworkCreate("isp", cidr=cidr, ipv6_cidr="2001:db8::/64")
+    made = world.services.external_networks.create(ADMIN, values)
+    with pytest.raises(Invalid) as caught:
+        world.services.eips.create(ADMIN, EipCreate(made.meta.id, tenant_id="red"))
+    assert made.meta.id in caught.value.detail
+    assert (caught.value.field, caught.value.accepted) == (
+        "external_network_id",
+        "an external network with pools; IPv6 needs no EIP",
+    )
 
 
 def test_a_chosen_address_is_one_of_a_pool_and_free(world: World) -> None:

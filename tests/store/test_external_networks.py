@@ -22,6 +22,7 @@ from vpcctl.services.outside_views import (
 )
 from vpcctl.services.routing_views import RouteTableChange, RouteWanted
 from vpcctl.services.views import Actor, Listing, VpcChange
+from vpcctl.store.external_networks import EXTERNAL_NETWORKS
 
 TENANT = Actor("tenant", "red")
 
@@ -92,6 +93,7 @@ def test_a_network_is_kept_and_told(world: World) -> None:
         ({"vlan": 0}, "vlan"),
         ({"vlan": 4095}, "vlan"),
         ({"mtu": 500}, "mtu"),
+        ({"mtu": 1279, "ipv6_cidr": "2001:db8::/64"}, "mtu"),
         ({"provider": "no spaces"}, "provider"),
         ({"provider": ""}, "provider"),
         ({"pools": ("203.0.112.255-203.0.113.9",)}, "pools.0"),
@@ -157,6 +159,22 @@ def test_what_may_change_changes(world: World) -> None:
         world.services.external_networks.change(
             ADMIN, made.meta.id, ExternalNetworkChange(mtu=1500), 1
         )
+
+
+def test_ipv6_needs_1280_bytes(world: World) -> None:
+    narrow = make(world, mtu=1279)
+    with pytest.raises(Invalid) as added:
+        change(world, narrow, ipv6_cidr="2001:db8::/64")
+    assert (added.value.field, added.value.accepted) == ("mtu", "1280 to 9216, or no IPv6 block")
+    both = change(world, narrow, ipv6_cidr="2001:db8::/64", mtu=1280)
+    with pytest.raises(Invalid) as lowered:
+        change(world, both, mtu=1279)
+    assert lowered.value.field == "mtu"
+    assert change(world, both, mtu=1279, ipv6_cidr=None).mtu == 1279
+    made = make(world, cidr=None, gateway=None, ipv6_cidr="2001:db8:1::/64", vlan=9, mtu=1280)
+    # One that was accepted before is not stuck.
+    world.database.write(lambda c: EXTERNAL_NETWORKS.update(c, made.meta.id, {"mtu": 1000}))
+    assert change(world, made, name="new", ipv6_gateway="2001:db8:1::1").mtu == 1000
 
 
 @ON_SQLITE

@@ -40,7 +40,7 @@ Pools = Annotated[
         help="Where EIPs are allocated from, all of them; repeatable; '' for none.",
     ),
 ]
-Mtu = Annotated[int | None, typer.Option(help="MTU of the network, bytes.")]
+Mtu = Annotated[int | None, typer.Option(help="MTU of the network, bytes; IPv6 needs 1280.")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,11 +23,17 @@ def take(unit: Unit, actor: Actor, network: ExternalNetworkRow, chosen: str | No
     """Take an address of the network's pools for a new EIP.
 
     Raises:
-        Problem: Invalid (in no pool), Conflict (in use), Exhausted.
+        Problem: Invalid (in no pool, or there are none), Conflict (in use), Exhausted.
     """
     if chosen is not None:
         return _take_chosen(unit, actor, network, chosen)
     unused = pools.take_unused(unit.connection, network.id)
+    if unused is None and not pools.pools_of(unit.connection, [network.id]):
+        raise Invalid(
+            f"{network.id} has no pools that EIPs could be allocated from.",
+            field="external_network_id",
+            accepted="an external network with pools; IPv6 needs no EIP",
+        )
     return str(IPv4Address(_take_freed(unit, network) if unused is None else unused))
 
 

@@ -37,6 +37,8 @@ SIZES = {4: {4: (8, 30)}, 6: {6: (32, 126)}}
 FIELDS = {4: ("cidr", "gateway"), 6: ("ipv6_cidr", "ipv6_gateway")}
 LARGEST_VLAN = 4094
 MTUS = (576, 9_216)
+IPV6_MTU = 1_280
+"""What every link with IPv6 takes at least, bytes (RFC 8200, section 5)."""
 
 
 class ExternalNetworkService:
@@ -58,11 +60,12 @@ class ExternalNetworkService:
         if four[0] is None and six[0] is None:
             raise Invalid("There is no block.", field="cidr", accepted="cidr, ipv6_cidr or both")
         wanted = pool_values.parse(values.pools, *four)
+        _require_ipv6_fits(_mtu(values.mtu), six[0])
         columns = {
             **rules.described(values),
             "provider": rules.provider(values.provider),
             "vlan": _vlan(values.vlan),
-            "mtu": _mtu(values.mtu),
+            "mtu": values.mtu,
             **_columns(4, *four),
             **_columns(6, *six),
         }
@@ -121,6 +124,9 @@ class ExternalNetworkService:
             row = own_network(unit.connection, actor, id)
             rules.require_match(row.revision, if_match)
             news = {**columns, **_changed_blocks(unit, row, values)}
+            mtu, block = news.get("mtu", row.mtu), news.get("ipv6_cidr", row.ipv6_cidr)
+            if (mtu, block) != (row.mtu, row.ipv6_cidr):  # what was accepted once may be renamed
+                _require_ipv6_fits(mtu, block)
             if news.keys() & {"gateway", "ipv6_cidr", "ipv6_gateway", "mtu"}:
                 touch_all(unit)
             EXTERNAL_NETWORKS.update(unit.connection, id, {**news, **changed(unit)})
@@ -291,6 +297,16 @@ def _mtu(value: int) -> int:
     if not low <= value <= high:
         raise Invalid(f"{value} is out of range.", field="mtu", accepted=f"{low} to {high}")
     return value
+
+
+def _require_ipv6_fits(mtu: int, block: object) -> None:
+    """Demand that a network with an IPv6 block takes what IPv6 demands of every link."""
+    if block is not None and mtu < IPV6_MTU:
+        raise Invalid(
+            f"{mtu} is too little for IPv6.",
+            field="mtu",
+            accepted=f"{IPV6_MTU} to {MTUS[1]}, or no IPv6 block",
+        )
 
 
 def _users(connection: Any, id: str) -> list[Blocker]:
