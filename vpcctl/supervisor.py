@@ -192,13 +192,16 @@ def fork() -> int:
     parent = os.getpid()
     if pid := os.fork():
         return pid
-    # Ctrl-C reaches the parent alone, which decides who stops when.
-    os.setpgid(0, 0)
-    libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
-    if os.getppid() != parent:
-        # It died before the kernel knew about our wish.
+    try:
+        # Ctrl-C reaches the parent alone, which decides who stops when.
+        os.setpgid(0, 0)
+        libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+        if os.getppid() != parent:
+            # It died before the kernel knew about our wish.
+            os._exit(1)
+        _keep_standard_files()
+    except BaseException:  # on its way up it would do what is the parent's to do
         os._exit(1)
-    _keep_standard_files()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, WAITED)
     return 0
 

@@ -337,6 +337,24 @@ def test_what_a_connection_finds_wrong_is_not_handed_on_translated(pair: Pair) -
     assert [pair.dropped(host) for host in (OLD, NEXT)] == [before[0] + 2, before[1]]
 
 
+@pytest.mark.parametrize("first", [OLD, NEXT], ids=["the old one", "the next one"])
+def test_strangers_go_nowhere_while_one_has_not_heard(pair: Pair, first: Host) -> None:
+    """Who has not heard takes what ports send for its gateway, and nothing that is handed on."""
+    pair.hear(STAYS)
+    pair.hear(ASKED, first)
+    for _ in range(2):
+        assert pair.comes(first, f.udp(entering(EIP), (53, 5000))) == []
+        assert pair.sends(THREE, first, f.tcp(leaving(THREE), (9, 9), f.SYN_ACK, (7, 2))) == []
+
+
+def test_who_is_alone_again_takes_nothing_that_is_handed_on(pair: Pair) -> None:
+    """A forwarded port would hear of the EIP instead of who has asked."""
+    pair.hear(BEHIND)
+    pair.hear(dataclasses.replace(_NAT, hosts=(NEXT.id,)), NEXT)
+    for copy in pair.comes(OLD, f.udp(entering(EIP), (4000, 6002))):
+        assert copy.packet["nw_src"] == FAR
+
+
 def test_nothing_is_handed_on_when_nobody_leaves(pair: Pair) -> None:
     pair.hear(STAYS)
     before = [pair.dropped(host) for host in (OLD, NEXT)]

@@ -13,7 +13,7 @@ from vpcctl.flows.actions import Action, BundleLoad, Resubmit, SetField
 from vpcctl.flows.flow import Flow, Match, match
 from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import GATEWAY, NAT_OUT, OUTPUT, OUTSIDE, TUNNEL_IN
-from vpcctl.model.addresses import IPAddress
+from vpcctl.model.addresses import GATEWAY_MAC, IPAddress
 from vpcctl.model.gateway import NatGateway
 from vpcctl.model.host import STAND_OFPORT, Host, Question
 from vpcctl.model.network import Network
@@ -53,7 +53,8 @@ def gateway(net: Network, facts: GatewayFacts, host: Host) -> Iterator[Flow]:
     scope, owner, is_nat = (f.VNI, facts.gateway.vni), facts.cookie, _is_nat(facts)
     if host in facts.hosts:
         enter = (SetField(f.VNI, facts.gateway.vni), SetField(f.VPC, facts.vpc.key))
-        from_others = match((f.TUN_ID, facts.gateway.vni))
+        # To the router, as all that hosts hand over: what is handed on has other destinations.
+        from_others = match((f.TUN_ID, facts.gateway.vni), (f.ETH_DST, GATEWAY_MAC))
         yield Flow(TUNNEL_IN, 250, from_others, enter, GATEWAY, owner)
         if is_nat:
             yield Flow(GATEWAY, 40, match(scope, flags(*_HANDED_OVER)), (), NAT_OUT, owner)

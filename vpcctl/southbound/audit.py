@@ -80,7 +80,7 @@ class Auditor:
         everything = 1 << 30
         fitted = session.meters.fitted
         comparer = Comparer(
-            self._program, self._encoder, Shared(), fitted, skip=frozenset(), keep=everything
+            self._program, self._encoder, Shared(0), fitted, skip=frozenset(), keep=everything
         )
         present = await session.list_meters()
         parts = [part async for part in comparer.messages(host.id, actual, present)]

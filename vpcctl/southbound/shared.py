@@ -10,32 +10,25 @@ from collections.abc import Iterable
 from vpcctl.pipeline.pieces import Piece, own_host
 from vpcctl.southbound.encoded import Encoded
 
-_MOST_BYTES = 64 << 20
-_REST_S = 300.0
-"""How long nobody may be compared before everything is forgotten."""
+_KEPT_S = 300.0
+"""Everything is forgotten so long after the first was remembered: long before transaction ids,
+which are in the messages, come round again."""
+_OBJECTS = 700
+"""Bytes of a piece's objects and of its place here, beside its messages."""
 
 
 class Shared:
-    """Keeps encoded pieces as long as switches are compared, and a while longer."""
+    """Keeps encoded pieces for a while.
 
-    def __init__(self) -> None:
+    Args:
+        most_bytes: that it may take, objects included; 0: it keeps nothing.
+    """
+
+    def __init__(self, most_bytes: int = 64 << 20) -> None:
+        self._most_bytes = most_bytes
         self._kept: dict[Piece, Encoded] = {}
         self._bytes = 0
-        self._users = 0
-        self._rest: asyncio.TimerHandle | None = None
-
-    def enter(self) -> None:
-        """Note that a switch is to be compared."""
-        self._users += 1
-        if self._rest is not None:
-            self._rest.cancel()
-            self._rest = None
-
-    def leave(self) -> None:
-        """Note that a switch has been compared."""
-        self._users -= 1
-        if self._users == 0:
-            self._rest = asyncio.get_running_loop().call_later(_REST_S, self.clear)
+        self._end: asyncio.TimerHandle | None = None
 
     def get(self, piece: Piece) -> Encoded | None:
         """Return a piece's messages; None: to be made."""
@@ -43,20 +36,30 @@ class Shared:
 
     def put(self, piece: Piece, encoded: Encoded) -> None:
         """Keep a piece's messages, if others may need them; meters are each switch's own matter."""
-        if self._users == 0 or encoded.meters or own_host(piece) is not None:
+        if encoded.meters or own_host(piece) is not None:
             return
-        if self._bytes + len(encoded.data) <= _MOST_BYTES:
-            self._kept[piece] = encoded
-            self._bytes += len(encoded.data)
+        if self._bytes + _weight(encoded) > self._most_bytes:
+            return
+        self._kept[piece] = encoded
+        self._bytes += _weight(encoded)
+        if self._end is None:
+            self._end = asyncio.get_running_loop().call_later(_KEPT_S, self.clear)
 
     def drop(self, pieces: Iterable[Piece]) -> None:
         """Forget what has changed."""
         if self._kept:
             for piece in pieces:
                 found = self._kept.pop(piece, None)
-                self._bytes -= len(found.data) if found is not None else 0
+                self._bytes -= 0 if found is None else _weight(found)
 
     def clear(self) -> None:
         """Forget everything."""
         self._kept.clear()
         self._bytes = 0
+        if self._end is not None:
+            self._end.cancel()
+            self._end = None
+
+
+def _weight(encoded: Encoded) -> int:
+    return len(encoded.data) + _OBJECTS

@@ -283,7 +283,6 @@ class Worker:
         skip = frozenset(self._refused)
         tools = self._tools
         comparer = Comparer(tools.program, tools.encoder, tools.shared, host.fitted, skip=skip)
-        tools.shared.enter()
         try:
             host.waiting = True
             async with tools.comparing.hold():
@@ -305,7 +304,6 @@ class Worker:
                 self._retry_later()
             return
         finally:
-            tools.shared.leave()
             host.busy = host.waiting = False
         host.flows = comparer.result.flows - comparer.result.skipped
         self._tell_unmetered(comparer.result.unmetered)
