@@ -5,7 +5,8 @@ leaves from the port's own host; the same EIP moved to a port whose host has no 
 gateway host; a NAT gateway with a port forward; global IPv6 addresses; the errors of routers on the
 way, as traceroute asks for them; the active gateway host killed under a conversation, and back
 again; the cable of the active host to the provider pulled; the active host drained while
-conversations begin all the time; the controller killed, and then the active host; everybody calls
+conversations begin all the time; the active host cut off from its controller and from nothing else;
+the controller killed, and then the active host; everybody calls
 everybody by EIPs and forwarded ports, on one host and across, in one subnet, VPC and in another;
 and at last an EIP released under a conversation, which another tenant gets.
 
@@ -34,6 +35,7 @@ from mininet_labs.common.report import Checks, print_topology, say
 from mininet_labs.common.runs import Run
 from mininet_labs.common.site import PATIENCE_S, Site
 from mininet_labs.eip_beyond import expect_global, reach_by_ipv6, trace
+from mininet_labs.eip_cut_off import cut_off
 from mininet_labs.eip_everybody import call_everybody
 from mininet_labs.eip_plan import BLOCKS, BLUE, PLACES, REACH, RED, VPC_CIDRS, Stage
 from mininet_labs.eip_reuse import reuse
@@ -87,6 +89,7 @@ class EipLab:
         self._failover(checks)
         self._pulled(checks)
         self._drained(checks)
+        self._cut_off(checks)
         self._alone(checks)
         call_everybody(self._stage, checks)
         reuse(self._stage, witness, checks)
@@ -284,8 +287,14 @@ class EipLab:
         back = within(lambda: self._standing()[active] == "standby", seconds=_LATE_S)
         checks.expect(back, f"{active} stands by again")
 
+    def _cut_off(self, checks: Checks) -> None:
+        active = self._active()
+        cut_off(self._stage, active, FORWARDED, checks)
+        say(f"  {self._active()} has been the active one all the time")
+        checks.expect(self._active() == active, f"{active} stays the active one")
+
     def _alone(self, checks: Checks) -> None:
-        say("\n9. The controller dies, and then the active gateway host")
+        say("\n10. The controller dies, and then the active gateway host")
         active, address = self._active(), self._address(BLUE)
         others = [self._visitors[name] for name in ("red-2", "blue-1")]
         saved = within(self._site.hosts[active].has_saved_program, seconds=_LATE_S)

@@ -63,7 +63,7 @@ def give_everybody(stage: Stage) -> tuple[dict[str, str], list[Callee]]:
 
 def call_everybody(stage: Stage, checks: Checks) -> None:
     """Let everybody call everybody, themselves too."""
-    say("\n10. Everybody has an EIP or a NAT gateway, and calls everybody: who answers?")
+    say("\n11. Everybody has an EIP or a NAT gateway, and calls everybody: who answers?")
     seen_as, callees = give_everybody(stage)
     count = dict.fromkeys(KINDS, 0)
     for name, own in seen_as.items():

@@ -19,7 +19,7 @@ _AGAIN = "again"
 
 def reuse(stage: Stage, witness: Witness, checks: Checks) -> None:
     """Release red's EIP under a connection, and let blue have it."""
-    say("\n11. red's EIP is released while outside goes on; blue asks for that very address")
+    say("\n12. red's EIP is released while outside goes on; blue asks for that very address")
     address, outside = stage.address(RED), stage.visitors["outside"]
     stage.visitors["red-2"].listen(_OLD_PORT)
     outside.hold(address, PORT, _OLD_PORT)

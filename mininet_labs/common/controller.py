@@ -34,6 +34,11 @@ class Controller:
         return self._run.path("api.sock")
 
     @property
+    def openflow_socket(self) -> Path:
+        """Where switches find the controller."""
+        return self._run.path("openflow.sock")
+
+    @property
     def token_file(self) -> Path:
         """The admin token, which the controller leaves at its first start."""
         return self._run.path(_NAME, "admin.token")
@@ -44,7 +49,7 @@ class Controller:
         command = [*product("vpcctl.cli"), "serve", f"--state-dir={state}"]
         command += [f"--api-listen={self.url.removeprefix('http://')}"]
         command += [f"--api-listen=unix:{self.api_socket}"]
-        command += [f"--openflow-listen=unix:{self._run.path('openflow.sock')}"]
+        command += [f"--openflow-listen=unix:{self.openflow_socket}"]
         self._daemons.start(_NAME, command)
 
     def kill(self) -> None:

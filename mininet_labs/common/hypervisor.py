@@ -159,6 +159,20 @@ class Hypervisor(Host):
         self._start_vswitchd()
         self._start("vpc-agent", *product("agent.main"), environment=self._agent)
 
+    def hide(self, *sockets: Path) -> None:
+        """Hide sockets from this host alone, and end what agent and switch have open to them."""
+        for socket in sockets:
+            self.run("mount", "--bind", "/dev/null", str(socket))
+        self._daemons.kill(f"{self.label}-vpc-agent")
+        self._start("vpc-agent", *product("agent.main"), environment=self._agent)
+        # The agent puts its own target back, which leads nowhere now.
+        self.vsctl("set-controller", "br-int", "unix:/nowhere")
+
+    def show(self, *sockets: Path) -> None:
+        """Undo :meth:`hide`."""
+        for socket in sockets:
+            self.run("umount", str(socket))
+
     def namespaces(self) -> list[str]:
         """Return the names of the workloads' namespaces that exist on this host now.
 

@@ -264,6 +264,14 @@ Inside a workload (as root):
         """Plug in what :meth:`pull` has pulled."""
         self.hosts[label].params["cable"].intf2.ifconfig("up")
 
+    def cut_off(self, label: str) -> None:
+        """Take a host's way to the controller, and nothing else."""
+        self.hosts[label].hide(self._controller.api_socket, self._controller.openflow_socket)
+
+    def join(self, label: str) -> None:
+        """Give back what :meth:`cut_off` has taken."""
+        self.hosts[label].show(self._controller.api_socket, self._controller.openflow_socket)
+
     def kill_controller(self) -> None:
         """End the controller at once."""
         self._controller.kill()

@@ -83,6 +83,8 @@ def test_ports_of_a_host_that_is_dead_leave_routes_until_it_is_back(world: World
     assert ours.meta.id in [one.id for one in news.changes]
     confirm(world, 1, **{here[1].replace("-", "_"): "in_sync"})
     passes(agents[0])
+    assert dead() == (here[1],)  # its agent is given time to report
+    passes(agents[0])
     assert dead() == ()
     confirm(world, 1, **{here[1].replace("-", "_"): "disconnected"})
     passes(agents[0])

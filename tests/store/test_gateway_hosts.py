@@ -140,6 +140,9 @@ def test_a_silent_host_goes_to_the_end_and_stays_there(site: Outside) -> None:
     nat = site.nat(site.world.vpc())
     first, second, third = order(site, "nat", nat.meta.id)
     watching(site)
+    tell_connected(site, *"abc")
+    gone(site, first)
+    assert order(site, "nat", nat.meta.id) == [first, second, third]  # its switch may be lost, too
     gone(site, first)
     moved = site.world.database.read(present_revision)
     sure = HostRealised(site.id(second), moved, "in_sync", None, 1)
@@ -153,6 +156,79 @@ def test_a_silent_host_goes_to_the_end_and_stays_there(site: Outside) -> None:
     again = site.world.services.nat_gateways.get(ADMIN, nat.meta.id).placement
     assert [one.state for one in again.hosts] == ["active", "standby", "standby"]
     assert again.since_revision == shown.since_revision
+
+
+def tell_connected(site: Outside, *names: str) -> None:
+    """Have the switches of these hosts be connected, and no others."""
+    now = site.world.database.read(present_revision)
+    away = [site.id(name) for name in site.agents if name not in names]
+    rows = [
+        *(HostRealised(site.id(name), now, "in_sync", None, 1) for name in names),
+        *(HostRealised(id, 0, "disconnected", None, 1) for id in away),
+    ]
+    site.world.realisation.record(now, rows)
+
+
+def cut_off(site: Outside, nat: NatGatewayView) -> list[str]:
+    """Take the active host's way to the controller, and nothing else; return who was in order."""
+    names = order(site, "nat", nat.meta.id)
+    watching(site)
+    tell_connected(site, *(set(site.agents) - {names[0]}))
+    for _ in range(3):
+        gone(site, names[0])
+    return names
+
+
+def test_a_host_that_has_lost_its_controller_alone_stays_active(site: Outside) -> None:
+    """It goes on as it was told last: another one that is told to begin would answer, too."""
+    world, vpc = site.world, site.world.vpc()
+    nat = site.nat(vpc)
+    first, second, third = cut_off(site, nat)
+    assert order(site, "nat", nat.meta.id) == [first, second, third]
+    assert shown(site, nat) == (["active", "standby", "standby"], first, [])
+    status = world.services.nat_gateways.get(ADMIN, nat.meta.id).status
+    assert (status.state, status.hosts) == ("degraded", 3)
+    assert site.id(first) in (status.reason or "")
+    other = site.nat(world.vpc())
+    assert sorted(order(site, "nat", other.meta.id)) == sorted([second, third])
+    says = {name: name != first for name in "abc"}
+    for name in (second, third):
+        site.says(name, **{other: is_up for other, is_up in says.items() if other != name})
+    assert order(site, "nat", nat.meta.id) == [second, third, first]
+    status = world.services.nat_gateways.get(ADMIN, nat.meta.id).status
+    assert (status.state, status.hosts) == ("active", 2)
+
+
+@ON_SQLITE
+def test_nothing_moves_while_one_that_goes_on_cannot_be_told(site: Outside) -> None:
+    """Whoever follows the active one, all have the same order, and BFD says who is next in it."""
+    nat = site.nat(site.world.vpc())
+    first, second, third = cut_off(site, nat)
+    for name in (second, third):
+        site.says(name, **{first: True, (third if name == second else second): name != third})
+    assert order(site, "nat", nat.meta.id) == [first, second, third]
+    site.host("d", "four")
+    change(site, first, drained=True)
+    gone(site, first)
+    assert order(site, "nat", nat.meta.id) == [first, second, third]
+    assert shown(site, nat)[0][0] == "draining"
+    assert first in shown(site, nat)[2]
+    change(site, first, drained=False)
+    site.agents[first].report(full=False)
+    site.world.services.maintain()
+    assert order(site, "nat", nat.meta.id)[0] == first
+
+
+@ON_SQLITE
+def test_who_is_connected_again_has_its_time_to_report(site: Outside) -> None:
+    nat = site.nat(site.world.vpc())
+    first, second, third = cut_off(site, nat)
+    gone(site, first)
+    tell_connected(site, *site.agents)
+    site.world.services.maintain()
+    assert shown(site, nat) == (["active", "standby", "standby"], first, [])
+    gone(site, first)
+    assert order(site, "nat", nat.meta.id) == [second, third, first]
 
 
 @ON_SQLITE
@@ -261,7 +337,9 @@ def test_a_host_is_no_standby_before_all_who_rely_on_it_see_it(site: Outside) ->
     site.says("plain", **{first: True, second: True, third: True})
     site.says(first, **{second: True, third: False})
     assert shown(site, nat)[0] == ["active", "standby", "unseen"]
-    gone(site, first)  # what it said does not count any more
+    tell_connected(site, *site.agents)
+    for _ in range(2):
+        gone(site, first)  # what it said does not count any more
     assert shown(site, nat)[0] == ["active", "standby", "down"]
 
 
@@ -296,7 +374,8 @@ def test_who_waits_for_nobody_else_stands_alone(site: Outside) -> None:
     change(site, third, drained=False)
     confirm(site, *"abc")
     assert order(site, "nat", nat.meta.id) == [third, first, second]
-    gone(site, first)
+    for _ in range(2):
+        gone(site, first)
     assert order(site, "nat", nat.meta.id) == [third, second]
 
 

@@ -1,5 +1,6 @@
 """Which hosts stand for a gateway: spread, by load, without going back."""
 
+from dataclasses import replace
 from random import Random
 from typing import get_args
 
@@ -80,17 +81,32 @@ def test_a_drained_standby_goes_behind_at_once_and_another_comes_when_it_is_gone
 
 
 @pytest.mark.parametrize(
-    ("late", "says", "dead"),
+    ("known", "says", "dead"),
     [
-        (True, [True, True], True),
-        (False, [], False),
-        (False, [False], True),
-        (False, [True, False], False),
-        (False, [True, False, False], True),
+        ("late", [True, True], False),  # it goes on, and could not be told that others do
+        ("told", [True, True], True),
+        ("late", [], True),
+        ("late", [False, False, True], True),
+        ("", [], False),
+        ("", [False], True),
+        ("", [True, False], False),
+        ("", [True, False, False], True),
     ],
 )
-def test_most_watchers_have_to_agree(late: bool, says: list[bool], dead: bool) -> None:
-    assert is_dead(late, says) is dead
+def test_most_watchers_have_to_agree(known: str, says: list[bool], dead: bool) -> None:
+    assert is_dead(says, late=known != "", told=known == "told") is dead
+
+
+def test_nothing_moves_while_one_that_lives_is_silent() -> None:
+    found = hosts(a="one", b="two", c="three", d="four")
+    deaf = {**found, "a": replace(found["a"], silent=True)}
+    assert arrange(("a", "b", "c"), deaf, Load()) == ("a", "b", "c")
+    assert arrange(("a", "b", "c"), without(deaf, "b") | {"a": deaf["a"]}, Load()) == tuple("abc")
+    assert arrange(("a", "b"), deaf, Load()) == ("a", "b", "c")
+    assert arrange(("gone", "a"), deaf, Load()) == ("a", "b", "c")
+    assert arrange(("b", "c"), deaf, Load()) == ("b", "c", "d")
+    assert arrange((), deaf, Load()) == ("b", "c", "d")
+    assert arrange(("a", "b", "c"), without(deaf, "a"), Load()) == ("b", "c", "d")
 
 
 def test_nothing_moves_that_need_not() -> None:
@@ -99,7 +115,7 @@ def test_nothing_moves_that_need_not() -> None:
     order: tuple[str, ...] = ()
     for _ in range(2_000):
         found = {
-            id: Candidate(id, zone, chance.random() > 0.3, chance.random() > 0.8)
+            id: Candidate(id, zone, *(chance.random() > odds for odds in (0.3, 0.8, 0.95)))
             for id, zone in zip("abcde", ("one", "one", "two", "three", None), strict=True)
             if chance.random() > 0.1
         }
@@ -108,6 +124,10 @@ def test_nothing_moves_that_need_not() -> None:
         staying = [id for id in order if not found[id].drained]
         assert len(set(order)) == len(order)
         assert len(staying) <= 3
+        if any(found[id].lives and found[id].silent for id in order if id in before):
+            kept = [id for id in before if id in found]
+            assert order[: len(kept)] == tuple(kept)
+            continue
         fit = [id for id in before if id in found and found[id].lives and not found[id].drained]
         assert staying[: len(fit)] == fit
         lives = [found[id].lives for id in order]

@@ -6,19 +6,28 @@ from typing import Any
 from vpcctl.services.gateway_order import Candidate, is_dead
 from vpcctl.store import gateway_hosts
 from vpcctl.store.gateway_hosts import HostFact
+from vpcctl.store.hosts import DOWN
 
 
 def dead_hosts(known: Sequence[HostFact]) -> set[str]:
     """Return the ids of hosts that are taken to be dead, from all that is known of hosts."""
     silent = _silent(known)
     says = _says(known, silent)
-    return {fact.id for fact in known if is_dead(fact.id in silent, says.get(fact.id, ()))}
+    return {
+        fact.id
+        for fact in known
+        if is_dead(
+            says.get(fact.id, ()),
+            late=fact.id in silent,
+            told=fact.connected and fact.announced == DOWN,
+        )
+    }
 
 
 def lost_hosts(known: Sequence[HostFact]) -> set[str]:
     """Return the ids of hosts that those who watch them do not see, whether they report or not."""
     says = _says(known, _silent(known))
-    return {fact.id for fact in known if is_dead(late=False, watchers=says.get(fact.id, ()))}
+    return {fact.id for fact in known if is_dead(says.get(fact.id, ()))}
 
 
 def _silent(known: Sequence[HostFact]) -> set[str]:
@@ -62,12 +71,13 @@ def judged_otherwise(connection: Any, host_ids: Iterable[str]) -> set[str]:
 
 def candidates_of(known: Sequence[HostFact]) -> dict[str, dict[str, Candidate]]:
     """Return who could stand for gateways of each external network, by network and host id."""
-    dead = dead_hosts(known)
+    dead, silent = dead_hosts(known), _silent(known)
     found: dict[str, dict[str, Candidate]] = {}
     for fact in known:
         if not fact.gateway:
             continue
-        one = Candidate(fact.id, fact.zone, fact.id not in dead, fact.drained)
+        lives = fact.id not in dead
+        one = Candidate(fact.id, fact.zone, lives, fact.drained, fact.id in silent)
         for network_id, *_ in fact.outside:
             found.setdefault(network_id, {})[fact.id] = one
     return found

@@ -1,7 +1,8 @@
 """Which hosts stand for a gateway, and in which order. Pure.
 
 The order is kept from one time to the next: a host that died stays behind those that took over
-when it returns, so that nothing moves twice. Only what has to move does.
+when it returns, so that nothing moves twice. Only what has to move does. And nothing moves while a
+host that goes on cannot be told: it would keep the old order, and two would answer.
 
 A host that is drained leaves in two steps, and is the active one as long as nobody else can be:
 it keeps its place until who follows it is ready, then it goes behind the others, and it is gone
@@ -27,14 +28,16 @@ class Candidate:
     Attributes:
         id: of the host.
         zone: its availability zone; None: its own.
-        lives: neither its reports are late nor do those who watch it say that it is down.
+        lives: it goes on, as far as is known (see :func:`is_dead`).
         drained: it is to stand for nothing.
+        silent: its reports are late. If it lives, it may be that it cannot be told anything.
     """
 
     id: str
     zone: str | None = None
     lives: bool = True
     drained: bool = False
+    silent: bool = False
 
 
 @dataclass(slots=True)
@@ -70,7 +73,8 @@ def arrange(
 
     Those that live keep their order, others are added while they are fewer than three, and dead
     ones fill up what is left. Drained hosts stay before and behind the others as they were; none
-    goes as long as no other lives: without it nothing would be forwarded at all.
+    goes as long as no other lives: without it nothing would be forwarded at all. While one that
+    lives is silent, all stay where they are, as in what that one was told last; others come behind.
 
     Args:
         present: its hosts until now, in order.
@@ -79,6 +83,8 @@ def arrange(
         leaving: what becomes of drained ones, if another lives.
     """
     here = [candidates[id] for id in present if id in candidates]
+    if leaving == "as they are" and any(one.lives and one.silent for one in here):
+        return _kept(here, candidates, load)
     living = [one for one in here if one.lives and not one.drained]
     drained = [one for one in here if one.lives and one.drained]
     dead = [one for one in here if not one.lives and not one.drained]
@@ -91,6 +97,17 @@ def arrange(
     last = [] if leaving == "gone" else [one for one in drained if one not in first]
     order = [*first, *living, *last]
     return tuple(one.id for one in [*order, *dead[: max(0, MOST_HOSTS - len(order))]])
+
+
+def _kept(
+    here: Sequence[Candidate], candidates: Mapping[str, Candidate], load: Load
+) -> tuple[str, ...]:
+    """Return the hosts of a gateway as they are, and behind them others while there is room."""
+    present, all_of = [one.id for one in here], list(here)
+    living = sum(one.lives and not one.drained for one in here)
+    room = min(MOST_HOSTS - len(here), MOST_HOSTS - living)
+    _fill(all_of, present, candidates, load, len(here) + room)
+    return tuple(one.id for one in all_of)
 
 
 def is_handing_on(order: Sequence[str], candidates: Mapping[str, Candidate]) -> bool:
@@ -110,7 +127,7 @@ def _fill(
     spare = [
         one
         for one in candidates.values()
-        if one.lives and not one.drained and one.id not in present
+        if one.lives and not one.drained and not one.silent and one.id not in present
     ]
     while spare and len(living) < max(1, wanted):
         chosen = min(spare, key=lambda one: _rank(one, living, load))
@@ -125,12 +142,18 @@ def _rank(one: Candidate, chosen: Sequence[Candidate], load: Load) -> tuple[int,
     return (shared, listed, active, one.id) if chosen else (shared, active, listed, one.id)
 
 
-def is_dead(late: bool, watchers: Sequence[bool]) -> bool:
+def is_dead(watchers: Sequence[bool], *, late: bool = False, told: bool = False) -> bool:
     """Tell whether a host is taken to be dead.
 
+    That its reports are late does not say that it forwards no more: it may have lost the way to
+    the controller and nothing else. Then it goes on as it was told last, so it counts as long as
+    those who watch it see it.
+
     Args:
-        late: whether its own reports are late.
         watchers: what each living host that watches it says: whether it lives. One that is cut
             off itself sees nobody, so most of them have to agree.
+        late: whether its own reports are late.
+        told: whether they have been for long and its switch is connected all the same: without
+            its agent it had better not be the active one, and hears that it is not.
     """
-    return late or sum(not says for says in watchers) * 2 > len(watchers)
+    return (late and (told or not watchers)) or sum(not one for one in watchers) * 2 > len(watchers)

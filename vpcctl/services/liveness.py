@@ -6,6 +6,9 @@ from vpcctl.services.views import HostLiveness
 
 LATE_AFTER, DOWN_AFTER = 3, 6
 """Report intervals without a report after which a host is late, and down."""
+SWITCH_LOST_AFTER = timedelta(seconds=20)
+"""A switch that says nothing for 15 s is not connected any more (docs/southbound.md), so that much
+after a host was cut off it is known that its switch cannot be told anything either."""
 
 
 def thresholds(now: datetime, interval_s: float) -> tuple[datetime, datetime]:

@@ -18,12 +18,12 @@ from vpcctl.services.gateway_candidates import judged_otherwise
 from vpcctl.services.gateway_hosts import rearrange
 from vpcctl.services.host_state import compose
 from vpcctl.services.hosts import require_host
-from vpcctl.services.liveness import thresholds
+from vpcctl.services.liveness import SWITCH_LOST_AFTER, thresholds
 from vpcctl.services.lost_hosts import retarget
 from vpcctl.services.report_writer import ReportWriter, one_per_port
 from vpcctl.services.views import Actor
 from vpcctl.store import hosts, locations, nat_gateways
-from vpcctl.store.hosts import HOSTS, Reported
+from vpcctl.store.hosts import HOSTS, Reported, Stale
 from vpcctl.store.units import Unchanged, Unit
 from vpcctl.wire.report import HostFacts, Link, LinkReport, NatCounts, ReportAnswer, digest
 from vpcctl.wire.state import HostState
@@ -122,6 +122,7 @@ class ReportService:
         self._units = context.units
         self._sightings = sightings
         self._started = context.units.clock()
+        self._returned: dict[str, datetime] = {}  # dead hosts' switches → connected again at
 
     def accept(self, actor: Actor, host_id: str, report: LinkReport) -> ReportAnswer:
         """Take a report of a host and answer what it needs to hear.
@@ -259,33 +260,42 @@ class ReportService:
     def sweep_liveness(self) -> int:
         """Tell of every host that came up, is late or went down since told last.
 
-        Gateways of one that is gone are handed on.
+        Gateways of one that is gone are handed on: not before it is known whether its switch hears
+        that, and not from one whose switch is back, whose agent then has its time to report, too.
 
         After a start nothing is late before hosts have had their time to report again.
         """
         interval = self._context.settings.report_interval_s
-        late, down = thresholds(self._units.clock(), interval)
-        started = self._started
+        now, started = self._units.clock(), self._started
+        late, down = thresholds(now, interval)
+        down = min(down, now - SWITCH_LOST_AFTER)
         when = hosts.Thresholds(late, _lenient(late, started), _lenient(down, started))
         waiting = self._units.read(lambda connection: hosts.stale_announcements(connection, when))
-        if not waiting:
+        if not self._due(waiting, late):
             return 0
 
         def work(unit: Unit) -> int:
-            found = hosts.stale_announcements(unit.connection, when)
+            found = self._due(hosts.stale_announcements(unit.connection, when), late)
             if not found:
                 raise Unchanged(0)
-            known = hosts.liveness_of(unit.connection, [id for id, *_ in found])
-            before = {id for id, row in known.items() if row.announced == hosts.DEAD}
-            for id, name, now in found:
+            for id, name, now, _ in found:
                 hosts.announce(unit.connection, id, now)
                 action = "changed" if now == "up" else "warning"
                 unit.tell("host", id, "", action, f"{name} is {now}")
-            retarget(unit, before ^ {id for id, _, now in found if now == hosts.DEAD})
-            rearrange(unit, judged_otherwise(unit.connection, [id for id, *_ in found]))
+            retarget(unit, {one.host_id for one in found if hosts.DEAD in (one.now, one.announced)})
+            rearrange(unit, judged_otherwise(unit.connection, [one.host_id for one in found]))
             return len(found)
 
         return self._units.write(work, durable=False)
+
+    def _due(self, found: Sequence[Stale], late: datetime) -> list[Stale]:
+        """Return what is to be told now: not that dead hosts' switches are back since *late*."""
+        back = {
+            one.host_id for one in found if (one.announced, one.now) == (hosts.DEAD, hosts.DOWN)
+        }
+        now = self._units.clock()
+        self._returned = {id: self._returned.get(id, now) for id in back}
+        return [one for one in found if self._returned.get(one.host_id, late) <= late]
 
 
 def _accepted(stored: Reported, revision: int, realised: int | None = None) -> ReportAnswer:

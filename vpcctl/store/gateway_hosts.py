@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, case, func, or_, select, union, union_all
 
-from vpcctl.store.hosts import DEAD, accepted
+from vpcctl.store.hosts import DEAD, DOWN, accepted
 from vpcctl.store.rows import Among, chunks
 from vpcctl.store.tables import (
     GatewayHostRow,
@@ -13,9 +13,10 @@ from vpcctl.store.tables import (
     InternetGatewayRow,
     LivenessRow,
     NatGatewayRow,
+    RealisationRow,
 )
 
-SILENT = ("late", "down", DEAD)
+SILENT = ("late", DOWN, DEAD)
 """Liveness of hosts whose reports are late."""
 
 
@@ -32,6 +33,7 @@ class HostFact(NamedTuple):
         watches: ``[host id, ofport, up]`` of each host that it watches.
         revision: at which what it reports for flows, or is meant for, changed last.
         lost: whether most of those that watch it did not see it when that was judged last.
+        connected: whether its switch is.
     """
 
     id: str
@@ -43,6 +45,7 @@ class HostFact(NamedTuple):
     watches: list[Any]
     revision: int = 0
     lost: bool = False
+    connected: bool = False
 
 
 class Placed(NamedTuple):
@@ -81,8 +84,10 @@ _FACTS = (
         HostRow.watches,
         HostRow.revision,
         LivenessRow.lost,
+        func.coalesce(RealisationRow.state, "disconnected") != "disconnected",
     )
     .join(LivenessRow, LivenessRow.host_id == HostRow.id)
+    .outerjoin(RealisationRow, RealisationRow.host_id == HostRow.id)
     .order_by(HostRow.id)
 )
 
@@ -126,21 +131,26 @@ _STANDING_OF = _STANDING.where(GatewayHostRow.gateway_id.in_(bindparam("ids", ex
 
 
 _IS_SILENT = or_(*(LivenessRow.announced == one for one in SILENT))
+_GOES_ON = ~LivenessRow.lost
+"""Of a silent host that is the first of a gateway: it is that because it is not dead."""
 
 
 def _serving(row: Any, among: Callable[[Any], Any]) -> Any:
     silent = select(LivenessRow.host_id).where(_IS_SILENT)
+    going_on = select(LivenessRow.host_id).where(_GOES_ON)
+    is_first = (GatewayHostRow.place == 0) & GatewayHostRow.host_id.in_(going_on)
     return (
         select(row.vpc_id.label("id"), GatewayHostRow.host_id)
         .join(row, row.id == GatewayHostRow.gateway_id)
-        .where(among(row.vpc_id), GatewayHostRow.host_id.not_in(silent))
+        .where(among(row.vpc_id), GatewayHostRow.host_id.not_in(silent) | is_first)
     )
 
 
 def serving_of(among: Callable[[Any], Any]) -> tuple[Any, Any]:
     """Return statements for (VPC, host) of each host that stands for a gateway of some VPCs.
 
-    One whose reports are late is passed over: what is to be on it need not be waited for.
+    One whose reports are late is passed over, what is to be on it need not be waited for; unless it
+    is the active one, because it can be seen and has lost the controller alone.
 
     Args:
         among: gives the condition that a column is the id of one of the VPCs.
@@ -223,6 +233,6 @@ def _lists(rows: Iterable[Any]) -> dict[str, list[Standing]]:
 
 
 def serving(connection: Connection, vpc_id: str) -> frozenset[str]:
-    """Return the ids of hosts that stand for a VPC's gateways, but those whose reports are late."""
+    """Return the ids of hosts that stand for a VPC's gateways, as in :func:`serving_of`."""
     rows = _SERVING_VPC.rows(connection, [vpc_id])
     return frozenset(row.host_id for row in rows)

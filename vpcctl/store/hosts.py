@@ -30,6 +30,8 @@ HOSTS = Repository(
     },
 )
 
+DOWN = "down"
+"""Announced of a host that has not reported for long."""
 DEAD = "dead"
 """Announced of a host that is down and whose switch is not connected."""
 IS_DEAD: ColumnElement[bool] = (LivenessRow.announced == DEAD) | LivenessRow.lost
@@ -161,8 +163,17 @@ class Thresholds:
     down_before: datetime
 
 
-def stale_announcements(connection: Connection, when: Thresholds) -> list[tuple[str, str, str]]:
-    """Return (host id, name, liveness now) where that is not what was announced last.
+class Stale(NamedTuple):
+    """A host whose liveness is not what was announced last."""
+
+    host_id: str
+    name: str
+    now: str
+    announced: str
+
+
+def stale_announcements(connection: Connection, when: Thresholds) -> list[Stale]:
+    """Return the hosts whose liveness is not what was announced last.
 
     One that is down is dead once its switch is not connected either; neither alone says that it
     does not forward.
@@ -170,20 +181,20 @@ def stale_announcements(connection: Connection, when: Thresholds) -> list[tuple[
     at, told = LivenessRow.last_report_at, LivenessRow.announced
     is_away = func.coalesce(RealisationRow.state, "disconnected") == "disconnected"
     now = case(
-        ((at < when.down_before) & told.not_in(("down", DEAD)), "down"),
-        ((at < when.down_before) & (told == "down") & is_away, DEAD),
-        ((at < when.down_before) & (told == DEAD) & ~is_away, "down"),
+        ((at < when.down_before) & told.not_in((DOWN, DEAD)), DOWN),
+        ((at < when.down_before) & (told == DOWN) & is_away, DEAD),
+        ((at < when.down_before) & (told == DEAD) & ~is_away, DOWN),
         ((at >= when.down_before) & (at < when.late_before) & told.in_(("up", "never")), "late"),
         ((at >= when.up_from) & (told != "up"), "up"),
     )
     statement = (
-        select(LivenessRow.host_id, HostRow.name, now)
+        select(LivenessRow.host_id, HostRow.name, now, told)
         .join(HostRow, HostRow.id == LivenessRow.host_id)
         .outerjoin(RealisationRow, RealisationRow.host_id == LivenessRow.host_id)
         .where(now.is_not(None))
         .order_by(LivenessRow.host_id)
     )
-    return [(id, name, liveness) for id, name, liveness in connection.execute(statement)]
+    return [Stale(*row) for row in connection.execute(statement)]
 
 
 def announce(connection: Connection, host_id: str, liveness: str) -> None:

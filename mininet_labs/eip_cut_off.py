@@ -1,0 +1,54 @@
+"""The active gateway host loses its way to the controller, and nothing else."""
+
+import time
+
+from mininet_labs.common.internet import PORT
+from mininet_labs.common.outside import ROUTER
+from mininet_labs.common.processes import within
+from mininet_labs.common.report import Checks, say
+from mininet_labs.eip_plan import BLUE, RED, Stage
+
+_LATE_S, _BACK_S = 60.0, 60.0
+_GOES_ON_S = 3.0
+"""Longer than another host would need to hear that it is the active one."""
+_ASKED_S = 0.4
+
+
+def cut_off(stage: Stage, active: str, forwarded: int, checks: Checks) -> None:
+    """Cut the active host's management connections while conversations begin, and mend them.
+
+    The witness sees whether somebody else answers for the addresses, too.
+    """
+    say("\n9. The active host loses its controller and nothing else, while conversations begin")
+    site, outside = stage.site, stage.visitors["outside"]
+    callers = [*(stage.visitors[name] for name in ("red-2", "blue-1")), outside]
+    for caller in callers[:2]:
+        caller.knock(ROUTER, PORT)
+    outside.knock(stage.address(RED), PORT)
+    outside.knock(stage.address(BLUE), forwarded, datagrams=False)
+    site.cut_off(active)
+    host = f"/v1/hosts/{site.hosts[active].params['id']}"
+
+    def state() -> tuple[str, str]:
+        shown = site.admin.get(host)
+        return shown["state"], shown["connection"]
+
+    late = within(lambda: state() == ("late", "disconnected"), seconds=_LATE_S)
+    checks.expect(late, f"{active} is heard of no more")
+    _ask(stage, _GOES_ON_S)
+    for caller in callers:
+        sent, lost, longest = caller.knocked()
+        name = caller.workload.name
+        say(f"  {name}: {lost} of {sent} conversations were lost, none took over {longest} ms")
+        checks.expect(sent > 0 and not lost, f"no conversation of {name} is lost by that")
+    site.join(active)
+    back = within(lambda: state() == ("up", "in_sync"), seconds=_BACK_S)
+    checks.expect(back, f"{active} is heard of again")
+
+
+def _ask(stage: Stage, seconds: float) -> None:
+    """Have outside ask again and again whose the addresses are, for so long."""
+    until, outside = time.monotonic() + seconds, stage.site.outside
+    while time.monotonic() < until:
+        outside.cmd("ip neigh flush all")
+        time.sleep(_ASKED_S)
