@@ -357,6 +357,7 @@ def test_a_host_that_is_deleted_holds_nothing_back(world: World) -> None:
     with pytest.raises(Conflict):
         outer.eip(address=str(eip.address))
     world.services.ports.delete(ADMIN, port.meta.id)
+    world.clock.forward(60)
     world.services.hosts.delete(ADMIN, here)
     assert outer.eip(address=str(eip.address)).address == eip.address
 

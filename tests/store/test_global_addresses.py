@@ -115,7 +115,9 @@ def test_it_says_why_it_is_realised_nowhere(site: Site) -> None:
     port, network = site.world.port(site.subnet), site.outer.network.meta.id
     site.leads_out()
     change = site.world.services.hosts.change
+    site.outer.tell("gw", outside=())
     change(ADMIN, site.gate, HostChange(gateway=False))
+    site.outer.tell("gw", outside=(site.outer.reached,))
     assert site.look(port).reason == f"{port.meta.id} is on no host"
     site.outer.agents["plain"].report(link(port))
     place = f"{port.meta.id} is on {site.plain}, which does not reach {network}"

@@ -8,6 +8,7 @@ from vpcctl.model.ids import is_id, new_id
 from vpcctl.model.problems import Blocker, Conflict, Forbidden, Invalid, NotFound
 from vpcctl.services import (
     gateway_candidates,
+    gateway_holding,
     gateway_hosts,
     host_state,
     outside_claims,
@@ -126,7 +127,8 @@ class HostService:
     ) -> HostView:
         """Change a host. ``vtep_address`` pins its VTEP, None unpins it.
 
-        Gateways move as its label, zone and draining demand.
+        Gateways move as its label, zone and draining demand; while it is the active one of some, it
+        keeps its label.
 
         Raises:
             Problem: NotFound, Forbidden, Invalid, Conflict, Stale.
@@ -146,6 +148,8 @@ class HostService:
             state = {"state_revision": unit.revision}
             HOSTS.update(unit.connection, id, {**columns, **vtep, **state, **changed(unit)})
             if columns.keys() & {"gateway", "drained", "availability_zone"}:
+                if row.gateway and not columns.get("gateway", True):
+                    gateway_holding.refuse_to_unlabel(unit, row)
                 redrained = [id] if columns.get("drained", row.drained) != row.drained else []
                 gateway_hosts.rearrange(unit, [id], redrained)
             unit.wake("hoststate")
@@ -157,10 +161,11 @@ class HostService:
     def delete(self, actor: Actor, id: str, if_match: int | None = None) -> int:
         """Delete a host that has no ports; its tokens go with it. Return the revision made.
 
-        Gateways that it stands for are handed on to others.
+        One that reports or is connected must stand for no gateways. Those of another one are handed
+        on to others.
 
         Raises:
-            Problem: NotFound, Forbidden, Conflict with the ports in the way, Stale.
+            Problem: NotFound, Forbidden, Conflict with what is in the way, Stale.
         """
         rules.require_admin(actor, "delete hosts")
 
@@ -168,6 +173,7 @@ class HostService:
             row = _own(unit.connection, actor, id)
             rules.require_match(row.revision, if_match)
             refuse_blocked("The host still has ports", _blockers(unit, id))
+            gateway_holding.refuse_to_delete(unit, row, reports=self._reports(unit, id))
             judged = gateway_candidates.judged_otherwise(unit.connection, [id])
             HOSTS.update(unit.connection, id, {"gateway": False, "outside": [], "watches": []})
             gateway_hosts.rearrange(unit, judged)
@@ -218,6 +224,13 @@ class HostService:
         """
         rules.require_admin(actor, "read the states of all hosts")
         return self._units.read(hosts.state_revisions)
+
+    def _reports(self, unit: Unit, id: str) -> bool:
+        """Tell whether a host reports."""
+        last = self._seen.last_seen(id)
+        if last is None:
+            last = hosts.liveness_of(unit.connection, [id])[id].last_report_at
+        return liveness(last, unit.now, self._context.settings.report_interval_s) == "up"
 
     def _view(self, connection: Any, id: str) -> HostView:
         return self._views(connection, [HOSTS.get_many(connection, [id])[id]])[0]

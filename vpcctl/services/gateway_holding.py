@@ -1,0 +1,58 @@
+"""Refuses to take hosts away that gateways need: they are drained first, so that nobody is cut off.
+
+A host that is deleted, or is no gateway host any more, would go on answering for the addresses of
+gateways until its switch has heard of it, and one that is deleted never does.
+"""
+
+from collections.abc import Sequence
+
+from vpcctl.model.problems import Blocker
+from vpcctl.services.context import refuse_blocked
+from vpcctl.services.gateway_candidates import dead_hosts
+from vpcctl.store import gateway_hosts
+from vpcctl.store.tables import HostRow
+from vpcctl.store.units import Unit
+
+_DRAIN = "which 'vpcctl host drain {0}' hands on where another host can follow"
+
+
+def refuse_to_delete(unit: Unit, row: HostRow, *, reports: bool) -> None:
+    """Demand that a host that goes on stands for no gateway.
+
+    Args:
+        unit: the transaction.
+        row: the host.
+        reports: whether its agent does. One that does not, and whose switch is not connected, is
+            taken to be gone.
+
+    Raises:
+        Conflict: naming the gateways.
+    """
+    known = gateway_hosts.facts(unit.connection)
+    if reports or any(fact.connected for fact in known if fact.id == row.id):
+        _refuse(unit, row, "stands for", gateway_hosts.ids_on(unit.connection, [row.id]))
+
+
+def refuse_to_unlabel(unit: Unit, row: HostRow) -> None:
+    """Demand that a host that is to be no gateway host any more is not the active one of any.
+
+    Raises:
+        Conflict: naming the gateways that it is that of.
+    """
+    ids = gateway_hosts.ids_on(unit.connection, [row.id])
+    standing = gateway_hosts.standing_of(unit.connection, ids)
+    dead = dead_hosts(gateway_hosts.facts(unit.connection))
+    active = [
+        id
+        for id, order in standing.items()
+        if next((one.host_id for one in order if one.host_id not in dead), None) == row.id
+    ]
+    _refuse(unit, row, "is the active one of", active)
+
+
+def _refuse(unit: Unit, row: HostRow, what: str, gateway_ids: Sequence[str]) -> None:
+    blockers = [
+        Blocker(one.kind, one.id, f"the host {what} it")
+        for one in sorted(gateway_hosts.placed(unit.connection, gateway_ids))
+    ]
+    refuse_blocked(f"The host {what} gateways, {_DRAIN.format(row.name)}", blockers)
