@@ -28,6 +28,22 @@ def test_a_new_gateway_gets_three_hosts_of_three_zones() -> None:
     assert arrange((), two_zones, Load()) == ("a", "c", "b")
 
 
+def test_standbys_make_room_for_hosts_of_other_zones() -> None:
+    """One after the other, the last first; who is new comes last, and the active one stays."""
+    found = hosts(a="one", b="one", c="one")
+    assert arrange(("c", "b", "a"), found, Load()) == ("c", "b", "a")
+    found |= hosts(d="two")
+    assert arrange(("c", "b", "a"), found, Load()) == ("c", "b", "d")
+    found |= hosts(e="three")
+    assert arrange(("c", "b", "d"), found, Load()) == ("c", "d", "e")
+    assert arrange(("c", "b", "a"), found, Load()) == ("c", "d", "e")
+    assert arrange(("c", "d", "e"), found, Load()) == ("c", "d", "e")
+    assert arrange(("c", "b", "e"), without(found, "d"), Load()) == ("c", "b", "e")
+    own = hosts(a=None, b=None, c=None, d="two")
+    assert arrange(("a", "b", "c"), own, Load()) == ("a", "b", "c")
+    assert arrange(("a", "b"), without(found, "d", drained="a"), Load()) == ("a", "b", "e")
+
+
 def test_gateways_are_spread_by_load() -> None:
     found, load = hosts(a="one", b="one", c="two", d="two"), Load()
     for _ in range(8):
@@ -129,6 +145,12 @@ def test_nothing_moves_that_need_not() -> None:
             assert order[: len(kept)] == tuple(kept)
             continue
         fit = [id for id in before if id in found and found[id].lives and not found[id].drained]
-        assert staying[: len(fit)] == fit
+        assert staying[:1] == fit[:1] or not fit
+        kept = [id for id in staying if id in fit]
+        assert kept == [id for id in fit if id in staying]
+        assert all(found[id].zone == "one" for id in fit if id not in staying)
+        zones = [found[id].zone for id in staying if found[id].lives]
+        spare = {one.zone for one in found.values() if one.is_fit and one.id not in order}
+        assert zones.count("one") < 2 or spare <= {"one", *zones}
         lives = [found[id].lives for id in order]
         assert lives == sorted(lives, reverse=True)

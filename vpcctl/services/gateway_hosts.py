@@ -96,22 +96,23 @@ def _load(connection: Any) -> Load:
 def _concerned(connection: Any, known: Sequence[HostFact], changed: frozenset[str]) -> list[str]:
     """Return the gateways that may have to move: those on hosts that changed, and those in want.
 
-    A gateway is in want that has fewer hosts than it may have, or has one that is dead or drained,
-    and whose network a host reaches that has changed and could stand for it.
+    A gateway is in want that has fewer hosts than it may have, has one that is dead or drained, or
+    two in one zone, and whose network a host reaches that has changed and could stand for it.
     """
     dead = dead_hosts(known)
     unfit = [fact.id for fact in known if fact.drained or fact.id in dead]
-    fresh = (
+    fresh = [
         fact
         for fact in known
         if fact.id in changed and fact.gateway and not fact.drained and fact.id not in dead
-    )
+    ]
     networks = {network_id for fact in fresh for network_id, *_ in fact.outside}
     ids = set(gateway_hosts.ids_on(connection, changed))
     if networks:
         wanting = [
             *gateway_hosts.ids_on(connection, unfit),
             *gateway_hosts.short_ids(connection, MOST_HOSTS),
+            *gateway_hosts.crowded_ids(connection, (fact.zone for fact in fresh)),
         ]
         there = gateway_hosts.placed(connection, wanting)
         ids.update(one.id for one in there if one.network_id in networks)

@@ -39,6 +39,11 @@ class Candidate:
     drained: bool = False
     silent: bool = False
 
+    @property
+    def is_fit(self) -> bool:
+        """Whether gateways may be placed on it that it does not stand for yet."""
+        return self.lives and not self.drained and not self.silent
+
 
 @dataclass(slots=True)
 class Load:
@@ -72,7 +77,8 @@ def arrange(
     """Return the hosts of a gateway in order, the one that is to be active first.
 
     Those that live keep their order, others are added while they are fewer than three, and dead
-    ones fill up what is left. Drained hosts stay before and behind the others as they were; none
+    ones fill up what is left. A standby whose zone one before it has makes room for a host of a
+    zone that none of them has. Drained hosts stay before and behind the others as they were; none
     goes as long as no other lives: without it nothing would be forwarded at all. While one that
     lives is silent, all stay where they are, as in what that one was told last; others come behind.
 
@@ -92,6 +98,7 @@ def arrange(
     first = [one for one in drained if one in before or not living]
     staying = 0 if leaving == "gone" else len(drained)
     _fill(living, present, candidates, load, MOST_HOSTS - staying)
+    living = _spread(living, candidates, load)
     if living and leaving != "as they are":
         first = []
     last = [] if leaving == "gone" else [one for one in drained if one not in first]
@@ -124,20 +131,43 @@ def _fill(
     wanted: int,
 ) -> None:
     """Add hosts to those that live, until there are so many, or one at least."""
-    spare = [
-        one
-        for one in candidates.values()
-        if one.lives and not one.drained and not one.silent and one.id not in present
-    ]
+    spare = [one for one in candidates.values() if one.is_fit and one.id not in present]
     while spare and len(living) < max(1, wanted):
         chosen = min(spare, key=lambda one: _rank(one, living, load))
         spare.remove(chosen)
         living.append(chosen)
 
 
+def _spread(
+    living: Sequence[Candidate], candidates: Mapping[str, Candidate], load: Load
+) -> list[Candidate]:
+    """Return hosts that live, spread over zones as far as there are hosts, the first one as it is.
+
+    Who is new comes last: nobody watches it yet, so it could not take over.
+    """
+    order = list(living)
+    for one in reversed(living[1:]):
+        if not _sharing(one, order[: order.index(one)]):
+            continue
+        others = [other for other in order if other is not one]
+        fresh = [
+            new
+            for new in candidates.values()
+            if new.is_fit and new not in order and not _sharing(new, others)
+        ]
+        if fresh:
+            order = [*others, min(fresh, key=lambda new: _rank(new, others, load))]
+    return order
+
+
+def _sharing(one: Candidate, others: Sequence[Candidate]) -> int:
+    """Return how many of some hosts are in the zone of one."""
+    return sum(1 for other in others if one.zone is not None and other.zone == one.zone)
+
+
 def _rank(one: Candidate, chosen: Sequence[Candidate], load: Load) -> tuple[int, int, int, str]:
     """Return what decides between hosts: another zone, then little to do."""
-    shared = sum(1 for other in chosen if one.zone is not None and other.zone == one.zone)
+    shared = _sharing(one, chosen)
     listed, active = load.listed[one.id], load.active[one.id]
     return (shared, listed, active, one.id) if chosen else (shared, active, listed, one.id)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, case, func, or_, select, union, union_all
+from sqlalchemy import Connection, String, bindparam, case, func, or_, select, union, union_all
 
 from vpcctl.store.hosts import DEAD, DOWN, accepted
 from vpcctl.store.rows import Among, chunks
@@ -105,6 +105,18 @@ def _short(row: Any) -> Any:
 
 _PLACED_OF = union_all(_gateways("igw", InternetGatewayRow), _gateways("nat", NatGatewayRow))
 _SHORT = union_all(_short(InternetGatewayRow), _short(NatGatewayRow))
+_IN_ZONE = (
+    select(GatewayHostRow.gateway_id)
+    .join(HostRow, HostRow.id == GatewayHostRow.host_id)
+    .where(HostRow.availability_zone == bindparam("zone_", type_=String))
+)
+_CROWDED = (
+    select(GatewayHostRow.gateway_id)
+    .join(HostRow, HostRow.id == GatewayHostRow.host_id)
+    .where(HostRow.availability_zone.is_not(None), GatewayHostRow.gateway_id.not_in(_IN_ZONE))
+    .group_by(GatewayHostRow.gateway_id, HostRow.availability_zone)
+    .having(func.count() > 1)
+)
 _ON = (
     select(GatewayHostRow.gateway_id)
     .where(GatewayHostRow.host_id.in_(bindparam("ids", expanding=True)))
@@ -197,6 +209,17 @@ def drained_on(connection: Connection, gateway_ids: Iterable[str] | None = None)
 def short_ids(connection: Connection, wanted: int) -> list[str]:
     """Return the ids of gateways that have fewer hosts than *wanted*."""
     return sorted(connection.execute(_SHORT, {"wanted_": wanted}).scalars())
+
+
+def crowded_ids(connection: Connection, zones: Iterable[str | None]) -> list[str]:
+    """Return the ids of gateways with two hosts in one zone, and none in one of *zones*.
+
+    None is a zone of its own, in which no other host is.
+    """
+    found: set[str] = set()
+    for zone in set(zones):
+        found.update(connection.execute(_CROWDED, {"zone_": zone}).scalars())
+    return sorted(found)
 
 
 class Loaded(NamedTuple):
