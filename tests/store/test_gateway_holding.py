@@ -9,6 +9,7 @@ from tests.store.test_gateway_hosts import (
     confirm,
     gone,
     order,
+    pass_by,
     shown,
     site,
     tell_connected,
@@ -98,6 +99,22 @@ def test_a_deleted_host_hands_on_its_gateways(site: Outside) -> None:
     delete(ADMIN, site.id(first))
     assert order(site, "nat", nat.meta.id) == [third, second]
     delete(ADMIN, site.id("plain"))
+
+
+@ON_SQLITE
+def test_a_host_is_deleted_when_it_has_heard_that_it_stands_for_nothing(site: Outside) -> None:
+    nat, delete = site.nat(site.world.vpc()), site.world.services.hosts.delete
+    first, second, third = order(site, "nat", nat.meta.id)
+    watching(site)
+    change(site, third, drained=True)
+    confirm(site, *site.agents)
+    for _ in range(3):
+        pass_by(site, 1)
+    assert order(site, "nat", nat.meta.id) == [first, second]
+    with pytest.raises(Conflict, match="has not confirmed yet"):
+        delete(ADMIN, site.id(third))
+    confirm(site, *site.agents)
+    delete(ADMIN, site.id(third))
 
 
 @ON_SQLITE

@@ -6,10 +6,11 @@ gateways until its switch has heard of it, and one that is deleted never does.
 
 from collections.abc import Sequence
 
-from vpcctl.model.problems import Blocker
+from vpcctl.model.problems import Blocker, Conflict
 from vpcctl.services.context import refuse_blocked
 from vpcctl.services.gateway_candidates import dead_hosts
 from vpcctl.store import gateway_hosts
+from vpcctl.store.realisation import of_hosts, processed, reached
 from vpcctl.store.tables import HostRow
 from vpcctl.store.units import Unit
 
@@ -17,7 +18,7 @@ _DRAIN = "which 'vpcctl host drain {0}' hands on where another host can follow"
 
 
 def refuse_to_delete(unit: Unit, row: HostRow, *, reports: bool) -> None:
-    """Demand that a host that goes on stands for no gateway.
+    """Demand that a host that goes on stands for no gateway, and has heard so.
 
     Args:
         unit: the transaction.
@@ -26,11 +27,19 @@ def refuse_to_delete(unit: Unit, row: HostRow, *, reports: bool) -> None:
             taken to be gone.
 
     Raises:
-        Conflict: naming the gateways.
+        Conflict: naming the gateways, or its switch has not confirmed yet what it was told last.
     """
-    known = gateway_hosts.facts(unit.connection)
-    if reports or any(fact.connected for fact in known if fact.id == row.id):
+    realised = of_hosts(unit.connection, [row.id]).get(row.id)
+    is_connected = realised is not None and realised.state != "disconnected"
+    if reports or is_connected:
         _refuse(unit, row, "stands for", gateway_hosts.ids_on(unit.connection, [row.id]))
+    has_come = reached(realised, processed(unit.connection))
+    if is_connected and row.outside and has_come < row.state_revision:
+        # Without the others' tunnels it would take itself for the one that is left.
+        raise Conflict(
+            f"The switch of {row.id} has not confirmed yet that it answers for nothing outside.",
+            accepted="a host whose switch is in sync, or which is switched off",
+        )
 
 
 def refuse_to_unlabel(unit: Unit, row: HostRow) -> None:
