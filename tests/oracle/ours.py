@@ -107,6 +107,10 @@ class Addresses:
         ways = self._hosts[host_id].outside
         return next((one.ofport for one in ways if one.external_network_id == network_id), None)
 
+    def is_reached(self, network_id: str) -> bool:
+        """Tell whether any host reaches a network."""
+        return any(self.way(one, network_id) is not None for one in self._hosts)
+
     def serving(self, gateway: Gateway) -> tuple[str, ...]:
         """Return the gateway hosts that can do the work, in order."""
         known = (one for one in gateway.hosts if one in self._hosts)

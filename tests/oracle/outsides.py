@@ -38,9 +38,10 @@ def blocks(vpc_key: int) -> tuple:
 
 def _reaching(chance: Random, hosts: tuple[Host, ...]) -> tuple[Host, ...]:
     """Hosts that reach some networks, each of which watches all others."""
-    made = []
+    made, at_all = [], chance.choice((*(NETWORKS,) * 4, NETWORKS[1:], NETWORKS[:1]))
     for host in hosts:
         some = chance.choice((NETWORKS[:1], NETWORKS[:1], NETWORKS, NETWORKS, NETWORKS[1:], ()))
+        some = tuple(one for one in some if one in at_all)
         others = [(one, 40 + one.key) for one in hosts if one.id != host.id]
         reached = n.reaching(host, *((one, WAYS[one.id]) for one in some))
         made.append(n.watching(reached, *others))

@@ -141,8 +141,17 @@ class OutwardOracle(Oracle):
             return []
         there = list(dict.fromkeys(self._there(home, route.targets, to)))
         dead = {host_id for one in self._ours.table(home) for host_id in one.dead_hosts}
-        homes = {one.id: self._hosts_of(one) for one in there}
-        return [one for one in there if not homes[one.id] or homes[one.id] - dead] or there
+        reached = [one for one in there if self._is_reached(one)]
+        homes = {one.id: self._hosts_of(one) for one in reached}
+        living = [one for one in reached if not homes[one.id] or homes[one.id] - dead]
+        return living or reached or there
+
+    def _is_reached(self, target: Target) -> bool:
+        """Tell whether some host reaches the network that a target leads to."""
+        if target.kind != "internet":
+            return True
+        network_id = self._internet[target.id].external_network_id
+        return self._ours.is_reached(network_id)
 
     def _route(self, home: Subnet, to: str) -> Route | None:
         routes = (one for table in self._ours.table(home) for one in table.routes)

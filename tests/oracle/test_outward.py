@@ -197,6 +197,26 @@ def test_whoever_shares_gets_connections(town: Fabric) -> None:
         assert len(met) == 2
 
 
+def test_a_network_that_nobody_reaches_has_no_share(ovs: DummyOvs) -> None:
+    """The first VPC's internet gateway shares with a port, and is no way any more."""
+    world, beyond = fixed()
+    cut_off = tuple(dataclasses.replace(one, outside=()) for one in world.hosts)
+    whole = dataclasses.replace(world, hosts=cut_off), beyond
+    port, router = world.ports[0], world.locations[2]
+    ends = ((text(port.mac), ROUTER_MAC), (str(port.ips[1]), FAR6))
+    some = [(port, packets.tcp(*ends, (source, 443))) for source in range(6000, 6020)]
+    oracle = OutwardOracle(*whole)
+    for _, packet in some:
+        assert [[one.ofport for one in each] for each in oracle.outcomes(port, packet)] == [
+            [router.ofport]
+        ]
+    fabric = Fabric(ovs, n.network(*resources(whole)), next(_prefixes))
+    try:
+        assert next(differences(fabric, [*questions_about(whole, some)]), None) is None
+    finally:
+        fabric.close()
+
+
 def _way(whole: Whole, arrived: Counter[Arrival]) -> str | None:
     """Return who has got a packet: a port, or whose address it has got."""
     (one,) = arrived

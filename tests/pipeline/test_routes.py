@@ -182,6 +182,37 @@ def test_a_nat_gateway_all_of_whose_hosts_are_dead_gets_nothing_while_there_is_a
     assert ways() == before
 
 
+def test_a_network_that_nobody_reaches_gets_nothing_while_there_is_another(town: Setting) -> None:
+    network = n.outside(8, "198.51.100.0/24")
+    beyond = n.igw(3, RED, network)
+    both = table(n.route("0.0.0.0/0", WALL, beyond))
+    made = town(*both.routes, others=(network, beyond))
+
+    def ways() -> set[frozenset[int]]:
+        asked = (f.udp(leaving(ONE), (port, 53)) for port in range(5000, 5016))
+        return {frozenset(made.sends(ONE, one)) for one in asked}
+
+    wall = frozenset({ofport(WALL)})
+    assert ways() == {wall}
+    reaching = n.reaching(OTHER, (NETWORK, 9), (network, 8))
+    made.change(reaching)
+    assert ways() == {wall, frozenset()}  # here it is not reached, so it needs a gateway host
+    made.change(dataclasses.replace(beyond, hosts=(OTHER.id,)))
+    assert ways() == {wall, frozenset()}
+    made.change(OTHER)
+    assert ways() == {wall}
+    # A dead host may still forward; what nobody reaches cannot.
+    away = n.at(WALL, OTHER, 12)
+    made.change(away, dataclasses.replace(both, dead_hosts=(OTHER.id,)))
+    before = made.wire.dropped(Reason.NO_GATEWAY)
+    ways()
+    assert made.wire.dropped(Reason.NO_GATEWAY) == before
+    # With nothing else left, it is tried.
+    made.change(table(n.route("0.0.0.0/0", beyond)))
+    assert ways() == {frozenset()}
+    assert made.wire.dropped(Reason.BLACKHOLE) == 0
+
+
 def _wall(made: Town, ends: Ends, port: int) -> int:
     (found,) = made.sends(ONE, f.udp(ends, (port, 53)))
     return found

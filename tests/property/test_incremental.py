@@ -3,7 +3,7 @@
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.property.universe import changes, full_start
+from tests.property.universe import changes, full_start, host_changes, ways_out
 from vpcctl.compile import HostChange, Relaying, Transition, compile_host, ended, plan_changes
 from vpcctl.compile.view import host_pieces
 from vpcctl.flows.contract import check
@@ -91,7 +91,10 @@ def test_differences_lead_where_recomputing_leads(
 
 
 @SETTINGS
-@given(full_start(), st.lists(st.lists(changes, min_size=1, max_size=4), max_size=8))
+@given(
+    st.one_of(full_start(), ways_out()),
+    st.lists(st.lists(st.one_of(changes, host_changes), min_size=1, max_size=4), max_size=8),
+)
 def test_a_piece_is_as_remembered_until_it_is_touched(
     start: list[Change], batches: list[list[Change]]
 ) -> None:
@@ -109,6 +112,20 @@ def test_a_piece_is_as_remembered_until_it_is_touched(
 def _shared_pieces(net: Network) -> dict[Piece, tuple[Flow, ...]]:
     pieces = {piece for host_id in net.hosts for piece in host_pieces(net, host_id)}
     return {piece: compile_piece(net, piece) for piece in pieces if own_host(piece) is None}
+
+
+@SETTINGS
+@given(ways_out(), st.lists(st.lists(host_changes, min_size=1, max_size=3), max_size=6))
+def test_hosts_that_reach_networks_come_and_go(
+    start: list[Change], batches: list[list[Change]]
+) -> None:
+    net, programs = Network(), {}
+    for number, batch in enumerate((start, *batches), 1):
+        send(programs, plan_changes(net, ChangeBatch(number, tuple(batch))))
+        assert shown(programs) == recomputed(net)
+    for host_id in tuple(net.hosts):
+        send(programs, plan_changes(net, ChangeBatch(0, (Change("host", host_id, None),))))
+    assert not net.reaching
 
 
 @SETTINGS

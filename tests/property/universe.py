@@ -315,6 +315,34 @@ changes: st.SearchStrategy[Change] = st.builds(
 )
 
 
+host_changes: st.SearchStrategy[Change] = st.builds(
+    lambda one, stays: put(one) if stays else gone(one),
+    _host(),
+    st.sampled_from((True, True, True, False)),
+)
+
+
+@st.composite
+def ways_out(draw: st.DrawFn) -> list[Change]:
+    """Changes by which a VPC's main table has routes to two networks, and hosts that reach some.
+
+    What the table leads to is then a matter of hosts that may have nothing else of the VPC.
+    """
+    inner = subnet(1, VPCS[0], "10.0.1.0/24", "fd00:1::/64")
+    guest = port(1, inner, MACS[0], "10.0.1.11", "fd00:1::11", checks_addresses=False)
+    ways = [
+        dataclasses.replace(one, external_network_id=network.id, hosts=draw(_serving))
+        for one, network in zip(INTERNET, NETWORKS, strict=True)
+    ]
+    targets = (*(Target("internet", one.id) for one in ways), Target("port", guest.id))
+    shared = tuple(draw(st.lists(st.sampled_from(targets), min_size=1, max_size=3, unique=True)))
+    routes = tuple(Route(ipaddress.ip_network(one), shared) for one in ("0.0.0.0/0", "::/0"))
+    table = RouteTable(TABLE_IDS[0], VPCS[0].id, 1, True, routes, (HOSTS[2].id,))
+    place = Location(guest.id, draw(st.sampled_from(HOSTS)).id, 20)
+    hosts = [draw(_host()) for _ in range(3)]
+    return [put(one) for one in (*VPCS, *NETWORKS, inner, guest, *ways, table, place, *hosts)]
+
+
 @st.composite
 def full_start(draw: st.DrawFn) -> list[Change]:
     """Changes that make a network in which most ports work, as a first batch."""

@@ -11,7 +11,7 @@ from vpcctl.flows.cookie import Feature, cookie
 from vpcctl.model.eip import Eip
 from vpcctl.model.external_network import ExternalNetwork
 from vpcctl.model.gateway import InternetGateway, NatGateway
-from vpcctl.model.host import Host
+from vpcctl.model.host import Host, networks_reached
 from vpcctl.model.location import Location
 from vpcctl.model.network import Network
 from vpcctl.model.outside import Gateway, global_addresses
@@ -318,6 +318,7 @@ def by_host(net: Network, host_id: str, hosts: Iterable[Host]) -> Iterator[Piece
         return
     for host in hosts:
         yield from (OutsidePiece(host_id, one.external_network_id) for one in host.outside)
+    yield from _first_or_last(net, host_id, hosts)
     for vpc_id in sorted({*net.vpcs_at(host_id), *_meant_for(net, host_id)}):
         for gateway_id in sorted(net.outside.gateways_of(vpc_id)):
             gateway = net.outside.gateway(gateway_id)
@@ -333,6 +334,17 @@ def by_host(net: Network, host_id: str, hosts: Iterable[Host]) -> Iterator[Piece
             for eip_id in net.outside.eips_of_port.get(port_id, ()):
                 eip = net.outside.eips[eip_id]
                 yield from (EipPiece(one, eip_id) for one in _homes(net, eip))
+
+
+def _first_or_last(net: Network, host_id: str, hosts: tuple[Host, ...]) -> Iterator[Piece]:
+    """Yield routes to the networks that no other host reaches, where a host's way comes or goes."""
+    changed: frozenset[str] = frozenset()
+    for host in hosts:
+        changed ^= networks_reached(host)
+    for network_id in sorted(changed):
+        if net.reaching.get(network_id, set()) <= {host_id}:
+            for gateway_id in sorted(net.outside.on_network.get(network_id, ())):
+                yield from map(RouteTablePiece, net.outside.tables_to.get(gateway_id, ()))
 
 
 def _meant_for(net: Network, host_id: str) -> set[str]:

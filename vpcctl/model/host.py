@@ -157,3 +157,17 @@ class Host:
     def has_guest_port(self) -> bool:
         """Whether its agent answers guests at all, through a port of br-int."""
         return self.guest_services or not self.nd_extensions
+
+
+def outside_ofport(host: Host, network_id: str) -> int | None:
+    """Return the ofport by which *host* reaches an external network, if it is that port's alone."""
+    found = [one.ofport for one in host.outside if one.external_network_id == network_id]
+    if len(found) != 1 or found[0] in (host.tunnel_ofport, GUEST_SERVICE_OFPORT, STAND_OFPORT):
+        return None
+    return found[0] if [one.ofport for one in host.outside].count(found[0]) == 1 else None
+
+
+def networks_reached(host: Host) -> frozenset[str]:
+    """Return the ids of the external networks to which *host* has a port of their own."""
+    named = (one.external_network_id for one in host.outside)
+    return frozenset(one for one in named if outside_ofport(host, one) is not None)

@@ -13,7 +13,7 @@ from vpcctl.model.address_group import AddressGroup
 from vpcctl.model.addresses import IPAddress, IPNetwork
 from vpcctl.model.changes import Change, ChangeBatch, Resource
 from vpcctl.model.claims import Claims
-from vpcctl.model.host import Host
+from vpcctl.model.host import Host, networks_reached
 from vpcctl.model.index import discard
 from vpcctl.model.location import Location
 from vpcctl.model.membership import Membership, single_pairs
@@ -84,7 +84,7 @@ class Network:
         *("relays_of", "subnets_of", "subnets_at", "segments", "ofports"),
         *("vpc_keys", "vnis", "blocks", "port_keys", "host_keys", "vteps"),
         *("membership", "acl_subnets", "acls_of", "group_keys", "address_group_keys", "acl_keys"),
-        *("outside", "table_subnets", "_put"),
+        *("outside", "table_subnets", "reaching", "_put"),
     )
 
     def __init__(self) -> None:
@@ -117,6 +117,7 @@ class Network:
         self.acl_keys: Claims[int] = Claims()
         self.outside = Outside()
         self.table_subnets: dict[str, set[str]] = {}
+        self.reaching: dict[str, set[str]] = {}
         self._put: dict[str, Callable[[str, Any], None]] = {
             "vpc": self._put_vpc,
             "subnet": self._put_subnet,
@@ -209,11 +210,15 @@ class Network:
             self.host_keys.drop(old.key, host_id)
             if old.vtep is not None:
                 self.vteps.drop(old.vtep, host_id)
+            for network_id in networks_reached(old):
+                discard(self.reaching, network_id, host_id)
         if new is not None:
             self.hosts[host_id] = new
             self.host_keys.add(new.key, host_id)
             if new.vtep is not None:
                 self.vteps.add(new.vtep, host_id)
+            for network_id in networks_reached(new):
+                self.reaching.setdefault(network_id, set()).add(host_id)
 
     def _put_port(self, port_id: str, new: Port | None) -> None:
         self._unplace(port_id)

@@ -15,7 +15,7 @@ from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import GATEWAY, NAT_OUT, OUTPUT, OUTSIDE, TUNNEL_IN
 from vpcctl.model.addresses import GATEWAY_MAC, IPAddress
 from vpcctl.model.gateway import NatGateway
-from vpcctl.model.host import STAND_OFPORT, Host, Question
+from vpcctl.model.host import STAND_OFPORT, Host, Question, outside_ofport
 from vpcctl.model.network import Network
 from vpcctl.pipeline import limits
 from vpcctl.pipeline.outside_in import ERRORS
@@ -24,7 +24,6 @@ from vpcctl.pipeline.residence import (
     EipFacts,
     GatewayFacts,
     GlobalFacts,
-    outside_ofport,
     watch_ofport,
 )
 from vpcctl.pipeline.terms import (

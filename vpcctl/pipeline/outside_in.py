@@ -30,12 +30,12 @@ from vpcctl.flows.tables import NAT_IN, OUTSIDE_IN, OUTSIDE_NEIGHBOUR, SUBNET_IN
 from vpcctl.model.addresses import GATEWAY_MAC, IPAddress
 from vpcctl.model.external_network import ExternalNetwork
 from vpcctl.model.gateway import Forward, NatGateway, nat_zone
-from vpcctl.model.host import Question
+from vpcctl.model.host import Question, outside_ofport
 from vpcctl.pipeline import limits
 from vpcctl.pipeline.cells import port_masks
 from vpcctl.pipeline.facts import PortFacts
 from vpcctl.pipeline.outside_questions import meter, to_agent
-from vpcctl.pipeline.residence import EipFacts, GlobalFacts, if_active, outside_ofport
+from vpcctl.pipeline.residence import EipFacts, GlobalFacts, if_active
 from vpcctl.pipeline.terms import (
     ARP_REPLY,
     ARP_REQUEST,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from vpcctl.flows.cookie import Feature, cookie
 from vpcctl.flows.flow import Flow
 from vpcctl.model.gateway import NatGateway
+from vpcctl.model.host import outside_ofport
 from vpcctl.model.network import Network
 from vpcctl.model.relay import relay_id
 from vpcctl.pipeline import (
@@ -64,7 +65,7 @@ from vpcctl.pipeline.pieces import (
     SubnetPiece,
     VpcPiece,
 )
-from vpcctl.pipeline.residence import eip_facts, gateway_facts, global_facts, outside_ofport
+from vpcctl.pipeline.residence import eip_facts, gateway_facts, global_facts
 
 STATIC: tuple[Flow, ...] = (
     *(*classify.STATIC, *tunnel_in.STATIC, *spoof_guard.STATIC, *nd_guard.STATIC),

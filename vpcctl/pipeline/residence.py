@@ -18,7 +18,7 @@ from vpcctl.model.addresses import IPAddress
 from vpcctl.model.eip import Eip, outside_mac
 from vpcctl.model.external_network import ExternalNetwork
 from vpcctl.model.gateway import InternetGateway, NatGateway
-from vpcctl.model.host import GUEST_SERVICE_OFPORT, STAND_OFPORT, Host
+from vpcctl.model.host import STAND_OFPORT, Host, outside_ofport
 from vpcctl.model.network import Network
 from vpcctl.model.outside import global_addresses
 from vpcctl.model.route_table import RouteTable
@@ -115,14 +115,6 @@ class GlobalFacts(NamedTuple):
     def mac(self) -> int:
         """MAC that answers for the addresses outside."""
         return outside_mac(self.port.port.key)
-
-
-def outside_ofport(host: Host, network_id: str) -> int | None:
-    """Return the ofport by which *host* reaches an external network, if it is that port's alone."""
-    found = [one.ofport for one in host.outside if one.external_network_id == network_id]
-    if len(found) != 1 or found[0] in (host.tunnel_ofport, GUEST_SERVICE_OFPORT, STAND_OFPORT):
-        return None
-    return found[0] if [one.ofport for one in host.outside].count(found[0]) == 1 else None
 
 
 def gateway_facts(net: Network, gateway_id: str) -> GatewayFacts | None:

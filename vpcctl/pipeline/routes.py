@@ -59,11 +59,18 @@ def table(net: Network, table: RouteTable) -> Iterator[Flow]:
 
 
 def _ways(net: Network, table: RouteTable, route: Route) -> list[_Way]:
-    """Return the ways to the targets that live, or to those on dead hosts if there is no other."""
-    targets = tuple(dict.fromkeys(route.targets))
-    alive = [one for one in targets if not _is_dead(net, table, one)]
-    version = route.destination.version
-    return _all(net, table, alive, version) or _all(net, table, targets, version)
+    """Return the ways to the targets that live.
+
+    Without any, to those on dead hosts, and without these, to networks that nobody reaches.
+    """
+    targets, version = tuple(dict.fromkeys(route.targets)), route.destination.version
+    reached = [one for one in targets if _is_reached(net, one)]
+    alive = [one for one in reached if not _is_dead(net, table, one)]
+    for some in (alive, reached):
+        ways = _all(net, table, some, version)
+        if ways:
+            return ways
+    return _all(net, table, targets, version)
 
 
 def _all(net: Network, table: RouteTable, targets: Iterable[Target], version: int) -> list[_Way]:
@@ -75,6 +82,12 @@ def _is_dead(net: Network, table: RouteTable, target: Target) -> bool:
     """Tell whether a target is on dead hosts alone; one that is nowhere has no way at all."""
     homes = _homes(net, target) if table.dead_hosts else ()
     return bool(homes) and all(one in table.dead_hosts for one in homes)
+
+
+def _is_reached(net: Network, target: Target) -> bool:
+    """Tell whether what a target leads to has a host: on none, table Gateway would drop it all."""
+    gateway = net.outside.internet.get(target.id)
+    return gateway is None or gateway.external_network_id in net.reaching
 
 
 def _homes(net: Network, target: Target) -> tuple[str, ...]:
