@@ -185,6 +185,51 @@ def test_a_default_route_does_not_lead_in_a_circle(world: World) -> None:
     assert change(world, main(world, vpc), put=(RouteWanted("::/0", (behind,)),))
 
 
+HALVES = ("0.0.0.0/1", "128.0.0.0/1", "::/1", "8000::/1", "2000::/3")
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("most", HALVES)
+def test_most_of_the_world_does_not_lead_in_a_circle_either(world: World, most: str) -> None:
+    front = world.subnet("10.0.1.0/24")
+    vpc = vpc_of(world, front)
+    ours, firewall = main(world, vpc), port_id(world.port(front))
+    with pytest.raises(Invalid) as caught:
+        change(world, ours, put=(RouteWanted(most, (firewall,), at="0"),))
+    assert caught.value.field == "0.targets"
+    # Over another table: what everything leads to may not lead half of it back.
+    everything = "::/0" if ":" in most else "0.0.0.0/0"
+    private = table(world, vpc, RouteWanted(most, (firewall,)))
+    back = world.subnet("10.0.2.0/24", vpc, route_table_id=private.meta.id)
+    behind = port_id(world.port(back))
+    some = (RouteWanted("192.0.2.0/24", at="0"), RouteWanted(everything, (behind,), at="1"))
+    with pytest.raises(Invalid, match=f"{everything} would lead in a circle") as caught:
+        change(world, ours, put=some)
+    assert caught.value.field == "1.targets"
+    # To blame is the route of this table, though the other's destination is named, too.
+    with pytest.raises(Invalid) as caught:
+        change(world, ours, put=(RouteWanted(most, at="0"), *some[1:]))
+    assert caught.value.field == "1.targets"
+    with pytest.raises(Invalid) as caught:
+        world.services.subnets.change(
+            ADMIN, front.meta.id, SubnetChange(route_table_id=private.meta.id)
+        )
+    assert caught.value.field == "route_table_id"
+    with pytest.raises(Invalid) as caught:
+        world.services.route_tables.change(ADMIN, private.meta.id, RouteTableChange(main=True))
+    assert caught.value.field == "main"
+
+
+@ON_SQLITE
+def test_halves_that_do_not_overlap_may_lead_to_and_fro(world: World) -> None:
+    front = world.subnet("10.0.1.0/24")
+    vpc = vpc_of(world, front)
+    firewall = port_id(world.port(front))
+    private = table(world, vpc, RouteWanted("0.0.0.0/1", (firewall,)))
+    behind = port_id(world.port(world.subnet("10.0.2.0/24", vpc, route_table_id=private.meta.id)))
+    assert change(world, main(world, vpc), put=(RouteWanted("128.0.0.0/1", (behind,)),))
+
+
 @ON_SQLITE
 def test_a_subnet_has_a_table_of_its_vpc(world: World) -> None:
     subnet = world.subnet()

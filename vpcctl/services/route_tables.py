@@ -178,7 +178,7 @@ class RouteTableService:
         quota = self._context.settings.quotas.routes
         require_at_most(count, quota, "routes in the table", "routes")
         ends = {str(route.destination): field_at(route.at, "targets") for route in wanted}
-        require_no_circle(unit.connection, vpc.id, ends)
+        require_no_circle(unit.connection, vpc.id, ends, id)
 
 
 def _destinations(routes: Sequence[StoredRoute]) -> dict[str, list[str]]:

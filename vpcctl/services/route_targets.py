@@ -42,28 +42,33 @@ def _require(route: ParsedRoute, place: int, families: frozenset[int] | None, vp
         )
 
 
-def require_no_circle(connection: Any, vpc_id: str, fields: Mapping[str, str]) -> None:
+def require_no_circle(
+    connection: Any, vpc_id: str, fields: Mapping[str, str], table_id: str | None = None
+) -> None:
     """Demand that no default route of a VPC leads back to itself over the ports it leads to.
 
     Args:
         connection: of the transaction, in which the routes are.
         vpc_id: the VPC.
         fields: destinations to judge, and the field of the request that is to blame for each.
+        table_id: the table whose routes they are; None: all tables' are to blame.
 
     Raises:
         Invalid: naming the table and the port where the circle closes.
     """
-    for destination in routes.DEFAULTS:
-        field = fields.get(destination)
-        if field is None:
+    for alike in routes.ALIKE:
+        if fields.keys().isdisjoint(alike):
             continue
-        found = stored.through_ports(connection, vpc_id, destination)
+        found = stored.through_ports(connection, vpc_id, alike)
         if not found:
             continue
         main = stored.main_of(connection, vpc_id)
-        circle = routes.circle((table, port, own or main) for table, port, own in found)
+        circle = routes.circle((one.table_id, one.port_id, one.to or main) for one in found)
         if circle is not None:
-            raise _leads_back(circle, destination, field)
+            steps = [one for one in found if (one.table_id, one.port_id) in circle]
+            mine = [one.destination for one in steps if table_id in (None, one.table_id)]
+            blamed = next(one for one in (*mine, *alike) if one in fields)
+            raise _leads_back(circle, blamed, fields[blamed])
 
 
 def _leads_back(circle: Iterable[tuple[str, str]], destination: str, field: str) -> Invalid:

@@ -17,7 +17,16 @@ from vpcctl.store.routes import StoredRoute
 
 MOST_TARGETS = 8
 """Targets of one route; connections are shared among them."""
-DEFAULTS: tuple[str, ...] = ("0.0.0.0/0", "::/0")
+ALIKE: tuple[tuple[str, ...], ...] = (
+    ("0.0.0.0/0", "0.0.0.0/1"),
+    ("0.0.0.0/0", "128.0.0.0/1"),
+    ("::/0", "::/1", "2000::/3"),
+    ("::/0", "8000::/1"),
+)
+"""Destinations that count as default routes, because most of the world is in them: everything, the
+halves that are everything together, and all that is routed of IPv6. Those of a line overlap: what
+one leads to, another may lead back."""
+DEFAULTS: tuple[str, ...] = tuple(dict.fromkeys(one for line in ALIKE for one in line))
 TARGET_KINDS: dict[str, Kind] = {"internet": "igw", "nat": "nat", "port": "port"}
 TARGETS = "ids of internet gateways (igw-…), NAT gateways (nat-…) or ports (port-…) of the VPC"
 

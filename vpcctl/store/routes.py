@@ -36,6 +36,23 @@ class StoredRoute:
     description: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class ThroughPort:
+    """How a route leads through a port.
+
+    Attributes:
+        table_id: the route's table.
+        destination: canonical text of the block.
+        port_id: the port.
+        to: the route table that the port's subnet names; None: its VPC's main one.
+    """
+
+    table_id: str
+    destination: str
+    port_id: str
+    to: str | None
+
+
 _ROUTE_COUNTS = (
     select(RouteRow.table_id, func.count())
     .where(RouteRow.table_id.in_(bindparam("ids", expanding=True)))
@@ -92,16 +109,21 @@ _IN_VPC = (
 )
 # From a table over a port that a route of it leads to: the table of that port's subnet.
 _THROUGH_PORTS = (
-    select(RouteTargetRow.table_id, PortRow.id.label("port_id"), SubnetRow.route_table_id)
+    select(
+        RouteTargetRow.table_id,
+        RouteTargetRow.destination,
+        PortRow.id.label("port_id"),
+        SubnetRow.route_table_id,
+    )
     .join(RouteTableRow, RouteTableRow.id == RouteTargetRow.table_id)
     .join(PortRow, PortRow.id == RouteTargetRow.target_id)
     .join(SubnetRow, SubnetRow.id == PortRow.subnet_id)
     .where(
         RouteTableRow.vpc_id == bindparam("vpc_id_"),
-        RouteTargetRow.destination == bindparam("destination_"),
+        RouteTargetRow.destination.in_(bindparam("destinations_", expanding=True)),
         RouteTargetRow.kind == "port",
     )
-    .order_by(RouteTargetRow.table_id, PortRow.id)
+    .order_by(RouteTargetRow.table_id, PortRow.id, RouteTargetRow.destination)
 )
 
 
@@ -211,15 +233,14 @@ def destinations_in(connection: Connection, vpc_id: str) -> list[tuple[str, str]
 
 
 def through_ports(
-    connection: Connection, vpc_id: str, destination: str
-) -> list[tuple[str, str, str | None]]:
-    """Return how routes to a destination lead through ports: where from, by which, where to.
-
-    Returns:
-        (table id, port id, route table that the port's subnet names or None).
-    """
-    keys = {"vpc_id_": vpc_id, "destination_": destination}
-    return [(row[0], row[1], row[2]) for row in connection.execute(_THROUGH_PORTS, keys)]
+    connection: Connection, vpc_id: str, destinations: Sequence[str]
+) -> list[ThroughPort]:
+    """Return how a VPC's routes to any of these destinations lead through ports."""
+    keys = {"vpc_id_": vpc_id, "destinations_": list(destinations)}
+    return [
+        ThroughPort(row.table_id, row.destination, row.port_id, row.route_table_id)
+        for row in connection.execute(_THROUGH_PORTS, keys)
+    ]
 
 
 def target_families(
