@@ -159,6 +159,11 @@ class EipOut(ResourceOut):
             }
         ],
     )
+    warning: str | None = Field(
+        description="Why nobody outside gets an answer from its port, although it is realised: the "
+        "port's route table has no IPv4 route to the internet gateway. null: it has.",
+        examples=[None],
+    )
 
 
 class EipPage(PageOut[EipOut]):
@@ -181,4 +186,5 @@ def render(view: EipView) -> dict[str, Any]:
         "since_revision": view.placement.since_revision,
         "limits_enforced": view.placement.limits_enforced,
     }
+    body["warning"] = view.warning
     return body

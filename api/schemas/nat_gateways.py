@@ -138,6 +138,11 @@ class ForwardOut(Output):
     created_at: datetime = Field(
         description="When it was made (RFC 3339, UTC).", examples=["2026-01-31T12:00:00Z"]
     )
+    warning: str | None = Field(
+        description="Why nobody outside gets an answer through it, although it is realised: the "
+        "port's route table has no IPv4 route to the NAT gateway. null: it has.",
+        examples=[None],
+    )
 
 
 class GatewayEipOut(Output):
@@ -255,6 +260,7 @@ def render_forward(view: ForwardView) -> dict[str, Any]:
         "target_ports": traffic.ports_text(view.target_ports),
         "description": view.description,
         "created_at": view.created_at,
+        "warning": view.warning,
     }
 
 

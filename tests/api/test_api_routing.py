@@ -168,7 +168,9 @@ def test_nat_gateway_life(api: Api, tenant: httpx.Client, isp: str) -> None:
         "target_ports": "8443",
         "description": "",
         "created_at": forward["created_at"],
+        "warning": forward["warning"],
     }
+    assert f"the route table of {server['id']}" in forward["warning"]
     shown = tenant.get(path).json()
     assert (shown["forwards"], shown["forward_count"]) == ([forward], 1)
     assert made.headers["etag"] == f'"{shown["revision"]}"'

@@ -44,6 +44,7 @@ FORWARD_COLUMNS = (
     Column("TRAFFIC", lambda item: f"{item['protocol']}/{item['ports']}"),
     Column("TO", lambda item: f"{item['address']}:{item['target_ports']}"),
     Column("DESCRIPTION", "description", whole=False),
+    Column("WARNING", "warning", whole=False),
 )
 
 Gateway = Annotated[

@@ -1,16 +1,17 @@
 """From rows to EIP views, which say where each one is realised."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Any
 
-from vpcctl.services import limit_values, outside_places
+from vpcctl.services import limit_values, outside_places, ways_back
 from vpcctl.services.context import meta
 from vpcctl.services.outside_places import Exposed, Place
 from vpcctl.services.outside_views import EipView, PlacementView
 from vpcctl.services.standing import judge
 from vpcctl.services.views import Status
+from vpcctl.services.ways_back import Way
 from vpcctl.store import gateways, hosts
 from vpcctl.store.realisation import Standing, standing_among
 from vpcctl.store.tables import EipRow
@@ -51,7 +52,20 @@ def views(connection: Any, rows: Sequence[EipRow]) -> list[EipView]:
     if not rows:
         return []
     around = _look(connection, rows)
-    return [_view(row, around) for row in rows]
+    said = ways_back.warnings(connection, filter(None, map(_way, around.things.values())))
+    return [replace(_view(row, around), warning=_warning(row, around, said)) for row in rows]
+
+
+def _way(thing: Exposed) -> Way | None:
+    """Return the port that something stands for and the internet gateway that leads there."""
+    if thing.port_id is None or thing.internet_id is None:
+        return None
+    return thing.port_id, thing.internet_id
+
+
+def _warning(row: EipRow, around: Surroundings, said: Mapping[Way, str]) -> str | None:
+    way = _way(around.things[row.id])
+    return None if way is None else said.get(way)
 
 
 def carried(connection: Any, row: EipRow) -> Carried:

@@ -8,7 +8,7 @@ from typing import Any
 from vpcctl.model.addresses import IPAddress
 from vpcctl.model.ids import new_id
 from vpcctl.model.problems import Blocker, Conflict, Invalid
-from vpcctl.services import rules, traffic
+from vpcctl.services import rules, traffic, ways_back
 from vpcctl.services.routing_views import ForwardView, ForwardWanted
 from vpcctl.store import nat_gateways
 from vpcctl.store.nat_gateways import EipOfNat, StoredForward
@@ -159,8 +159,15 @@ def blockers_of(connection: Any, port_id: str, kept: Sequence[str] = ()) -> list
     ]
 
 
-def view(row: StoredForward) -> ForwardView:
-    """Return the port forward of a row."""
+def views(connection: Any, rows: Sequence[StoredForward]) -> tuple[ForwardView, ...]:
+    """Return the port forwards of *rows*, and whether answers find the way back."""
+    said = ways_back.warnings(
+        connection, ((one.target_port_id, one.nat_gateway_id) for one in rows)
+    )
+    return tuple(_view(one, said.get((one.target_port_id, one.nat_gateway_id))) for one in rows)
+
+
+def _view(row: StoredForward, warning: str | None) -> ForwardView:
     return ForwardView(
         row.id,
         row.eip_id,
@@ -172,4 +179,5 @@ def view(row: StoredForward) -> ForwardView:
         (row.target_port, row.target_port + row.port_last - row.port_first),
         row.description,
         row.created_at,
+        warning,
     )

@@ -218,7 +218,7 @@ class NatGatewayService:
         touch_hosts(unit, *gateways.HOST_IDS.one(unit.connection, row.id))
         now = _row(unit.connection, row.id)
         found = nat_gateways.FORWARDS.one(unit.connection, row.id)
-        shown = tuple(forwards.view(one) for one in found if one.id == made)
+        shown = forwards.views(unit.connection, [one for one in found if one.id == made])
         return ForwardsView(meta(now, now.tenant_id), shown)
 
 
@@ -253,7 +253,7 @@ def _row(connection: Any, id: str) -> NatGatewayRow:
 def _view(connection: Any, id: str) -> NatGatewayView:
     (plain,) = _views(connection, [_row(connection, id)])
     found = nat_gateways.FORWARDS.one(connection, id)
-    return replace(plain, forwards=tuple(map(forwards.view, found)))
+    return replace(plain, forwards=forwards.views(connection, found))
 
 
 def _views(connection: Any, rows: Sequence[NatGatewayRow]) -> Sequence[NatGatewayView]:

@@ -130,7 +130,11 @@ class PlacementView:
 
 @dataclass(frozen=True, slots=True)
 class EipView:
-    """An EIP: associated with a port's fixed address, used by a NAT gateway, or neither."""
+    """An EIP: associated with a port's fixed address, used by a NAT gateway, or neither.
+
+    Attributes:
+        warning: why nobody outside gets an answer from its port; None: nothing speaks against it.
+    """
 
     meta: Meta
     key: int
@@ -143,6 +147,7 @@ class EipView:
     limits: LimitValues | None
     placement: PlacementView
     status: Status
+    warning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

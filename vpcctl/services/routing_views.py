@@ -156,7 +156,11 @@ class ForwardWanted:
 
 @dataclass(frozen=True, slots=True)
 class ForwardView:
-    """A port forward of a NAT gateway."""
+    """A port forward of a NAT gateway.
+
+    Attributes:
+        warning: why nobody outside gets an answer through it; None: nothing speaks against it.
+    """
 
     id: str
     eip_id: str
@@ -168,6 +172,7 @@ class ForwardView:
     target_ports: tuple[int, int]
     description: str
     created_at: datetime
+    warning: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
-from vpcctl.store.route_tables import ROUTE_TABLES, ROUTES
+from vpcctl.store.route_tables import OF_SUBNET, ROUTE_TABLES, ROUTES
 from vpcctl.store.rows import chunks
 from vpcctl.store.tables import (
     ExternalNetworkRow,
@@ -51,6 +51,21 @@ class ThroughPort:
     destination: str
     port_id: str
     to: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Leads:
+    """Where the IPv4 routes of a port's subnet lead.
+
+    Attributes:
+        table_id: the subnet's route table.
+        to: ids of the gateways.
+        by_ports: whether they lead to ports as well, and by these to who knows where.
+    """
+
+    table_id: str
+    to: frozenset[str]
+    by_ports: bool
 
 
 _ROUTE_COUNTS = (
@@ -124,6 +139,19 @@ _THROUGH_PORTS = (
         RouteTargetRow.kind == "port",
     )
     .order_by(RouteTargetRow.table_id, PortRow.id, RouteTargetRow.destination)
+)
+
+_LED_FROM = (
+    select(PortRow.id, RouteTableRow.id, RouteTargetRow.kind, RouteTargetRow.target_id)
+    .select_from(PortRow)
+    .join(SubnetRow, SubnetRow.id == PortRow.subnet_id)
+    .join(RouteTableRow, OF_SUBNET)
+    .outerjoin(
+        RouteTargetRow,
+        (RouteTargetRow.table_id == RouteTableRow.id) & ~RouteTargetRow.destination.contains(":"),
+    )
+    .where(PortRow.id.in_(bindparam("ids", expanding=True)))
+    .distinct()
 )
 
 
@@ -241,6 +269,17 @@ def through_ports(
         ThroughPort(row.table_id, row.destination, row.port_id, row.route_table_id)
         for row in connection.execute(_THROUGH_PORTS, keys)
     ]
+
+
+def led_from(connection: Connection, port_ids: Iterable[str]) -> dict[str, Leads]:
+    """Return where the IPv4 routes of ports' subnets lead, by port id."""
+    found: dict[str, Leads] = {}
+    for part in chunks(port_ids):
+        for port_id, table_id, kind, target_id in connection.execute(_LED_FROM, {"ids": part}):
+            before = found.get(port_id, Leads(table_id, frozenset(), by_ports=False))
+            to = before.to if target_id is None else before.to | {target_id}
+            found[port_id] = Leads(table_id, to, before.by_ports or kind == "port")
+    return found
 
 
 def target_families(
