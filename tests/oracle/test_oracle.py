@@ -55,7 +55,7 @@ def compare(fabric: Fabric, world: World, source: Port, packet: Packet) -> str |
 
 
 @settings(
-    max_examples=40,
+    max_examples=32,
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),

@@ -91,7 +91,7 @@ def differences(fabric: Fabric, asked: Sequence[Asked]) -> Iterator[str]:
                 yield f"{came}\n{one.outcomes}\nbut {seen(got)}\n{shown}"
 
 
-@varied(18)
+@varied(14)
 @given(wholes())
 def test_what_leaves_and_enters_is_as_the_oracle_says(ovs: DummyOvs, whole: Whole) -> None:
     fabric = Fabric(ovs, n.network(*resources(whole)), next(_prefixes))

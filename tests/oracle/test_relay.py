@@ -98,7 +98,7 @@ def names_itself(source: Port, packet: Packet) -> bool:
 
 
 @settings(
-    max_examples=25,
+    max_examples=20,
     deadline=None,
     derandomize=True,
     phases=(Phase.generate,),
