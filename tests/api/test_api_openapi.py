@@ -201,7 +201,7 @@ def _fuzz(operation: Any, headers: dict[str, str], ids: dict[str, str], seen: se
     numbers = itertools.count(1)
 
     @settings(
-        max_examples=20,
+        max_examples=14,
         derandomize=True,
         deadline=None,
         database=None,
@@ -235,7 +235,7 @@ def test_requests_against_the_schema_are_refused(own_api: Api, mode: str) -> Non
 
 def _fuzz_mode(operation: Any, headers: dict[str, str], mode: Any) -> None:
     @settings(
-        max_examples=10,
+        max_examples=7,
         derandomize=True,
         deadline=None,
         database=None,

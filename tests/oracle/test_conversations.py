@@ -305,7 +305,7 @@ def announcements(world: World, random: Random) -> Iterator[Said]:
 
 
 @pytest.mark.timeout(600 * WORLDS)
-@varied(9)
+@varied(7)
 @given(st.data())
 def test_ports_remember_who_opened_what(ovs: DummyOvs, data: st.DataObject) -> None:
     check(ovs, data, talks=15, rounds=3, changes=3)

@@ -147,7 +147,7 @@ def varied(examples: int) -> settings:
 
 
 @pytest.mark.timeout(600 * WORLDS)
-@varied(8)
+@varied(6)
 @given(st.data())
 def test_what_passes_is_what_the_rules_allow(ovs: DummyOvs, data: st.DataObject) -> None:
     check(ovs, data, each=2, changes=2)

@@ -44,7 +44,7 @@ class Switch:
 
 ALWAYS = Relaying(lambda _: True, lambda _: True, least_ports=0)
 SETTINGS = settings(
-    max_examples=150,
+    max_examples=110,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
