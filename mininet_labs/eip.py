@@ -37,6 +37,7 @@ from mininet_labs.common.site import PATIENCE_S, Site
 from mininet_labs.eip_beyond import expect_global, reach_by_ipv6, trace
 from mininet_labs.eip_cut_off import cut_off
 from mininet_labs.eip_everybody import call_everybody
+from mininet_labs.eip_knocking import knock, knocked
 from mininet_labs.eip_plan import BLOCKS, BLUE, PLACES, REACH, RED, VPC_CIDRS, Stage
 from mininet_labs.eip_reuse import reuse
 
@@ -171,7 +172,7 @@ class EipLab:
         self._expect_placed(RED, "gateway", checks)
         time.sleep(0.3)
         self._expect_heard("outside", "while it moves", checks)
-        sent, lost = self._knocked(outside)
+        sent, lost = knocked(outside)
         few = sent > 0 and lost <= MOST_LOST
         checks.expect(few, f"at most {MOST_LOST} conversations are lost while an EIP moves")
         self._converse("red-2", address, checks)
@@ -277,19 +278,14 @@ class EipLab:
 
     def _drained(self, checks: Checks) -> None:
         say("\n8. The active host is drained while conversations begin every 10 ms")
-        active, outside = self._active(), self._visitors["outside"]
-        callers = [*(self._visitors[name] for name in ("red-2", "blue-1")), outside]
-        for caller in callers[:2]:
-            caller.knock(ROUTER, PORT)
-        outside.knock(self._address(RED), PORT)
-        outside.knock(self._address(BLUE), FORWARDED, datagrams=False)
+        active, callers = self._active(), knock(self._stage, FORWARDED)
         time.sleep(0.3)
         self._site.vpcctl(None, "host", "drain", active)
         left = within(lambda: not self._standing()[active], seconds=_LATE_S)
         checks.expect(left, f"{active} stands for nothing")
         time.sleep(0.3)
         for caller in callers:
-            sent, lost = self._knocked(caller)
+            sent, lost = knocked(caller)
             none = f"no conversation of {caller.workload.name} is lost in a move"
             checks.expect(sent > 0 and not lost, none)
         self._site.vpcctl(None, "host", "undrain", active)
@@ -301,14 +297,6 @@ class EipLab:
         cut_off(self._stage, active, FORWARDED, checks)
         say(f"  {self._active()} has been the active one all the time")
         checks.expect(self._active() == active, f"{active} stays the active one")
-
-    @staticmethod
-    def _knocked(visitor: Visitor) -> tuple[int, int]:
-        """Have a visitor begin no more conversations; return how many began and were lost."""
-        sent, lost, longest = visitor.knocked()
-        name = visitor.workload.name
-        say(f"  {name}: {lost} of {sent} conversations were lost, none took over {longest} ms")
-        return sent, lost
 
     def _alone(self, checks: Checks) -> None:
         say("\n10. The controller dies, and then the active gateway host")

@@ -2,11 +2,10 @@
 
 import time
 
-from mininet_labs.common.internet import PORT
-from mininet_labs.common.outside import ROUTER
 from mininet_labs.common.processes import within
 from mininet_labs.common.report import Checks, say
-from mininet_labs.eip_plan import BLUE, RED, Stage
+from mininet_labs.eip_knocking import knock, knocked
+from mininet_labs.eip_plan import Stage
 
 _LATE_S, _BACK_S = 60.0, 60.0
 _GOES_ON_S = 3.0
@@ -20,12 +19,7 @@ def cut_off(stage: Stage, active: str, forwarded: int, checks: Checks) -> None:
     The witness sees whether somebody else answers for the addresses, too.
     """
     say("\n9. The active host loses its controller and nothing else, while conversations begin")
-    site, outside = stage.site, stage.visitors["outside"]
-    callers = [*(stage.visitors[name] for name in ("red-2", "blue-1")), outside]
-    for caller in callers[:2]:
-        caller.knock(ROUTER, PORT)
-    outside.knock(stage.address(RED), PORT)
-    outside.knock(stage.address(BLUE), forwarded, datagrams=False)
+    site, callers = stage.site, knock(stage, forwarded)
     site.cut_off(active)
     host = f"/v1/hosts/{site.hosts[active].params['id']}"
 
@@ -37,9 +31,8 @@ def cut_off(stage: Stage, active: str, forwarded: int, checks: Checks) -> None:
     checks.expect(late, f"{active} is heard of no more")
     _ask(stage, _GOES_ON_S)
     for caller in callers:
-        sent, lost, longest = caller.knocked()
+        sent, lost = knocked(caller)
         name = caller.workload.name
-        say(f"  {name}: {lost} of {sent} conversations were lost, none took over {longest} ms")
         checks.expect(sent > 0 and not lost, f"no conversation of {name} is lost by that")
     site.join(active)
     back = within(lambda: state() == ("up", "in_sync"), seconds=_BACK_S)
