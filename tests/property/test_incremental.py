@@ -84,10 +84,16 @@ def recomputed(net: Network) -> dict[str, set[Flow]]:
 def test_differences_lead_where_recomputing_leads(
     start: list[Change], batches: list[list[Change]]
 ) -> None:
-    net, programs = Network(), {}
-    for number, batch in enumerate((start, *batches), 1):
+    _lead_alike(start, *batches)
+
+
+def _lead_alike(*batches: list[Change]) -> tuple[Network, dict[str, Switch]]:
+    """Apply batches by difference, hold each time that it leads where all of it leads."""
+    net, programs = Network(), dict[str, Switch]()
+    for number, batch in enumerate(batches, 1):
         send(programs, plan_changes(net, ChangeBatch(number, tuple(batch))))
         assert shown(programs) == recomputed(net)
+    return net, programs
 
 
 @SETTINGS
@@ -119,10 +125,7 @@ def _shared_pieces(net: Network) -> dict[Piece, tuple[Flow, ...]]:
 def test_hosts_that_reach_networks_come_and_go(
     start: list[Change], batches: list[list[Change]]
 ) -> None:
-    net, programs = Network(), {}
-    for number, batch in enumerate((start, *batches), 1):
-        send(programs, plan_changes(net, ChangeBatch(number, tuple(batch))))
-        assert shown(programs) == recomputed(net)
+    net, programs = _lead_alike(start, *batches)
     for host_id in tuple(net.hosts):
         send(programs, plan_changes(net, ChangeBatch(0, (Change("host", host_id, None),))))
     assert not net.reaching
