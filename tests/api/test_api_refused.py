@@ -6,28 +6,13 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import MetaData, select
 
 from tests.api.support import BOTH, Api, assert_problem, network, report
 from tests.api.test_api_security import create
+from tests.api.unchanged import Contents
 
 pytestmark = BOTH
 POOL = "203.0.113.16-203.0.113.31"
-
-
-class Contents:
-    """All rows of all tables of an API's database, whenever they are asked for."""
-
-    def __init__(self, api: Api) -> None:
-        self._engine, self._tables = api.database.engine, MetaData()
-        self._tables.reflect(self._engine)
-
-    def __call__(self) -> dict[str, list[str]]:
-        with self._engine.connect() as connection:
-            return {
-                table.name: sorted(map(repr, connection.execute(select(table))))
-                for table in self._tables.sorted_tables
-            }
 
 
 @dataclass(frozen=True)
