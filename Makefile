@@ -44,10 +44,10 @@ down: need-root need-lab ## End what `make up` started
 	$(SUDO) $(SYSTEM_PYTHON) -m mininet_labs.$(LAB) down
 
 test: need-root install ## Run every test (needs root)
-	$(SUDO) $(VENV)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+	$(SUDO) $(VENV)/python -m pytest -n 3 --dist loadgroup $(PYTEST_ARGS)
 
 test-worlds: install ## Compare many more random worlds with the oracle than `make test` does (an hour)
-	TEST_WORLDS=12 $(VENV)/python -m pytest -n 2 --dist loadgroup tests/oracle $(PYTEST_ARGS)
+	TEST_WORLDS=12 $(VENV)/python -m pytest -n 3 --dist loadgroup tests/oracle $(PYTEST_ARGS)
 
 test-fast: install ## Run the tests that take seconds: no root, switch, server or database
 	$(VENV)/python -m pytest -n auto -m "not root and not postgres and not slow and not ovs" $(FAST) $(PYTEST_ARGS)
