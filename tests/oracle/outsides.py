@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.oracle.oracle import ROUTER_MAC, Packet, World, text
 from tests.oracle.ours import Beyond
 from tests.oracle.secured import with_acls
-from tests.oracle.worlds import GLOBAL, misrouted, worlds
+from tests.oracle.worlds import ABROAD4, ABROAD6, GLOBAL, misrouted, worlds
 from tests.support import networks as n
 from tests.support import packets
 from vpcctl.model.eip import Eip, outside_mac
@@ -27,6 +27,11 @@ NETWORKS = (n.outside(1, "203.0.113.0/24", "2001:db8:f1::/64"), n.outside(2, "19
 WAYS = {NETWORKS[0].id: 9, NETWORKS[1].id: 8}
 ROUTER, FAR, FAR6 = "02:00:00:00:00:01", "192.0.2.77", "2001:db8:99::1"
 NOWHERE = ("192.0.2.1", "203.0.113.50", "203.0.113.0", "203.0.113.255", "10.0.77.1", "169.254.1.1")
+LIES = {
+    4: ("10.0.1.10", "10.0.99.1", ABROAD4),
+    6: (*("fd00:1::a", "fe80::7", "::", ABROAD6), *(f"2001:db8:{one}1::a" for one in (1, 2))),
+}
+"""Sources from which somebody outside may send who wants to pass for somebody within."""
 Whole = tuple[World, Beyond]
 
 
@@ -228,6 +233,9 @@ def received(whole: Whole) -> Iterator[tuple[str, ExternalNetwork, Packet]]:
             for address, mac in called:
                 for packet in _inwards((address, mac), network, next(turn)):
                     yield host.id, network, packet
+                for source in LIES[6 if ":" in address else 4]:
+                    lie = _said(next(turn), (ROUTER, mac), (source, address))
+                    yield host.id, network, lie
             yield from ((host.id, network, one) for one in _to_forwards(beyond))
             yield host.id, network, packets.udp((ROUTER, ROUTER_MAC), (FAR, "10.0.1.10"))
 
@@ -261,3 +269,6 @@ def _to_forwards(beyond: Beyond) -> Iterator[Packet]:
         for port in range(first, last + 2):
             yield packets.tcp(eth, ends, (4000, port))
             yield packets.udp(eth, ends, (4000, port))
+        for source in LIES[4]:
+            yield packets.udp(eth, (source, str(forward.eip)), (4000, first))
+            yield packets.tcp(eth, (source, str(forward.eip)), (4000, first))

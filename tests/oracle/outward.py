@@ -107,12 +107,24 @@ class OutwardOracle(Oracle):
         if not self._works(port):
             return []
         subnet, place = self._subnets[port.subnet_id], self._locations[port.id]
+        if self._is_from_within(subnet.vpc_id, packet.get("nw_src") or packet["ipv6_src"]):
+            return []
         got = packet | {"eth_src": ROUTER_MAC, "eth_dst": text(port.mac)}
         got["nw_ttl"] = str(int(packet["nw_ttl"]) - 1)
         if not self._judge.enters(subnet, got) or not self._judge.may(port, "ingress", got, None):
             return []
         last = vni if place.host_id == at else subnet.vni
         return [Arrival(place.host_id, place.ofport, last, frozenset(got.items()))]
+
+    def _is_from_within(self, vpc_id: str, source: str) -> bool:
+        """Tell whether a source means somebody in a VPC, or on some link."""
+        ip = ipaddress.ip_address(source)
+        if ip.version == 6 and (ip.is_link_local or ip.is_unspecified):
+            return True
+        if any(inside(source, block) for block in self._vpcs[vpc_id].cidrs):
+            return True
+        named = (pair.cidr for port in self._of_vpc(vpc_id) for pair in port.allowed_pairs)
+        return any(str(cidr) == f"{ip}/{ip.max_prefixlen}" for cidr in named)
 
     # --- to outside -------------------------------------------------------------------------------
 

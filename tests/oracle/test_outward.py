@@ -27,7 +27,7 @@ from tests.oracle.outsides import (
 from tests.oracle.outward import OutwardOracle
 from tests.oracle.test_groups import WORLDS, varied
 from tests.oracle.test_oracle import seen
-from tests.oracle.worlds import GLOBAL, questions
+from tests.oracle.worlds import ABROAD4, ABROAD6, GLOBAL, questions
 from tests.support import networks as n
 from tests.support import packets
 from tests.support.dummy_ovs import DummyOvs
@@ -143,7 +143,8 @@ _SHARED = (110, 111, 120)
 def _port(at: int, home: Subnet) -> Port:
     own = ("10.0.1.1{}", GLOBAL.format(home.vni // 10, 1).replace("/64", "1{}"))
     mac, ips = f"0e:00:00:00:00:0{at}", (one.format(at) for one in own)
-    return n.port(101 + at, home, mac, *ips, checks_addresses=at != 2)
+    pairs = (n.pair(f"{ABROAD4}/32"), n.pair(f"{ABROAD6}/128")) if at == 1 else ()
+    return n.port(101 + at, home, mac, *ips, checks_addresses=at != 2, allowed_pairs=pairs)
 
 
 def _hosts() -> tuple[Host, Host, Host]:
@@ -170,7 +171,7 @@ def _tables(
 
 
 OUTWARD_TABLES = (
-    *(t.OUTSIDE_IN, t.NAT_IN, t.ROUTES, t.GATEWAY, t.NAT_OUT),
+    *(t.OUTSIDE_IN, t.NAT_IN, t.OUTSIDE_GUARD, t.ROUTES, t.GATEWAY, t.NAT_OUT),
     *(t.OUTSIDE, t.OUTSIDE_NEIGHBOUR),
 )
 
@@ -267,6 +268,8 @@ def _matters(flow: Flow) -> bool:
 
     Whoever is on the link is asked for like the router, as long as neither is known.
     """
+    if flow.table is t.OUTSIDE_GUARD:
+        return True
     if flow.table is t.OUTSIDE and flow.priority == 150:
         return False
     if flow.table is t.NAT_IN and (fields.CT_STATE, fields.CT_TRK, _KNOWN) in flow.match:
@@ -288,6 +291,8 @@ def _otherwise(whole: Whole) -> Iterator[Whole]:
     yield dataclasses.replace(world, ports=tuple(shut)), beyond
     closed = tuple(dataclasses.replace(one, forwards=()) for one in beyond.nats)
     yield world, dataclasses.replace(beyond, nats=closed)
+    bare = (dataclasses.replace(one, allowed_pairs=()) for one in world.ports)
+    yield dataclasses.replace(world, ports=tuple(bare)), beyond
     dead = dataclasses.replace(first, dead_hosts=(world.hosts[2].id,))
     yield world, dataclasses.replace(beyond, tables=(dead, *others))
 

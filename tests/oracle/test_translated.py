@@ -54,7 +54,12 @@ pytestmark = [pytest.mark.ovs]
 FARS = ("192.0.2.77", "192.0.2.78", "198.51.100.9")
 FARS6 = ("2001:db8:99::1", "2001:db8:98::1")
 ROUTER6 = "2001:db8:77::1"
-GUESTS = tuple(guest(one, WEB if one < 4 else DATA) for one in range(1, 7))
+ABROAD, ABROAD6 = "198.18.9.9", "2001:db8:aa::9"
+SHARED = (n.pair(f"{ABROAD}/32"), n.pair(f"{ABROAD6}/128"), n.pair("198.51.100.0/24"))
+GUESTS = tuple(
+    guest(one, WEB if one < 4 else DATA, allowed_pairs=SHARED if one == 1 else ())
+    for one in range(1, 7)
+)
 WALLS = tuple(guest(one, DATA, checks_addresses=False) for one in (7, 8))
 SHUT = guest(9, DATA)
 EVERYBODY = (*GUESTS, *WALLS, SHUT)
@@ -86,7 +91,7 @@ def place(chance: Random) -> Place:
     second = _table(chance, 3, nats, main=False)
     tables = (_table(chance, 1, nats), second)
     subnets = (WEB, dataclasses.replace(DATA, route_table_id=second.id))
-    return Place(NETWORK, subnets, EVERYBODY, tables, (RED_IGW,), nats, eips)
+    return Place(NETWORK, subnets, EVERYBODY, tables, (RED_IGW,), nats, eips, RED.cidrs)
 
 
 def _eip(number: int, user: NatGateway | Port) -> Eip:
@@ -173,9 +178,18 @@ def _in(chance: Random, of: Place) -> Flow:
         to, far = next(ip for ip in port.ips if ip.version == 6), chance.choice(FARS6)
     else:
         to, far = chance.choice(of.eips).address, chance.choice(FARS)
+    if chance.random() < 0.4:
+        far = _lie(chance, to.version)
     protocol, ports = chance.choice((f.TCP, f.UDP)), (8080, 8083, 8084, 5000, 22)
     source = chance.randrange(3000, 3020)
     return Flow(protocol, ipaddress.ip_address(far), source, to, chance.choice(ports))
+
+
+def _lie(chance: Random, version: int) -> str:
+    """Return a source by which somebody outside passes for somebody within."""
+    if chance.random() < 0.5:
+        return ABROAD if version == 4 else ABROAD6
+    return next(str(ip) for ip in chance.choice(EVERYBODY).ips if ip.version == version)
 
 
 def mac_of(of: Place, address: Address) -> str:
@@ -293,6 +307,19 @@ def test_the_oracle_notices_what_leaves_its_link(table: t.Table, town: Town) -> 
 
 def _stays(flow: program.Flow) -> bool:
     return SetField(fields.REASON, int(Reason.ON_LINK_ONLY)) in flow.actions
+
+
+def test_the_oracle_notices_who_passes_for_somebody_within(town: Town) -> None:
+    of = place(Random(1))
+    played = Play(town.anew(*resources(of)), of, Translated(of), Random(1))
+    town.wire.program([one for one in town.wire.flows() if not _unmasks(one)])
+    hear(town, of)
+    found = (played.step() for _ in range(120))
+    assert any(wrong is not None for wrong in found)
+
+
+def _unmasks(flow: program.Flow) -> bool:
+    return flow.table is t.OUTSIDE_GUARD and flow.goto is t.DROP
 
 
 def test_the_oracle_notices_what_is_otherwise(town: Town) -> None:

@@ -17,6 +17,7 @@ from vpcctl.model.route_table import RouteTable, Target
 from vpcctl.model.subnet import Subnet
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Block = ipaddress.IPv4Network | ipaddress.IPv6Network
 _GLOBAL = ipaddress.ip_network("2000::/3")
 
 
@@ -58,6 +59,7 @@ class Place:
     internet: Sequence[InternetGateway]
     nats: Sequence[NatGateway]
     eips: Sequence[Eip]
+    blocks: Sequence[Block] = ()
 
 
 @dataclass
@@ -185,6 +187,8 @@ class Translated:
 
     def entered(self, flow: Flow) -> Seen | None:
         """Return where a packet from outside must get to; remember it where it opens something."""
+        if self._is_within(flow.source):
+            return None
         for one in self.known:
             if one.outside.back() == flow:
                 return self._at(one.inside.back())
@@ -199,6 +203,12 @@ class Translated:
                 return self._at(replace(flow, to=eip.fixed_ip))
             return self._forwarded(eip, flow)
         return None
+
+    def _is_within(self, source: Address) -> bool:
+        """Whether a source is somebody's of the VPC: nobody outside may have it."""
+        pairs = (pair.cidr for port in self.place.ports for pair in port.allowed_pairs)
+        alone = (cidr for cidr in pairs if cidr.num_addresses == 1)
+        return any(source in block for block in (*self.place.blocks, *alone))
 
     def _routes_ipv6(self, flow: Flow) -> bool:
         """Whether the outside reaches a port's address: its table leads IPv6 out."""

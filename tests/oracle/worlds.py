@@ -21,6 +21,8 @@ GLOBAL = "2001:db8:{}{}::/64"
 """A block of a VPC, by the numbers of it and of the subnet."""
 VIP4, VIP6, VMAC = "{}.77", "{}::77", "0e:00:5e:00:01:07"
 WIDE = "172.16.0.0/12"
+ABROAD4, ABROAD6 = "198.18.9.9", "2001:db8:aa::9"
+"""Addresses in no block of a VPC that ports may use."""
 
 
 @st.composite
@@ -35,8 +37,10 @@ def _host(draw: st.DrawFn, number: int, underlay: str) -> Host:
 def _pairs(draw: st.DrawFn, owner: Subnet) -> tuple[AddressPair, ...]:
     four = str(owner.cidr.network_address).rsplit(".", 1)[0]
     choices = [pair(f"{VIP4.format(four)}/32"), pair(f"{VIP4.format(four)}/32", VMAC), pair(WIDE)]
+    choices.append(pair(f"{ABROAD4}/32"))
     if owner.ipv6_cidr is not None:
         choices += [pair(f"{owner.ipv6_cidr.network_address + 0x77}/128"), pair("fe80::77/128")]
+        choices.append(pair(f"{ABROAD6}/128"))
     kept = draw(st.lists(st.sampled_from(choices), max_size=2, unique=True))
     return tuple(kept) if draw(st.booleans()) else ()
 

@@ -166,6 +166,7 @@ WITHOUT = (
     sent(Reason.NO_GATEWAY, BLUE_ONE, FAR),
     entering(Reason.OUTSIDE_UNKNOWN, to_eip(EIP.mac, "203.0.113.99")),
     entering(Reason.OUTSIDE_SOURCE, ELSES_EIP),
+    entering(Reason.OUTSIDE_SOURCE, to_eip(EIP.mac) | {"nw_src": str(BARE.ips[0])}),
     entering(Reason.UNTRANSLATABLE, LATER | {"nw_frag": "later"}),
     entering(Reason.NAT_UNMATCHED, to_eip(EIP_NAT.mac, "203.0.113.12"), NEW),
     sent(Reason.NAT_EXHAUSTED, TRANSLATED, FAR, NEW)._replace(world="no ports left"),

@@ -46,6 +46,8 @@ PAIRS = [
     pair("fe80::99/128"),
     pair("fe80::c00:ff:fe00:1/128"),
     pair("172.16.0.0/12"),
+    pair("198.18.9.9/32"),
+    pair("2001:db8:aa::9/128"),
     pair("10.0.1.10/32", "0e:00:00:00:00:02"),
 ]
 SUBNET_IDS = [f"subnet-{n:017x}" for n in (1, 2, 3)]
@@ -290,9 +292,10 @@ def _host(draw: st.DrawFn) -> object:
 
 def _vpc() -> st.SearchStrategy[Vpc]:
     keys = st.sampled_from((1, 2, 2))
-    blocks = st.sampled_from(((), (ipaddress.ip_network("10.0.0.0/8"),)))
+    cidrs = ("10.0.0.0/8", "198.18.0.0/16", "fd00::/8")
+    blocks = st.lists(st.sampled_from([*map(ipaddress.ip_network, cidrs)]), max_size=2, unique=True)
     return st.builds(
-        lambda one, key, cidrs: dataclasses.replace(one, key=key, cidrs=cidrs),
+        lambda one, key, cidrs: dataclasses.replace(one, key=key, cidrs=tuple(cidrs)),
         *(st.sampled_from(VPCS), keys, blocks),
     )
 

@@ -26,6 +26,7 @@ from vpcctl.pipeline.pieces import (
     Piece,
     RouteTablePiece,
     SubnetPiece,
+    VpcPairPiece,
     VpcPiece,
 )
 from vpcctl.pipeline.residence import internet_targets
@@ -36,9 +37,17 @@ from vpcctl.pipeline.residence import internet_targets
 def head(net: Network, host_id: str, vpc_id: str) -> Iterator[Piece]:
     """Yield a VPC's pieces on a host that are about what leaves it, but for EIPs."""
     yield VpcPiece(vpc_id)
+    yield from vpc_pairs(net, vpc_id)
     yield from map(RouteTablePiece, sorted(net.outside.tables_of.get(vpc_id, ())))
     for gateway_id in sorted(net.outside.gateways_of(vpc_id)):
         yield GatewayPiece(host_id, gateway_id)
+
+
+def vpc_pairs(net: Network, vpc_id: str) -> Iterator[VpcPairPiece]:
+    """Yield the single allowed pairs of a VPC's ports, each once."""
+    segments = (net.segments.get(one) for one in sorted(net.subnets_of.get(vpc_id, ())))
+    ips = dict.fromkeys(ip for one in segments if one is not None for ip in one.pairs)
+    yield from (VpcPairPiece(vpc_id, ip) for ip in ips)
 
 
 def resident(net: Network, host_id: str, vpc_id: str) -> Iterator[EipPiece | GlobalPiece]:
@@ -236,8 +245,9 @@ def of_vni(net: Network, vnis: Iterable[int]) -> Iterator[Piece]:
 
 
 def of_vpc(net: Network, vpc_id: str) -> Iterator[Piece]:
-    """Yield everything of a VPC that is about what leaves it."""
+    """Yield everything of a VPC that is about what leaves it, or comes from outside."""
     yield VpcPiece(vpc_id)
+    yield from vpc_pairs(net, vpc_id)
     yield from map(RouteTablePiece, net.outside.tables_of.get(vpc_id, ()))
     for gateway_id in sorted(net.outside.gateways_of(vpc_id)):
         gateway = net.outside.gateway(gateway_id)

@@ -38,6 +38,7 @@ from vpcctl.pipeline.pieces import (
     RelayPiece,
     RouteTablePiece,
     StaticPiece,
+    VpcPairPiece,
     VpcPiece,
     own_host,
 )
@@ -334,7 +335,7 @@ def _vpc_of(net: Network, piece: Piece) -> str | None:
             return None if port is None else net.vpc_of(port.subnet_id)
         case RelayPiece(_, vpc_id) | AdmitPiece(_, _, vpc_id) | MemberPiece(vpc_id, _):
             return vpc_id
-        case VpcPiece(vpc_id):
+        case VpcPiece(vpc_id) | VpcPairPiece(vpc_id, _):
             return vpc_id
         case RouteTablePiece() | GatewayPiece() | EipPiece():
             return outward.vpc_of(net, piece)

@@ -33,6 +33,7 @@ from vpcctl.pipeline.pieces import (
     RelayPiece,
     RemoteFloodPiece,
     SubnetPiece,
+    VpcPairPiece,
     VpcPiece,
 )
 
@@ -80,6 +81,7 @@ def _claimants(claims: Claims[int], numbers: Iterable[int], me: str) -> set[str]
 
 def _by_vpc(net: Network, vpc_id: str, states: tuple[object, object]) -> Iterator[Piece]:
     yield VpcPiece(vpc_id)
+    yield from outward.vpc_pairs(net, vpc_id)
     keys = {state.key for state in states if isinstance(state, Vpc)}
     if len(keys) == 1 and None not in states:
         return  # beside its blocks only its key is in flows
@@ -107,6 +109,8 @@ def _by_subnet(net: Network, subnet_id: str, states: tuple[object, object]) -> I
         yield from outward.of_subnet(net, subnet_id, sorted(vpc_ids))
         yield from outward.of_vni(net, {subnet.vni for subnet in subnets})
     for subnet in subnets:
+        pairs = net.segment(subnet_id).pairs
+        yield from (VpcPairPiece(subnet.vpc_id, ip) for ip in pairs)
         yield from _relays(net, subnet.vpc_id)
         for block in blocks_of(subnet):
             yield from (SubnetPiece(other) for other in net.blocks.of(block))
@@ -143,6 +147,10 @@ def _by_port(net: Network, port_id: str, states: tuple[object, object]) -> Itera
     location = net.locations.get(port_id)
     places = [] if location is None else [location]
     yield from _placements(net, ports, places)
+    for port in ports:
+        vpc_id = net.vpc_of(port.subnet_id)
+        if vpc_id is not None:
+            yield from (VpcPairPiece(vpc_id, ip) for ip, _ in single_pairs(port))
     keys = _claimants(net.port_keys, {port.key for port in ports}, port_id)
     for other in sorted(keys):
         yield from _one_port(net, other)

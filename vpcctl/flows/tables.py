@@ -29,6 +29,7 @@ _NUMBERS = {
     "NatIn": 9,
     "SpoofGuard": 11,
     "NdGuard": 15,
+    "OutsideGuard": 17,
     "ArpNd": 20,
     "GuestServices": 25,
     "GuestAddress": 26,
@@ -120,7 +121,7 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
             *(f.SOURCE_PORT, f.DEST_PORT, f.VNI, f.VPC, f.FLAGS, f.ETH_SRC, f.REASON),
             *(f.OUTSIDE, f.LOOKUP_IPV4, f.IN_PORT, f.IPV4_SRC, f.IPV6_SRC, f.JUDGED),
         ),
-        "Classify TunnelIn OutsideIn SpoofGuard GuestAddress SubnetIn Outside Output Drop",
+        "Classify TunnelIn OutsideIn SpoofGuard OutsideGuard GuestAddress Outside Output Drop",
     ),
     (
         "TunnelIn",
@@ -145,7 +146,7 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
             *(f.VNI, f.VPC, f.FLAGS, _CHOICE, f.LOOKUP_IPV4, f.LOOKUP_IPV6, f.JUDGED, f.REASON),
             *(f.ETH_SRC, f.ETH_DST, *_ARP, f.IPV4_DST, f.IP_TTL),
         ),
-        "OutsideIn NatIn SubnetIn Drop",
+        "OutsideIn NatIn OutsideGuard Drop",
     ),
     (
         "NatIn",
@@ -153,7 +154,7 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         "Turns what a NAT gateway has translated back over to its VPC.",
         (f.JUDGED, f.FLAGS, f.ETH_TYPE, f.IPV4_DST, f.CT_STATE, f.CT_ZONE),
         (f.VNI, f.VPC, f.ETH_DST, f.TUN_DST, f.TUN_IPV6_DST, f.REASON),
-        "Route Output Drop",
+        "OutsideGuard Output Drop",
     ),
     (
         "SpoofGuard",
@@ -170,6 +171,14 @@ _DECLARED: tuple[tuple[str, Stage, str, tuple[Field, ...], tuple[Field, ...], st
         (f.SOURCE_PORT, *_L2, *_IP, *_L4, *_ND),
         (f.REASON,),
         "ArpNd Drop",
+    ),
+    (
+        "OutsideGuard",
+        "validation",
+        "Drops what comes from outside with a source that means somebody within.",
+        (f.VNI, f.VPC, f.ETH_TYPE, f.IPV4_SRC, f.IPV6_SRC),
+        (f.REASON,),
+        "Route SubnetIn Drop",
     ),
     (
         "ArpNd",
@@ -438,9 +447,10 @@ TABLES: tuple[Table, ...] = tuple(
 BY_NAME: dict[str, Table] = {table.name: table for table in TABLES}
 BY_NUMBER: dict[int, Table] = {table.number: table for table in TABLES}
 
-CLASSIFY, TUNNEL_IN, OUTSIDE_IN, NAT_IN, SPOOF_GUARD, ND_GUARD, ARP_ND, GUEST_SERVICES = TABLES[:8]
-GUEST_ADDRESS, SUBNET_OUT, EGRESS_ACL, EGRESS_STATE, EGRESS_VERDICT = TABLES[8:13]
-ROUTE, ROUTES, SUBNET_IN, NEIGHBOUR, RESPOND = TABLES[13:18]
-GATEWAY, NAT_OUT, OUTSIDE, OUTSIDE_NEIGHBOUR, SWITCH, FLOOD = TABLES[18:24]
-INGRESS_ACL, INGRESS_STATE, INGRESS_VERDICT, OUTPUT, DROP = TABLES[24:29]
-GROUPS, SERVICE, REMOTE = TABLES[29:]
+CLASSIFY, TUNNEL_IN, OUTSIDE_IN, NAT_IN, SPOOF_GUARD, ND_GUARD = TABLES[:6]
+OUTSIDE_GUARD, ARP_ND, GUEST_SERVICES = TABLES[6:9]
+GUEST_ADDRESS, SUBNET_OUT, EGRESS_ACL, EGRESS_STATE, EGRESS_VERDICT = TABLES[9:14]
+ROUTE, ROUTES, SUBNET_IN, NEIGHBOUR, RESPOND = TABLES[14:19]
+GATEWAY, NAT_OUT, OUTSIDE, OUTSIDE_NEIGHBOUR, SWITCH, FLOOD = TABLES[19:25]
+INGRESS_ACL, INGRESS_STATE, INGRESS_VERDICT, OUTPUT, DROP = TABLES[25:30]
+GROUPS, SERVICE, REMOTE = TABLES[30:]

@@ -15,9 +15,9 @@ from vpcctl.flows.tables import (
     CLASSIFY,
     OUTPUT,
     OUTSIDE,
+    OUTSIDE_GUARD,
     OUTSIDE_IN,
     SPOOF_GUARD,
-    SUBNET_IN,
     TUNNEL_IN,
 )
 from vpcctl.model.addresses import GATEWAY_MAC
@@ -139,7 +139,7 @@ def eip(facts: EipFacts) -> Iterator[Flow]:
         return
     enter = into(facts.port, facts.via.network)
     inwards = (*enter, SetField(f.LOOKUP_IPV4, int(eip.fixed_ip)))
-    yield Flow(CLASSIFY, 190, _from_agent(error_inwards(eip.key)), inwards, SUBNET_IN, owner)
+    yield Flow(CLASSIFY, 190, _from_agent(error_inwards(eip.key)), inwards, OUTSIDE_GUARD, owner)
     outwards = (
         SetField(f.ETH_SRC, eip.mac),
         SetField(f.OUTSIDE, facts.via.network.key),

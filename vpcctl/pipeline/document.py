@@ -41,6 +41,7 @@ from vpcctl.pipeline.pieces import (
     RouteTablePiece,
     StaticPiece,
     SubnetPiece,
+    VpcPairPiece,
     VpcPiece,
 )
 from vpcctl.pipeline.program import compile_piece
@@ -122,6 +123,9 @@ def _pieces(net: Network, host_id: str) -> list[Piece]:
 
 def _outward(net: Network, host_id: str) -> Iterator[Piece]:
     yield from map(VpcPiece, net.vpcs)
+    for subnet_id, segment in net.segments.items():
+        vpc_id = net.vpc_of(subnet_id)
+        yield from (VpcPairPiece(vpc_id, ip) for ip in segment.pairs if vpc_id is not None)
     yield from map(RouteTablePiece, net.outside.tables)
     for gateway_id in (*net.outside.internet, *net.outside.nats):
         yield GatewayPiece(host_id, gateway_id)

@@ -11,7 +11,7 @@ from vpcctl.flows import fields as f
 from vpcctl.flows.actions import ClearTracking, SetField
 from vpcctl.flows.flow import Flow, match
 from vpcctl.flows.reasons import Reason
-from vpcctl.flows.tables import NAT_IN, ROUTE
+from vpcctl.flows.tables import NAT_IN, OUTSIDE_GUARD
 from vpcctl.model.addresses import GATEWAY_MAC
 from vpcctl.model.gateway import NatGateway, nat_zone
 from vpcctl.pipeline.residence import GatewayFacts
@@ -25,7 +25,7 @@ STATIC: tuple[Flow, ...] = (drop(NAT_IN, 0, (), Reason.NAT_UNMATCHED),)
 def gateway(facts: GatewayFacts, gateway: NatGateway) -> Iterator[Flow]:
     """Yield the flows that route what comes through a NAT gateway within its VPC."""
     enter = (
-        SetField(f.VNI, 0),  # it comes from no subnet, so no route table is asked
+        SetField(f.VNI, 0),  # it comes from no subnet: it is routed, and no route table is asked
         SetField(f.VPC, facts.vpc.key),
         SetField(f.ETH_DST, GATEWAY_MAC),
         ClearTracking(),
@@ -36,4 +36,4 @@ def gateway(facts: GatewayFacts, gateway: NatGateway) -> Iterator[Flow]:
     forwarded = (held, (f.CT_STATE, f.CT_TRK | f.CT_NEW, _VALID))
     for terms in (known, forwarded):
         whole = match(IS_IPV4, (f.CT_ZONE, zone), *terms)
-        yield Flow(NAT_IN, 100, whole, enter, ROUTE, facts.cookie)
+        yield Flow(NAT_IN, 100, whole, enter, OUTSIDE_GUARD, facts.cookie)

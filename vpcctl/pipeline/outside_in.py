@@ -26,7 +26,7 @@ from vpcctl.flows.actions import (
 from vpcctl.flows.cookie import LEARNED_COOKIE, Feature, cookie
 from vpcctl.flows.flow import Flow, Match, Term, match
 from vpcctl.flows.reasons import Reason
-from vpcctl.flows.tables import NAT_IN, OUTSIDE_IN, OUTSIDE_NEIGHBOUR, SUBNET_IN
+from vpcctl.flows.tables import NAT_IN, OUTSIDE_GUARD, OUTSIDE_IN, OUTSIDE_NEIGHBOUR
 from vpcctl.model.addresses import GATEWAY_MAC, IPAddress
 from vpcctl.model.external_network import ExternalNetwork
 from vpcctl.model.gateway import Forward, NatGateway, nat_zone
@@ -210,7 +210,7 @@ def _to_port(facts: EipFacts, port: PortFacts) -> Iterator[Flow]:
         *(SetField(f.IPV4_DST, fixed), SetField(f.LOOKUP_IPV4, fixed)),
         *(DecTtl(), *into(port, facts.via.network)),
     )
-    yield from _limited(facts, Flow(OUTSIDE_IN, 200, terms, enter, SUBNET_IN, owner))
+    yield from _limited(facts, Flow(OUTSIDE_IN, 200, terms, enter, OUTSIDE_GUARD, owner))
 
 
 def _limited(facts: EipFacts, flow: Flow) -> Iterator[Flow]:
@@ -309,5 +309,5 @@ def global_ips(facts: GlobalFacts) -> Iterator[Flow]:
         yield Flow(OUTSIDE_IN, 220, told, heard, None, owner, limit)
         terms = addressed_ipv6(facts, ip)
         enter = (SetField(f.LOOKUP_IPV6, int(ip)), DecTtl(), *into(facts.port, network))
-        entering = Flow(OUTSIDE_IN, 200, terms, enter, SUBNET_IN, owner)
+        entering = Flow(OUTSIDE_IN, 200, terms, enter, OUTSIDE_GUARD, owner)
         yield from if_active(entering, facts.admits)

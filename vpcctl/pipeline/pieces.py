@@ -126,6 +126,14 @@ class VpcPiece:
 
 
 @dataclass(frozen=True, slots=True)
+class VpcPairPiece:
+    """A single allowed pair of a VPC's ports, as a source that nobody outside has. Shared."""
+
+    vpc_id: str
+    ip: IPAddress
+
+
+@dataclass(frozen=True, slots=True)
 class RouteTablePiece:
     """A route table's routes. Shared."""
 
@@ -197,6 +205,7 @@ Piece = (
     | OnLinkMemberPiece
     | AclPiece
     | VpcPiece
+    | VpcPairPiece
     | RouteTablePiece
     | GatewayPiece
     | EipPiece

@@ -25,6 +25,7 @@ from vpcctl.pipeline import (
     neighbour,
     output,
     outside,
+    outside_guard,
     outside_in,
     pairs,
     port_acl,
@@ -63,6 +64,7 @@ from vpcctl.pipeline.pieces import (
     RouteTablePiece,
     StaticPiece,
     SubnetPiece,
+    VpcPairPiece,
     VpcPiece,
 )
 from vpcctl.pipeline.residence import eip_facts, gateway_facts, global_facts
@@ -72,8 +74,15 @@ STATIC: tuple[Flow, ...] = (
     *(*arp_nd.STATIC, *guest_services.STATIC, *route.STATIC, *neighbour.STATIC, *respond.STATIC),
     *guest_address.STATIC,
     *(*switch.STATIC, *flood.STATIC, *output.STATIC, *drop_reasons.STATIC),
-    *(*outside_in.STATIC, *nat_in.STATIC, *routes.STATIC, *gateway.STATIC, *nat_out.STATIC),
-    *(*outside.STATIC, *subnet_acl.STATIC, *port_acl.STATIC, *connection.STATIC),
+    *(*outside_in.STATIC, *nat_in.STATIC, *outside_guard.STATIC, *routes.STATIC),
+    *(
+        *gateway.STATIC,
+        *nat_out.STATIC,
+        *outside.STATIC,
+        *subnet_acl.STATIC,
+        *port_acl.STATIC,
+        *connection.STATIC,
+    ),
     *service.STATIC,
 )
 """What every host has, whatever the network is."""
@@ -221,7 +230,11 @@ def _vpc(net: Network, piece: VpcPiece) -> tuple[Flow, ...]:
     found = net.vpcs.get(piece.vpc_id)
     if found is None or net.vpc_keys.owner(found.key) is None:
         return ()
-    return tuple(route.vpc(found))
+    return (*route.vpc(found), *outside_guard.vpc(found))
+
+
+def _vpc_pair(net: Network, piece: VpcPairPiece) -> tuple[Flow, ...]:
+    return tuple(outside_guard.pair(net, piece.vpc_id, piece.ip))
 
 
 def _route_table(net: Network, piece: RouteTablePiece) -> tuple[Flow, ...]:
@@ -300,6 +313,7 @@ _COMPILERS: dict[type, Callable[[Network, Piece], tuple[Flow, ...]]] = {
     OnLinkMemberPiece: _on_link_member,
     AclPiece: _acl,
     VpcPiece: _vpc,
+    VpcPairPiece: _vpc_pair,
     RouteTablePiece: _route_table,
     GatewayPiece: _gateway,
     EipPiece: _eip,

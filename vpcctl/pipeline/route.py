@@ -38,7 +38,7 @@ from vpcctl.pipeline.terms import (
 
 TO_GATEWAY: Term = (f.ETH_DST, GATEWAY_MAC, None)
 _OWN_TTL = 64
-_ON_LINK = (IPv6Network("fe80::/10"), IPv6Network("::/128"))
+ON_LINK = (IPv6Network("fe80::/10"), IPv6Network("::/128"))
 """Sources that routers never forward, as they mean nothing elsewhere (RFC 4291, 2.5.2, 2.5.6)."""
 _NEVER_ROUTED = (
     *(IPv4Network("0.0.0.0/8"), IPv4Network("127.0.0.0/8"), IPv4Network("169.254.0.0/16")),
@@ -101,7 +101,7 @@ STATIC: tuple[Flow, ...] = (
         drop(
             ROUTE, 285, (TO_GATEWAY, IS_IPV6, *within(f.IPV6_SRC, block)), Reason.UNROUTABLE_SOURCE
         )
-        for block in _ON_LINK
+        for block in ON_LINK
     ),
     *(_expired(family, ttl) for family in (IS_IPV4, IS_IPV6) for ttl in (0, 1)),
     *(
