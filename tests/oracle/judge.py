@@ -108,13 +108,13 @@ def _numbers(packet: Packet, number: int) -> tuple[int | None, int | None]:
 def is_followed(talk: Talk) -> bool:
     """Tell whether connections of this kind exist: others are packets without a past.
 
-    Not all datapaths follow SCTP, and none what ICMP says besides echoes, times and errors. Of
-    protocols without ports, all between two addresses is one connection.
+    Not all datapaths follow SCTP, and none what ICMP says besides echoes, times and errors, or
+    protocol 0. Of other protocols without ports, all between two addresses is one connection.
     """
     if talk.protocol in QUESTIONS_AND_ANSWERS:
         known = QUESTIONS_AND_ANSWERS[talk.protocol] | ERRORS[talk.protocol]
         return talk.first in known
-    return talk.protocol != SCTP
+    return talk.protocol not in (SCTP, 0)
 
 
 class Judge:

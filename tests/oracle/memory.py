@@ -32,9 +32,20 @@ def opposite(talk: Talk) -> Talk:
 
 @dataclass
 class Memory:
-    """What ports remember: for each its connections, and whether a group keeps them."""
+    """What ports remember: for each its connections, and whether a group keeps them.
+
+    Attributes:
+        seen: the connections, by port's id.
+        answered: those that somebody has answered: until then none is established.
+    """
 
     seen: dict[str, dict[Talk, bool]] = field(default_factory=dict)
+    answered: dict[str, set[Talk]] = field(default_factory=dict)
+
+    def forget(self, port_id: str) -> None:
+        """Forget what a port has seen."""
+        self.seen.pop(port_id, None)
+        self.answered.pop(port_id, None)
 
     def find(self, port: Port, talk: Talk) -> Stage | None:
         """Return where a packet that looks like *talk* is in a connection that *port* knows."""
@@ -70,7 +81,11 @@ class Remembering(Judge):
         if found is None:
             return self._opens(port, direction, packet, alone)
         kept = self.memory.seen[port.id][found.talk]
-        if kept and any(one.keep_established for one in self._of(port)):
+        answered = self.memory.answered.setdefault(port.id, set())
+        if found.answers and not found.is_error:
+            answered.add(found.talk)
+        established = found.is_error or found.talk in answered
+        if kept and established and any(one.keep_established for one in self._of(port)):
             return True
         if not super().may(port, direction, packet, found):
             return False

@@ -354,7 +354,9 @@ class Oracle:
             if block is not None and ip in block:
                 if not self._judge.enters(subnet, packet):
                     return []
-                sent = packet | {"eth_src": ROUTER_MAC, "nw_ttl": str(ttl - 1)}
+                sent = packet | {"eth_src": ROUTER_MAC}
+                if packet.get("nw_proto") != "0":  # of which Open vSwitch changes no IP header
+                    sent["nw_ttl"] = str(ttl - 1)
                 return [
                     one
                     for mac in self._owners(subnet, to)

@@ -54,7 +54,7 @@ def _block(draw: st.DrawFn, family: Family) -> IPNetwork:
 def _service(draw: st.DrawFn, family: Family) -> dict[str, object]:
     """What rules of groups and of ACLs say of protocols."""
     icmp = 1 if family == 4 else 58
-    protocol = draw(st.sampled_from((None, None, 6, 17, 17, 17, icmp, icmp, 132, 47)))
+    protocol = draw(st.sampled_from((None, None, 6, 17, 17, 17, icmp, icmp, 132, 47, 0)))
     if protocol in (6, 17, 132):
         return {"protocol": protocol, "ports": draw(st.sampled_from((None, *PORTS)))}
     if protocol == icmp:

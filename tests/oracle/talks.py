@@ -12,7 +12,7 @@ from tests.support.tracing import Tracked
 from vpcctl.model.port import Port
 from vpcctl.model.subnet import Subnet
 
-SHAPES = ("udp 53", "udp 5000", "tcp 22", "tcp 80", "echo", "sctp 53", "gre", "odd icmp")
+SHAPES = ("udp 53", "udp 5000", "tcp 22", "tcp 80", "echo", "sctp 53", "gre", "zero", "odd icmp")
 STAGES = ("first", "later", "answer", "error", "error about an answer")
 ODD = {4: 9, 6: 139}
 """ICMP types that neither ask nor answer nor tell of errors."""
@@ -74,7 +74,8 @@ def said(shape: str, eth: tuple[str, str], ip: tuple[str, str], *, back: bool = 
         return packets.icmp(types[back], 0, eth, ip)
     if kind == "odd":
         return packets.icmp(ODD[family], 0, eth, ip)
-    return packets.other(47, eth, ip)
+    # Of IPv6 it would be an extension header.
+    return packets.other(0 if kind == "zero" and family == 4 else 47, eth, ip)
 
 
 def staged(shape: str, stage: str, eth: tuple[str, str], ip: tuple[str, str]) -> Question | None:

@@ -30,7 +30,7 @@ from vpcctl.model.port import Port
 from vpcctl.model.vpc import Vpc
 
 pytestmark = [pytest.mark.ovs]
-SHAPES = ("udp 53", "udp 53", "udp 5000", "echo", "gre", "sctp 53", "tcp 22", "tcp 80")
+SHAPES = ("udp 53", "udp 53", "udp 5000", "echo", "gre", "zero", "sctp 53", "tcp 22", "tcp 80")
 _prefixes = (f"c{n}" for n in itertools.count())
 
 
@@ -204,7 +204,7 @@ class Scene:
             left.pop(one.port_id, None)
         for place in left.values():
             self._ovs.control.call("dpctl/flush-conntrack", f"zone={place.ofport}")
-            self.memory.seen.pop(place.port_id, None)
+            self.memory.forget(place.port_id)
         old = resources(self.world, self._vpcs)
         self._programs.take(step(old, resources(new, self._vpcs)))
         self.world = new

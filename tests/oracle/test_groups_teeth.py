@@ -56,6 +56,7 @@ SERVERS = n.group(
     *_both("ingress", n.group_id(11), protocol=17, ports=(53, 60)),
     *(allow("ingress", n.group_id(11), family, **_PING[family]) for family in (4, 6)),
     *_both("ingress", TALKS, protocol=47),
+    allow("ingress", "10.0.1.0/24", 4, protocol=0),
     *(allow("ingress", block, 4, protocol=132, ports=(53, 53)) for block in ("10.0.0.0/16",)),
     *_both("ingress", AFAR, protocol=17),
     allow("ingress", "10.0.1.10/32", 4, protocol=17, ports=(90, 90)),
@@ -100,7 +101,7 @@ def _pair(one: Port, other: Port, family: int) -> tuple[tuple[str, str], tuple[s
 
 TOLD = (
     (CLIENT, SERVER, ("udp 53", "udp 54", "udp 57", "udp 60", "udp 61", "udp 90", "echo")),
-    (OPEN, SERVER, ("udp 70", "gre", "sctp 53")),
+    (OPEN, SERVER, ("udp 70", "gre", "zero", "sctp 53")),
     (CLIENT, AWAY, ("udp 53", "udp 55")),
     (AWAY, OPEN, ("udp 53", "sctp 53")),
     (AWAY, SERVER, ("sctp 53", "udp 90", "udp 91")),

@@ -162,6 +162,18 @@ def test_other_protocols_are_followed_by_their_addresses(lan: Setting, version: 
     assert made.sends(one, f.ip(there, 50, bytes(20))) == set()
 
 
+@pytest.mark.parametrize("remote", [None, "10.0.1.0/24", group_id(1)])
+def test_protocol_0_is_judged_packet_by_packet(lan: Setting, remote: str | None) -> None:
+    one, two = guest(1, WEB, DEFAULT.id), guest(2, WEB, group_id(SERVER))
+    made = lan(server(allow("ingress", remote, 4, protocol=0)), DEFAULT, one, two)
+    there, back = ends(one, two), ends(two, one)
+    assert made.sends(one, f.ip(there, 0, bytes(20))) == {2}
+    assert made.sends(two, f.ip(back, 0, bytes(20))) == set()
+    others = (f.ip(there, 50, bytes(20)), f.udp(there, (1000, 53)), f.icmp(there, 8))
+    for frame in (*others, f.tcp(there, (1000, 22))):
+        assert made.sends(one, frame) == set()
+
+
 @pytest.mark.parametrize("version", FAMILIES)
 def test_sctp_is_judged_packet_by_packet(lan: Setting, version: int) -> None:
     rule = allow("ingress", None, version, protocol=132, ports=(80, 90))

@@ -3,17 +3,21 @@
 import asyncio
 import dataclasses
 import json
+import re
 import socket
 import stat
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
+from agent.ofctl import Switch
 from tests.southbound.ovs import wait_until
 from tests.southbound.rig import MemoryStore, Rig, rig
 from tests.support import frames
 from tests.support import networks as n
+from vpcctl.flows.cookie import Feature, cookie
 from vpcctl.model.addresses import GATEWAY_MAC, format_mac
 from vpcctl.model.counters import Count, PortCounters
 from vpcctl.model.problems import Unavailable
@@ -36,6 +40,7 @@ A, B, AWAY = (
     for i, group in ((1, OPEN), (2, WEB), (3, OPEN))
 )
 OFPORT = {A.id: 11, B.id: 12}
+MACS = ("0e:00:00:00:00:01", "0e:00:00:00:00:02")
 NET = n.outside(1, "203.0.113.0/24")
 EIP = n.eip(1, NET, "203.0.113.10", B)
 
@@ -122,6 +127,47 @@ def test_what_passes_and_what_is_dropped_is_counted_where_it_is_decided() -> Non
             sender = await asked_until(client, A.id, lambda got: got.egress.allowed.packets == 5)
             assert sender.egress.dropped["egress-denied"].packets == 0
             assert set(sender.ingress.dropped) == {"ingress-denied", "ingress-invalid"}
+
+    asyncio.run(scenario())
+
+
+async def put_back(r: Rig) -> None:
+    """Do what a host's agent does: save the flows, and put them back without a controller."""
+    assert r.ovs is not None
+    switch = Switch(r.directory / "br0.mgmt")
+    with tempfile.TemporaryFile() as file:
+        await switch.dump(file, 1 << 24)
+        file.seek(0)
+        saved = [line for line in file if b"actions=" in line]
+    meters = await switch.list_meters()
+    await asyncio.to_thread(r.ovs.vsctl, "del-controller", "br0")
+    await asyncio.to_thread(r.ovs.ofctl, "del-flows", "br0")
+    assert await switch.put_meters(meters) == set()
+    await switch.put(b"".join(saved))
+
+
+def test_a_rule_for_protocol_0_is_dumped_as_it_is() -> None:
+    """What is dumped without its protocol would be drift for ever, and allow all when put back."""
+    rule = n.allow("ingress", "10.0.0.0/24", protocol=0)
+    zero = frames.ip(frames.Ends(MACS, ("10.0.0.11", "10.0.0.12")), 0, bytes(40)).hex()
+    owner = f"cookie={cookie(Feature.RULE, rule.key):#x}/-1"
+
+    async def scenario() -> None:
+        async with running() as (r, _):
+            assert r.ovs is not None
+            r.store.put(dataclasses.replace(WEB, rules=(rule,)))
+            await r.settle(HOST.id)
+            assert await r.southbound.engine.audit(HOST.id) == 0
+            await put_back(r)
+            await send(r, zero, *[frame(80)] * 2)
+            for _ in range(200):
+                shown = await asyncio.to_thread(r.ovs.ofctl, "dump-flows", "br0", owner)
+                if " n_packets=1," in shown:
+                    break
+                await asyncio.sleep(0.05)
+            await asyncio.sleep(1.1)  # as long as switches take to count
+            shown = await asyncio.to_thread(r.ovs.ofctl, "dump-flows", "br0", owner)
+            assert sum(map(int, re.findall(r" n_packets=(\d+),", shown))) == 1
 
     asyncio.run(scenario())
 

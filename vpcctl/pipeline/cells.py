@@ -17,6 +17,10 @@ from vpcctl.model.security_group import Direction, Family, Rule
 from vpcctl.pipeline.terms import ICMP, ICMP6, SCTP, TCP, UDP
 
 PORTED = frozenset({TCP, UDP, SCTP})
+PLAIN_PROTOCOLS: dict[Family, frozenset[int]] = {4: frozenset({0, SCTP}), 6: frozenset({SCTP})}
+"""Protocols that are judged packet by packet: the userspace datapath follows SCTP without its
+ports, and of a connection of protocol 0 Open vSwitch tells no addresses, nor dumps a match on it.
+Of IPv6 that number is an extension header's, so no packet is of it."""
 TRACKED_TYPES: dict[Family, frozenset[int]] = {
     4: frozenset({0, 3, 4, 5, 8, 11, 12, 13, 14}),
     6: frozenset({1, 2, 3, 4, 128, 129}),
@@ -162,7 +166,7 @@ def is_about(rule: Rule, mode: Mode, *, stateful: bool) -> bool:
     """Tell whether a group's rule is asked in *mode*.
 
     Stateless groups judge every packet by itself; stateful ones only those whose connection is
-    not followed, or not by all datapaths: SCTP, and most ICMP messages.
+    not followed, or not by all datapaths: SCTP, protocol 0, and most ICMP messages.
     """
     if (rule.direction, rule.family) != (mode.direction, mode.family) or not _makes_sense(rule):
         return False
@@ -170,7 +174,7 @@ def is_about(rule: Rule, mode: Mode, *, stateful: bool) -> bool:
         return mode.plain
     if rule.protocol is None:
         return True
-    if rule.protocol == SCTP:
+    if rule.protocol in PLAIN_PROTOCOLS[rule.family]:
         return mode.plain
     if not _is_icmp(rule):
         return not mode.plain
@@ -185,6 +189,8 @@ def _is_icmp(rule: Rule) -> bool:
 
 def _makes_sense(rule: Rule) -> bool:
     if rule.ports is not None and rule.protocol not in PORTED:
+        return False
+    if rule.protocol == 0 and rule.family == 6:
         return False
     return rule.icmp_type is None or _is_icmp(rule)
 

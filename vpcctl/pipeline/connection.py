@@ -29,13 +29,12 @@ from vpcctl.flows.tables import (
 )
 from vpcctl.model.membership import FAMILIES
 from vpcctl.model.security_group import Family
-from vpcctl.pipeline.cells import TRACKED_TYPES
+from vpcctl.pipeline.cells import PLAIN_PROTOCOLS, TRACKED_TYPES
 from vpcctl.pipeline.terms import (
     BASE,
     ICMP,
     ICMP6,
     LATER_FRAGMENT,
-    SCTP,
     TRACKED,
     drop,
     family,
@@ -98,7 +97,7 @@ def _states(side: _Side) -> Iterator[Flow]:
         for terms in _followed(version):
             whole = match(_UNTRACKED, family(version), *terms)
             yield Flow(state, 200, whole, track, None, BASE)
-        for protocol in (SCTP, ICMP if version == 4 else ICMP6):
+        for protocol in (*sorted(PLAIN_PROTOCOLS[version]), ICMP if version == 4 else ICMP6):
             plain = match(_UNTRACKED, family(version), (f.IP_PROTO, protocol))
             yield _asking(side, 190, plain, side.rules | _PLAIN)
         yield Flow(state, 100, match(_UNTRACKED, family(version)), track, None, BASE)
