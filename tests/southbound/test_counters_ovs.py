@@ -172,6 +172,42 @@ def test_a_rule_for_protocol_0_is_dumped_as_it_is() -> None:
     asyncio.run(scenario())
 
 
+def test_a_rule_counts_nothing_that_another_one_let_in() -> None:
+    """The flow of a rule may take the place of another rule's, and be taken over by one again."""
+    both = tuple(
+        dataclasses.replace(
+            n.allow("ingress", protocol=6, ports=(80, last)), id=f"sgr-{last}", key=last
+        )
+        for last in (83, 84)
+    )
+
+    async def scenario() -> None:
+        async with running() as (r, client):
+            for rules in (both, both[1:], both):
+                r.store.put(dataclasses.replace(WEB, rules=rules))
+                await r.settle(HOST.id)
+                found = await ask(client, B.id)
+                assert [one.count.packets for one in found.rules] == [0] * len(rules)
+                await send(r, *[frame(81)] * 7)
+                await asked_until(
+                    client, B.id, lambda got: sum(one.count.packets for one in got.rules) == 7
+                )
+            found = await ask(client, B.id)
+            assert found.ingress.allowed.packets == 21
+            assert await r.southbound.engine.audit(HOST.id) == 0
+            await r.southbound.stop()
+            r.store.put(dataclasses.replace(WEB, rules=both[1:]))
+            await r.start()  # it compares, and writes what is different
+            connected = r.southbound.engine.session
+            await wait_until(lambda: connected(HOST.id) is not None, "connected again")
+            await r.settle(HOST.id)
+            found = await ask(client, B.id)
+            assert [one.count.packets for one in found.rules] == [0]
+            assert found.ingress.allowed.packets == 21
+
+    asyncio.run(scenario())
+
+
 def test_a_port_that_may_send_nothing_is_told_so() -> None:
     async def scenario() -> None:
         async with running() as (r, client):

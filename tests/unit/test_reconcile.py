@@ -58,8 +58,10 @@ def test_steps_write_from_the_end_and_delete_from_the_start() -> None:
 
 
 def test_difference_of_pieces() -> None:
-    changed = A._replace(cookie=A.cookie + 1)
+    changed = A._replace(actions=())
     assert difference((A, B), (changed, C)) == ((B,), (changed, C))
+    others = A._replace(cookie=A.cookie + 1)
+    assert difference((A, B), (others, C)) == ((B, A), (others, C))
     assert difference((), (A,)) == ((), (A,))
     assert difference((A,), ()) == ((A,), ())
 

@@ -70,13 +70,22 @@ def difference(
 ) -> tuple[tuple[Flow, ...], tuple[Flow, ...]]:
     """Return (removed, written): flows whose key goes, and flows that are new or different.
 
+    A switch hands the counts of a flow on to the one that overwrites it. Where that is for another
+    object, by its cookie, the old one goes before it is written: it may have counted another rule.
     What this costs follows the two tuples, which are one piece's flows and so few.
     """
     if not before or not after:
         return before, after
     old = {flow.key: flow for flow in before}
-    written = tuple(flow for flow in after if old.pop(flow.key, None) != flow)
-    return tuple(old.values()), written
+    written, others = list[Flow](), list[Flow]()
+    for flow in after:
+        found = old.pop(flow.key, None)
+        if found == flow:
+            continue
+        written.append(flow)
+        if found is not None and found.cookie != flow.cookie:
+            others.append(found)
+    return (*old.values(), *others), tuple(written)
 
 
 def merged(pieces: Iterable[tuple[Flow, ...]]) -> Iterator[Flow]:
