@@ -2,7 +2,9 @@
 
 A port judges every packet that it sends or gets, and it judges a packet of a connection as it would
 have judged the connection's first packet: by the rules of the direction in which that one passed
-this very port.
+this very port. A port that has stateful groups follows all its connections, whichever kind of group
+lets them in; a port with stateless groups alone follows none. What a stateless group lets through
+by itself passes anyhow.
 """
 
 import ipaddress
@@ -148,15 +150,22 @@ class Judge:
         if port.groups is None or packet.get("icmpv6_type") in ND_AND_MLD:
             return True
         alone = talk_of(packet)
-        if self._allowed(port, direction, alone, stateful=False):
+        if self._passes_by_itself(port, direction, alone):
             return True
         if stage is None or not is_followed(stage.talk):
-            return self._allowed(port, direction, alone, stateful=True)
-        return self._allowed(port, stage.opened(direction), stage.talk, stateful=True)
+            return self._allowed(port, direction, alone)
+        return self.follows(port) and self._allowed(port, stage.opened(direction), stage.talk)
 
-    def _allowed(self, port: Port, direction: Direction, talk: Talk, *, stateful: bool) -> bool:
-        groups = [one for one in self._of(port) if one.stateful == stateful]
-        return any(self._allows(one, port, direction, talk) for one in groups)
+    def follows(self, port: Port) -> bool:
+        """Tell whether *port* knows who opened what."""
+        return any(one.stateful for one in self._of(port))
+
+    def _passes_by_itself(self, port: Port, direction: Direction, talk: Talk) -> bool:
+        stateless = [one for one in self._of(port) if not one.stateful]
+        return any(self._allows(one, port, direction, talk) for one in stateless)
+
+    def _allowed(self, port: Port, direction: Direction, talk: Talk) -> bool:
+        return any(self._allows(one, port, direction, talk) for one in self._of(port))
 
     def _allows(self, group: SecurityGroup, port: Port, direction: Direction, talk: Talk) -> bool:
         other = ipaddress.ip_address(talk.target if direction == "egress" else talk.source)

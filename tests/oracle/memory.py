@@ -73,10 +73,8 @@ class Remembering(Judge):
         if port.groups is None or packet.get("icmpv6_type") in ND_AND_MLD:
             return True
         alone = talk_of(packet)
-        if self._allowed(port, direction, alone, stateful=False):
-            return True
-        if not is_followed(alone):
-            return self._allowed(port, direction, alone, stateful=True)
+        if not is_followed(alone) or not self.follows(port):
+            return super().may(port, direction, packet, None)
         found = self._stage(port, alone)
         if found is None:
             return self._opens(port, direction, packet, alone)
@@ -106,12 +104,13 @@ class Remembering(Judge):
         return None if found is None else replace(found, answers=not found.answers, is_error=True)
 
     def _opens(self, port: Port, direction: Direction, packet: Packet, alone: Talk) -> bool:
-        if self.accepts or self.about is not None:
-            return False
-        if alone.first in ERRORS.get(alone.protocol, ()):
-            return False
-        if alone.first in ANSWERS.get(alone.protocol, ()):
-            return False
+        if (
+            self.accepts
+            or self.about is not None
+            or alone.first in ERRORS.get(alone.protocol, ())
+            or alone.first in ANSWERS.get(alone.protocol, ())
+        ):
+            return self._passes_by_itself(port, direction, alone)
         if not super().may(port, direction, packet, Stage(alone, is_first=True)):
             return False
         kept = self._keeps(port, direction, alone)

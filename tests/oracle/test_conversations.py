@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.oracle.judge import Packet, Talk, is_followed, talk_of
+from tests.oracle.judge import Judge, Packet, Talk, is_followed, talk_of
 from tests.oracle.memory import Memory, Remembering
 from tests.oracle.oracle import ROUTER_MAC, Oracle, World, policies
 from tests.oracle.secured import changed, secured
@@ -222,8 +222,8 @@ class Scene:
     def _tells_fragments_apart(self, said: Said) -> bool:
         """Tell whether a datagram's pieces may fare differently on their way.
 
-        What has no ports is not what rules without state are about: those of the groups of who
-        sends or gets it, and of the ACLs on its way if it is routed.
+        What has no ports is not what rules are about that judge each packet by itself: those of who
+        sends or gets it and has stateless groups alone, and of the ACLs on its way if it is routed.
         """
         at = {one.ofport: one.port_id for one in self.world.locations}
         free = replace(
@@ -232,9 +232,9 @@ class Scene:
         source = next(one for one in free.ports if one.id == said.source.id)
         reached = Oracle(free).arrivals(source, said.packet)
         ends = {said.source.id, *(at[one.ofport] for one in reached)}
-        stateless = {one.id for one in self.world.groups if not one.stateful}
+        judge = Judge(*policies(self.world))
         ports = [one for one in self.world.ports if one.id in ends]
-        if any(stateless & set(one.groups or ()) for one in ports):
+        if any(one.groups and not judge.follows(one) for one in ports):
             return True
         acl_ids = {
             one.acl_id

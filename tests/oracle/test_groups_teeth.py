@@ -42,6 +42,7 @@ NEAR = n.subnet(1, VPC, "10.0.1.0/24", "fd00:1::/64")
 FAR = replace(n.subnet(2, VPC, "10.0.2.0/24", "fd00:2::/64"), acl_id=ACL.id)
 TALKS = n.address_group(5, "10.0.1.12/32", "fd00:1::c/128")
 AFAR = n.address_group(6, "10.0.2.15/32", "fd00:2::f/128")
+_ANY_ICMP = {4: {"protocol": 1}, 6: {"protocol": 58}}
 _PING = {4: {"protocol": 1, "icmp_type": 8}, 6: {"protocol": 58, "icmp_type": 128}}
 
 
@@ -62,7 +63,13 @@ SERVERS = n.group(
     allow("ingress", "10.0.1.10/32", 4, protocol=17, ports=(90, 90)),
     allow("ingress", "fd00:1::a/128", 6, protocol=17, ports=(90, 90)),
 )
-PLAIN = n.group(13, VPC, *_both("ingress", protocol=17, ports=(53, 53)), stateful=False)
+PLAIN = n.group(
+    13,
+    VPC,
+    *_both("ingress", protocol=17, ports=(53, 53)),
+    *(allow("ingress", None, family, **_ANY_ICMP[family]) for family in (4, 6)),
+    stateful=False,
+)
 KEEPS = n.group(14, VPC, *_both("ingress", protocol=17, ports=(70, 71)), keep_established=True)
 
 
@@ -77,7 +84,8 @@ OUTGOING = n.group(15, VPC, *_both("egress"))
 CLIENT, SERVER = _port(10, NEAR, CLIENTS), _port(11, NEAR, SERVERS, KEEPS)
 OPEN, STATELESS = _port(12, NEAR, None), _port(13, NEAR, PLAIN)
 CLOSED, AWAY = _port(14, NEAR), _port(15, FAR, SERVERS, OUTGOING)
-PORTS = (CLIENT, SERVER, OPEN, STATELESS, CLOSED, AWAY)
+MIXED = _port(16, NEAR, SERVERS, PLAIN)
+PORTS = (CLIENT, SERVER, OPEN, STATELESS, CLOSED, AWAY, MIXED)
 WORLD = World(
     (HOST,),
     (NEAR, FAR),
@@ -108,6 +116,10 @@ TOLD = (
     (AWAY, STATELESS, ("udp 53",)),
     (OPEN, AWAY, ("gre",)),
     (OPEN, STATELESS, ("udp 53", "udp 61")),
+    (OPEN, MIXED, ("udp 53", "udp 61")),
+    *((MIXED, OPEN, (shape,)) for shape in ("udp 53", "echo")),
+    (OPEN, MIXED, ("echo", "odd icmp")),
+    (CLIENT, MIXED, ("udp 54",)),
     (CLIENT, OPEN, ("sctp 53",)),
     *((one, other, ("udp 53",)) for one, other in ((CLIENT, CLOSED), (CLOSED, OPEN))),
     *((one, other, ("udp 53",)) for one, other in ((OPEN, CLIENT), (OPEN, AWAY))),

@@ -51,10 +51,15 @@ class Lan:
     def close(self) -> None:
         self.wire.close()
 
-    def change(self, *resources: Resource) -> None:
-        """Make resources what they are now, on the switch too; conntrack stays as it is."""
+    def change(self, *resources: Resource, settles: bool = True) -> None:
+        """Make resources what they are now, on the switch too; conntrack stays as it is.
+
+        Args:
+            resources: the resources.
+            settles: whether what was not counted yet is counted first, see ``Wire.program``.
+        """
         self.wire.net.apply([n.put(one) for one in resources])
-        self.wire.program()
+        self.wire.program(settles=settles)
 
     def sends(self, port: Port, *frames: bytes) -> set[int]:
         """Numbers of the guests that get any of it."""

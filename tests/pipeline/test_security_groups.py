@@ -288,19 +288,6 @@ def test_a_stateless_group_needs_rules_for_both_ways_and_no_conntrack(lan: Setti
     assert made.wire.connections() == ""
 
 
-def test_stateless_groups_are_asked_first_and_others_then(lan: Setting) -> None:
-    plain = group(3, VPC, allow("ingress", protocol=17, ports=(53, 53)), stateful=False)
-    tracked = server(allow("ingress", protocol=17, ports=(54, 54)))
-    one, two = guest(1), guest(2, WEB, tracked.id, plain.id)
-    made = lan(plain, tracked, one, two)
-    assert made.sends(one, f.udp(ends(one, two), (1000, 53))) == {2}
-    assert made.wire.connections() == ""
-    assert made.sends(one, f.udp(ends(one, two), (1000, 54))) == {2}
-    assert made.sends(two, f.udp(ends(two, one), (54, 1000))) == {1}
-    assert made.sends(two, f.udp(ends(two, one), (53, 1000))) == set()
-    assert made.sends(one, f.udp(ends(one, two), (1000, 55))) == set()
-
-
 @pytest.mark.parametrize("version", FAMILIES)
 @pytest.mark.parametrize(
     "stateless",
@@ -322,7 +309,7 @@ def test_each_of_sixteen_groups_is_asked_the_last_one_too(
         question = f.udp(ends(one, two, version), (1000, 100 + at))
         answer = f.udp(ends(two, one, version), (100 + at, 1000))
         assert made.sends(one, question) == ({2} if at == 15 else set())
-        follows = at == 15 and at not in stateless
+        follows = at == 15 and len(stateless) < 16
         assert made.sends(two, answer) == ({1} if follows else set())
     made.change(*(nth(at, by(at)) for at in range(16)))
     for at in range(17):

@@ -227,14 +227,20 @@ class DummyOvs:
     def delete_bridges(self, names: Iterable[str]) -> None:
         self.vsctl(*(word for name in names for word in ("--", "del-br", name)))
 
-    def replace_flows(self, bridge: str, lines: Iterable[str]) -> None:
-        """Make *lines* the bridge's only flows, in one bundle.
+    def replace_flows(self, bridge: str, lines: Iterable[str], *, bundled: bool = False) -> None:
+        """Make *lines* the bridge's only flows.
+
+        Args:
+            bridge: the bridge.
+            lines: the flows.
+            bundled: whether they are changed in one moment, which takes five times as long.
 
         Raises:
             Refused: the switch does not take one of them.
         """
         text = "\n".join(lines) + "\n"
-        self.ofctl("replace-flows", bridge, "-", text=text)
+        how = ("--bundle",) if bundled else ()
+        self.ofctl("replace-flows", bridge, "-", *how, text=text)
 
     def differences(self, bridge: str, lines: Iterable[str]) -> set[str]:
         """Return what the bridge has more (``-``) or less (``+``) than the flows in *lines*.

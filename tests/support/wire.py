@@ -72,8 +72,14 @@ class Wire:
     def flows(self) -> list[Flow]:
         return [flow for flows in compile_host(self.net, self._host.id) for flow in flows]
 
-    def program(self, flows: Iterable[Flow] | None = None) -> None:
-        """Give the bridge its flows as the network says now, or those given."""
+    def program(self, flows: Iterable[Flow] | None = None, *, settles: bool = True) -> None:
+        """Give the bridge its flows as the network says now, or those given.
+
+        Args:
+            flows: them; None: what the network says.
+            settles: whether what was not counted yet is counted first. Else the new flows count it,
+                which come in one moment then.
+        """
         some = list(self.flows() if flows is None else flows)
         write = format_unmetered
         if self.metered:
@@ -82,8 +88,9 @@ class Wire:
             for meter in {flow.meter for flow in some if flow.meter is not None}:
                 self._ovs.ofctl("add-meter", self._bridge, str(meter))
         lines = [write(flow) for flow in some]
-        self.settle()  # what was not counted yet, the new flows would count
-        self._ovs.replace_flows(self._bridge, lines)
+        if settles:
+            self.settle()
+        self._ovs.replace_flows(self._bridge, lines, bundled=not settles)
         self._ovs.control.call("revalidator/wait")
 
     def send(self, ofport: int, *frames: bytes) -> dict[int, list[bytes]]:

@@ -248,9 +248,9 @@ def test_of_two_rules_that_let_in_the_same_the_wider_one_counts_then_the_older()
     ("rule", "stateful", "tracked", "plain"),
     [
         (allow("ingress"), True, True, True),
-        (allow("ingress"), False, False, True),
+        (allow("ingress"), False, True, True),
         (allow("ingress", protocol=6, ports=(1, 2)), True, True, False),
-        (allow("ingress", protocol=6, ports=(1, 2)), False, False, True),
+        (allow("ingress", protocol=6, ports=(1, 2)), False, True, True),
         (allow("ingress", protocol=132, ports=(1, 2)), True, False, True),
         (allow("ingress", protocol=47), True, True, False),
         (allow("ingress", protocol=1), True, True, True),

@@ -203,6 +203,28 @@ def test_one_more_wide_rule_writes_its_own_flows_only(remote: str, protocol: int
     assert len(written(back)) <= 4
 
 
+def test_stateless_rules_are_asked_about_connections_while_a_port_has_both_kinds_only() -> None:
+    plain, net = group(2, VPC, SSH, stateful=False), start()
+    net.apply([put(plain)])
+
+    def asked() -> int:
+        return len(list(service.group(net, plain)))
+
+    def touched(*changed: object) -> bool:
+        transition = plan_changes(net, batch(*map(put, changed)))
+        net.apply([put(one) for one in changed])
+        return GroupPiece(plain.id) in transition.touched
+
+    alone = asked()
+    assert not touched(guest(40, plain.id))
+    assert touched(guest(41, plain.id, DEFAULT.id))
+    assert asked() == 2 * alone
+    net.apply([put(guest(42, plain.id, DEFAULT.id))])
+    assert not touched(guest(43, plain.id, DEFAULT.id))
+    assert touched(group(1, VPC, *SELF, *OUT, stateful=False))
+    assert asked() == alone
+
+
 # --- arriving and leaving -------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ last to name a remote side, that side's addresses.
 
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv6Address
+from itertools import permutations
 
 from vpcctl.model.address_group import AddressGroup
 from vpcctl.model.addresses import IPNetwork, block_of, link_local
@@ -62,6 +63,25 @@ def by_port(net: Network, ports: list[Port]) -> Iterator[Piece]:
     for port in ports:
         vpc_id = net.vpc_of(port.subnet_id)
         yield from member_pieces(port, () if vpc_id is None else (vpc_id,))
+    yield from _mixed(net, [{*permutations(port.groups or (), 2)} for port in ports])
+
+
+def _mixed(net: Network, pairs: list[set[tuple[str, str]]]) -> Iterator[GroupPiece]:
+    """Yield stateless groups that a port may be the first, or the last, to have beside another one.
+
+    Args:
+        net: the network before the change.
+        pairs: of groups that the port names both, as it was and as it will be, or one of these.
+    """
+    before, after = pairs if len(pairs) > 1 else (pairs[0], set[tuple[str, str]]())
+    for one, other in before ^ after:
+        if net.membership.companions.get(one, {}).get(other, 0) <= 1 and _is_stateless(net, one):
+            yield GroupPiece(one)
+
+
+def _is_stateless(net: Network, group_id: str) -> bool:
+    group = net.groups.get(group_id)
+    return group is not None and not group.stateful
 
 
 def _as_members_see(port: Port) -> tuple[object, ...]:
@@ -129,6 +149,10 @@ def by_group(net: Network, group_id: str, states: tuple[object, object]) -> Iter
     yield GroupPiece(group_id)
     if _as_ports_see(old) != _as_ports_see(new):
         yield from _edges(net, group_id)
+    if (old is not None and old.stateful) != (new is not None and new.stateful):
+        for one in net.membership.companions.get(group_id, ()):
+            if _is_stateless(net, one):
+                yield GroupPiece(one)
     if _identity(old) != _identity(new):
         yield from _remote_side(net, group_id)
         for key in {state.key for state in (old, new) if state is not None}:

@@ -4,6 +4,7 @@ Everything here is kept by ``Network``; it is for reading.
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import permutations
 
 from vpcctl.model.address_group import AddressGroup
 from vpcctl.model.addresses import IPAddress, IPNetwork
@@ -92,9 +93,12 @@ class Membership:
         address_groups: ids of the address groups that rules of a VPC's groups name, by VPC.
         blocks: blocks of an address group, none within another.
         groups_of: ids of groups, by VPC.
+        companions: how many ports name two groups both, by group and other group.
     """
 
-    __slots__ = ("address_groups", "blocks", "groups_of", "holders", "members", "naming")
+    __slots__ = (
+        *("address_groups", "blocks", "companions", "groups_of", "holders", "members", "naming"),
+    )
 
     def __init__(self) -> None:
         self.members: dict[str, set[str]] = {}
@@ -103,6 +107,7 @@ class Membership:
         self.address_groups: dict[str, set[str]] = {}
         self.blocks: dict[str, frozenset[IPNetwork]] = {}
         self.groups_of: dict[str, set[str]] = {}
+        self.companions: dict[str, dict[str, int]] = {}
 
     def is_empty(self) -> bool:
         """Tell whether nothing is left in any index."""
@@ -118,11 +123,21 @@ class Membership:
         """Note which groups *port* names."""
         for group_id in port.groups or ():
             self.members.setdefault(group_id, set()).add(port.id)
+        for one, other in permutations(port.groups or (), 2):
+            counts = self.companions.setdefault(one, {})
+            counts[other] = counts.get(other, 0) + 1
 
     def drop_port(self, port: Port) -> None:
         """Forget which groups *port* names."""
         for group_id in port.groups or ():
             discard(self.members, group_id, port.id)
+        for one, other in permutations(port.groups or (), 2):
+            counts = self.companions[one]
+            counts[other] -= 1
+            if not counts[other]:
+                del counts[other]
+            if not counts:
+                del self.companions[one]
 
     def add_addresses(self, vpc_id: str | None, port: Port) -> None:
         """Note which addresses *port* has in a VPC."""

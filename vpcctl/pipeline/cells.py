@@ -165,22 +165,28 @@ def port_masks(first: int, last: int) -> Iterator[tuple[int, int]]:
 def is_about(rule: Rule, mode: Mode, *, stateful: bool) -> bool:
     """Tell whether a group's rule is asked in *mode*.
 
-    Stateless groups judge every packet by itself; stateful ones only those whose connection is
-    not followed, or not by all datapaths: SCTP, protocol 0, and most ICMP messages.
+    Both kinds of groups are asked about connections: stateless ones on ports that have stateful
+    ones too. Stateless groups judge every packet by itself as well; stateful ones only those whose
+    connection is not followed, or not by all datapaths: SCTP, protocol 0, and most ICMP messages.
     """
     if (rule.direction, rule.family) != (mode.direction, mode.family) or not _makes_sense(rule):
         return False
-    if not stateful:
-        return mode.plain
-    if rule.protocol is None:
-        return True
+    if mode.plain:
+        return not stateful or _is_about_the_untracked(rule)
+    return _is_about_the_tracked(rule)
+
+
+def _is_about_the_tracked(rule: Rule) -> bool:
     if rule.protocol in PLAIN_PROTOCOLS[rule.family]:
-        return mode.plain
-    if not _is_icmp(rule):
-        return not mode.plain
-    if rule.icmp_type is None:
+        return False
+    return rule.icmp_type is None or rule.icmp_type in TRACKED_TYPES[rule.family]
+
+
+def _is_about_the_untracked(rule: Rule) -> bool:
+    if rule.protocol is None or rule.protocol in PLAIN_PROTOCOLS[rule.family]:
         return True
-    return (rule.icmp_type in TRACKED_TYPES[rule.family]) != mode.plain
+    untracked = rule.icmp_type is None or rule.icmp_type not in TRACKED_TYPES[rule.family]
+    return _is_icmp(rule) and untracked
 
 
 def _is_icmp(rule: Rule) -> bool:

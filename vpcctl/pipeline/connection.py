@@ -4,6 +4,9 @@ Rules judge the first packet of a connection, whatever packet of it is at hand: 
 held against rules of the other direction. So a rule that goes takes both directions with it.
 Only connections that are allowed are kept in conntrack.
 
+What no rule allows as part of its connection, stateless groups may allow by itself: they are asked
+about the packet at hand, also when conntrack calls it invalid.
+
 The userspace datapath does not say which ports a later fragment's connection has. Such a fragment
 is let through on condition: conntrack holds every fragment a second time, until all of its packet
 have been let through, and that needs the first, which is judged by its ports. The kernel's has put
@@ -14,7 +17,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from vpcctl.flows import fields as f
-from vpcctl.flows.actions import ClearTracking, Commit, Load, Move, Resubmit, Track
+from vpcctl.flows.actions import Action, ClearTracking, Commit, Load, Move, Resubmit, Track
 from vpcctl.flows.flow import Flow, Match, Term, match
 from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import (
@@ -40,11 +43,12 @@ from vpcctl.pipeline.terms import (
     family,
     flag,
     mark,
+    with_flag,
 )
 
 _ASKED = f.Bits("asked", f.JUDGED, 16, 3)
 """``EGRESS_RULES``, ``PLAIN`` and ``STATELESS`` at once."""
-_EGRESS_RULES, _PLAIN = 1, 2
+_EGRESS_RULES, _PLAIN, _STATELESS = 1, 2, 4
 _CLEAR = (ClearTracking(),)
 _UNTRACKED: Term = (f.CT_STATE, 0, f.CT_TRK)
 _INVALID: Term = (f.CT_STATE, f.CT_TRK | f.CT_INV, f.CT_TRK | f.CT_INV)
@@ -80,16 +84,19 @@ _SIDES = (
 
 
 def _states(side: _Side) -> Iterator[Flow]:
-    """Yield the flows that track packets, and say which rules to ask about them."""
+    """Yield the flows that track packets, and say which rules to ask about them.
+
+    Of fragments that conntrack calls invalid no rule is asked: they may be any port's.
+    """
     state, verdict = side.state, side.verdict
-    yield Flow(state, 300, match(_UNTRACKED, flag(f.ALLOWED)), (), verdict, BASE)
-    yield drop(state, 250, (_INVALID,), side.invalid)
+    yield Flow(state, 250, (_INVALID,), _by_itself(side), verdict, BASE)
     kept = match(_OLD, flag(f.KEPT_MARK), flag(f.HONOUR_MARK))
     yield Flow(state, 240, kept, (mark(f.ALLOWED),), verdict, BASE)
     for reply, rules in ((0, side.rules), (f.CT_RPL, side.rules ^ _EGRESS_RULES)):
         known = ((f.CT_STATE, f.CT_TRK | reply, f.CT_TRK | f.CT_INV | f.CT_RPL),)
         yield _asking(side, 220, known, rules)
     for version in FAMILIES:
+        yield drop(state, 255, match(_INVALID, family(version), _FRAGMENT), side.invalid)
         yield _about_answer(side, version)
         later = match(TRACKED, family(version), LATER_FRAGMENT)
         yield Flow(state, 230, later, (mark(f.ALLOWED),), verdict, BASE)
@@ -133,7 +140,13 @@ def _followed(version: int) -> Iterator[Match]:
 
 def _asking(side: _Side, priority: int, terms: Match, rules: int) -> Flow:
     actions = (Load(_ASKED, rules), Resubmit(GROUPS))
-    return Flow(side.state, priority, terms, actions, side.verdict, BASE)
+    further = () if rules & _PLAIN else _by_itself(side)
+    return Flow(side.state, priority, terms, (*actions, *further), side.verdict, BASE)
+
+
+def _by_itself(side: _Side) -> tuple[Action, ...]:
+    """Return the actions that ask stateless groups about the packet at hand."""
+    return (Load(_ASKED, side.rules | _PLAIN | _STATELESS), Resubmit(GROUPS))
 
 
 def _verdicts(side: _Side) -> Iterator[Flow]:
@@ -144,6 +157,8 @@ def _verdicts(side: _Side) -> Iterator[Flow]:
     for in vain, as invalid ones, and those of more than 32, as ones of their own zone (``ipf.c``).
     """
     table, allowed, hold = side.verdict, flag(f.ALLOWED), mark(f.HELD)
+    by_itself = match(_INVALID, with_flag((allowed,), f.HELD, 0)[0])
+    yield Flow(table, 310, by_itself, _CLEAR, side.after, BASE)
     yield drop(table, 300, (_INVALID,), side.invalid)
     yield Flow(table, 240, match(TRACKED, flag(f.HELD)), _CLEAR, side.after, BASE)
     for version in FAMILIES:

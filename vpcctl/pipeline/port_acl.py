@@ -1,15 +1,17 @@
 """Tables EgressAcl, IngressAcl and Groups: whether a port is filtered, by what, and in which order.
 
-A port on its own host is filtered when it has groups. Stateless ones are asked first: what they
-let in needs no conntrack. Ports whose stateless groups let in everything need nothing at all. Those
-of stateful groups are tracked even so: once a rule goes, it must be known who opened what.
+A port on its own host is filtered when it has groups. With a stateful one among them it is tracked:
+all its groups are asked about connections, and its stateless ones about packets by themselves too.
+With stateless ones alone it needs no conntrack, and when these let in everything, nothing at all.
+Stateful groups that let in everything are tracked even so: once a rule goes, it must be known who
+opened what.
 """
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from vpcctl.flows import fields as f
-from vpcctl.flows.actions import Action, Resubmit, SetField
+from vpcctl.flows.actions import Resubmit, SetField
 from vpcctl.flows.flow import Flow, Term
 from vpcctl.flows.reasons import Reason
 from vpcctl.flows.tables import (
@@ -110,7 +112,7 @@ def edge(net: Network, facts: PortFacts) -> Iterator[Flow]:
             yield Flow(DROP, 110, counted, (), None, owner)
     if facts.host.outside:
         yield _kept_out(facts)
-    if groups is not None and not lets_all_in(groups):
+    if groups is not None:
         yield from _ask(facts, groups)
 
 
@@ -139,9 +141,11 @@ def port_groups(net: Network, facts: PortFacts) -> list[SecurityGroup]:
 
 
 def lets_all_in(groups: list[SecurityGroup]) -> bool:
-    """Tell whether the stateless ones of *groups* together let everything in and out."""
-    everything, stateless = len(FAMILIES) * 2, [group for group in groups if not group.stateful]
-    return len({opening for group in stateless for opening in openings(group)}) == everything
+    """Tell whether *groups* are all stateless, and together let everything in and out."""
+    if any(group.stateful for group in groups):
+        return False
+    found = {opening for group in groups for opening in openings(group)}
+    return len(found) == len(FAMILIES) * 2
 
 
 def openings(group: SecurityGroup) -> frozenset[tuple[Direction, Family]]:
@@ -173,27 +177,32 @@ def _filter(facts: PortFacts, side: _Side, groups: list[SecurityGroup] | None) -
     if not groups:
         return drop(side.table, 100, match, side.denied, owner)
     judged = facts.location.ofport
-    if any(group.keep_established and group.stateful for group in groups):
-        judged |= f.HONOUR_MARK.mask
-    ask: tuple[Action, ...] = (SetField(f.JUDGED, judged),)
-    if any(not group.stateful for group in groups):
-        judged |= f.STATELESS.mask | f.PLAIN.mask | (f.EGRESS_RULES.mask if side.egress else 0)
-        ask = (SetField(f.JUDGED, judged), Resubmit(GROUPS))
-    tracked = any(group.stateful for group in groups)
-    return Flow(side.table, 100, match, ask, side.state if tracked else side.verdict, owner)
+    if any(group.stateful for group in groups):
+        keeps = any(group.keep_established and group.stateful for group in groups)
+        honour = f.HONOUR_MARK.mask if keeps else 0
+        track = (SetField(f.JUDGED, judged | honour),)
+        return Flow(side.table, 100, match, track, side.state, owner)
+    judged |= f.STATELESS.mask | f.PLAIN.mask | (f.EGRESS_RULES.mask if side.egress else 0)
+    ask = (SetField(f.JUDGED, judged), Resubmit(GROUPS))
+    return Flow(side.table, 100, match, ask, side.verdict, owner)
 
 
 def _ask(facts: PortFacts, groups: list[SecurityGroup]) -> Iterator[Flow]:
-    """Yield the lists of a port's groups, and what is its own in conntrack."""
+    """Yield the lists of a port's groups, and what is its own in conntrack.
+
+    Stateless ones have a list also where they let in everything, which asks nobody: packets that
+    were tracked when the port had others come to it, and those that are only counted late.
+    """
     zone, which = facts.location.ofport, f.JUDGED_ZONE.mask | f.STATELESS.mask
-    if any(group.stateful for group in groups):
+    stateless = [group for group in groups if not group.stateful]
+    tracked = groups if len(stateless) < len(groups) else []
+    if tracked:
         yield from own_fragments(zone, facts.edge_cookie)
-    for bit, stateful in ((0, True), (f.STATELESS.mask, False)):
-        keys = [group.key for group in groups if group.stateful is stateful]
-        if keys:
-            asked = (action for key in keys for action in (SetField(f.GROUP, key), _TO_SERVICE))
+    for bit, asked in ((0, tracked), (f.STATELESS.mask, stateless)):
+        if asked:
+            actions = (each for one in asked for each in (SetField(f.GROUP, one.key), _TO_SERVICE))
             match = ((f.JUDGED, zone | bit, which),)
-            yield Flow(GROUPS, 100, match, tuple(asked), None, facts.edge_cookie)
+            yield Flow(GROUPS, 100, match, tuple(actions), None, facts.edge_cookie)
 
 
 _TO_SERVICE = Resubmit(SERVICE)

@@ -80,7 +80,10 @@ STATIC: tuple[Flow, ...] = (Flow(SERVICE, 200, (flag(f.ALLOWED),), (), None, BAS
 
 
 def group(net: Network, group: SecurityGroup) -> Iterator[Flow]:
-    """Yield the flows of a group."""
+    """Yield the flows of a group.
+
+    Stateless ones are asked about connections only where a port has stateful ones too.
+    """
     lines = [
         (rule, side)
         for rule in sorted(group.rules, key=lambda rule: rule.key)
@@ -88,9 +91,15 @@ def group(net: Network, group: SecurityGroup) -> Iterator[Flow]:
     ]
     for direction in _DIRECTIONS:
         for version in FAMILIES:
-            for plain in (False, True):
+            for plain in (False, True) if _is_tracked(net, group) else (True,):
                 mode = Mode(direction, version, plain)
                 yield from _of_mode(group, mode, lines)
+
+
+def _is_tracked(net: Network, group: SecurityGroup) -> bool:
+    """Tell whether any port that has *group* may follow connections."""
+    others = map(net.groups.get, net.membership.companions.get(group.id, ()))
+    return group.stateful or any(other is not None and other.stateful for other in others)
 
 
 def _side(net: Network, group: SecurityGroup, rule: Rule) -> Side | None:
