@@ -327,3 +327,13 @@ def test_fragments_are_translated_or_not_let_through(town: Setting) -> None:
                 one[0][42:] == piece[42:] for one, piece in zip(got, pieces, strict=True) if one
             )
     assert made.wire.dropped(Reason.UNTRANSLATABLE) == 4
+
+
+def test_what_open_vswitch_does_not_rewrite_neither_leaves_nor_enters(town: Setting) -> None:
+    made = town()
+    made.hear(EIP)
+    for protocol, passes in ((0, False), (47, True)):
+        out = made.sends(ONE, f.ip(leaving(ONE), protocol, b"data"))
+        into = made.sends(OUT, f.ip(entering(EIP), protocol, b"data"))
+        assert (OUT in out, ofport(ONE) in into) == (passes, passes)
+    assert made.wire.dropped(Reason.UNTRANSLATABLE) == 2

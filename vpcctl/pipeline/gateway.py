@@ -31,6 +31,7 @@ from vpcctl.pipeline.terms import (
     IS_IPV4,
     IS_IPV6,
     LATER_FRAGMENT,
+    NOT_REWRITTEN,
     NOWHERE,
     TCP,
     UDP,
@@ -40,7 +41,10 @@ from vpcctl.pipeline.terms import (
     to_vtep,
 )
 
-STATIC: tuple[Flow, ...] = (drop(GATEWAY, 0, (), Reason.NO_GATEWAY),)
+STATIC: tuple[Flow, ...] = (
+    drop(GATEWAY, 310, NOT_REWRITTEN, Reason.UNTRANSLATABLE),
+    drop(GATEWAY, 0, (), Reason.NO_GATEWAY),
+)
 _SENT_HERE = ((f.FROM_TUNNEL, 0), (f.PICKED, 0))
 _TAKEN_OVER = ((f.FROM_TUNNEL, 1), (f.RELAYED, 1), (f.PICKED, 0))
 _HANDED_OVER = ((f.FROM_TUNNEL, 1), (f.RELAYED, 0), (f.PICKED, 0))

@@ -51,6 +51,7 @@ from vpcctl.pipeline.terms import (
     IS_SOLICIT,
     LATER_FRAGMENT,
     NOT_LATER,
+    NOT_REWRITTEN,
     TCP,
     UDP,
     drop,
@@ -71,6 +72,7 @@ _UNICAST: Term = (f.ETH_DST, 0, GROUP)
 
 STATIC: tuple[Flow, ...] = (
     drop(OUTSIDE_IN, 500, ((f.VLAN_VID, 0x1000, 0x1000),), Reason.OUTSIDE_UNKNOWN),
+    drop(OUTSIDE_IN, 310, (_UNICAST, *NOT_REWRITTEN), Reason.UNTRANSLATABLE),
     *(
         drop(OUTSIDE_IN, 300, (_UNICAST, family, (f.IP_TTL, ttl, None)), Reason.TTL_EXCEEDED)
         for family in (IS_IPV4, IS_IPV6)

@@ -43,6 +43,8 @@ IS_ADVERT: tuple[Term, ...] = (
 FIRST_FRAGMENT: Term = (f.IP_FRAG, 1, None)
 LATER_FRAGMENT: Term = (f.IP_FRAG, 3, None)
 NOT_LATER: Term = (f.IP_FRAG, 0, 2)
+NOT_REWRITTEN: Match = (IS_IPV4, (f.IP_PROTO, 0, None))
+"""IPv4 packets of protocol 0: Open vSwitch leaves their addresses and TTL as they are."""
 TRACKED: Term = (f.CT_STATE, f.CT_TRK, f.CT_TRK | f.CT_INV)
 """It belongs to a connection, be it a new one."""
 TO_GROUP: Term = (f.ETH_DST, GROUP, GROUP)
