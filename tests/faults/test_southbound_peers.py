@@ -20,7 +20,7 @@ from vpcctl.pipeline.pieces import BasePiece
 from vpcctl.southbound.engine import EngineSettings
 from vpcctl.southbound.network_program import NetworkProgram
 from vpcctl.southbound.session import Deadlines
-from vpcctl.southbound.transport.connection import Limits
+from vpcctl.southbound.transport.limits import Limits
 
 BAD, GOOD, NEW = (n.host(i, nd_extensions=False) for i in (1, 2, 3))
 VPC = n.vpc(1)

@@ -11,7 +11,7 @@ from tests.southbound.ovs import Ovs, wait_until
 from tests.southbound.pki import Authority
 from tests.southbound.rig import MemoryStore, Rig
 from tests.support import networks as n
-from vpcctl.southbound.transport.connection import Limits
+from vpcctl.southbound.transport.limits import Limits
 from vpcctl.southbound.transport.listener import ListenError, Listeners
 
 HOST, OTHER = (n.host(i, nd_extensions=False) for i in (1, 2))

@@ -112,9 +112,7 @@ class FakeSwitch:
             self._send(message(m.BARRIER_REPLY, b"", xid + ("wrong-barrier" in self.faults)))
 
     def _multipart(self, got: bytes, xid: int) -> None:
-        if got[9] == m.MP_PORT_DESC:
-            self._send(message(m.MULTIPART_REPLY, struct.pack("!HH4x", m.MP_PORT_DESC, 0), xid))
-        elif got[9] == m.MP_METER_FEATURES:
+        if got[9] == m.MP_METER_FEATURES:
             body = struct.pack("!HH4xI12x", m.MP_METER_FEATURES, 0, self.most_meters)
             self._send(message(m.MULTIPART_REPLY, body, xid))
         elif got[9] == m.MP_METER_CONFIG:

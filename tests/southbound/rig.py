@@ -14,7 +14,7 @@ from vpcctl.southbound.host import HostState
 from vpcctl.southbound.main import Southbound, SouthboundConfig
 from vpcctl.southbound.network_program import NetworkProgram
 from vpcctl.southbound.session import Deadlines
-from vpcctl.southbound.transport.connection import Limits
+from vpcctl.southbound.transport.limits import Limits
 from vpcctl.southbound.transport.listener import TlsFiles
 from vpcctl.store.realisation import HostRealised
 

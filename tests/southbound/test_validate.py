@@ -1,4 +1,4 @@
-"""The guard in front of os-ken's parser: whatever passes it is parsed, quickly and in bounds."""
+"""The guard in front of both parsers: whatever passes it is read, quickly and in bounds."""
 
 import multiprocessing
 import struct
@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from tests.southbound.fake_switch import control, error, flow_reply, hello, message
 from vpcctl.southbound.codec import messages as m
+from vpcctl.southbound.codec import meters as meter_codec
+from vpcctl.southbound.resync import describe
 from vpcctl.southbound.transport import validate
 from vpcctl.southbound.transport.hub import ofproto_parser, ofproto_protocol
 
@@ -26,9 +28,6 @@ def flow_entry(instructions: bytes, oxm: bytes = bytes.fromhex("80000a020800")) 
 
 ENDLESS_FLOW = flow_reply(flow_entry(struct.pack("!HHI", 4, 0, 0)), xid=1)
 APPLY = struct.pack("!HHI", 4, 24, 0) + struct.pack("!HHIH6x", 0, 16, 7, 0)
-PORT = struct.pack("!IH2x6s2x16sII", 1, 72, b"\0" * 6, b"p", 0, 4) + struct.pack(
-    "!HH4xIIIIII", 0, 32, 0, 0, 0, 0, 0, 0
-)
 METER = struct.pack("!HHIHHII4x", 24, 5, 7, 1, 16, 1000, 1024)
 WELL_FORMED = {
     "hello": hello(),
@@ -36,8 +35,6 @@ WELL_FORMED = {
     "echo request": message(m.ECHO_REQUEST, b"abcd"),
     "echo reply": message(m.ECHO_REPLY),
     "features": message(m.FEATURES_REPLY, struct.pack("!QIBB2xII", 1, 0, 254, 0, 0, 0)),
-    "port status": message(m.PORT_STATUS, struct.pack("!B7x", 0) + PORT),
-    "ports": message(m.MULTIPART_REPLY, struct.pack("!HH4x", m.MP_PORT_DESC, 0) + PORT + PORT),
     "meters": message(m.MULTIPART_REPLY, struct.pack("!HH4x", 10, 0) + METER + METER),
     "meter features": message(m.MULTIPART_REPLY, struct.pack("!HH4xIIIBB2x", 11, 0, 9, 2, 7, 8, 0)),
     "flows": flow_reply(flow_entry(APPLY), flow_entry(APPLY + APPLY), xid=3),
@@ -47,15 +44,28 @@ WELL_FORMED = {
 
 
 def parse(data: bytes) -> None:
-    """Let os-ken parse what the guard lets through."""
+    """Let os-ken parse *data*."""
     datapath = ofproto_protocol.ProtocolDesc(version=m.VERSION)
     ofproto_parser.msg(datapath, data[0], data[1], len(data), 1, data)
 
 
+def read(data: bytes) -> None:
+    """Read what the guard lets through, as the southbound does."""
+    if data[1] in (m.HELLO, m.FEATURES_REPLY):
+        parse(data)
+    elif data[1] == m.MULTIPART_REPLY and data[9] == m.MP_FLOW:
+        for entry, _, _ in m.counted_entries(data):
+            describe(entry)
+    elif data[1] == m.MULTIPART_REPLY and data[9] == m.MP_METER_CONFIG:
+        list(meter_codec.meters(data))
+    elif data[1] == m.MULTIPART_REPLY:
+        meter_codec.features(data)
+
+
 @pytest.mark.parametrize("name", WELL_FORMED)
-def test_well_formed_messages_pass_and_are_parsed(name: str) -> None:
-    assert validate.check(WELL_FORMED[name])
-    parse(WELL_FORMED[name])
+def test_well_formed_messages_pass_and_are_read(name: str) -> None:
+    validate.check(WELL_FORMED[name])
+    read(WELL_FORMED[name])
 
 
 @pytest.mark.parametrize(
@@ -63,11 +73,9 @@ def test_well_formed_messages_pass_and_are_parsed(name: str) -> None:
     [
         (ENDLESS_HELLO, "hello element of length 0"),
         (message(0, struct.pack("!HHI4x", 1, 12, 32) + bytes(4)), "hello element of length 12"),
-        (ENDLESS_FLOW, "instruction of length 0"),
-        (flow_reply(flow_entry(struct.pack("!HHIHHI", 4, 16, 0, 0, 0, 0)), xid=1), "action of"),
         (flow_reply(bytes(56), xid=1), "flow statistics of length 0"),
-        (flow_reply(flow_entry(b"", b"\x80\x00\x0a\xff"), xid=1), "match field longer"),
         (message(m.MULTIPART_REPLY, struct.pack("!HH4x", 2, 0)), "nobody asked for"),
+        (message(m.MULTIPART_REPLY, struct.pack("!HH4x", 13, 0)), "nobody asked for"),
         (message(m.MULTIPART_REPLY, struct.pack("!HH4x8x", 10, 0)), "meter of length 0"),
         (message(m.MULTIPART_REPLY, struct.pack("!HH4xHHIHH12x", 10, 0, 24, 5, 1, 1, 0)), "band"),
         (message(m.MULTIPART_REPLY, struct.pack("!HH4xI", 11, 0, 9)), "not 32"),
@@ -118,15 +126,14 @@ def mangled(draw: st.DrawFn) -> bytes:
 @pytest.mark.slow
 @settings(max_examples=1500, suppress_health_check=list(HealthCheck))
 @given(mangled())
-def test_whatever_passes_is_parsed_without_hanging_or_growing(data: bytes) -> None:
+def test_whatever_passes_is_read_without_hanging_or_growing(data: bytes) -> None:
     try:
-        wanted = validate.check(data)
+        validate.check(data)
     except validate.Fault:
         return
-    if wanted:
-        tracemalloc.start()
-        started = time.perf_counter()
-        parse(data)
-        assert time.perf_counter() - started < 0.4
-        assert tracemalloc.get_traced_memory()[1] < 8_000_000
-        tracemalloc.stop()
+    tracemalloc.start()
+    started = time.perf_counter()
+    read(data)
+    assert time.perf_counter() - started < 0.4
+    assert tracemalloc.get_traced_memory()[1] < 8_000_000
+    tracemalloc.stop()

@@ -2,13 +2,9 @@
 
 from typing import Any, Protocol
 
-import structlog
-
 from vpcctl.southbound.codec import messages as m
 from vpcctl.southbound.transport.connection import Datapath
 from vpcctl.southbound.transport.hub import app_manager, handler, ofp_event, ofp_handler
-
-log = structlog.get_logger(__name__)
 
 events: Any = ofp_event  # os-ken makes the classes when it is imported
 _BRICKS = ("vpcctl", "ofp_event")
@@ -27,10 +23,16 @@ class Switches(Protocol):
 
 
 class Handshake(ofp_handler.OFPHandler):  # type: ignore[misc]
-    """os-ken's own handshake, without the listener that it would open."""
+    """os-ken's own handshake, without the listener that it would open and without ports."""
 
     def start(self) -> Any:
         """Start nothing: the transport has its own listeners and loop."""
+
+    @handler.set_ev_handler(events.EventOFPSwitchFeatures, handler.CONFIG_DISPATCHER)
+    def switch_features_handler(self, ev: Any) -> None:
+        """Finish the handshake; os-ken would ask for all ports first, which nobody reads."""
+        ev.msg.datapath.id = ev.msg.datapath_id
+        ev.msg.datapath.set_state(handler.MAIN_DISPATCHER)
 
 
 class SouthboundApp(app_manager.OSKenApp):  # type: ignore[misc]
@@ -61,13 +63,6 @@ class SouthboundApp(app_manager.OSKenApp):  # type: ignore[misc]
         elif datapath in self._up:
             self._up.discard(datapath)
             self._switches.on_down(datapath)
-
-    @handler.set_ev_cls(events.EventOFPErrorMsg, handler.MAIN_DISPATCHER)
-    def on_error(self, ev: Any) -> None:
-        """Log an error; the engine has seen it already."""
-        msg = ev.msg
-        peer = msg.datapath.address
-        log.debug("openflow error", peer=peer, type=msg.type, code=getattr(msg, "code", None))
 
 
 def start_apps(switches: Switches) -> SouthboundApp:

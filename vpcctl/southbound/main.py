@@ -18,7 +18,8 @@ from vpcctl.southbound.metrics import Metrics
 from vpcctl.southbound.network_program import NetworkProgram
 from vpcctl.southbound.program import Program
 from vpcctl.southbound.recorder import Outputs
-from vpcctl.southbound.transport.connection import Connection, Limits
+from vpcctl.southbound.transport.connection import Connection
+from vpcctl.southbound.transport.limits import Limits
 from vpcctl.southbound.transport.listener import Listeners, ServerTls
 from vpcctl.store.certificates import CertificateStore
 from vpcctl.store.database import Database

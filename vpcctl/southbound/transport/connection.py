@@ -6,7 +6,6 @@ import socket
 import ssl
 import struct
 import time
-from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import structlog
@@ -23,16 +22,15 @@ from vpcctl.southbound.transport.hub import (
     ofproto_parser,
     ofproto_protocol,
 )
+from vpcctl.southbound.transport.limits import Allowance, Limits, cost
 
 log = structlog.get_logger(__name__)
 
 _HANDSHAKE_KINDS = frozenset({m.HELLO, m.ERROR, m.ECHO_REQUEST, m.ECHO_REPLY})
-_CONFIG_KINDS = (_HANDSHAKE_KINDS - {m.HELLO}) | {
-    m.FEATURES_REPLY,
-    m.MULTIPART_REPLY,
-    m.PORT_STATUS,
-}
-_MAIN_KINDS = (_CONFIG_KINDS - {m.FEATURES_REPLY}) | {m.BARRIER_REPLY, m.BUNDLE_CONTROL}
+_CONFIG_KINDS = (_HANDSHAKE_KINDS - {m.HELLO}) | {m.FEATURES_REPLY}
+_ANSWERS = frozenset({m.MULTIPART_REPLY, m.BARRIER_REPLY, m.BUNDLE_CONTROL})
+"""To the engine's own requests: taken as bytes, os-ken's parser is far too slow."""
+_MAIN_KINDS = (_CONFIG_KINDS - {m.FEATURES_REPLY}) | _ANSWERS
 _CREDENTIALS = struct.Struct("3i")
 _CONTROL_XID = 0x8000_0000
 """Transaction ids from here on belong to the connection, those below to encoded flows."""
@@ -41,36 +39,6 @@ _AT_ONCE = 9 * 1024
 OpenSSL keeps a third more than the most there ever were, for each connection."""
 _LATE_S = 0.1
 """By so much a busy event loop is late without meaning anything by it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a peer may do.
-
-    Attributes:
-        handshake_s: seconds from accepting a connection to a known, accepted datapath.
-        echo_idle_s: silence after which we ask for an echo.
-        echo_dead_s: silence after which the connection is dropped.
-        stall_s: how long a peer may leave our bytes unread.
-        write_buffer: bytes that wait for a peer before we stop producing for it. As many as ever
-            waited are what OpenSSL keeps for its connection.
-        most_unread: bytes that wait for a peer before it is dropped.
-        messages_per_s: sustained rate of messages from one peer.
-        message_burst: messages above that rate that a peer may send at once.
-        connections: open connections at most.
-        strangers: of these, connections that have not shown who they are yet.
-    """
-
-    handshake_s: float = 10.0
-    echo_idle_s: float = 5.0
-    echo_dead_s: float = 15.0
-    stall_s: float = 15.0
-    write_buffer: int = 8 * 1024
-    most_unread: int = 8 * 1024 * 1024
-    messages_per_s: float = 2_000.0
-    message_burst: float = 20_000.0
-    connections: int = 4_096
-    strangers: int = 512
 
 
 class MessageSink(Protocol):
@@ -146,8 +114,8 @@ class Connection(asyncio.Protocol):
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
         self._writable = asyncio.Event()
-        self._tokens = limits.message_burst
-        self._filled = time.monotonic()
+        self._allowance = Allowance(limits)
+        self._said = 0
         self._counted = False
         self.sink: MessageSink | None = None
         self.peer = "?"
@@ -216,47 +184,46 @@ class Connection(asyncio.Protocol):
                 break
             message = bytes(buffer[position : position + length])
             position += length
-            self._spend_token()
+            self._spend(message[1], length)
             self._take(message)
         del buffer[:position]
 
-    def _spend_token(self) -> None:
-        self._tokens -= 1
-        if self._tokens < 0:
-            now = time.monotonic()
-            gained = (now - self._filled) * self.limits.messages_per_s
-            self._tokens = min(self.limits.message_burst, self._tokens + gained)
-            self._filled = now
-            if self._tokens < 0:
-                raise validate.Fault("too many messages")
+    def _spend(self, kind: int, length: int) -> None:
+        """Count a message; how much an answer may hold is up to who asked.
+
+        Raises:
+            Fault: the peer says more than it may.
+        """
+        messages = 1 if kind in _ANSWERS and self.sink is not None else cost(length)
+        self._said += messages
+        if not self._allowance.spend(messages):
+            raise validate.Fault("too many messages")
 
     # --- messages -----------------------------------------------------------------------------
 
     def _take(self, message: bytes) -> None:
         kind, xid = message[1], int.from_bytes(message[4:8], "big")
-        state = self.datapath.state
         if message[0] != m.VERSION and kind not in (m.HELLO, m.ERROR):
             raise validate.Fault(f"message of OpenFlow version {message[0]:#x}")
-        fast = state == handler.MAIN_DISPATCHER and kind in _FAST
-        if not validate.check(message, deep=not fast):
+        if kind in validate.UNWANTED:
             return
+        state = self.datapath.state
         if kind not in _KINDS.get(state or "", _HANDSHAKE_KINDS):
             raise validate.Fault(f"message of type {kind} in state {state}")
+        if kind in _ANSWERS and self.sink is None:
+            raise validate.Fault(f"message of type {kind} before any request")
+        validate.check(message)
         self.last_heard = time.monotonic()
         self.echo_sent = None
         if kind == m.ECHO_REQUEST:
             self.write(m.header(m.ECHO_REPLY, len(message), xid) + message[8:])
-        elif fast:
-            if self.sink is None:
-                raise validate.Fault(f"message of type {kind} before any request")
-            self.sink.on_message(kind, xid, message)
-        elif kind != m.ECHO_REPLY:
+        elif kind in _PARSED:
             self._dispatch(message, kind, xid)
+        elif kind != m.ECHO_REPLY and self.sink is not None:
+            self.sink.on_message(kind, xid, message)
 
     def _dispatch(self, message: bytes, kind: int, xid: int) -> None:
         """Let os-ken parse the message; its handlers and observers get it as an event."""
-        if self.sink is not None and kind == m.ERROR:
-            self.sink.on_message(kind, xid, message)
         version = message[0] if message[0] in _PARSED_VERSIONS else m.VERSION
         brick: Any = self.datapath.ofp_brick
         state = self.datapath.state
@@ -269,8 +236,6 @@ class Connection(asyncio.Protocol):
             detail = f"message of type {kind} that cannot be handled: {error!r:.80}"
             raise validate.Fault(detail) from error
         brick.send_event_to_observers(event, state)
-        # os-ken's handshake keeps what it is told of ports: a kilobyte each, which nobody reads.
-        self.datapath.ports.clear()
 
     # --- writing ------------------------------------------------------------------------------
 
@@ -279,9 +244,18 @@ class Connection(asyncio.Protocol):
         """Whether bytes can still be written."""
         return self._transport is not None and not self._transport.is_closing()
 
-    def excuse(self, late: float) -> None:
-        """Do not hold against the peer that we ourselves were busy for *late* seconds."""
-        if late > _LATE_S:
+    def excuse(self, late: float, seconds: float) -> None:
+        """Do not hold against the peer that we ourselves were busy for *late* seconds.
+
+        One that has sent more than it may in the long run is held to its deadlines: it may be what
+        kept us busy.
+
+        Args:
+            late: seconds that the loop was late.
+            seconds: since the last look, without these.
+        """
+        said, self._said = self._said, 0
+        if late > _LATE_S and said <= self.limits.messages_per_s * seconds:
             now = time.monotonic()
             self.opened = min(now, self.opened + late)
             self.last_heard = min(now, self.last_heard + late)
@@ -355,8 +329,8 @@ class Connection(asyncio.Protocol):
 _PARSED_VERSIONS = (1, 3, 4, 5, 6)
 """Versions whose hello os-ken can read, if only to say that they will not do."""
 
-_FAST = frozenset({m.MULTIPART_REPLY, m.BARRIER_REPLY, m.BUNDLE_CONTROL})
-"""Answers to the engine's own requests: taken as bytes, os-ken's parser is far too slow."""
+_PARSED = frozenset({m.HELLO, m.FEATURES_REPLY})
+"""All that os-ken parses: once a connection each, and small."""
 
 _KINDS: dict[str, frozenset[int]] = {
     handler.HANDSHAKE_DISPATCHER: _HANDSHAKE_KINDS,

@@ -16,8 +16,9 @@ from typing import Protocol
 import structlog
 
 from vpcctl.southbound.codec import messages as m
-from vpcctl.southbound.transport.connection import Connection, Limits
+from vpcctl.southbound.transport.connection import Connection
 from vpcctl.southbound.transport.hub import handler
+from vpcctl.southbound.transport.limits import Limits
 
 log = structlog.get_logger(__name__)
 
@@ -186,7 +187,7 @@ class Listeners:
             await asyncio.sleep(_WATCH_S)
             now = time.monotonic()
             for connection in list(self.connections):
-                connection.excuse(now - due)
+                connection.excuse(now - due, _WATCH_S)
                 self._check(connection, now)
 
     def _check(self, connection: Connection, now: float) -> None:

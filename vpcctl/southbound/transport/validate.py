@@ -1,8 +1,8 @@
-"""Length checks in front of os-ken's parser.
+"""Length checks in front of os-ken's parser and of our own codec.
 
-os-ken trusts the lengths inside a message: a hello element or an instruction of length 0 makes it
-loop for ever. Everything that a peer sends goes through ``check`` first; what it lets through has
-only lengths that move a parser forward and stay within the message.
+os-ken trusts the lengths inside a message: a hello element of length 0 makes it loop for ever.
+Everything that a peer sends goes through ``check`` first; what it lets through has only lengths
+that move a parser forward and stay within the message.
 """
 
 import struct
@@ -13,48 +13,38 @@ from vpcctl.southbound.codec.meters import BAND_LENGTH, CONFIG_FIXED, FEATURES_L
 
 MAX_HELLO = 1024
 MAX_ECHO = 4096
-_PORT_FIXED = 40
 _FLOW_FIXED = 48
-_APPLY_ACTIONS, _WRITE_ACTIONS = 4, 3
-_ACTION_INSTRUCTIONS = (_APPLY_ACTIONS, _WRITE_ACTIONS)
 
-_LEGAL_BUT_UNWANTED = frozenset({10, m.FLOW_REMOVED, 30, 31, 32})
-"""Packet-in, flow-removed, role-status, table-status, request-forward: asynchronous, ignored."""
+UNWANTED = frozenset({10, m.FLOW_REMOVED, m.PORT_STATUS, 30, 31, 32})
+"""Packet-in, flow-removed, port-status, role-status, table-status, request-forward: a switch may
+send these unasked, and nobody reads them. A port's description can be 64 KiB of properties."""
 
 
 class Fault(Exception):
     """A peer broke the protocol; its connection goes."""
 
 
-def check(message: bytes, *, deep: bool = True) -> bool:
-    """Check one whole *message* and tell whether anybody wants it.
-
-    Args:
-        message: header and body, of exactly the length that the header says.
-        deep: also check what is inside flow-stats entries, which only os-ken's parser needs.
+def check(message: bytes) -> None:
+    """Check one whole *message*: header and body, of exactly the length that the header says.
 
     Raises:
-        Fault: the message is malformed or of a type that no switch may send us.
+        Fault: it is malformed or of a type that no switch may send us.
     """
-    kind = message[1]
-    if kind in _LEGAL_BUT_UNWANTED:
-        return False
-    checker = _CHECKERS.get(kind)
+    checker = _CHECKERS.get(message[1])
     if checker is None:
-        raise Fault(f"message of unexpected type {kind}")
-    checker(message, deep)
-    return True
+        raise Fault(f"message of unexpected type {message[1]}")
+    checker(message)
 
 
-def _exactly(length: int) -> Callable[[bytes, bool], None]:
-    def checker(message: bytes, _deep: bool) -> None:
+def _exactly(length: int) -> Callable[[bytes], None]:
+    def checker(message: bytes) -> None:
         if len(message) != length:
             raise Fault(f"message of type {message[1]} has {len(message)} bytes, not {length}")
 
     return checker
 
 
-def _hello(message: bytes, _deep: bool) -> None:
+def _hello(message: bytes) -> None:
     if len(message) > MAX_HELLO:
         raise Fault("hello too long")
     for kind, start, end in _records(message, 8, len(message), smallest=4, what="hello element"):
@@ -64,36 +54,14 @@ def _hello(message: bytes, _deep: bool) -> None:
             raise Fault("malformed version bitmap in hello")
 
 
-def _error(message: bytes, _deep: bool) -> None:
+def _error(message: bytes) -> None:
     if len(message) < 12 or (message[8:10] == b"\xff\xff" and len(message) < 16):
         raise Fault("truncated error message")
 
 
-def _echo(message: bytes, _deep: bool) -> None:
+def _echo(message: bytes) -> None:
     if len(message) > MAX_ECHO:
         raise Fault("echo too long")
-
-
-def _port_status(message: bytes, _deep: bool) -> None:
-    if len(message) < 16 + _PORT_FIXED:
-        raise Fault("truncated port status")
-    _port(message, 16, len(message))
-
-
-def _port(message: bytes, start: int, limit: int) -> int:
-    """Check one port description at *start* and return where it ends."""
-    if start + _PORT_FIXED > limit:
-        raise Fault("truncated port description")
-    length = int.from_bytes(message[start + 4 : start + 6], "big")
-    end = start + length
-    if length < _PORT_FIXED or end > limit:
-        raise Fault(f"port description of length {length}")
-    for _kind, first, last in _records(
-        message, start + _PORT_FIXED, end, smallest=4, what="port property"
-    ):
-        if _kind in (0, 1) and last - first < (32 if _kind == 0 else 40):
-            raise Fault("truncated port property")
-    return end
 
 
 def _records(
@@ -110,25 +78,21 @@ def _records(
         start += (length + 7) & ~7
 
 
-def _multipart(message: bytes, deep: bool) -> None:
+def _multipart(message: bytes) -> None:
     if len(message) < 16:
         raise Fault("truncated multipart reply")
     kind = int.from_bytes(message[8:10], "big")
     if kind == m.MP_FLOW:
-        _flow_stats(message, deep)
+        _flow_stats(message)
     elif kind == m.MP_METER_CONFIG:
         _meter_config(message)
     elif kind == m.MP_METER_FEATURES:
-        _exactly(16 + FEATURES_LENGTH)(message, False)
-    elif kind == m.MP_PORT_DESC:
-        position = 16
-        while position < len(message):
-            position = _port(message, position, len(message))
+        _exactly(16 + FEATURES_LENGTH)(message)
     else:
         raise Fault(f"multipart reply of type {kind} that nobody asked for")
 
 
-def _flow_stats(message: bytes, deep: bool) -> None:
+def _flow_stats(message: bytes) -> None:
     position, limit = 16, len(message)
     while position < limit:
         if position + _FLOW_FIXED + 8 > limit:
@@ -142,9 +106,6 @@ def _flow_stats(message: bytes, deep: bool) -> None:
         after = match + ((match_length + 7) & ~7)
         if kind != 1 or match_length < 4 or after > end:
             raise Fault(f"match of length {match_length} in flow statistics")
-        if deep:
-            _oxm(message, match + 4, match + match_length)
-            _instructions(message, after, end)
         position = end
 
 
@@ -165,49 +126,18 @@ def _meter_config(message: bytes) -> None:
         position = end
 
 
-def _oxm(message: bytes, start: int, end: int) -> None:
-    while start < end:
-        if start + 4 > end:
-            raise Fault("truncated match field")
-        start += 4 + message[start + 3]
-        if start > end:
-            raise Fault("match field longer than its match")
-
-
-def _instructions(message: bytes, start: int, end: int) -> None:
-    for kind, first, last in _records(message, start, end, smallest=8, what="instruction"):
-        if (last - first) % 8:
-            raise Fault(f"instruction of length {last - first}")
-        if kind in _ACTION_INSTRUCTIONS:
-            _actions(message, first + 8, last)
-
-
-def _actions(message: bytes, start: int, end: int) -> None:
-    for kind, first, last in _records(message, start, end, smallest=8, what="action"):
-        length = last - first
-        if length % 8:
-            raise Fault(f"action of length {length}")
-        if kind in (0, 0xFFFF) and length < 16:
-            raise Fault("truncated action")
-        if kind == 25:
-            _oxm(message, first + 4, min(last, first + 8 + message[first + 7]))
-            if first + 8 + message[first + 7] > last:
-                raise Fault("field longer than its set-field action")
-
-
-def _bundle_control(message: bytes, _deep: bool) -> None:
-    _exactly(16)(message, False)
+def _bundle_control(message: bytes) -> None:
+    _exactly(16)(message)
     if message[13] not in (m.OPENED, m.CLOSED, m.COMMITTED, m.DISCARDED) or message[12]:
         raise Fault("bundle control that is not a reply")
 
 
-_CHECKERS: dict[int, Callable[[bytes, bool], None]] = {
+_CHECKERS: dict[int, Callable[[bytes], None]] = {
     m.HELLO: _hello,
     m.ERROR: _error,
     m.ECHO_REQUEST: _echo,
     m.ECHO_REPLY: _echo,
     m.FEATURES_REPLY: _exactly(32),
-    m.PORT_STATUS: _port_status,
     m.MULTIPART_REPLY: _multipart,
     m.BARRIER_REPLY: _exactly(8),
     m.BUNDLE_CONTROL: _bundle_control,

@@ -1,0 +1,187 @@
+"""Peers that make work, take places or fill memory: bounded for each, and others are served."""
+
+import asyncio
+import contextlib
+import multiprocessing
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.test_southbound_peers import BAD, GOOD, PORTS, SUBNET, VPC, make_store, path
+from tests.faults.test_southbound_tls import port
+from tests.southbound.fake_switch import FakeSwitch, hello, message
+from tests.southbound.ovs import Ovs
+from tests.southbound.pki import Authority
+from tests.southbound.rig import MemoryStore, Rig, rig
+from tests.support import networks as n
+from vpcctl.southbound.codec import messages as m
+from vpcctl.southbound.engine import EngineSettings
+from vpcctl.southbound.transport.limits import Limits
+
+_MP_PORT_DESC = 13
+
+
+def laden_port(room: int) -> bytes:
+    """A port's description of nearly *room* bytes: thousands of properties, all well-formed."""
+    properties = (room - 40) // 8
+    fixed = struct.pack("!IH2x6s2x16sII", 1, 40 + 8 * properties, bytes(6), b"p", 0, 4)
+    return fixed + struct.pack("!HHI", 9, 4, 0) * properties
+
+
+PORT_DESCRIPTION = message(
+    m.MULTIPART_REPLY, struct.pack("!HHI", _MP_PORT_DESC, 1, 0) + laden_port(65_000)
+)
+PORT_STATUS = message(m.PORT_STATUS, struct.pack("!B7x", 0) + laden_port(65_000))
+SMALL_STATUS = message(m.PORT_STATUS, struct.pack("!B7x", 0) + laden_port(72))
+
+
+async def _send_until_cut(writer: asyncio.StreamWriter, data: bytes, times: int) -> int:
+    """Send *data* so often; return how many of these went before the connection was gone."""
+    for count in range(times):
+        try:
+            writer.write(data)
+            await writer.drain()
+        except OSError:
+            return count
+    return times
+
+
+def test_port_descriptions_are_nobodys_business() -> None:
+    """They were parsed: 156 ms for one of 64 KiB, from whoever had said hello."""
+
+    async def scenario() -> None:
+        async with rig(make_store(), ovs=False) as r:
+            reader, writer = await asyncio.open_unix_connection(path(r))
+            writer.write(hello() + PORT_DESCRIPTION)
+            await asyncio.wait_for(reader.read(), 5)
+            writer.close()
+            silent = await FakeSwitch(BAD.dpid, "no-features").connect(path(r))
+            silent.writer.write(PORT_DESCRIPTION)
+            await asyncio.wait_for(silent.closed.wait(), 5)
+            assert r.southbound.metrics.faults._value.get() == 2
+            await silent.close()
+
+    asyncio.run(scenario())
+
+
+def test_what_nobody_asked_for_counts_by_its_bytes() -> None:
+    async def scenario() -> None:
+        limits = Limits(messages_per_s=10.0, message_burst=1_000.0)
+        async with rig(make_store(), ovs=False, limits=limits) as r:
+            switch = await FakeSwitch(BAD.dpid).connect(path(r))
+            await r.settle(BAD.id)
+            large = await _send_until_cut(switch.writer, PORT_STATUS, 200)
+            assert large < 60  # 1,000 KiB, and what sockets and streams hold
+            await asyncio.wait_for(switch.closed.wait(), 5)
+            await switch.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_switch_may_tell_of_thousands_of_ports_as_it_connects() -> None:
+    async def scenario() -> None:
+        async with rig(make_store(), ovs=False, limits=Limits()) as r:
+            switch = await FakeSwitch(BAD.dpid).connect(path(r))
+            assert await _send_until_cut(switch.writer, SMALL_STATUS * 100, 100) == 100
+            await r.settle(BAD.id)
+            assert not switch.closed.is_set()
+            await switch.close()
+
+    asyncio.run(scenario())
+
+
+def test_lateness_is_no_excuse_for_who_may_have_caused_it() -> None:
+    async def scenario() -> None:
+        limits = Limits(messages_per_s=10.0)
+        async with rig(make_store(), ovs=False, limits=limits) as r:
+            quiet = await FakeSwitch(GOOD.dpid).connect(path(r))
+            loud = await FakeSwitch(BAD.dpid).connect(path(r))
+            await r.settle(GOOD.id, BAD.id)
+            connections = [r.host(host.id).session.connection for host in (GOOD, BAD)]
+            for one in connections:
+                one.excuse(0.0, 1.0)  # from here on
+            loud.writer.write(SMALL_STATUS * 20)
+            await asyncio.sleep(0.2)
+            heard = [one.last_heard for one in connections]
+            for one in connections:
+                one.excuse(0.15, 1.0)
+            gained = [one.last_heard > was for one, was in zip(connections, heard, strict=True)]
+            assert gained == [True, False]
+            await quiet.close()
+            await loud.close()
+
+    asyncio.run(scenario())
+
+
+def _hog(target: int, files: tuple[str, str, str], data: bytes) -> None:
+    """Send *data* over eight connections of one host, for ever."""
+    authority, certificate, key = files
+    context = ssl.create_default_context(cafile=authority)
+    context.load_cert_chain(certificate, key)
+
+    def one() -> None:
+        while True:
+            with (
+                contextlib.suppress(OSError),
+                socket.create_connection(("127.0.0.1", target), 5) as plain,
+                context.wrap_socket(plain, server_hostname="controller") as encrypted,
+            ):
+                encrypted.sendall(hello())
+                encrypted.recv(8)
+                while True:
+                    encrypted.sendall(data)
+
+    for _ in range(8):
+        threading.Thread(target=one).start()
+
+
+@contextlib.contextmanager
+def beside(work: Callable[..., None], *arguments: object) -> Iterator[None]:
+    """Do *work* in another process meanwhile."""
+    process = multiprocessing.get_context("fork").Process(target=work, args=arguments)
+    process.start()
+    try:
+        yield
+    finally:
+        process.kill()
+        process.join()
+
+
+@pytest.mark.ovs
+@pytest.mark.parametrize("data", [PORT_DESCRIPTION, PORT_STATUS], ids=["description", "status"])
+def test_open_vswitch_is_served_while_another_host_hogs(tmp_path: Path, data: bytes) -> None:
+    """Eight connections with one host's certificate: the loop was held for up to 6.4 s."""
+
+    async def scenario() -> None:
+        authority = Authority(tmp_path)
+        r = Rig(
+            tmp_path,
+            MemoryStore(GOOD, BAD, VPC, SUBNET, *PORTS[:2], n.at(PORTS[1], GOOD, 11)),
+        )
+        r.listen, r.tls, r.limits = ("ssl:127.0.0.1:0",), authority.server(), Limits()
+        r.engine_settings = EngineSettings(audit_interval_s=0)
+        with Ovs(tmp_path) as ovs:
+            await r.start()
+            certificate, key = authority.issue(GOOD.id)
+            ovs.vsctl("set-ssl", str(key), str(certificate), str(authority.path))
+            ovs.add_bridge("br", GOOD.dpid, f"ssl:127.0.0.1:{port(r)}")
+            await r.settle(GOOD.id)
+            session = r.host(GOOD.id).session
+            files = tuple(map(str, (authority.path, *authority.issue(BAD.id))))
+            try:
+                with beside(_hog, port(r), files, data):
+                    for turn in range(10):
+                        await asyncio.sleep(0.3)
+                        r.store.put(n.at(PORTS[1], GOOD, 20 + turn))
+                        await r.settle(GOOD.id, timeout=5.0)
+                assert r.host(GOOD.id).session is session
+                assert r.southbound.metrics.faults._value.get() > 8
+            finally:
+                await r.stop()
+
+    asyncio.run(scenario())
