@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import multiprocessing
+import resource
 import socket
 import ssl
 import struct
@@ -15,7 +17,7 @@ import pytest
 from tests.faults.test_southbound_peers import BAD, GOOD, PORTS, SUBNET, VPC, make_store, path
 from tests.faults.test_southbound_tls import port
 from tests.southbound.fake_switch import FakeSwitch, hello, message
-from tests.southbound.ovs import Ovs
+from tests.southbound.ovs import Ovs, wait_until
 from tests.southbound.pki import Authority
 from tests.southbound.rig import MemoryStore, Rig, rig
 from tests.support import networks as n
@@ -183,5 +185,155 @@ def test_open_vswitch_is_served_while_another_host_hogs(tmp_path: Path, data: by
                 assert r.southbound.metrics.faults._value.get() > 8
             finally:
                 await r.stop()
+
+    asyncio.run(scenario())
+
+
+async def _idle(
+    r: Rig, number: int
+) -> tuple[list[asyncio.StreamReader], list[asyncio.StreamWriter]]:
+    """Plain connections to the one listener that say nothing."""
+    made = [await asyncio.open_connection("127.0.0.1", port(r)) for _ in range(number)]
+    return [reader for reader, _ in made], [writer for _, writer in made]
+
+
+def _tls_rig(directory: Path, authority: Authority, limits: Limits) -> Rig:
+    r = Rig(directory, MemoryStore(GOOD, BAD, VPC, SUBNET, *PORTS[:2]))
+    r.listen, r.tls, r.limits = ("ssl:127.0.0.1:0",), authority.server(), limits
+    return r
+
+
+def test_connections_count_before_they_begin_tls_and_the_oldest_give_way(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        authority = Authority(tmp_path)
+        r = _tls_rig(tmp_path, authority, Limits(strangers_of_address=20))
+        await r.start()
+        places = r.southbound.listeners.places
+        idle: list[asyncio.StreamWriter] = []
+        try:
+            readers, idle = await _idle(r, 100)
+            oldest = (one.read() for one in readers[:80])
+            await asyncio.wait_for(asyncio.gather(*oldest, return_exceptions=True), 10)
+            assert (len(places), places.strangers) == (20, 20)
+            good = await FakeSwitch(GOOD.dpid).connect(port=port(r), tls=authority.client(GOOD.id))
+            await r.settle(GOOD.id)
+            readers, more = await _idle(r, 100)  # a switch that is known keeps its place
+            idle += more
+            oldest = (one.read() for one in readers[:80])
+            await asyncio.wait_for(asyncio.gather(*oldest, return_exceptions=True), 10)
+            assert len(places) == 21
+            assert not good.closed.is_set()
+            await good.close()
+        finally:
+            for writer in idle:
+                writer.close()
+            await r.stop()
+        assert len(places) == 0
+
+    asyncio.run(scenario())
+
+
+def test_few_descriptors_make_few_connections(tmp_path: Path) -> None:
+    """Without a bound the process ran out of them, and asyncio stopped accepting."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    async def scenario() -> None:
+        authority = Authority(tmp_path)
+        r = _tls_rig(tmp_path, authority, Limits())
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        await r.start()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        _, idle = await _idle(r, 300)
+        try:
+            good = await FakeSwitch(GOOD.dpid).connect(port=port(r), tls=authority.client(GOOD.id))
+            await r.settle(GOOD.id)
+            assert len(r.southbound.listeners.places) <= 128
+            await good.close()
+        finally:
+            for writer in idle:
+                writer.close()
+            await r.stop()
+
+    try:
+        asyncio.run(scenario())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_one_host_has_few_places_until_it_is_admitted(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        authority = Authority(tmp_path)
+        r = _tls_rig(tmp_path, authority, Limits())
+        await r.start()
+        try:
+            context = authority.client(BAD.id)
+            many = [
+                await FakeSwitch(BAD.dpid, "no-features").connect(port=port(r), tls=context)
+                for _ in range(6)
+            ]
+            await wait_until(lambda: sum(one.closed.is_set() for one in many) == 4, "four go")
+            assert not many[-1].closed.is_set()
+            assert r.southbound.listeners.places.strangers == 2
+            for one in many:
+                await one.close()
+        finally:
+            await r.stop()
+
+    asyncio.run(scenario())
+
+
+def _come_again(target: str) -> None:
+    """Keep 700 connections that say nothing, and make those that are dropped again."""
+
+    async def one() -> None:
+        while True:
+            with contextlib.suppress(OSError):
+                reader, writer = await asyncio.open_unix_connection(target)
+                while await reader.read(4096):
+                    pass
+                writer.close()
+            await asyncio.sleep(0)
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*(one() for _ in range(700)))
+
+    asyncio.run(all_of_them())
+
+
+@pytest.mark.ovs
+@pytest.mark.parametrize("most", [300, 1_536])
+def test_open_vswitch_is_admitted_whoever_takes_the_places(most: int) -> None:
+    async def scenario() -> None:
+        limits = Limits(strangers_of_address=most)
+        async with rig(make_store(), limits=limits) as r:
+            with beside(_come_again, path(r)):
+                places = r.southbound.listeners.places
+                await wait_until(lambda: places.strangers >= min(most, 700), "taken")
+                r.ovs.add_bridge("good", GOOD.dpid, r.target)
+                await r.settle(GOOD.id, timeout=30)
+
+    asyncio.run(scenario())
+
+
+def test_a_thousand_switches_at_one_address_connect_at_once() -> None:
+    async def scenario() -> None:
+        hosts = [
+            dataclasses.replace(
+                GOOD,
+                id=f"host-{i:017x}",
+                key=i,
+                dpid=GOOD.dpid + i,
+                vtep=n.ip(f"10.99.{i >> 8}.{i & 255}"),
+            )
+            for i in range(10, 1010)
+        ]
+        async with rig(MemoryStore(*hosts), ovs=False, limits=Limits()) as r:
+            switches = await asyncio.gather(
+                *(FakeSwitch(host.dpid).connect(path(r)) for host in hosts)
+            )
+            await r.settle(*(host.id for host in hosts), timeout=60)
+            assert not any(one.closed.is_set() for one in switches)
+            assert not r.southbound.listeners.places.gave_way
+            await asyncio.gather(*(one.close() for one in switches))
 
     asyncio.run(scenario())

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import resource
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +17,7 @@ from vpcctl.pki.directory import PkiDirectory
 from vpcctl.pki.errors import PkiError
 from vpcctl.pki.keeper import ServerKeeper
 from vpcctl.processes.common import (
+    allow_many_files,
     collect_seldom,
     configure_logging,
     give_up,
@@ -40,7 +40,7 @@ def main() -> int:
     keep_memory_small()
     take_short_turns()
     collect_seldom()
-    _allow_many_files()
+    allow_many_files()
     try:
         with _database(settings) as database, _relay(database, settings.run_dir):
             _run(database, settings)
@@ -118,10 +118,3 @@ def _relay(database: Database, run_dir: Path) -> Iterator[None]:
         yield
     finally:
         relay.stop()
-
-
-def _allow_many_files() -> None:
-    """Use as many descriptors as this process may: each long poll and stream needs one."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

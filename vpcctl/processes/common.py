@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import gc
 import logging
+import resource
 import sys
 from pathlib import Path
 
@@ -62,6 +63,13 @@ def collect_seldom() -> None:
     Young objects are still looked through in small groups, because each look stops all.
     """
     gc.set_threshold(*_COLLECT)
+
+
+def allow_many_files() -> None:
+    """Use as many descriptors as this process may: each connection, long poll and stream is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def limit_tls_buffers() -> None:

@@ -6,6 +6,7 @@ from vpcctl.pki.directory import PkiDirectory
 from vpcctl.pki.errors import PkiError
 from vpcctl.pki.keeper import ServerKeeper
 from vpcctl.processes.common import (
+    allow_many_files,
     collect_seldom,
     configure_logging,
     give_up,
@@ -29,6 +30,7 @@ def main() -> int:
     keep_memory_small()
     take_short_turns()
     collect_seldom()
+    allow_many_files()
     config = SouthboundConfig(
         database_url=settings.database_url,
         run_dir=settings.run_dir,

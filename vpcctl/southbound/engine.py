@@ -156,7 +156,7 @@ class Engine:
 
     def _admit(self, host: HostState, connection: Connection) -> None:
         session = Session(connection, self.settings.deadlines)
-        connection.sink = session
+        connection.admit(session)
         pause = host.connected(session)
         self._sessions[connection.datapath] = host
         worker = self._workers[host.id] = Worker(host, session, self._tools)

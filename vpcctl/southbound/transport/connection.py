@@ -23,6 +23,7 @@ from vpcctl.southbound.transport.hub import (
     ofproto_protocol,
 )
 from vpcctl.southbound.transport.limits import Allowance, Limits, cost
+from vpcctl.southbound.transport.places import Source
 
 log = structlog.get_logger(__name__)
 
@@ -52,8 +53,12 @@ class MessageSink(Protocol):
 class Owner(Protocol):
     """Who keeps the connections."""
 
-    def on_open(self, connection: "Connection") -> bool:
-        """Count a new connection; False refuses it."""
+    def on_open(self, connection: "Connection") -> Allowance | None:
+        """Say how much a connection that is ready may send; None refuses it."""
+        ...
+
+    def on_admitted(self, connection: "Connection") -> None:
+        """Count a connection as that of a switch that we know."""
         ...
 
     def on_close(self, connection: "Connection") -> None:
@@ -116,14 +121,15 @@ class Connection(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._allowance = Allowance(limits)
         self._said = 0
-        self._counted = False
         self.sink: MessageSink | None = None
         self.peer = "?"
+        self.source = Source("?")
         self.certificate_names: frozenset[str] | None = None
         self.identity: HostIdentity | None = None
         self.opened = self.last_heard = self.last_drained = time.monotonic()
         self.echo_sent: float | None = None
         self.close_reason: str | None = None
+        self._aborted = False
         self.datapath: Datapath
 
     # --- asyncio's side -----------------------------------------------------------------------
@@ -138,10 +144,11 @@ class Connection(asyncio.Protocol):
         self._writable.set()
         transport.set_write_buffer_limits(high=self.limits.write_buffer)
         self.datapath = Datapath(self, self.peer)
-        self._counted = self._owner.on_open(self)
-        if not self._counted:
+        allowance = self._owner.on_open(self)
+        if allowance is None:
             self.drop("too many connections")
             return
+        self._allowance = allowance
         self.datapath.set_state(handler.HANDSHAKE_DISPATCHER)
         parser = self.datapath.ofproto_parser
         bitmap = parser.OFPHelloElemVersionBitmap([m.VERSION])
@@ -154,8 +161,7 @@ class Connection(asyncio.Protocol):
         self.close_reason = self.close_reason or (str(exc) if exc else "closed by the switch")
         self.datapath.is_active = False
         self.datapath.set_state(handler.DEAD_DISPATCHER)
-        if self._counted:
-            self._owner.on_close(self)
+        self._owner.on_close(self)
 
     def pause_writing(self) -> None:
         """Stop producing: the peer is not reading."""
@@ -198,6 +204,11 @@ class Connection(asyncio.Protocol):
         self._said += messages
         if not self._allowance.spend(messages):
             raise validate.Fault("too many messages")
+
+    def admit(self, sink: MessageSink) -> None:
+        """Take the peer as a switch that we know, whose answers go to *sink*."""
+        self.sink = sink
+        self._owner.on_admitted(self)
 
     # --- messages -----------------------------------------------------------------------------
 
@@ -262,6 +273,11 @@ class Connection(asyncio.Protocol):
             self.last_drained = min(now, self.last_drained + late)
 
     @property
+    def is_made(self) -> bool:
+        """Whether there is a transport: TLS, if any, is finished."""
+        return self._transport is not None
+
+    @property
     def is_stalled(self) -> bool:
         """Whether the peer has left our bytes unread for longer than it may."""
         waited = time.monotonic() - self.last_drained
@@ -297,7 +313,7 @@ class Connection(asyncio.Protocol):
 
         def send() -> None:
             self.write(data)
-            if close and self._transport is not None:
+            if close and self.is_open and self._transport is not None:
                 self.close_reason = self.close_reason or "handshake failed"
                 self._transport.close()
 
@@ -322,7 +338,8 @@ class Connection(asyncio.Protocol):
         """Close at once, unwritten bytes included."""
         self.close_reason = self.close_reason or reason
         self._buffer.clear()
-        if self._transport is not None:
+        if self._transport is not None and not self._aborted:
+            self._aborted = True  # asyncio's TLS transports break when they are closed twice
             self._transport.abort()
 
 

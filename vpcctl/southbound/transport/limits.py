@@ -19,8 +19,14 @@ class Limits:
         messages_per_s: sustained rate of messages from one peer, see ``cost``.
         message_burst: messages above that rate that a peer may send at once: all that 2,000 ports
             say of themselves when they are plugged, several times.
-        connections: open connections at most.
-        strangers: of these, connections that have not shown who they are yet.
+        connections: connections at most, counted from when they are accepted.
+        strangers: of these, connections that have not shown who they are yet: all hosts that
+            connect at once when the controller has started again, twice over. With TLS under way,
+            one takes 60 KB.
+        strangers_of_address: of these, from one address (of IPv6: one /64), or of one user: a
+            thousand hosts may be behind one address.
+        strangers_of_host: of these, with the certificate of one host: a switch has one connection,
+            and its last one may not have ended yet.
     """
 
     handshake_s: float = 10.0
@@ -32,7 +38,9 @@ class Limits:
     messages_per_s: float = 2_000.0
     message_burst: float = 20_000.0
     connections: int = 4_096
-    strangers: int = 512
+    strangers: int = 2_048
+    strangers_of_address: int = 1_536
+    strangers_of_host: int = 2
 
 
 def cost(length: int) -> int:
