@@ -337,3 +337,16 @@ def test_a_thousand_switches_at_one_address_connect_at_once() -> None:
             await asyncio.gather(*(one.close() for one in switches))
 
     asyncio.run(scenario())
+
+
+def test_invented_datapath_ids_make_few_events() -> None:
+    async def scenario() -> None:
+        async with rig(make_store(), ovs=False) as r:
+            many = [await FakeSwitch(0x1000 + i).connect(path(r)) for i in range(100)]
+            await asyncio.wait_for(asyncio.gather(*(one.closed.wait() for one in many)), 15)
+            await r.southbound.engine.recorder.flush()
+            assert r.southbound.metrics.refused.labels("unknown")._value.get() == 100
+            assert len([1 for *_, detail in r.store.events if detail == "unknown host"]) == 8
+            await asyncio.gather(*(one.close() for one in many))
+
+    asyncio.run(scenario())

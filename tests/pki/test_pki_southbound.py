@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -156,5 +157,18 @@ def test_a_certificate_that_is_not_in_the_database_is_refused(tmp_path, switch):
             plug_in(switch, host, here.target)
             await eventually(lambda: "certificate that is void" in here.events(), "refused")
             assert not here.is_connected(host)
+
+    asyncio.run(run())
+
+
+def test_a_void_certificate_is_told_whatever_datapath_id_comes_with_it(tmp_path, switch):
+    async def run() -> None:
+        async with installation(tmp_path) as here:
+            host = here.new_host("hv-1")
+            set_ssl(switch, here.enroll(host))
+            here.services.pki.revoke(ADMIN, host.meta.id)
+            plug_in(switch, dataclasses.replace(host, dpid=0x1234), here.target)
+            await eventually(lambda: "certificate that is void" in here.events(), "refused")
+            assert "unknown host" not in here.events()
 
     asyncio.run(run())

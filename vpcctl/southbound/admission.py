@@ -1,6 +1,8 @@
 """Which switch is which host: known datapath ids only, one switch each, its own certificate."""
 
 import asyncio
+import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,6 +14,7 @@ from vpcctl.southbound.host import HostState
 from vpcctl.southbound.metrics import Metrics
 from vpcctl.southbound.recorder import Recorder
 from vpcctl.southbound.transport.connection import Connection, Datapath
+from vpcctl.southbound.transport.places import Source
 
 log = structlog.get_logger(__name__)
 
@@ -20,6 +23,12 @@ _UNKNOWN_S = 2.0
 _PROBE_S = 1.5
 """How long an older connection of the same datapath has to show that it lives."""
 _STEP_S = 0.05
+_MINUTE_S = 60.0
+_EVENTS_OF_ONE = 8
+"""Events a minute about who comes from one place: a switch that is set up wrongly needs one or two,
+while datapath ids can be invented without end."""
+_EVENTS = 200
+"""Events a minute about all who are refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,25 @@ class Registry:
     admit: Callable[[HostState, Connection], None]
 
 
+class _Told:
+    """Bounds what is told of refusals, by where they come from and in all."""
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+        self._events: Counter[Source] = Counter()
+
+    def one_more(self, source: Source) -> bool:
+        """Count an event, and tell whether it may be told."""
+        now = time.monotonic()
+        if now - self._since >= _MINUTE_S:
+            self._since = now
+            self._events.clear()
+        if self._events[source] >= _EVENTS_OF_ONE or self._events.total() >= _EVENTS:
+            return False
+        self._events[source] += 1
+        return True
+
+
 class Admission:
     """Decides about switches that have finished their handshake."""
 
@@ -51,6 +79,7 @@ class Admission:
         self._certificates = certificates
         self._recorder = recorder
         self._metrics = metrics
+        self._told = _Told()
         self._pending: dict[Datapath, asyncio.Task[None]] = {}
 
     def consider(self, datapath: Datapath) -> None:
@@ -69,21 +98,28 @@ class Admission:
             task.cancel()
 
     async def _wait(self, datapath: Datapath) -> None:
+        identity = datapath.connection.identity
+        if identity is not None and not await self._is_valid(datapath.connection):
+            # Before anything else: who shows a void one must not have any other host named.
+            detail = "a switch shows this host's certificate that is void"
+            self._refuse(datapath, "certificate", identity.host_id, detail)
+        else:
+            await self._find(datapath)
+        self._pending.pop(datapath, None)
+
+    async def _find(self, datapath: Datapath) -> None:
         host = await self._known(datapath)
         if host is None:
-            self._refuse(datapath, "unknown", "host", f"{datapath.id or 0:#018x}", "unknown host")
+            self._refuse(datapath, "unknown", f"{datapath.id or 0:#018x}", "unknown host")
         elif _shown_by_another(host, datapath) is not None:
             # Before anything else: a stranger must not even have the host's own switch probed.
             self._judge(host, datapath)
-        elif not await self._is_valid(datapath.connection):
-            detail = "a switch with this host's datapath id shows a certificate that is void"
-            self._refuse(datapath, "certificate", "host", host.id, detail)
         elif host.session is not None and await self._lives(host):
-            detail = f"a second switch at {datapath.address} has this host's datapath id"
-            self._refuse(datapath, "duplicate", "host", host.id, detail)
+            address = datapath.address.rpartition(":")[0] or datapath.address
+            detail = f"a second switch at {address} has this host's datapath id"
+            self._refuse(datapath, "duplicate", host.id, detail)
         else:
             self._judge(host, datapath)
-        self._pending.pop(datapath, None)
 
     async def _is_valid(self, connection: Connection) -> bool:
         if self._certificates is None or connection.identity is None:
@@ -120,16 +156,15 @@ class Admission:
     def _judge(self, host: HostState, datapath: Datapath) -> None:
         if (shown := _shown_by_another(host, datapath)) is not None:
             detail = f"a switch with this host's datapath id shows the certificate of {shown}"
-            self._refuse(datapath, "certificate", "host", host.id, detail)
+            self._refuse(datapath, "certificate", host.id, detail)
         elif datapath.connection.is_open:
             self._registry.admit(host, datapath.connection)
 
-    def _refuse(
-        self, datapath: Datapath, reason: str, kind: str, resource_id: str, detail: str
-    ) -> None:
-        log.warning("switch refused", peer=datapath.address, dpid=datapath.id, fault=detail)
+    def _refuse(self, datapath: Datapath, reason: str, host_id: str, detail: str) -> None:
         self._metrics.refused.labels(reason).inc()
-        self._recorder.event(kind, resource_id, detail)
+        if self._told.one_more(datapath.connection.source):
+            log.warning("switch refused", peer=datapath.address, dpid=datapath.id, fault=detail)
+            self._recorder.event("host", host_id, detail)
         datapath.connection.drop(f"refused: {detail}")
 
 
