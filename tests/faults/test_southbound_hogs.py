@@ -23,6 +23,7 @@ from tests.southbound.rig import MemoryStore, Rig, rig
 from tests.support import networks as n
 from vpcctl.southbound.codec import messages as m
 from vpcctl.southbound.engine import EngineSettings
+from vpcctl.southbound.listings import Listings
 from vpcctl.southbound.transport.limits import Limits
 
 _MP_PORT_DESC = 13
@@ -348,5 +349,49 @@ def test_invented_datapath_ids_make_few_events() -> None:
             assert r.southbound.metrics.refused.labels("unknown")._value.get() == 100
             assert len([1 for *_, detail in r.store.events if detail == "unknown host"]) == 8
             await asyncio.gather(*(one.close() for one in many))
+
+    asyncio.run(scenario())
+
+
+class Lister(FakeSwitch):
+    """Answers a request for its flows with so many parts of 60,000 bytes, and with no last one."""
+
+    parts = 0
+
+    def _multipart(self, got: bytes, xid: int) -> None:
+        if got[9] != m.MP_FLOW:
+            super()._multipart(got, xid)
+            return
+        head = struct.pack("!HBxIIHHHHHxx", 56, 5, 1, 0, 9, 0, 0, 0, 0)
+        for part in range(self.parts):
+            flows = (
+                head + struct.pack("!QQQHHI", part << 16 | i, 0, 0, 1, 4, 0) for i in range(1070)
+            )
+            body = struct.pack("!HHI", m.MP_FLOW, 1, 0) + b"".join(flows)
+            self.writer.write(message(m.MULTIPART_REPLY, body, xid))
+
+
+def test_listings_are_bounded_for_each_switch_and_for_all_together() -> None:
+    async def scenario() -> None:
+        hosts = [n.host(i, nd_extensions=False) for i in range(20, 23)]
+        store = make_store()
+        store.put(*hosts)
+        async with rig(store, ovs=False) as r:
+            listings = r.southbound.engine.listings = Listings(one=200_000, most=300_000)
+            endless = Lister(BAD.dpid)
+            endless.parts = 4
+            await endless.connect(path(r))
+            await wait_until(lambda: store.told("lists far too much", BAD.id), "one")
+            assert listings.total == 0
+            many = [Lister(host.dpid) for host in hosts]
+            for one in many:
+                one.parts = 2
+                await one.connect(path(r))
+            await wait_until(lambda: store.told("room for beside others"), "together")
+            assert 200_000 < listings.total <= 300_000
+            good = await FakeSwitch(GOOD.dpid).connect(path(r))
+            await r.settle(GOOD.id)
+            await asyncio.gather(*(one.close() for one in (endless, good, *many)))
+            await wait_until(lambda: listings.total == 0, "given back")
 
     asyncio.run(scenario())

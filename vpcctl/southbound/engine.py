@@ -25,6 +25,7 @@ from vpcctl.southbound.codec.messages import EncodeError
 from vpcctl.southbound.drops import DropTally
 from vpcctl.southbound.encoded import Encoder
 from vpcctl.southbound.host import HostState
+from vpcctl.southbound.listings import Listings
 from vpcctl.southbound.metrics import Metrics
 from vpcctl.southbound.program import Program
 from vpcctl.southbound.recorder import Outputs, Recorder
@@ -118,6 +119,7 @@ class Engine:
         self._admission = Admission(registry, self.recorder, metrics, certificates)
         self._tally = DropTally()
         self._auditor = Auditor(program, self._encoder, self.recorder, metrics, self._tally)
+        self.listings = Listings()
         comparing = Slots(self.settings.concurrent_compares)
         self._tools = Tools(
             program, self._encoder, self.recorder, metrics, comparing, self._shared, self._advance
@@ -155,7 +157,7 @@ class Engine:
             self.recorder.event("host", host.id, f"connection dropped: {fault}")
 
     def _admit(self, host: HostState, connection: Connection) -> None:
-        session = Session(connection, self.settings.deadlines)
+        session = Session(connection, self.settings.deadlines, self.listings)
         connection.admit(session)
         pause = host.connected(session)
         self._sessions[connection.datapath] = host

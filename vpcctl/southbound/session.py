@@ -9,6 +9,7 @@ from typing import Any
 from vpcctl.flows.meter import Meter
 from vpcctl.southbound.codec import messages as m
 from vpcctl.southbound.codec import meters as meter_codec
+from vpcctl.southbound.listings import Listings
 from vpcctl.southbound.metering import Meters
 from vpcctl.southbound.transport.connection import Connection
 from vpcctl.southbound.transport.hub import ofproto_v1_4
@@ -16,8 +17,6 @@ from vpcctl.southbound.transport.validate import Fault
 
 _MAX_REFUSALS = 16
 _REPLY_BIT = 1
-_MAX_LISTING = 256 * 1024 * 1024
-"""Bytes of one listing of flows: more than a million of ours."""
 
 
 class SwitchTimeout(Exception):
@@ -86,15 +85,15 @@ class Deadlines:
 class Session:
     """Requests to one switch over one connection."""
 
-    def __init__(self, connection: Connection, deadlines: Deadlines) -> None:
+    def __init__(self, connection: Connection, deadlines: Deadlines, listings: Listings) -> None:
         self.connection = connection
+        self._listings = listings
         self.meters = Meters()
         self._deadlines = deadlines
         self._expected: dict[int, tuple[int, int, asyncio.Future[None]]] = {}
         self._refusals: list[Refusal] = []
         self._collect: tuple[int, Callable[[bytes], None], asyncio.Future[None]] | None
         self._collect = None
-        self._collected = 0
         self._listed = m.MP_FLOW
         self._bundling = asyncio.Lock()
         self._reading = asyncio.Lock()
@@ -140,9 +139,7 @@ class Session:
         if self._collect is None or self._collect[0] != xid or message[9] != self._listed:
             raise Fault("statistics that nobody asked for")
         _, take, done = self._collect
-        self._collected += len(message)
-        if self._collected > _MAX_LISTING:
-            raise Fault("lists far too much")
+        self._listings.take(self, message)
         take(message)
         if not message[11] & _REPLY_BIT and not done.done():
             done.set_result(None)
@@ -163,6 +160,7 @@ class Session:
 
     def close(self) -> None:
         """Let everybody who waits know that the connection is gone."""
+        self.forget_listing()
         error = ConnectionResetError(self.connection.close_reason or "connection closed")
         pending = [future for *_, future in self._expected.values()]
         if self._collect is not None:
@@ -254,8 +252,20 @@ class Session:
         except OpenFlowError:
             return
 
-    async def flows(self, take: Callable[[m.StatsEntry], None], table: int = 0xFF) -> None:
+    def forget_listing(self) -> None:
+        """Count what was listed, and kept, as gone."""
+        self._listings.release(self)
+
+    def give_up(self, fault: str) -> None:
+        """Drop the switch, and with it what it has listed."""
+        self.connection.fault(fault)
+
+    async def flows(
+        self, take: Callable[[m.StatsEntry], None], table: int = 0xFF, *, keep: bool = False
+    ) -> None:
         """Hand every flow of ours in *table* (255: in all) to *take*.
+
+        With *keep* they count as held in memory until ``forget_listing``, else until all are here.
 
         Beside them the switch has one setting that flows rely on, how they see fragments. It is
         made good with every reading, before any flow is written.
@@ -273,7 +283,8 @@ class Session:
         async with self._reading:
             xid = self.connection.datapath.next_xid()
             told = m.match_fragments(self.connection.datapath.next_xid())
-            await self._list(told + m.flow_stats_request(xid, table), xid, take_all)
+            request = told + m.flow_stats_request(xid, table)
+            await self._list(request, xid, take_all, keep=keep)
 
     async def counts(
         self,
@@ -378,16 +389,24 @@ class Session:
             self.connection.write(data)
 
     async def _list(
-        self, request: bytes, xid: int, take: Callable[[bytes], None], *, kind: int = m.MP_FLOW
+        self,
+        request: bytes,
+        xid: int,
+        take: Callable[[bytes], None],
+        *,
+        kind: int = m.MP_FLOW,
+        keep: bool = False,
     ) -> None:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._collect = (xid, take, done)
-        self._collected, self._listed = 0, kind
+        self._listed = kind
         try:
             self.connection.write(request)
             await self._answer(done, self._deadlines.reply_s * 6, "a request for flows or meters")
         finally:
             self._collect = None
+            if not keep:
+                self.forget_listing()
 
 
 class Bundle:

@@ -280,7 +280,7 @@ class Worker:
         host.forget()
         host.disturb_audits()
         revision, relays = self._tools.program.revision, self._tools.program.relays(host.id)
-        skip = frozenset(self._refused)
+        skip, actual = frozenset(self._refused), Actual()
         tools = self._tools
         comparer = Comparer(tools.program, tools.encoder, tools.shared, host.fitted, skip=skip)
         try:
@@ -290,7 +290,7 @@ class Worker:
                 host.waiting = False
                 host.forget()
                 revision, relays = tools.program.revision, tools.program.relays(host.id)
-                await self._compare(comparer)
+                await self._compare(comparer, actual)
         except BundleRefused as refused:
             if self._refused_meters():
                 self._must_compare = True
@@ -305,6 +305,8 @@ class Worker:
             return
         finally:
             host.busy = host.waiting = False
+            actual.clear()  # an exception's traceback would keep it
+            self._session.forget_listing()
         host.flows = comparer.result.flows - comparer.result.skipped
         self._tell_unmetered(comparer.result.unmetered)
         if self._refused_meters():
@@ -328,11 +330,10 @@ class Worker:
             detail = f"{flows} flows are not metered: the datapath takes meters up to number {most}"
             self._tools.recorder.event("host", self._host.id, detail)
 
-    async def _compare(self, comparer: Comparer) -> None:
-        actual: Actual = {}
+    async def _compare(self, comparer: Comparer, actual: Actual) -> None:
         present = await self._session.list_meters()
         self._session.meters.settle()
-        await self._session.flows(lambda entry: actual.__setitem__(*entry))
+        await self._session.flows(lambda entry: actual.__setitem__(*entry), keep=True)
         started = time.perf_counter()
         async with self._session.bundle() as bundle:
             async for repair in comparer.messages(self._host.id, actual, present):
