@@ -3,7 +3,14 @@
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.property.universe import changes, full_start, host_changes, ways_out
+from tests.property.universe import (
+    changes,
+    full_start,
+    host_changes,
+    way_changes,
+    ways_in,
+    ways_out,
+)
 from vpcctl.compile import HostChange, Relaying, Transition, compile_host, ended, plan_changes
 from vpcctl.compile.view import host_pieces
 from vpcctl.flows.contract import check
@@ -118,6 +125,14 @@ def test_a_piece_is_as_remembered_until_it_is_touched(
 def _shared_pieces(net: Network) -> dict[Piece, tuple[Flow, ...]]:
     pieces = {piece for host_id in net.hosts for piece in host_pieces(net, host_id)}
     return {piece: compile_piece(net, piece) for piece in pieces if own_host(piece) is None}
+
+
+@SETTINGS
+@given(ways_in(), st.lists(st.lists(way_changes, min_size=1, max_size=2), max_size=6))
+def test_what_is_reached_from_outside_changes(
+    start: list[Change], batches: list[list[Change]]
+) -> None:
+    _lead_alike(start, *batches)
 
 
 @SETTINGS

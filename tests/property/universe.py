@@ -9,6 +9,7 @@ from tests.support.networks import (
     acl,
     address_group,
     allow,
+    eip,
     gone,
     group,
     host,
@@ -20,6 +21,7 @@ from tests.support.networks import (
     pair,
     port,
     put,
+    reaching,
     subnet,
     vpc,
 )
@@ -37,7 +39,7 @@ HOSTS = [host(n) for n in (1, 2, 3)]
 VPCS = [vpc(n) for n in (1, 2)]
 MACS = ["0e:00:00:00:00:01", "0e:00:00:00:00:02", "0e:00:00:00:00:03"]
 IPV4 = ["10.0.1.1", "10.0.1.10", "10.0.1.11", "10.0.1.12"]
-IPV6 = ["fd00:1::1", "fd00:1::10", "fd00:1::11"]
+IPV6 = ["fd00:1::1", "fd00:1::10", "fd00:1::11", "2001:db8:1::10", "2001:db8:1::11"]
 PAIRS = [
     pair("10.0.1.11/32"),
     pair("10.0.1.99/32"),
@@ -81,9 +83,11 @@ def _subnet(draw: st.DrawFn) -> Subnet:
         gateway=ipaddress.IPv4Address(draw(st.sampled_from(("10.0.1.1", "10.0.1.10")))),
         acl_id=draw(st.sampled_from((None, *ACL_IDS))),
         route_table_id=draw(st.sampled_from((None, None, *TABLE_IDS))),
+        ipv6_gateway=draw(_gateways6) if made.ipv6_cidr else None,
     )
 
 
+_gateways6 = st.sampled_from([ipaddress.IPv6Address(one) for one in ("fd00:1::1", "fd00:1::10")])
 _groups = st.none() | st.lists(st.sampled_from(GROUP_IDS), max_size=3, unique=True).map(
     lambda ids: tuple(sorted(ids))
 )
@@ -322,6 +326,71 @@ host_changes: st.SearchStrategy[Change] = st.builds(
     lambda one, stays: put(one) if stays else gone(one),
     _host(),
     st.sampled_from((True, True, True, False)),
+)
+
+
+_WAY = igw(1, VPCS[0], NETWORKS[0], *HOSTS[:2])
+_INNER = subnet(1, VPCS[0], "10.0.1.0/24", "fd00:1::/64")
+_REACHING = [reaching(one, (NETWORKS[0], 8)) for one in HOSTS[:2]]
+_GUEST = port(1, _INNER, MACS[0], "10.0.1.11", "2001:db8:1::11")
+_MAIN = RouteTable(
+    TABLE_IDS[0],
+    *(VPCS[0].id, 1, True),
+    (Route(ipaddress.ip_network("::/0"), (Target("internet", _WAY.id),)),),
+)
+
+
+@st.composite
+def ways_in(draw: st.DrawFn) -> list[Change]:
+    """Changes by which a port is reached from outside, by an EIP and maybe a global address."""
+    made = eip(1, NETWORKS[0], "203.0.113.10", _GUEST)
+    guest = (draw(_inner()), _GUEST, draw(_guest()), Location(_GUEST.id, HOSTS[0].id, 10))
+    return [put(one) for one in (*_REACHING, *VPCS, *NETWORKS, *guest, _WAY, _MAIN, made)]
+
+
+@st.composite
+def _inner(draw: st.DrawFn) -> Subnet:
+    """The subnet of the port that is reached from outside, as its owner may change it."""
+    return dataclasses.replace(
+        _INNER,
+        ipv6_gateway=draw(_gateways6),
+        acl_id=draw(st.sampled_from((None, *ACL_IDS))),
+        route_table_id=draw(st.sampled_from((None, *TABLE_IDS))),
+    )
+
+
+@st.composite
+def _guest(draw: st.DrawFn) -> object:
+    """The port that is reached from outside, or another one in its subnet."""
+    outer = (_GUEST.ips[1],) * 4
+    one = draw(st.sampled_from((*outer, ip("fd00:1::10"), ip("fd00:1::1"))))
+    one = dataclasses.replace(_GUEST, ips=(*_GUEST.ips[:1], one))
+    if draw(st.sampled_from((True, True, True, False))):
+        return one
+    return dataclasses.replace(one, id=PORT_IDS[1], key=2, mac=2, ips=one.ips[1:])
+
+
+@st.composite
+def _main(draw: st.DrawFn) -> RouteTable:
+    routes = draw(st.sampled_from((_MAIN.routes, ())))
+    number, is_main = draw(st.sampled_from((0, 1))), draw(st.booleans())
+    key = draw(st.sampled_from((1, 1 + number)))
+    return dataclasses.replace(_MAIN, id=TABLE_IDS[number], key=key, is_main=is_main, routes=routes)
+
+
+@st.composite
+def _reaching(draw: st.DrawFn) -> object:
+    one = draw(st.sampled_from(_REACHING))
+    return dataclasses.replace(one, tunnel_ofport=draw(st.sampled_from((1, 10))))
+
+
+way_changes: st.SearchStrategy[Change] = st.builds(
+    lambda one, stays: put(one) if stays else gone(one),
+    st.one_of(
+        *(_inner(), _inner(), _guest(), _main(), _main(), _eip(), _locations, _reaching()),
+        st.just(_WAY),
+    ),
+    st.sampled_from((True, True, True, True, False)),
 )
 
 

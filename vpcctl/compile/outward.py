@@ -29,7 +29,7 @@ from vpcctl.pipeline.pieces import (
     VpcPairPiece,
     VpcPiece,
 )
-from vpcctl.pipeline.residence import internet_targets
+from vpcctl.pipeline.residence import internet_targets, table_of
 
 # --- what a host has ------------------------------------------------------------------------------
 
@@ -56,8 +56,9 @@ def resident(net: Network, host_id: str, vpc_id: str) -> Iterator[EipPiece | Glo
     stands_in = any(host_id in one.hosts for one in _internet(net, vpc_id))
     ids: dict[str, None] = {}
     for subnet_id in sorted(net.subnets_of.get(vpc_id, ())):
-        segment = net.segment(subnet_id)
-        for port_id in segment.ports if stands_in else segment.placed.get(host_id, ()):
+        for port_id in sorted(outside.facing.get(subnet_id, ())):
+            if not (stands_in or _is_on(net, port_id, host_id)):
+                continue
             ids.update(dict.fromkeys(outside.eips_of_port.get(port_id, ())))
             if global_addresses(net.ports[port_id]):
                 yield GlobalPiece(host_id, port_id)
@@ -65,6 +66,11 @@ def resident(net: Network, host_id: str, vpc_id: str) -> Iterator[EipPiece | Glo
         if host_id in outside.nats[gateway_id].hosts:
             ids.update(dict.fromkeys(outside.eips_of_nat.get(gateway_id, ())))
     yield from (EipPiece(host_id, eip_id) for eip_id in ids)
+
+
+def _is_on(net: Network, port_id: str, host_id: str) -> bool:
+    location = net.locations.get(port_id)
+    return location is not None and location.host_id == host_id
 
 
 def _internet(net: Network, vpc_id: str | None) -> Iterator[InternetGateway]:
@@ -190,14 +196,15 @@ def _global(net: Network, ports: Iterable[str], hosts: Iterable[str] = ()) -> It
             yield from (GlobalPiece(host_id, port_id) for host_id in homes)
 
 
-def _ports_of_vpc(net: Network, vpc_id: str) -> Iterator[str]:
+def _facing(net: Network, vpc_id: str) -> Iterator[str]:
+    """Yield the ports of a VPC that have an address outside."""
     for subnet_id in net.subnets_of.get(vpc_id, ()):
-        yield from net.segment(subnet_id).ports
+        yield from net.outside.facing.get(subnet_id, ())
 
 
 def _eips_of_vpc(net: Network, vpc_id: str) -> Iterator[Eip]:
     for subnet_id in net.subnets_of.get(vpc_id, ()):
-        for port_id in net.segment(subnet_id).ports:
+        for port_id in net.outside.facing.get(subnet_id, ()):
             for eip_id in net.outside.eips_of_port.get(port_id, ()):
                 yield net.outside.eips[eip_id]
 
@@ -227,7 +234,7 @@ def _gateway(net: Network, gateway: Gateway) -> Iterator[Piece]:
     yield from map(RouteTablePiece, net.outside.tables_to.get(gateway.id, ()))
     if isinstance(gateway, InternetGateway):
         eips: Iterable[Eip] = _eips_of_vpc(net, gateway.vpc_id)
-        yield from _global(net, _ports_of_vpc(net, gateway.vpc_id), gateway.hosts)
+        yield from _global(net, _facing(net, gateway.vpc_id), gateway.hosts)
     else:
         eips = (net.outside.eips[one] for one in net.outside.eips_of_nat.get(gateway.id, ()))
     for eip in eips:
@@ -259,11 +266,11 @@ def of_subnet(net: Network, subnet_id: str, vpc_ids: Collection[str]) -> Iterato
     """Yield what leads from outside into a subnet, and into the others of its VPCs, old and new."""
     for vpc_id in vpc_ids:
         yield from map(RouteTablePiece, net.outside.tables_of.get(vpc_id, ()))
-        yield from _global(net, _ports_of_vpc(net, vpc_id))
+        yield from _global(net, _facing(net, vpc_id))
         for eip in _eips_of_vpc(net, vpc_id):
             yield from (EipPiece(host_id, eip.id) for host_id in _homes(net, eip))
     serving = [one for vpc_id in vpc_ids for igw in _internet(net, vpc_id) for one in igw.hosts]
-    port_ids = net.segment(subnet_id).ports
+    port_ids = net.outside.facing.get(subnet_id, ())
     yield from _global(net, port_ids, serving)
     for port_id in port_ids:
         for eip_id in net.outside.eips_of_port.get(port_id, ()):
@@ -278,21 +285,38 @@ def by_route_table(net: Network, table_id: str, states: tuple[object, object]) -
     """Yield what depends on a route table, as it was and as it will be."""
     tables = [state for state in states if isinstance(state, RouteTable)]
     yield RouteTablePiece(table_id)
-    if len({internet_targets(one) for one in tables}) > 1 and len(tables) == 2:
-        for vpc_id in sorted({one.vpc_id for one in tables}):
-            yield from _global(net, _ports_of_vpc(net, vpc_id))
     if len({(one.vpc_id, one.key, one.is_main) for one in tables}) == 1 and len(tables) == 2:
+        if internet_targets(tables[0]) != internet_targets(tables[1]):
+            for subnet_id in _asking(net, tables[1]):
+                yield from _global(net, net.outside.facing.get(subnet_id, ()))
         return
-    yield from map(SubnetPiece, net.table_subnets.get(table_id, ()))
-    for table in tables:
-        rivals = set(net.outside.table_keys.of(table.key))
-        for rival in sorted(rivals - {table_id}):
-            yield RouteTablePiece(rival)
-            yield from map(SubnetPiece, net.table_subnets.get(rival, ()))
-        vpcs = {table.vpc_id, *(net.outside.tables[one].vpc_id for one in rivals)}
-        for vpc_id in sorted(vpcs):
-            yield from _global(net, _ports_of_vpc(net, vpc_id))
-            yield from map(SubnetPiece, sorted(net.subnets_of.get(vpc_id, ())))
+    rivals = {one for table in tables for one in net.outside.table_keys.of(table.key)} - {table_id}
+    yield from map(RouteTablePiece, sorted(rivals))
+    for table in (*tables, *(net.outside.tables[one] for one in sorted(rivals))):
+        for subnet_id in _asking(net, table):
+            yield SubnetPiece(subnet_id)
+            yield from _global(net, net.outside.facing.get(subnet_id, ()))
+
+
+def _asking(net: Network, table: RouteTable) -> Iterator[str]:
+    """Yield the subnets that ask a route table: those that name it, or none if it is a main one."""
+    yield from net.table_subnets.get(table.id, ())
+    if table.is_main:
+        for subnet_id in sorted(net.subnets_of.get(table.vpc_id, ())):
+            if net.subnets[subnet_id].route_table_id is None:
+                yield subnet_id
+
+
+def by_table_of_subnet(net: Network, old: Subnet, new: Subnet) -> Iterator[Piece]:
+    """Yield what depends on which route table a subnet names, but for the subnet's own piece."""
+    if _ways_out(net, old) != _ways_out(net, new):
+        yield from _global(net, net.outside.facing.get(new.id, ()))
+
+
+def _ways_out(net: Network, subnet: Subnet) -> tuple[str, ...]:
+    """Return the internet gateways that a subnet's route table leads to."""
+    table = table_of(net, subnet)
+    return () if table is None else internet_targets(table)
 
 
 # --- external networks and hosts ------------------------------------------------------------------
@@ -339,8 +363,10 @@ def by_host(net: Network, host_id: str, hosts: Iterable[Host]) -> Iterator[Piece
                 yield from _gateway(net, gateway)
         yield from resident(net, host_id, vpc_id)
     for subnet_id in sorted(net.subnets_at.get(host_id, ())):
-        yield from _global(net, net.segments[subnet_id].placed[host_id])
-        for port_id in net.segments[subnet_id].placed[host_id]:
+        facing = net.outside.facing.get(subnet_id, ())
+        here = [port_id for port_id in facing if _is_on(net, port_id, host_id)]
+        yield from _global(net, here)
+        for port_id in here:
             for eip_id in net.outside.eips_of_port.get(port_id, ()):
                 eip = net.outside.eips[eip_id]
                 yield from (EipPiece(one, eip_id) for one in _homes(net, eip))
@@ -374,9 +400,3 @@ def _as_gateways_see(host: Host) -> tuple[object, ...]:
         host.nd_extensions,
         host.has_guest_port,
     )
-
-
-def as_routes_see(subnet: Subnet) -> tuple[object, ...]:
-    """Return what flows from outside, or of routes, depend on in a subnet."""
-    blocks = (subnet.cidr, subnet.gateway, subnet.ipv6_cidr, subnet.ipv6_gateway)
-    return (subnet.vpc_id, subnet.vni, subnet.route_table_id, *blocks)

@@ -95,6 +95,11 @@ def _by_vpc(net: Network, vpc_id: str, states: tuple[object, object]) -> Iterato
 
 def _by_subnet(net: Network, subnet_id: str, states: tuple[object, object]) -> Iterator[Piece]:
     subnets = [state for state in states if isinstance(state, Subnet)]
+    if len(subnets) == 2 and _as_all_see(subnets[0]) == _as_all_see(subnets[1]):
+        yield SubnetPiece(subnet_id)  # its ACL and its route table are asked nowhere else
+        yield from _ipv6_gateways(net, subnets[0], subnets[1])
+        yield from outward.by_table_of_subnet(net, subnets[0], subnets[1])
+        return
     rivals = sorted(_claimants(net.vnis, {s.vni for s in subnets}, subnet_id))
     for one in (subnet_id, *rivals):
         yield from _whole_subnet(net, one)
@@ -103,17 +108,33 @@ def _by_subnet(net: Network, subnet_id: str, states: tuple[object, object]) -> I
         yield from filters.of_subnet(net, subnet_id, {s.vpc_id for s in subnets})
         for one in rivals:
             yield from filters.of_subnet(net, one, ())
-    if len({outward.as_routes_see(subnet) for subnet in subnets}) > 1 or len(subnets) == 1:
-        vpc_ids = {subnet.vpc_id for subnet in subnets}
-        vpc_ids.update(net.subnets[one].vpc_id for one in rivals)
-        yield from outward.of_subnet(net, subnet_id, sorted(vpc_ids))
-        yield from outward.of_vni(net, {subnet.vni for subnet in subnets})
+    vpc_ids = {subnet.vpc_id for subnet in subnets}
+    vpc_ids.update(net.subnets[one].vpc_id for one in rivals)
+    yield from outward.of_subnet(net, subnet_id, sorted(vpc_ids))
+    yield from outward.of_vni(net, {subnet.vni for subnet in subnets})
     for subnet in subnets:
         pairs = net.segment(subnet_id).pairs
         yield from (VpcPairPiece(subnet.vpc_id, ip) for ip in pairs)
         yield from _relays(net, subnet.vpc_id)
         for block in blocks_of(subnet):
             yield from (SubnetPiece(other) for other in net.blocks.of(block))
+
+
+def _as_all_see(subnet: Subnet) -> tuple[object, ...]:
+    """Return what is read of a subnet by all its ports, by gateways and relays."""
+    return (subnet.vpc_id, subnet.vni, subnet.cidr, subnet.gateway, subnet.ipv6_cidr)
+
+
+def _ipv6_gateways(net: Network, old: Subnet, new: Subnet) -> Iterator[Piece]:
+    """Yield what depends on the router's IPv6 address beside the subnet: who else has it."""
+    if old.ipv6_gateway == new.ipv6_gateway:
+        return
+    for ip in (old.ipv6_gateway, new.ipv6_gateway):
+        if ip is not None:
+            yield PairPiece(new.id, ip)
+            yield from map(SubnetPiece, net.blocks.of((new.vpc_id, ip)))
+            for port_id in net.segment(new.id).ipv6.of(int(ip)):
+                yield from _one_port(net, port_id)
 
 
 def _whole_subnet(net: Network, subnet_id: str) -> Iterator[Piece]:
@@ -238,6 +259,8 @@ def _by_host(net: Network, host_id: str, old: object, new: object) -> Iterator[P
             others = (other for other in net.vteps.of(host.vtep) if other != host_id)
             yield from (PeerPiece(other) for other in others)
     if len(hosts) == 2 and _as_ports_see(hosts[0]) == _as_ports_see(hosts[1]):
+        if hosts[0].tunnel_ofport != hosts[1].tunnel_ofport:
+            yield from _at_tunnels(net, host_id, hosts)
         return
     for subnet_id in sorted(net.subnets_at.get(host_id, ())):
         for port_id in net.segments[subnet_id].placed[host_id]:
@@ -245,6 +268,15 @@ def _by_host(net: Network, host_id: str, old: object, new: object) -> Iterator[P
         yield from (RemoteFloodPiece(subnet_id, shard_of(host.key)) for host in hosts)
 
 
+def _at_tunnels(net: Network, host_id: str, hosts: Iterable[Host]) -> Iterator[Piece]:
+    """Yield the ports whose ofport is, or was, the one of their host's tunnel."""
+    claims: Claims[int] = net.ofports.get(host_id, Claims())
+    for host in hosts:
+        if host.tunnel_ofport is not None:
+            for port_id in sorted(claims.of(host.tunnel_ofport)):
+                yield from _one_port(net, port_id)
+
+
 def _as_ports_see(host: Host) -> tuple[object, ...]:
-    """Return what flows of ports depend on."""
-    return (host.key, host.vtep, host.tunnel_ofport, bool(host.outside))
+    """Return what flows of ports depend on, whichever ofport they have."""
+    return (host.key, host.vtep, bool(host.outside))

@@ -13,6 +13,7 @@ from vpcctl.model.address_group import AddressGroup
 from vpcctl.model.addresses import IPAddress, IPNetwork
 from vpcctl.model.changes import Change, ChangeBatch, Resource
 from vpcctl.model.claims import Claims
+from vpcctl.model.eip import Eip
 from vpcctl.model.host import Host, networks_reached
 from vpcctl.model.index import discard
 from vpcctl.model.location import Location
@@ -131,7 +132,7 @@ class Network:
             "ext": self.outside.put_network,
             "igw": self.outside.put_internet,
             "nat": self.outside.put_nat,
-            "eip": self.outside.put_eip,
+            "eip": self._put_eip,
             "rtb": self.outside.put_table,
         }
 
@@ -282,6 +283,14 @@ class Network:
             self.acls[acl_id] = new
             self.acl_keys.add(new.key, acl_id)
             self.acls_of.setdefault(new.vpc_id, set()).add(acl_id)
+
+    def _put_eip(self, eip_id: str, new: Eip | None) -> None:
+        old = self.outside.eips.get(eip_id)
+        self.outside.put_eip(eip_id, new)
+        for eip in (old, new):
+            port = self.ports.get(eip.port_id) if eip is not None and eip.port_id else None
+            if port is not None:
+                self.outside.face(port)
 
     # --- indexes ----------------------------------------------------------------------------------
 

@@ -61,6 +61,7 @@ class Outside:
         tables_to: ids of route tables with a route to a target, by its id.
         on_network: ids of gateways that name an external network.
         global_ips: claims of global IPv6 addresses, by port.
+        facing: ids of a subnet's ports that have global addresses or an EIP.
         asking: ids of EIPs, and of ports with global addresses, by their ``question_slot``.
     """
 
@@ -68,7 +69,7 @@ class Outside:
         *("networks", "internet", "nats", "eips", "tables"),
         *("internet_of", "nats_of", "tables_of", "eips_of_port", "eips_of_nat", "gateways_on"),
         *("network_keys", "eip_keys", "addresses", "fixed", "table_keys", "main", "zones"),
-        *("vnis", "tables_to", "on_network", "global_ips", "asking"),
+        *("vnis", "tables_to", "on_network", "global_ips", "facing", "asking"),
     )
 
     def __init__(self) -> None:
@@ -94,6 +95,7 @@ class Outside:
         self.tables_to: dict[str, set[str]] = {}
         self.on_network: dict[str, set[str]] = {}
         self.global_ips: Claims[IPAddress] = Claims()
+        self.facing: dict[str, set[str]] = {}
         self.asking: dict[int, set[str]] = {}
 
     def put_network(self, network_id: str, new: ExternalNetwork | None) -> None:
@@ -188,15 +190,24 @@ class Outside:
 
     def add_port(self, port: Port) -> None:
         """Note the global addresses of a port."""
+        self.face(port)
         for ip in global_addresses(port):
             self.global_ips.add(ip, port.id)
             self.asking.setdefault(_slot(port), set()).add(port.id)
 
     def drop_port(self, port: Port) -> None:
         """Forget the global addresses of a port."""
+        discard(self.facing, port.subnet_id, port.id)
         for ip in global_addresses(port):
             self.global_ips.drop(ip, port.id)
             discard(self.asking, _slot(port), port.id)
+
+    def face(self, port: Port) -> None:
+        """Note whether a port has an address outside, as it is or with its EIPs."""
+        if port.id in self.eips_of_port or global_addresses(port):
+            self.facing.setdefault(port.subnet_id, set()).add(port.id)
+        else:
+            discard(self.facing, port.subnet_id, port.id)
 
     # --- questions --------------------------------------------------------------------------------
 
