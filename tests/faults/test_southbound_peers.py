@@ -11,12 +11,14 @@ from tests.southbound.ovs import wait_until
 from tests.southbound.rig import MemoryStore, Rig, rig
 from tests.southbound.test_validate import ENDLESS_FLOW
 from tests.support import networks as n
+from vpcctl.compile import plan
 from vpcctl.flows import fields as f
 from vpcctl.flows.actions import OFPP_IN_PORT, Output, SetField
 from vpcctl.flows.cookie import Feature, cookie
 from vpcctl.flows.flow import Flow, match
 from vpcctl.flows.tables import RESPOND
-from vpcctl.pipeline.pieces import BasePiece
+from vpcctl.model.network import Network
+from vpcctl.pipeline.pieces import BasePiece, Piece
 from vpcctl.southbound.engine import EngineSettings
 from vpcctl.southbound.network_program import NetworkProgram
 from vpcctl.southbound.session import Deadlines
@@ -275,6 +277,60 @@ def test_the_database_may_be_away_without_any_switch_noticing() -> None:
             r.store.down = False
             await r.settle(GOOD.id)
             assert good.bundles == bundles + 1
+            await good.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_change_that_could_not_be_planned_once_is_made_good(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario() -> None:
+        async with rig(make_store(), ovs=False) as r:
+            good = await FakeSwitch(GOOD.dpid).connect(path(r))
+            await r.settle(GOOD.id)
+            compile_piece, failures = plan.compile_piece, [ValueError("two flows of one key")]
+
+            def once(net: Network, piece: Piece) -> tuple[Flow, ...]:
+                if net.revision == r.store.revision and failures:
+                    raise failures.pop()
+                return compile_piece(net, piece)
+
+            monkeypatch.setattr(plan, "compile_piece", once)
+            added = good.added
+            r.store.put(PORTS[2], n.at(PORTS[2], GOOD, 30))
+            await r.settle(GOOD.id)
+            assert not failures
+            assert good.added > added
+            assert r.store.told("two flows of one key")
+            assert r.store.recorded[GOOD.id].revision == r.store.revision
+            await good.close()
+
+    asyncio.run(scenario())
+
+
+class WithBrokenPiece(NetworkProgram):
+    """A program with a piece that cannot be compiled."""
+
+    def flows(self, piece: Piece) -> tuple[Flow, ...]:
+        if piece == BasePiece(BAD.id):
+            raise ValueError("two flows of one key")
+        return super().flows(piece)
+
+
+def test_a_piece_that_cannot_be_compiled_is_told_and_all_others_are_installed() -> None:
+    async def scenario() -> None:
+        async with rig(make_store(), ovs=False, program=WithBrokenPiece) as r:
+            good = await FakeSwitch(GOOD.dpid).connect(path(r))
+            bad = await FakeSwitch(BAD.dpid).connect(path(r))
+            await r.settle(GOOD.id)
+            await wait_until(lambda: r.store.told("cannot be compiled", BAD.id), "event")
+            await wait_until(lambda: r.store.recorded[BAD.id].state == "degraded", "degraded")
+            assert "BasePiece" in (r.store.recorded[BAD.id].error or "")
+            assert bad.added > 100
+            assert not bad.closed.is_set()
+            await other_host_works(r, good)
+            await bad.close()
             await good.close()
 
     asyncio.run(scenario())

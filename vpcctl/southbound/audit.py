@@ -86,7 +86,7 @@ class Auditor:
         parts = [part async for part in comparer.messages(host.id, actual, present)]
         result = comparer.result
         self._metrics.resyncs.labels("audit").inc()
-        if mark.everything or host.session is None or host.problem is not None:
+        if mark.everything or host.session is None or host.problem is not None or result.failed:
             return 0
         if not (parts or result.spare):
             host.flows = result.flows

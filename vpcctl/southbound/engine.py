@@ -114,6 +114,7 @@ class Engine:
         self._workers: dict[str, Worker] = {}
         self._sessions: dict[Datapath, HostState] = {}
         self._news = asyncio.Event()
+        self._must_load = False
         self.recorder = Recorder(outputs, self._standing)
         registry = Registry(self._by_dpid.get, self._news.set, self._admit)
         self._admission = Admission(registry, self.recorder, metrics, certificates)
@@ -217,6 +218,8 @@ class Engine:
             except Exception as error:
                 log.warning("cannot read the feed", error=str(error))
                 await asyncio.sleep(_RETRY_S)
+            if self._must_load:
+                await asyncio.sleep(_RETRY_S)
 
     async def _load(self) -> None:
         while True:
@@ -227,11 +230,14 @@ class Engine:
                 log.warning("cannot load the network", error=str(error))
                 await asyncio.sleep(_RETRY_S)
         await self._program.load(batch)
+        self._must_load = False
         self._shared.clear()
         self._ageing.settle()
         self._refresh_hosts()
-        for worker in self._workers.values():
-            worker.compare()
+        for host_id, host in self.hosts.items():
+            if host_id in self._workers:
+                host.state = "pending" if host.state == "in_sync" else host.state
+                self._workers[host_id].compare()
         self.recorder.round(batch.revision, tuple(self.hosts))
         for host in self.hosts.values():
             self.recorder.host(host.id, settled=host.session is None)
@@ -240,6 +246,9 @@ class Engine:
 
     async def round(self) -> None:
         """Take what is new from the feed and hand each host its part."""
+        if self._must_load:
+            await self._load()
+            return
         started = time.perf_counter()
         batch = self._inputs.few(self._program.revision)
         if batch is None:
@@ -250,9 +259,23 @@ class Engine:
         if batch.revision == self._program.revision:
             return
         self.metrics.time(batch.revision, "feed", time.perf_counter() - started)
-        for part in slices(batch, self._program.revision, _SLICE):
-            self._take(part)
-            await asyncio.sleep(0)
+        try:
+            for part in slices(batch, self._program.revision, _SLICE):
+                self._take(part)
+                await asyncio.sleep(0)
+        except Exception as error:
+            self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        """Note that hosts may not have got what a change means for them: all are compared again.
+
+        The network may hold the change already, so it would never be planned again.
+        """
+        log.exception("cannot plan a change")
+        self._must_load = True
+        text = f"a change could not be planned, so the network is loaded again: {error!r}"
+        self.recorder.event("host", "all", text)
+        self._news.set()
 
     def _take(self, batch: ChangeBatch) -> None:
         """Apply changes and hand each host its part."""
@@ -277,7 +300,10 @@ class Engine:
 
     def _advance(self, relays: tuple[Relay, ...]) -> None:
         """Go on with relays whose hosts have confirmed what they were waiting for."""
-        self._distribute(self._program.advance(relays), quiet=True)
+        try:
+            self._distribute(self._program.advance(relays), quiet=True)
+        except Exception as error:
+            self._failed(error)
 
     def _distribute(self, transition: Transition, *, quiet: bool = False) -> list[str]:
         """Queue each connected host's part, encoded once; return the hosts that have one.

@@ -92,6 +92,7 @@ class Comparison:
         meters: how many meters are missing or changed.
         spare: numbers of meters that are there and should not be; they go last.
         unmetered: flows that go without their meter, because the switch cannot have it.
+        failed: what went wrong with pieces that could not be made into messages, by piece.
     """
 
     flows: int = 0
@@ -103,6 +104,7 @@ class Comparison:
     meters: int = 0
     spare: tuple[int, ...] = ()
     unmetered: int = 0
+    failed: dict[Piece, Exception] = field(default_factory=dict[Piece, Exception])
 
 
 class Repair(NamedTuple):
@@ -168,13 +170,15 @@ class Comparer:
     ) -> AsyncIterator[Repair]:
         """Yield what turns *actual*, which is used up, and *present* meters into the program.
 
-        Raises:
-            EncodeError: a flow is too long for one message.
+        What a piece that cannot be made into messages has on the switch stays: since nobody knows
+        which flows those are, nothing is deleted then.
         """
         slicer, wanted = Slicer(), dict[int, Meter]()
         parts, meters, count, looked_at = list[bytes](), list[Meter](), 0, 0
         for piece in self._program.pieces(host_id):
-            encoded = self._shared.get(piece) or self._encode(piece)
+            encoded = self._shared.get(piece) or self._try_encode(piece)
+            if encoded is None:
+                continue
             self.result.flows += encoded.messages
             if encoded.meters:
                 meters.extend(self._meters(encoded.meters, present, wanted))
@@ -189,6 +193,8 @@ class Comparer:
                 await slicer.breathe()
         if count or meters:
             yield Repair(b"".join(parts), count, tuple(meters))
+        if self.result.failed:
+            return
         self._surplus(present, wanted)
         for key, value in actual.items():
             entry = m.StatsEntry(key, value)
@@ -198,6 +204,14 @@ class Comparer:
             self._note("alien", entry)
             yield Repair(m.delete_entry(entry, self._encoder.next_xid()), 1)
             await slicer.breathe()
+
+    def _try_encode(self, piece: Piece) -> Encoded | None:
+        """Return a piece's messages, None when it fails: all others are put right."""
+        try:
+            return self._encode(piece)
+        except Exception as error:
+            self.result.failed[piece] = error
+            return None
 
     def _encode(self, piece: Piece) -> Encoded:
         flows = self._program.flows(piece)

@@ -12,6 +12,7 @@ from vpcctl.flows.flow import Flow
 from vpcctl.flows.meter import Meter
 from vpcctl.flows.text import format_flow
 from vpcctl.model.relay import Relay
+from vpcctl.pipeline.pieces import Piece
 from vpcctl.southbound.codec import messages as m
 from vpcctl.southbound.encoded import Encoded, Encoder, Work
 from vpcctl.southbound.host import HostState
@@ -311,13 +312,16 @@ class Worker:
         self._tell_unmetered(comparer.result.unmetered)
         if self._refused_meters():
             self._must_compare = True
-        if comparer.result.skipped or self._session.meters.refused:
+        failed = comparer.result.failed
+        if comparer.result.skipped or self._session.meters.refused or failed:
             self._retry_later()
         else:
             self._retries = 0
         if not comparer.result.skipped:
             self._refused.clear()
             host.degrade(None)
+        if failed:
+            self._tell_failed(failed)
         host.loading = False
         self._acknowledge(revision)
         if relays:
@@ -329,6 +333,14 @@ class Worker:
         if flows and not self._session.meters.refused:
             detail = f"{flows} flows are not metered: the datapath takes meters up to number {most}"
             self._tools.recorder.event("host", self._host.id, detail)
+
+    def _tell_failed(self, failed: dict[Piece, Exception]) -> None:
+        """Tell of pieces that cannot be compiled: what the switch has of them stays as it is."""
+        piece, error = next(iter(failed.items()))
+        problem = f"{len(failed)} parts cannot be compiled, such as {piece}: {error!r}"
+        log.error("parts cannot be compiled", host=self._host.id, problem=problem)
+        self._host.degrade(problem)
+        self._tools.recorder.event("host", self._host.id, problem)
 
     async def _compare(self, comparer: Comparer, actual: Actual) -> None:
         present = await self._session.list_meters()
