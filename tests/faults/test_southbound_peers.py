@@ -372,6 +372,37 @@ def test_a_flow_that_ovs_refuses_is_named_and_all_others_are_installed() -> None
     asyncio.run(scenario())
 
 
+class WithManyRefusedFlows(WithRefusedFlow):
+    """The same with more of them than get an event each."""
+
+    def flows(self, piece: Piece) -> tuple[Flow, ...]:
+        flows = super().flows(piece)
+        more = (self.bad._replace(priority=one) for one in range(700, 800))
+        return (*flows, *more) if piece == BasePiece(BAD.id) else flows
+
+
+@pytest.mark.ovs
+def test_of_many_flows_that_ovs_refuses_all_others_are_installed_and_stay() -> None:
+    async def scenario() -> None:
+        wide = n.subnet(2, VPC, "10.1.0.0/16")
+        crowd = [n.port(i, wide, f"0e:00:00:01:00:{i:02x}", f"10.1.0.{i}") for i in range(50, 250)]
+        store = make_store()
+        store.put(wide, *crowd, *(n.at(one, GOOD, one.key) for one in crowd))
+        async with rig(store, program=WithManyRefusedFlows) as r:
+            r.ovs.add_bridge("bad", BAD.dpid, r.target)
+            r.ovs.add_bridge("good", GOOD.dpid, r.target)
+            await r.settle(GOOD.id)
+            await wait_until(lambda: len(r.ovs.flows("bad")) > 400, "the others")
+            assert r.store.recorded[BAD.id].state == "degraded"
+            assert sum("refuses a flow" in detail for _, _, detail in r.store.events) == 16
+            assert r.store.told("refuses 85 more flows", BAD.id)
+            there = set(r.ovs.flows("bad"))
+            await asyncio.sleep(1.5)  # it has been tried again
+            assert set(r.ovs.flows("bad")) == there
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize(
     "garbage",
     [

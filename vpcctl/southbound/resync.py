@@ -7,6 +7,7 @@ and compared, so an empty switch takes in the first flows while the last are sti
 
 import asyncio
 from array import array
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -58,11 +59,12 @@ class Drift:
 class Sent:
     """Which messages were sent for which piece; small, because there are very many."""
 
-    __slots__ = ("_firsts", "_pieces")
+    __slots__ = ("_firsts", "_order", "_pieces")
 
     def __init__(self) -> None:
         self._firsts = array("L")
         self._pieces: list[Piece] = []
+        self._order: list[int] = []
 
     def add(self, first_xid: int, piece: Piece) -> None:
         """Note the transaction id of a piece's first message; its others follow."""
@@ -71,11 +73,13 @@ class Sent:
 
     def find(self, xid: int) -> tuple[Piece, int] | None:
         """Return the piece that a message may be of, and its place among the piece's messages."""
-        before = [(xid - first, index) for index, first in enumerate(self._firsts) if first <= xid]
-        if not before:
+        if len(self._order) != len(self._firsts):
+            self._order = sorted(range(len(self._firsts)), key=self._firsts.__getitem__)
+        after = bisect_right(self._order, xid, key=self._firsts.__getitem__)
+        if not after:
             return None
-        place, index = min(before)
-        return self._pieces[index], place
+        index = self._order[after - 1]
+        return self._pieces[index], xid - self._firsts[index]
 
 
 @dataclass(slots=True)

@@ -15,7 +15,8 @@ from vpcctl.southbound.transport.connection import Connection
 from vpcctl.southbound.transport.hub import ofproto_v1_4
 from vpcctl.southbound.transport.validate import Fault
 
-_MAX_REFUSALS = 16
+MAX_REFUSALS = 1_024
+"""Messages of one bundle whose refusals are kept: with as many, there may be more."""
 _REPLY_BIT = 1
 
 
@@ -53,7 +54,7 @@ class BundleRefused(Exception):
     Nothing of it is in force, or, if it was small (``Session.bundle``), all but these parts.
 
     Attributes:
-        refusals: messages that it named, at most a few.
+        refusals: messages that it named, at most ``MAX_REFUSALS``.
     """
 
     def __init__(self, refusals: tuple[Refusal, ...], error: str) -> None:
@@ -132,7 +133,7 @@ class Session:
                 self._collect[2].set_exception(error)
         elif self.meters.on_error(xid, kind, code, str(error)):
             return
-        elif len(self._refusals) < _MAX_REFUSALS:
+        elif len(self._refusals) < MAX_REFUSALS:
             self._refusals.append(Refusal(xid, str(error)))
 
     def _on_stats(self, xid: int, message: bytes) -> None:

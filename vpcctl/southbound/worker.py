@@ -21,6 +21,7 @@ from vpcctl.southbound.program import Program
 from vpcctl.southbound.recorder import Recorder
 from vpcctl.southbound.resync import Actual, Comparer, Slots
 from vpcctl.southbound.session import (
+    MAX_REFUSALS,
     BundleRefused,
     OpenFlowError,
     Session,
@@ -33,7 +34,10 @@ log = structlog.get_logger(__name__)
 
 _BUNDLE = 4_096
 """Flows of one bundle of an arriving VPC."""
-_MAX_REFUSED = 16
+_MAX_REFUSED = 4_096
+"""Flows that are left out because the switch refuses them; with more, it gets none."""
+_TOLD = 16
+"""So many of them get an event each; the others are counted."""
 _RETRY_S = (1.0, 2.0, 5.0, 15.0, 60.0)
 
 
@@ -79,6 +83,7 @@ class Worker:
         self._tools = tools
         self._wake = asyncio.Event()
         self._refused: dict[bytes, str] = {}
+        self._is_trial = True
         self._retries = 0
         self._retry: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
@@ -100,8 +105,8 @@ class Worker:
         self._wake.set()
 
     def compare(self) -> None:
-        """Compare the whole switch, and forget what it refused before."""
-        self._refused.clear()
+        """Compare the whole switch, and try again what it refused before."""
+        self._is_trial = True
         self._session.meters.forgive()
         self._must_compare = True
         self._wake.set()
@@ -226,9 +231,9 @@ class Worker:
     # --- refusals -------------------------------------------------------------------------------
 
     def _refusal(self, refused: BundleRefused, parts: list[Encoded]) -> None:
-        """Note which flows a switch refuses; the next comparison leaves these out."""
+        """Note which flows a switch refuses: the next comparison leaves them out, and finds more."""
         named: list[tuple[Flow, str]] = []
-        for refusal in refused.refusals:
+        for refusal in refused.refusals[:_TOLD]:
             flow = next((f for part in parts if (f := part.flow_of(refusal.xid))), None)
             if flow is not None:
                 named.append((flow, refusal.error))
@@ -236,13 +241,20 @@ class Worker:
 
     def _note_refused(self, named: list[tuple[Flow, str]], refused: BundleRefused) -> None:
         self._tools.metrics.bundles.labels("refused").inc()
+        news = 0
         for flow, error in named:
-            entry = m.entry_of(self._tools.encoder.one(flow))
-            if entry.key not in self._refused:
-                detail = f"the switch refuses a flow: {error}: {format_flow(flow)}"
-                self._refused[entry.key] = detail
-                self._tools.recorder.event("host", self._host.id, detail)
+            key = m.entry_of(self._tools.encoder.one(flow)).key
+            if key in self._refused:
+                continue
+            news += 1
+            self._refused[key] = error
+            if news <= _TOLD:
+                self._refused[key] = f"the switch refuses a flow: {error}: {format_flow(flow)}"
+                self._tools.recorder.event("host", self._host.id, self._refused[key])
                 log.warning("flow refused", host=self._host.id, error=error)
+        if news > _TOLD:
+            detail = f"the switch refuses {news - _TOLD} more flows"
+            self._tools.recorder.event("host", self._host.id, detail)
         if not named:
             problem = f"the switch refuses a bundle: {refused}"
             self._tools.recorder.event("host", self._host.id, problem)
@@ -281,7 +293,9 @@ class Worker:
         host.forget()
         host.disturb_audits()
         revision, relays = self._tools.program.revision, self._tools.program.relays(host.id)
-        skip, actual = frozenset(self._refused), Actual()
+        is_trial, self._is_trial = self._is_trial, False
+        skip = frozenset(() if is_trial else self._refused)
+        actual = Actual()
         tools = self._tools
         comparer = Comparer(tools.program, tools.encoder, tools.shared, host.fitted, skip=skip)
         try:
@@ -296,13 +310,7 @@ class Worker:
             if self._refused_meters():
                 self._must_compare = True
                 return
-            found = ((comparer.flow_of(one.xid), one.error) for one in refused.refusals)
-            named = [(flow, error) for flow, error in found if flow is not None]
-            self._note_refused(named, refused)
-            if named and len(self._refused) < _MAX_REFUSED:
-                self._must_compare = True
-            else:
-                self._retry_later()
+            await self._leave_out(comparer, refused, is_trial=is_trial)
             return
         finally:
             host.busy = host.waiting = False
@@ -326,6 +334,30 @@ class Worker:
         self._acknowledge(revision)
         if relays:
             self._tools.advance(relays)
+
+    async def _leave_out(
+        self, comparer: Comparer, refused: BundleRefused, *, is_trial: bool
+    ) -> None:
+        """Compare again without what the switch refuses, or later if nobody knows what that is.
+
+        A trial was of everything, so what it did not name is refused no more.
+        """
+        named, slicer = list[tuple[Flow, str]](), Slicer()
+        for one in refused.refusals:
+            flow = comparer.flow_of(one.xid)
+            if flow is not None:
+                named.append((flow, one.error))
+            await slicer.breathe()
+        known = len(self._refused)
+        self._note_refused(named, refused)
+        if is_trial and len(refused.refusals) < MAX_REFUSALS:
+            keys = {m.entry_of(self._tools.encoder.one(flow)).key for flow, _ in named}
+            self._refused = {key: why for key, why in self._refused.items() if key in keys}
+        is_new = is_trial or len(self._refused) > known
+        if named and is_new and len(self._refused) <= _MAX_REFUSED:
+            self._must_compare = True
+        else:
+            self._retry_later()
 
     def _tell_unmetered(self, flows: int) -> None:
         """Tell that flows go without their meters."""
