@@ -372,6 +372,30 @@ def test_a_flow_that_ovs_refuses_is_named_and_all_others_are_installed() -> None
     asyncio.run(scenario())
 
 
+@pytest.mark.ovs
+@pytest.mark.parametrize("finder", ["audit", "retry"])
+def test_drift_on_a_degraded_host_is_repaired_and_told(finder: str) -> None:
+    async def scenario() -> None:
+        async with rig(make_store(), program=WithRefusedFlow) as r:
+            r.ovs.add_bridge("bad", BAD.dpid, r.target)
+            await wait_until(lambda: len(r.ovs.flows("bad")) > 40, "the others")
+            await wait_until(lambda: r.store.recorded[BAD.id].state == "degraded", "degraded")
+            await asyncio.sleep(0.3)
+            lost = next(one for one in r.ovs.flows("bad") if "output:10" in one)
+            gone = lost.partition("table=")[2].partition(" actions")[0]
+            r.ovs.ofctl("del-flows", "bad", "--strict", f"table={gone}")
+            assert lost not in r.ovs.flows("bad")
+            if finder == "audit":
+                assert await r.southbound.engine.audit(BAD.id) == 1
+            await wait_until(lambda: lost in r.ovs.flows("bad"), "repaired", 10)
+            await wait_until(lambda: r.store.told("missing flow repaired", BAD.id), "event")
+            told = [detail for _, _, detail in r.store.events if "repaired" in detail]
+            assert len(told) == 1
+            assert r.store.recorded[BAD.id].state == "degraded"
+
+    asyncio.run(scenario())
+
+
 class WithManyRefusedFlows(WithRefusedFlow):
     """The same with more of them than get an event each."""
 

@@ -34,8 +34,10 @@ class Auditor:
         self._metrics = metrics
         self._drops = drops
 
-    async def audit(self, host: HostState) -> int:
+    async def audit(self, host: HostState, refused: frozenset[bytes] = frozenset()) -> int:
         """Compare *host* and queue the repair; return how many flows were wrong, 0 if unknown.
+
+        Flows that its switch has *refused*, by their keys, are left out.
 
         What we planned ourselves in the meantime is left to the next audit: a flow is only called
         wrong when nothing with its cookie was planned since before it was read.
@@ -55,7 +57,7 @@ class Auditor:
                     )
                 if host.session is None:
                     return 0
-            return await self._compare(host, host.session, actual, mark)
+            return await self._compare(host, host.session, actual, mark, refused)
         except (SwitchTimeout, OpenFlowError, ConnectionError, EncodeError):
             return 0  # the worker finds out by itself
         finally:
@@ -75,35 +77,43 @@ class Auditor:
             self._drops.read(host_id, counts)
 
     async def _compare(
-        self, host: HostState, session: Session, actual: Actual, mark: AuditMark
+        self,
+        host: HostState,
+        session: Session,
+        actual: Actual,
+        mark: AuditMark,
+        refused: frozenset[bytes],
     ) -> int:
         everything = 1 << 30
         fitted = session.meters.fitted
         comparer = Comparer(
-            self._program, self._encoder, Shared(0), fitted, skip=frozenset(), keep=everything
+            self._program, self._encoder, Shared(0), fitted, skip=refused, keep=everything
         )
         present = await session.list_meters()
         parts = [part async for part in comparer.messages(host.id, actual, present)]
         result = comparer.result
         self._metrics.resyncs.labels("audit").inc()
-        if mark.everything or host.session is None or host.problem is not None or result.failed:
+        if mark.everything or host.session is None or result.failed:
             return 0
+        if host.problem is not None and not refused:
+            return 0  # nobody knows what the switch refuses
         if not (parts or result.spare):
-            host.flows = result.flows
+            host.flows = result.flows - result.skipped
             return 0
         real = [drift for drift in result.drift if not mark.covers(drift.cookie, drift.meter)]
         if len(real) != len(result.drift) or not host.is_idle:
             return 0  # ours and somebody else's are mixed: the next audit sees clearer
         repairs = tuple(self._encoder.raw(*part) for part in parts)
         host.enqueue(Work(self._program.revision, repairs, unmetered=result.spare))
-        self._tell(host, real)
+        tell_drift(host.id, real, self._recorder, self._metrics)
         return len(real)
 
-    def _tell(self, host: HostState, drift: list[Drift]) -> None:
-        for one in drift:
-            self._metrics.drift.labels(one.kind).inc()
-        for one in drift[:_TOLD]:
-            self._recorder.event("host", host.id, f"{one.kind} {one.what} repaired: {one.text}")
-        if len(drift) > _TOLD:
-            more = len(drift) - _TOLD
-            self._recorder.event("host", host.id, f"{more} more flows repaired")
+
+def tell_drift(host_id: str, drift: list[Drift], recorder: Recorder, metrics: Metrics) -> None:
+    """Count what was found wrong on a switch, and say what it was."""
+    for one in drift:
+        metrics.drift.labels(one.kind).inc()
+    for one in drift[:_TOLD]:
+        recorder.event("host", host_id, f"{one.kind} {one.what} repaired: {one.text}")
+    if len(drift) > _TOLD:
+        recorder.event("host", host_id, f"{len(drift) - _TOLD} more flows repaired")

@@ -372,8 +372,8 @@ class Engine:
         """Audit one host, or all of them, now; return how many flows were found wrong."""
         wrong = 0
         for host in [self.hosts[host_id]] if host_id else list(self.hosts.values()):
-            found = await self._auditor.audit(host)
             worker = self._workers.get(host.id)
+            found = await self._auditor.audit(host, worker.refused if worker else frozenset())
             if found and worker is not None:
                 worker.wake()
             wrong += found

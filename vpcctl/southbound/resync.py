@@ -149,7 +149,13 @@ class Slots:
 
 
 class Comparer:
-    """Compares one switch's flows with one host's program."""
+    """Compares one switch's flows with one host's program.
+
+    Args:
+        skip: keys of flows to leave out.
+        known: keys of flows that are known to be missing: no drift.
+        keep: so much drift is kept.
+    """
 
     def __init__(
         self,
@@ -159,6 +165,7 @@ class Comparer:
         fitted: Fitting,
         *,
         skip: frozenset[bytes],
+        known: frozenset[bytes] = frozenset(),
         keep: int = 0,
     ) -> None:
         self._program = program
@@ -166,6 +173,7 @@ class Comparer:
         self._shared = shared
         self._fitted = fitted
         self._skip = skip
+        self._known = known
         self._keep = keep
         self.result = Comparison()
 
@@ -269,7 +277,8 @@ class Comparer:
             if entry.key in self._skip:
                 self.result.skipped += 1
                 continue
-            self._note("missing" if found is None else "changed", entry, piece, index)
+            if entry.key not in self._known:
+                self._note("missing" if found is None else "changed", entry, piece, index)
             parts.extend(self._others(entry, found))
             parts.append(message)
             wrong += 1

@@ -13,6 +13,7 @@ from vpcctl.flows.meter import Meter
 from vpcctl.flows.text import format_flow
 from vpcctl.model.relay import Relay
 from vpcctl.pipeline.pieces import Piece
+from vpcctl.southbound.audit import tell_drift
 from vpcctl.southbound.codec import messages as m
 from vpcctl.southbound.encoded import Encoded, Encoder, Work
 from vpcctl.southbound.host import HostState
@@ -36,6 +37,7 @@ _BUNDLE = 4_096
 """Flows of one bundle of an arriving VPC."""
 _MAX_REFUSED = 4_096
 """Flows that are left out because the switch refuses them; with more, it gets none."""
+_EVERYTHING = 1 << 30
 _TOLD = 16
 """So many of them get an event each; the others are counted."""
 _RETRY_S = (1.0, 2.0, 5.0, 15.0, 60.0)
@@ -84,6 +86,7 @@ class Worker:
         self._wake = asyncio.Event()
         self._refused: dict[bytes, str] = {}
         self._is_trial = True
+        self._is_settled = False
         self._retries = 0
         self._retry: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
@@ -106,7 +109,18 @@ class Worker:
 
     def compare(self) -> None:
         """Compare the whole switch, and try again what it refused before."""
+        self._is_settled = False
+        self._try_again()
+
+    @property
+    def refused(self) -> frozenset[bytes]:
+        """Keys of the flows that the switch has refused."""
+        return frozenset(self._refused)
+
+    def _try_again(self) -> None:
         self._is_trial = True
+        if self._session.meters.refused:
+            self._is_settled = False  # flows go without these meters until now
         self._session.meters.forgive()
         self._must_compare = True
         self._wake.set()
@@ -152,7 +166,7 @@ class Worker:
         try:
             revision = await self._send(works)
         except BundleRefused:
-            self._must_compare = True
+            self._must_compare, self._is_settled = True, False
             return
         finally:
             host.busy = False
@@ -231,7 +245,7 @@ class Worker:
     # --- refusals -------------------------------------------------------------------------------
 
     def _refusal(self, refused: BundleRefused, parts: list[Encoded]) -> None:
-        """Note which flows a switch refuses: the next comparison leaves them out, and finds more."""
+        """Note which flows a switch refuses; the next comparison leaves them out and finds more."""
         named: list[tuple[Flow, str]] = []
         for refusal in refused.refusals[:_TOLD]:
             flow = next((f for part in parts if (f := part.flow_of(refusal.xid))), None)
@@ -281,13 +295,15 @@ class Worker:
         self._retries += 1
         if self._retry is not None:
             self._retry.cancel()
-        self._retry = asyncio.get_running_loop().call_later(delay, self.compare)
+        self._retry = asyncio.get_running_loop().call_later(delay, self._try_again)
 
     # --- comparing ------------------------------------------------------------------------------
 
     async def _resync(self) -> None:
         """Put the whole switch right; flows that it refuses are left out and tried again later."""
         host = self._host
+        quiet = self._is_settled and not (host.queue or host.overflowed)
+        self._is_settled, planned = False, self._tools.program.revision if quiet else None
         host.busy, host.overflowed, self._must_compare = True, False, False
         host.loading = True
         host.forget()
@@ -297,7 +313,12 @@ class Worker:
         skip = frozenset(() if is_trial else self._refused)
         actual = Actual()
         tools = self._tools
-        comparer = Comparer(tools.program, tools.encoder, tools.shared, host.fitted, skip=skip)
+        comparer = Comparer(
+            *(tools.program, tools.encoder, tools.shared, host.fitted),
+            skip=skip,
+            known=self.refused,
+            keep=_EVERYTHING if quiet else 0,
+        )
         try:
             host.waiting = True
             async with tools.comparing.hold():
@@ -310,17 +331,20 @@ class Worker:
             if self._refused_meters():
                 self._must_compare = True
                 return
+            self._tell_drift(comparer, planned)
             await self._leave_out(comparer, refused, is_trial=is_trial)
             return
         finally:
             host.busy = host.waiting = False
             actual.clear()  # an exception's traceback would keep it
             self._session.forget_listing()
+        self._tell_drift(comparer, planned)
         host.flows = comparer.result.flows - comparer.result.skipped
         self._tell_unmetered(comparer.result.unmetered)
         if self._refused_meters():
             self._must_compare = True
         failed = comparer.result.failed
+        self._is_settled = not failed
         if comparer.result.skipped or self._session.meters.refused or failed:
             self._retry_later()
         else:
@@ -334,6 +358,12 @@ class Worker:
         self._acknowledge(revision)
         if relays:
             self._tools.advance(relays)
+
+    def _tell_drift(self, comparer: Comparer, planned: int | None) -> None:
+        """Tell what a retry found, unless it may be our own: changes planned since or before."""
+        if planned == self._tools.program.revision:
+            tools = self._tools
+            tell_drift(self._host.id, comparer.result.drift, tools.recorder, tools.metrics)
 
     async def _leave_out(
         self, comparer: Comparer, refused: BundleRefused, *, is_trial: bool
