@@ -13,7 +13,14 @@ from vpcctl.model.problems import Conflict
 from vpcctl.model.security_group import AnyRemote, GroupRemote
 from vpcctl.services.facade import Services
 from vpcctl.services.security_views import RuleCreate
-from vpcctl.services.views import Actor, Listing, VpcCreate
+from vpcctl.services.views import (
+    Actor,
+    HostCreate,
+    Listing,
+    PortCreate,
+    SubnetCreate,
+    VpcCreate,
+)
 from vpcctl.store import schema
 from vpcctl.store.database import Database, parse_url
 from vpcctl.store.feed import Feed
@@ -222,6 +229,28 @@ def test_eips_that_were_there_are_seen_since_their_newest_change(url: str) -> No
     opened.upgrade()
     seen = opened.read(lambda c: c.execute(text("SELECT seen_revision FROM eips")).scalars().all())
     assert seen == [42]
+    opened.close()
+
+
+def test_locations_that_were_there_are_in_their_ports_subnets(url: str) -> None:
+    opened = Database.open(url)
+    opened.upgrade()
+    services, admin = Services(opened), Actor("admin")
+    vpc = services.vpcs.create(admin, VpcCreate(("10.0.0.0/16",)))
+    host = services.hosts.create(admin, HostCreate(name="h1"))
+    places: dict[str, str] = {}
+    for number in (1, 2):
+        values = SubnetCreate(vpc_id=vpc.meta.id, cidr=f"10.0.{number}.0/24")
+        subnet = services.subnets.create(admin, values).meta.id
+        places[services.ports.create(admin, PortCreate(subnet_id=subnet)).meta.id] = subnet
+    opened.write(lambda connection: schema.downgrade(connection, "0010"))
+    for number, port_id in enumerate(places):
+        row = {"port_id": port_id, "host_id": host.meta.id, "vpc_id": vpc.meta.id}
+        opened.write(lambda c, n=number, r=row: insert(c, "locations", **r, ofport=n, revision=9))
+    opened.upgrade()
+    pairs = opened.read(lambda c: c.execute(text("SELECT port_id, subnet_id FROM locations")).all())
+    assert {port_id: subnet_id for port_id, subnet_id in pairs} == places
+    assert differences(opened) == []
     opened.close()
 
 

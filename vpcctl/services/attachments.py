@@ -144,10 +144,10 @@ def touch_hosts(unit: Unit, *host_ids: str | None, soon: bool = False) -> None:
         unit.wake("hoststate-soon" if soon else "hoststate")
 
 
-def touch_hosts_with(unit: Unit, *which: Any, soon: bool = False) -> None:
-    """Note that the state changed of all hosts that have a port that *which* says; none: any.
+def touch_hosts_with(unit: Unit, which: Any = None, *, soon: bool = False) -> None:
+    """Note that the state changed of all hosts with a port in the subnets of *which*; None: any.
 
     *Soon*: as above.
     """
-    hosts.move_states_with(unit.connection, unit.revision, *which)
+    hosts.move_states_with(unit.connection, unit.revision, which)
     unit.wake("hoststate-soon" if soon else "hoststate")

@@ -128,7 +128,7 @@ def _guests_moved(
 def _place(port: PortRow, winner: Claim | None) -> Place | None:
     if winner is None or winner.ofport is None:
         return None
-    return Place(port.id, port.vpc_id, winner.host_id, winner.ofport)
+    return Place(port.id, port.subnet_id, port.vpc_id, winner.host_id, winner.ofport)
 
 
 def _say(place: Place | None) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, bindparam, func, select
 
 from vpcctl.store.rows import Repository, chunks
-from vpcctl.store.tables import DhcpOptionsRow, PortRow, SubnetRow, VpcRow
+from vpcctl.store.tables import DhcpOptionsRow, SubnetRow, VpcRow
 
 DHCP_OPTIONS = Repository(
     DhcpOptionsRow,
@@ -42,8 +42,8 @@ def vpcs_with(connection: Connection, id: str, limit: int) -> Sequence[str]:
 
 
 def told(id: str) -> ColumnElement[bool]:
-    """Return the condition that a port's VPC has the option set."""
-    return PortRow.vpc_id.in_(select(VpcRow.id).where(VpcRow.dhcp_options_id == id))
+    """Return the condition that a subnet's VPC has the option set."""
+    return SubnetRow.vpc_id.in_(select(VpcRow.id).where(VpcRow.dhcp_options_id == id))
 
 
 def count(connection: Connection, tenant_id: str) -> int:

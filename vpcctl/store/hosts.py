@@ -6,7 +6,19 @@ from datetime import datetime
 from ipaddress import ip_address
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import ColumnElement, Connection, bindparam, case, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    String,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 
 from vpcctl.store.rows import Among, Repository, chunks
 from vpcctl.store.tables import (
@@ -17,6 +29,7 @@ from vpcctl.store.tables import (
     PortRow,
     ProgressRow,
     RealisationRow,
+    SubnetRow,
 )
 
 HOSTS = Repository(
@@ -240,30 +253,51 @@ def move_states_but(connection: Connection, host_id: str, revision: int) -> None
     connection.execute(statement.values(state_revision=revision))
 
 
-def move_states_with(connection: Connection, revision: int, *which: ColumnElement[bool]) -> None:
+def move_states_with(
+    connection: Connection, revision: int, which: ColumnElement[bool] | None = None
+) -> None:
     """Note a change for every host that ports are attached to or located on.
+
+    It costs what subnets and hosts there are in question, however many ports they have.
 
     Args:
         connection: of the transaction.
         revision: of the change.
-        which: conditions on the ports' rows; none: any port.
+        which: condition on the rows of the ports' subnets; None: any port.
     """
-    attached = select(PortRow.attach_host_id).where(PortRow.attach_host_id.is_not(None), *which)
-    located = select(LocationRow.host_id)
-    if which:
-        located = located.join(PortRow, PortRow.id == LocationRow.port_id).where(*which)
-    statement = update(HostRow).where(HostRow.id.in_(attached) | HostRow.id.in_(located))
-    connection.execute(statement.values(state_revision=revision))
+    statement = update(HostRow).values(state_revision=revision)
+    attached, located = PortRow.attach_host_id, LocationRow.host_id
+    if which is None:
+        concerned = HostRow.id.in_(select(attached).where(attached.is_not(None)))
+        concerned |= HostRow.id.in_(select(located))
+    else:
+        concerned = HostRow.id.in_(_hosts_of(which, PortRow.subnet_id, attached))
+        concerned |= HostRow.id.in_(_hosts_of(which, LocationRow.subnet_id, located))
+    connection.execute(statement.where(concerned))
+
+
+def _hosts_of(which: ColumnElement[bool], subnet_id: Any, host_id: Any) -> Select[tuple[str]]:
+    """Return the query for the different *host_id* in the rows of subnets, each looked up once.
+
+    Databases know no other way to skip from one value of an index to the next.
+    """
+    none = literal("", String)
+    found = select(SubnetRow.id.label("subnet"), none.label("host")).where(which)
+    at = found.cte(recursive=True)
+    following = select(func.min(host_id)).where(subnet_id == at.c.subnet, host_id > at.c.host)
+    more = select(at.c.subnet, following.scalar_subquery()).where(at.c.host.is_not(None))
+    at = at.union_all(more)
+    return select(at.c.host).where(at.c.host != "")
 
 
 def of_subnet(subnet_id: str) -> ColumnElement[bool]:
-    """Return the condition that a port is in a subnet, for :func:`move_states_with`."""
-    return PortRow.subnet_id == subnet_id
+    """Return the condition for a subnet, for :func:`move_states_with`."""
+    return SubnetRow.id == subnet_id
 
 
 def of_vpc(vpc_id: str) -> ColumnElement[bool]:
-    """Return the condition that a port is in a VPC, for :func:`move_states_with`."""
-    return PortRow.vpc_id == vpc_id
+    """Return the condition for a VPC's subnets, for :func:`move_states_with`."""
+    return SubnetRow.vpc_id == vpc_id
 
 
 def port_mtu(connection: Connection) -> int:

@@ -57,6 +57,7 @@ _DROP_PRESENCE = delete(PresenceRow).where(*_THIS_PRESENCE)
 _CLAIMED = Among(
     select(
         PortRow.id,
+        PortRow.subnet_id,
         PortRow.vpc_id,
         PortRow.tenant_id,
         PortRow.attach_host_id,
@@ -87,6 +88,7 @@ class Place:
     """Where a port is to be: a location without its revision."""
 
     port_id: str
+    subnet_id: str
     vpc_id: str
     host_id: str
     ofport: int
@@ -127,7 +129,7 @@ def claimants(connection: Connection, port_id: str) -> Sequence[str]:
 def claimed_ports(
     connection: Connection, port_ids: Iterable[str]
 ) -> tuple[dict[str, PortRow], dict[str, Place]]:
-    """Return id, VPC, tenant and attachment's host of those of the ports that exist.
+    """Return id, subnet, VPC, tenant and attachment's host of those of the ports that exist.
 
     Beside them, where those are that are somewhere.
     """
@@ -136,7 +138,7 @@ def claimed_ports(
     for row in _CLAIMED.rows(connection, port_ids):
         found[row.id] = cast(PortRow, row)
         if row.host_id is not None:
-            places[row.id] = Place(row.id, row.vpc_id, row.host_id, row.ofport)
+            places[row.id] = Place(row.id, row.subnet_id, row.vpc_id, row.host_id, row.ofport)
     return found, places
 
 

@@ -12,7 +12,7 @@ from vpcctl.store.tables import (
     ForwardRow,
     LivenessRow,
     NatGatewayRow,
-    PortRow,
+    SubnetRow,
 )
 
 
@@ -93,8 +93,8 @@ _TO_PORT = (
 )
 _OWNER = (
     select(AddressRow.port_id)
-    .join(PortRow, PortRow.id == AddressRow.port_id)
-    .where(AddressRow.address == bindparam("address_"), PortRow.vpc_id == bindparam("vpc_id_"))
+    .join(SubnetRow, SubnetRow.id == AddressRow.subnet_id)
+    .where(AddressRow.address == bindparam("address_"), SubnetRow.vpc_id == bindparam("vpc_id_"))
 )
 _ADD = insert(ForwardRow)
 _DROP = delete(ForwardRow).where(

@@ -11,7 +11,6 @@ from vpcctl.store.tables import (
     GatewayHostRow,
     LivenessRow,
     LocationRow,
-    PortRow,
     RouteRow,
     RouteTableRow,
     RouteTargetRow,
@@ -148,9 +147,9 @@ def destinations_of(
 
 
 def has_table(id: str) -> ColumnElement[bool]:
-    """Return the condition that the table is the one of a port's subnet."""
+    """Return the condition that the table is the one of a subnet."""
     subnets = select(SubnetRow.id).join(RouteTableRow, OF_SUBNET).where(RouteTableRow.id == id)
-    return PortRow.subnet_id.in_(subnets)
+    return SubnetRow.id.in_(subnets)
 
 
 def all_dead_hosts(connection: Connection) -> dict[str, list[str]]:

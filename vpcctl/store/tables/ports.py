@@ -35,6 +35,7 @@ class PortRow(Described, Limited, Base):
         Index("ix_ports_tenant_id_key", "tenant_id", "key"),
         Index("ix_ports_subnet_id_key", "subnet_id", "key"),
         Index("ix_ports_vpc_id_key", "vpc_id", "key"),
+        Index("ix_ports_subnet_id_attach_host_id", "subnet_id", "attach_host_id"),
     )
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
@@ -93,16 +94,21 @@ class LinkRow(Base):
 
 
 class LocationRow(Base):
-    """Where a port is: the winning claim."""
+    """Where a port is: the winning claim. Its subnet and VPC are the port's."""
 
     __tablename__ = "locations"
-    __table_args__ = (Index("ix_locations_host_id_port_id", "host_id", "port_id"),)
+    __table_args__ = (
+        Index("ix_locations_host_id_port_id", "host_id", "port_id"),
+        Index("ix_locations_vpc_id_host_id", "vpc_id", "host_id"),
+        Index("ix_locations_subnet_id_host_id", "subnet_id", "host_id"),
+    )
 
     port_id: Mapped[str] = mapped_column(
         ForeignKey("ports.id", ondelete="RESTRICT"), primary_key=True
     )
     host_id: Mapped[str] = mapped_column(ForeignKey("hosts.id", ondelete="RESTRICT"))
     vpc_id: Mapped[str] = mapped_column(ForeignKey("vpcs.id", ondelete="RESTRICT"))
+    subnet_id: Mapped[str] = mapped_column(Id)
     ofport: Mapped[int] = mapped_column(Integer)
     revision: Mapped[int] = mapped_column(BigInteger)
 
