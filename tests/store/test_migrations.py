@@ -249,7 +249,7 @@ def test_locations_that_were_there_are_in_their_ports_subnets(url: str) -> None:
         opened.write(lambda c, n=number, r=row: insert(c, "locations", **r, ofport=n, revision=9))
     opened.upgrade()
     pairs = opened.read(lambda c: c.execute(text("SELECT port_id, subnet_id FROM locations")).all())
-    assert {port_id: subnet_id for port_id, subnet_id in pairs} == places
+    assert dict(pairs) == places
     assert differences(opened) == []
     opened.close()
 
