@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from agent import memory
 from agent.decide.names.turns import Turns
 from agent.names import sockets
 from agent.names.dns_server import DnsServer
@@ -43,6 +44,7 @@ def main() -> None:
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     put_first()
+    memory.keep_small()
     try:
         asyncio.run(_run(sys.argv[1]))
     except (OSError, EOFError) as error:
@@ -61,6 +63,7 @@ async def _run(netns: str) -> None:
     await HttpServer(library, turns).start(metadata)
     _say({"serving": True})
     gc.collect()
+    memory.give_back()
     gc.freeze()  # what is there for good is not looked through again while guests wait
     await asyncio.gather(_obey(orders, library), _count(library))
 

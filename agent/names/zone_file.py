@@ -8,16 +8,14 @@ import asyncio
 import json
 import logging
 import os
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from agent import memory
 from agent.decide.names.zone import Zone
+from agent.names.whole import parts
 
 log = logging.getLogger(__name__)
-
-_AT_ONCE = 100
-"""Ports that are taken in at a time: half a millisecond."""
 
 
 class ZoneFile:
@@ -69,31 +67,47 @@ class ZoneFile:
             for line in stream:
                 if not line.endswith(b"\n"):
                     break
-                if not await self._apply(line):
+                if not await self._apply(line, is_first=not self._offset):
                     return False
                 self._offset += len(line)
         return True
 
-    async def _apply(self, line: bytes) -> bool:
+    async def _apply(self, line: bytes, *, is_first: bool) -> bool:
+        """Take in a line; the first one is the whole zone. Tell whether it fitted."""
         try:
+            if is_first:
+                self.zone, self.revision = await _built(line.decode())
+                memory.give_back()  # the zone that was there before
+                return True
             document: dict[str, Any] = json.loads(line)
-        except ValueError:
+        except (ValueError, KeyError):
             return False
-        if not document["since"]:
-            self.zone = await _built(document) if document["enabled"] else None
-        elif document["since"] != self.revision or self.zone is None:
+        if document["since"] != self.revision or self.zone is None:
             return False
-        else:
-            self.zone.add(document)
+        self.zone.add(document)
         self.revision = document["revision"]
         return True
 
 
-async def _built(document: dict[str, Any]) -> Zone:
-    """Return a zone, made some ports at a time: guests are answered from the old one meanwhile."""
-    ports = iter(document["ports"].items())
-    zone = Zone({**document, "ports": {}})
-    while some := dict(islice(ports, _AT_ONCE)):
-        zone.take(some)
-        await asyncio.sleep(0)
-    return zone
+async def _built(line: str) -> tuple[Zone | None, int]:
+    """Return the zone of a whole line, and its revision.
+
+    It is made some ports at a time: guests are answered from the old one meanwhile.
+
+    Raises:
+        ValueError: the line cannot be read, or is a change.
+        KeyError: it lacks something.
+    """
+    said: dict[str, Any] = {"ports": {}}
+    zone: Zone | None = None
+    for name, value in parts(line):
+        if name == "ports":
+            zone = zone or Zone({**said, "records": None})
+            zone.take(value)
+            await asyncio.sleep(0)
+        else:
+            said[name] = value
+    if zone is None or said["since"]:
+        raise ValueError("a change, and nothing to add it to")
+    zone.add(said)
+    return zone if said["enabled"] else None, said["revision"]

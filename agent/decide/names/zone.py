@@ -1,11 +1,13 @@
 """A VPC's private zone: names of its ports, forward and reverse, and its tenant's records."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from itertools import islice
 from typing import Any
+
+from agent.decide.names.table import Table
 
 PORT_TTL_S = 30
 """Of names and addresses of ports, which come and go."""
@@ -18,8 +20,10 @@ MAX_CHAIN = 8
 
 _IP4 = re.compile(r"ip-(\d{1,3})-(\d{1,3})-(\d{1,3})-(\d{1,3})")
 _IP6 = re.compile(r"ip-((?:[0-9a-f]{4}-){7}[0-9a-f]{4})")
-_IP4_BYTES = 4
+_IP4_DIGITS = 8
 _KINDS = ("A", "AAAA")
+_NOBODY = ("",)
+"""A port that has no label and no addresses."""
 _ARPA4, _ARPA6 = ".in-addr.arpa", ".ip6.arpa"
 
 Address = IPv4Address | IPv6Address
@@ -60,8 +64,8 @@ class Found:
 class Zone:
     """What one VPC's guests are told of its names.
 
-    Names of ports, of which there may be tens of thousands, are kept as bytes and strings alone:
-    those cost little, and Python's garbage collector does not look through them.
+    Names of ports, of which there may be tens of thousands, are kept in tables: those cost
+    little, and Python's garbage collector does not look through them.
 
     Args:
         document: a whole :class:`vpcctl.wire.zones.ZoneDocument`; ports may follow (:meth:`take`).
@@ -71,10 +75,12 @@ class Zone:
         self.vpc_id: str = document["vpc_id"]
         self.domain: str = document["domain"]
         self._records: dict[str, dict[str, RecordSet]] = {}
-        self._ports: dict[str, tuple[str, *tuple[bytes, ...]]] = {}  # label and addresses
-        self._alike: dict[tuple[str, str], str | dict[str, None]] = {}
-        """A port, or several, by label and kind of record."""
-        self._labels: dict[bytes, str] = {}
+        self._ports = Table()  # label and addresses of each, these as hexadecimal digits
+        self._alone = Table()
+        """The one port of a label."""
+        self._shared: dict[str, dict[str, dict[str, None]]] = {}
+        """Ports of a label that several have, or had: by kind of record, in order."""
+        self._labels = Table()  # by address
         self._between: set[str] = set()
         self.add(document)
 
@@ -88,35 +94,52 @@ class Zone:
 
     def take(self, ports: Mapping[str, tuple[str, Iterable[str]] | None]) -> None:
         """Take in what ports are called now; None: they are gone."""
-        before = {id: self._ports.pop(id, ("",)) for id in ports}
+        before = {id: (self._ports.pop(id) or "").split(" ") for id in ports}
         for _, *addresses in before.values():
             for address in addresses:
-                self._labels.pop(address, None)
+                self._labels.pop(address)
+        now: dict[str, list[str]] = {}
         for id, named in ports.items():
             if named is not None:
-                label, addresses = named[0], list(map(_packed, named[1]))
-                self._ports[id] = label, *addresses
-                self._labels.update(dict.fromkeys(addresses, label))
-        for id, old in before.items():
-            was, is_now = _names(*old), _names(*self._ports.get(id, ("",)))
-            for name in was - is_now:
-                self._leave(name, id)
-            for name in is_now - was:
-                self._join(name, id)
+                label, *addresses = now[id] = [_plain(named[0]), *map(_digits, named[1])]
+                self._ports.set(id, " ".join(now[id]))
+                for address in addresses:
+                    self._labels.set(address, label)
+        moved = [id for id in ports if _part(before[id]) != _part(now.get(id, _NOBODY))]
+        for id in moved:
+            self._leave(before[id][0], id)
+        for id in moved:
+            self._join(id, *now.get(id, _NOBODY))
 
-    def _join(self, name: tuple[str, str], id: str) -> None:
-        alike = self._alike.setdefault(name, id)
-        if isinstance(alike, dict):
-            alike[id] = None
-        elif alike != id:
-            self._alike[name] = {alike: None, id: None}
+    def _of(self, id: str) -> list[str]:
+        """Return a port's label and addresses."""
+        return (self._ports.get(id) or "").split(" ")
 
-    def _leave(self, name: tuple[str, str], id: str) -> None:
-        alike = self._alike[name]
-        if isinstance(alike, dict):
-            del alike[id]
-        if not alike or alike == id:
-            del self._alike[name]
+    def _join(self, id: str, label: str, *addresses: str) -> None:
+        if not label:
+            return
+        shared = self._shared.get(label)
+        if shared is None:
+            other = self._alone.get(label)
+            if other is None:
+                self._alone.set(label, id)
+                return
+            self._alone.pop(label)
+            shared = self._shared[label] = {kind: {} for kind in _KINDS}
+            self._join(other, *self._of(other))
+        for address in addresses:
+            shared[_kind(address)][id] = None
+
+    def _leave(self, label: str, id: str) -> None:
+        shared = self._shared.get(label)
+        if shared is None:
+            if self._alone.get(label) == id:
+                self._alone.pop(label)
+            return
+        for alike in shared.values():
+            alike.pop(id, None)
+        if not any(shared.values()):
+            del self._shared[label]
 
     def _take_records(self, records: Iterable[Mapping[str, Any]]) -> None:
         self._records.clear()
@@ -169,35 +192,45 @@ class Zone:
 
     def _is_port(self, name: str) -> bool:
         label, _, rest = name.partition(".")
-        return rest == self.domain and any((label, kind) in self._alike for kind in _KINDS)
+        return rest == self.domain and bool(self._addresses(label))
+
+    def _addresses(self, label: str) -> dict[str, list[str]]:
+        """Return the addresses of the ports of a label, as digits, by kind of record."""
+        found: dict[str, list[str]] = {}
+        alone = self._alone.get(label)
+        if alone is not None:
+            for one in self._of(alone)[1:]:
+                found.setdefault(_kind(one), []).append(one)
+            return found
+        for kind, ids in self._shared.get(label, {}).items():
+            every = (one for id in ids for one in self._of(id)[1:] if _kind(one) == kind)
+            if ids:
+                found[kind] = list(islice(every, MAX_SHARED))
+        return found
 
     def _of_port(self, name: str) -> Mapping[str, RecordSet] | None:
         """Return the addresses of the ports that have a name; a tenant's records hide them."""
         label, _, rest = name.partition(".")
         if rest != self.domain:
             return None
-        found: dict[str, RecordSet] = {}
-        for kind in _KINDS:
-            alike = self._alike.get((label, kind))
-            if alike is not None:
-                ids = (alike,) if isinstance(alike, str) else alike
-                every = (one for id in ids for one in self._ports[id][1:] if _kind(one) == kind)
-                values = tuple(str(ip_address(one)) for one in islice(every, MAX_SHARED))
-                found[kind] = RecordSet(name, kind, PORT_TTL_S, values)
-        return found or None
+        found = self._addresses(label)
+        return {
+            kind: RecordSet(name, kind, PORT_TTL_S, tuple(map(_address, digits[:MAX_SHARED])))
+            for kind, digits in found.items()
+        } or None
 
     def _made(self, name: str) -> Mapping[str, RecordSet] | None:
         """Return the records that follow from a port's address alone."""
         address = reverse_address(name)
         if address is not None:
-            label = self._labels.get(address.packed)
+            label = self._labels.get(address.packed.hex())
             if label is None:
                 return None
             target = f"{label or address_label(address)}.{self.domain}."
             return {"PTR": RecordSet(name, "PTR", PORT_TTL_S, (target,))}
         label, _, rest = name.partition(".")
         address = _named_address(label) if rest == self.domain else None
-        if address is None or address.packed not in self._labels:
+        if address is None or self._labels.get(address.packed.hex()) is None:
             return None
         kind = "A" if address.version == 4 else "AAAA"
         return {kind: RecordSet(name, kind, PORT_TTL_S, (str(address),))}
@@ -208,17 +241,27 @@ class Zone:
         return RecordSet(self.domain, "SOA", NEGATIVE_TTL_S, (f"{said} {NEGATIVE_TTL_S}",))
 
 
-def _packed(text: str) -> bytes:
-    return (IPv6Address(text) if ":" in text else IPv4Address(text)).packed
+def _digits(text: str) -> str:
+    return (IPv6Address(text) if ":" in text else IPv4Address(text)).packed.hex()
 
 
-def _kind(packed: bytes) -> str:
-    return "A" if len(packed) == _IP4_BYTES else "AAAA"
+def _address(digits: str) -> str:
+    packed = bytes.fromhex(digits)
+    return str(IPv6Address(packed)) if len(digits) > _IP4_DIGITS else ".".join(map(str, packed))
 
 
-def _names(label: str, *addresses: bytes) -> set[tuple[str, str]]:
-    """Return label and kind of the records that a port has a part in."""
-    return {(label, _kind(one)) for one in addresses} if label else set()
+def _kind(digits: str) -> str:
+    return "A" if len(digits) == _IP4_DIGITS else "AAAA"
+
+
+def _part(named: Sequence[str]) -> tuple[str, set[str]]:
+    """Return what a port has a part in: a label, and which records of it."""
+    return named[0], set(map(_kind, named[1:]))
+
+
+def _plain(label: str) -> str:
+    """Return a label, which has no spaces; nothing in place of what is none."""
+    return label if label.split() == [label] else ""
 
 
 def address_label(address: Address) -> str:
