@@ -5,6 +5,8 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from agent import pki
 from agent.convergence import Convergence, Trouble
 from agent.decide import bridge as decide
@@ -15,8 +17,8 @@ from agent.ofctl import OfctlError, Switch
 from agent.settings import Settings
 from agent.targets import reachable
 from agent.towards import source_address
+from agent.wire.state import HostState
 from agent.worker import Worker
-from vpcctl.wire.state import HostState
 
 log = logging.getLogger(__name__)
 
@@ -127,9 +129,7 @@ class Bridges:
             stands=bool(self._settings.providers),
         )
         targets = reachable(state.openflow_targets, self._settings.ovs_rundir)
-        return decide.integration_bridge(
-            state.model_copy(update={"openflow_targets": targets}), settings
-        )
+        return decide.integration_bridge(replace(state, openflow_targets=targets), settings)
 
     def _tls(self) -> list[Wish]:
         key, certificate = self._settings.openflow_key, self._settings.openflow_certificate

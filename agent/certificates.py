@@ -81,7 +81,7 @@ async def _renew(settings: Settings) -> None:
     )
     try:
         async with asyncio.timeout(_PATIENCE_S):
-            _, said = await process.communicate(settings.model_dump_json().encode())
+            _, said = await process.communicate(settings.told().encode())
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()

@@ -4,23 +4,23 @@ import ssl
 from http import HTTPStatus
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
-
 from agent import pki
 from agent.channel import Channel, ChannelError
 from agent.settings import Settings
-from vpcctl.pki import tls
-from vpcctl.pki.files import Credentials
-from vpcctl.wire.enrollment import CertificateAnswer, CertificateRequest
-from vpcctl.wire.report import LinkReport, ReportAnswer
-from vpcctl.wire.state import HostState
-from vpcctl.wire.zones import (
+from agent.wire.base import Unreadable, Wire, read, written
+from agent.wire.enrollment import CertificateAnswer, CertificateRequest
+from agent.wire.report import LinkReport, ReportAnswer
+from agent.wire.state import HostState
+from agent.wire.zones import (
     ChangedZones,
     KnownZones,
     PortMetadata,
+    Sealed,
     ZoneDocument,
-    digest_of,
+    unsealed,
 )
+from vpcctl.pki import tls
+from vpcctl.pki.files import Credentials
 
 REPORT_TIMEOUT_S = 10.0
 POLL_S = 30.0
@@ -36,7 +36,7 @@ class NotThere(ClientError):
 
 
 D = TypeVar("D", ZoneDocument, PortMetadata)
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M", bound=Wire)
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:
@@ -94,7 +94,7 @@ class Client:
         Raises:
             ClientError: no usable answer.
         """
-        body = CertificateRequest(csr=csr).model_dump_json().encode()
+        body = written(CertificateRequest(csr=csr))
         _, answer = await _send(self._renewals, "POST", f"{self._base}/certificate", body)
         self._renewals.close()  # it is months until the next one
         return _read(CertificateAnswer, answer, "certificate")
@@ -105,7 +105,7 @@ class Client:
         Raises:
             ClientError: no usable answer.
         """
-        body = report.model_dump_json(exclude_none=True).encode()
+        body = written(report)
         path = f"{self._base}/reports"
         _, answer = await _send(self._reports, "POST", path, body)
         return _read(ReportAnswer, answer, "answer to a report")
@@ -120,13 +120,13 @@ class Client:
             ClientError: no usable answer.
         """
         path = f"{self._base}/zones?timeout={wait_s}"
-        body = KnownZones(known=known).model_dump_json().encode()
+        body = written(KnownZones(known=known))
         status, answer = await _send(self._names, "POST", path, body, wait_s + _POLL_GRACE_S)
         if status == HTTPStatus.NO_CONTENT:
             return {}
         return _read(ChangedZones, answer, "zones").changed
 
-    async def zone(self, vpc_id: str, since: int) -> ZoneDocument | None:
+    async def zone(self, vpc_id: str, since: int) -> Sealed[ZoneDocument] | None:
         """Return a VPC's zone, or what has changed since the one at revision *since*.
 
         Returns:
@@ -137,7 +137,7 @@ class Client:
         """
         return await self._document(f"{self._base}/zones/{vpc_id}?since={since}", ZoneDocument)
 
-    async def metadata(self, port_id: str) -> PortMetadata | None:
+    async def metadata(self, port_id: str) -> Sealed[PortMetadata] | None:
         """Return what a port's owner has said for it; None: it is not here any more.
 
         Raises:
@@ -145,15 +145,15 @@ class Client:
         """
         return await self._document(f"{self._base}/guests/{port_id}", PortMetadata)
 
-    async def _document(self, path: str, model: type[D]) -> D | None:
+    async def _document(self, path: str, model: type[D]) -> Sealed[D] | None:
         try:
             _, answer = await _send(self._names, "GET", path)
         except NotThere:
             return None
-        document = _read(model, answer, f"document {path}")
-        if document.digest != digest_of(document):
-            raise ClientError(f"document {path} is damaged")
-        return document
+        try:
+            return unsealed(model, answer)
+        except Unreadable as error:
+            raise ClientError(f"unreadable document {path}: {error}") from error
 
     async def state(self, after: int, wait_s: float) -> HostState | None:
         """Wait until the host state is newer than revision *after*, for up to *wait_s* seconds.
@@ -193,12 +193,6 @@ async def _send(
 
 def _read(model: type[M], answer: bytes, what: str) -> M:
     try:
-        return model.model_validate_json(answer)
-    except ValidationError as error:
-        raise ClientError(f"unreadable {what}: {_brief(error)}") from error
-
-
-def _brief(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return f"{where}: {first['msg']}"
+        return read(model, answer)
+    except Unreadable as error:
+        raise ClientError(f"unreadable {what}: {error}") from error

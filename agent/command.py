@@ -2,8 +2,6 @@
 
 import argparse
 import asyncio
-import contextlib
-import ctypes
 import gc
 import logging
 import sys
@@ -11,7 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from agent import VERSION
+from agent import VERSION, memory
 from agent import settings as agent_settings
 from agent.settings import Settings, SettingsError
 
@@ -38,8 +36,6 @@ _FLAGS = {
     "log_level": "debug, info, warning or error",
 }
 
-_M_ARENA_MAX = -8
-"""Of mallopt(3). Every thread has a heap of its own otherwise, which it seldom gives back."""
 SWITCH_INTERVAL_S = 0.0005
 """A thread that has to run waits so long for one that computes: 5 ms, Python's own value, is a
 third of what plugging an interface takes altogether."""
@@ -133,9 +129,9 @@ def _run(settings: Settings) -> None:
         host = Host(datapath, problems=dict, nd_extensions=flows_answer, owner=owner)
         await Agent(settings, host, worker).run()
 
-    with contextlib.suppress(AttributeError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)  # one thread runs at a time: one heap will do
+    memory.keep_small()
     gc.collect()
+    memory.give_back()
     gc.freeze()  # the program itself stays: looking through it again would stop the loop
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     asyncio.run(run())

@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-from pydantic import ValidationError
 
 from agent import pki, renewal
+from agent.wire.base import Unreadable, read, written
+from agent.wire.enrollment import (
+    AuthorityAnswer,
+    EnrollAnswer,
+    EnrollRequest,
+)
 from vpcctl.pki import certificates, csr, files, keys, tls
 from vpcctl.pki.errors import PkiError
 from vpcctl.pki.files import Credentials, Material
-from vpcctl.wire.enrollment import (
-    AuthorityAnswer,
-    EnrollAnswer,
-    EnrollmentToken,
-    EnrollRequest,
-)
+from vpcctl.wire.enrollment import EnrollmentToken
 
 MAX_ANSWER = 65_536
 TIMEOUT_S = 20.0
@@ -91,8 +91,8 @@ def _fetch_authority(api: str, token: EnrollmentToken) -> str:
     with _client(api, tls.unverified_context()) as client:
         body = _call(client, "GET", "/v1/ca", None)
     try:
-        pem = AuthorityAnswer.model_validate_json(body).ca_certificate
-    except ValidationError as error:
+        pem = read(AuthorityAnswer, body).ca_certificate
+    except Unreadable as error:
         raise EnrollmentError(f"{api} does not answer like a vpcctl controller") from error
     certificate = certificates.from_pem(pem)
     if not certificates.has_fingerprint(certificate, token.ca_fingerprint):
@@ -109,10 +109,10 @@ def _request(
 ) -> EnrollAnswer:
     request = EnrollRequest(token=str(token), csr=csr.make_csr(key, "vpc-agent"))
     with _client(api, tls.client_context(authority)) as client:
-        body = _call(client, "POST", "/v1/enroll", request.model_dump_json().encode())
+        body = _call(client, "POST", "/v1/enroll", written(request))
     try:
-        return EnrollAnswer.model_validate_json(body)
-    except ValidationError as error:
+        return read(EnrollAnswer, body)
+    except Unreadable as error:
         raise EnrollmentError(f"{api} does not answer like a vpcctl controller") from error
 
 

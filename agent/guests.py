@@ -18,9 +18,9 @@ from agent.decide.guest.book import Book
 from agent.decide.guest.frames import ETH_IPV4, ETH_IPV6, MAX_FRAME, Refused
 from agent.decide.guest.schedule import Schedule
 from agent.tap import Budget, Kind, Pattern, Tap
+from agent.wire.state import HostState
 from agent.worker import Worker
 from vpcctl.model.host import GUEST_SERVICE_MAC, QUESTION_BURST, QUESTION_RATE
-from vpcctl.wire.state import HostState
 
 PORT_BUDGET = QUESTION_BURST + QUESTION_RATE
 TOTAL_BUDGET = 1_000

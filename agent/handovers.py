@@ -15,9 +15,9 @@ from agent.jsonrpc import RpcError
 from agent.ovs_process import REST, Vswitchd
 from agent.settings import Settings
 from agent.statedir import write_atomically
+from agent.wire.report import ReportAnswer
+from agent.wire.state import HostState
 from agent.zones import ASK_SOON_S, RETRY_S, boot_id
-from vpcctl.wire.report import ReportAnswer
-from vpcctl.wire.state import HostState
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from agent.decide import marks, outside, watch, work
 from agent.decide.inventory import Inventory
 from agent.decide.rows import InterfaceRow
 from agent.decide.zones import Zones
+from agent.wire.report import HostFacts, Link
+from agent.wire.state import Attachment
 from vpcctl.model import ids
-from vpcctl.wire.report import HostFacts, Link
-from vpcctl.wire.state import Attachment
 
 _MAX_ERRORS = 32
 _IN_FACTS = (marks.NETWORK_KEY, marks.WATCH_KEY)

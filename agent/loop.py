@@ -35,11 +35,11 @@ from agent.settings import Settings
 from agent.stand import Stand
 from agent.statedir import StateDir
 from agent.watches import Watches
+from agent.wire.report import LinkCounters, ReportAnswer
+from agent.wire.state import HostState
 from agent.worker import Worker
 from agent.world import World
 from agent.zones import ZoneKeeper
-from vpcctl.wire.report import LinkCounters, ReportAnswer
-from vpcctl.wire.state import HostState
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,6 @@
 
 import importlib.util
 import sys
-import types
 from collections.abc import Sequence
 
 _UNUSED = ("eventlet", "rich", "click", "pygments")
@@ -12,8 +11,6 @@ _WITHOUT_INIT = ("pyroute2", "ovsdbapp", "unittest")
 """Packages whose ``__init__`` loads what is not used. That of pyroute2 loads all of it: databases,
 wireless, nftables, SQLite (5 MiB); that of ovsdbapp looks for its own version; and of unittest
 pyroute2 takes one class."""
-_PLUGINS = "pydantic.plugin._loader"
-"""It looks through all that is installed for plugins of pydantic, by importlib.metadata."""
 
 
 def leave_out() -> None:
@@ -23,9 +20,6 @@ def leave_out() -> None:
     for name in _WITHOUT_INIT:
         if name not in sys.modules and (spec := importlib.util.find_spec(name)) is not None:
             sys.modules[name] = importlib.util.module_from_spec(spec)
-    plugins = types.ModuleType(_PLUGINS)
-    plugins.get_plugins = tuple  # type: ignore[attr-defined]
-    sys.modules.setdefault(_PLUGINS, plugins)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,7 +10,9 @@ import contextlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+from msgspec.structs import replace
 
 from agent.decide import nat as decide
 from agent.host import Host
@@ -18,8 +20,8 @@ from agent.jsonrpc import RpcError
 from agent.ofctl import OfctlError, Switch
 from agent.ovs_process import Vswitchd
 from agent.settings import Settings
-from vpcctl.wire.report import NatCounts
-from vpcctl.wire.state import HostState, NatGatewayState
+from agent.wire.report import NatCounts
+from agent.wire.state import HostState, NatGatewayState
 
 log = logging.getLogger(__name__)
 
@@ -122,11 +124,11 @@ class NatCounter:
     ) -> NatCounts:
         """Return *counts* of a gateway with what is to be counted of its connections."""
         kind, zone = self._host.datapath_type, gateway.zone
-        news: dict[str, object] = {}
+        news: dict[str, Any] = {}
         if how == "number":
             news["connections"] = decide.total(await self._vswitchd.entries(kind, zone))
         elif how == "each":
             tally = decide.Tally(gateway.addresses)
             await self._vswitchd.connections(kind, zone, tally.take)
             news = {"connections": tally.connections, "ports": tally.ports()}
-        return counts.model_copy(update=news)
+        return replace(counts, **news)

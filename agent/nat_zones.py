@@ -12,9 +12,9 @@ from agent.decide.nat_zones import Finder, Look, NatZones
 from agent.host import Host
 from agent.jsonrpc import RpcError
 from agent.ovs_process import REST, Vswitchd
+from agent.wire.report import ReportAnswer
+from agent.wire.state import HostState
 from agent.zones import ASK_SOON_S
-from vpcctl.wire.report import ReportAnswer
-from vpcctl.wire.state import HostState
 
 log = logging.getLogger(__name__)
 

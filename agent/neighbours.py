@@ -18,8 +18,8 @@ from agent.decide.rows import BridgeRow
 from agent.jsonrpc import RpcError
 from agent.netlink.monitor import NeighbourEvent
 from agent.ovs_process import Vswitchd
+from agent.wire.state import Peer
 from agent.worker import Worker
-from vpcctl.wire.state import Peer
 
 log = logging.getLogger(__name__)
 

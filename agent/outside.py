@@ -11,8 +11,8 @@ from agent.decide import outside as decide
 from agent.decide.rows import InterfaceRow
 from agent.host import Host
 from agent.settings import Settings
+from agent.wire.state import ExternalNetworkState, HostState
 from agent.worker import Worker
-from vpcctl.wire.state import ExternalNetworkState, HostState
 
 log = logging.getLogger(__name__)
 

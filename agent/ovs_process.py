@@ -9,7 +9,7 @@ from typing import Any
 from agent import jsonrpc
 from agent.decide import marks
 from agent.decide.nat_zones import Ends
-from vpcctl.wire.report import LinkCounters
+from agent.wire.report import LinkCounters
 
 _DATAPATHS = {"netdev": "netdev@ovs-netdev", "system": "system@ovs-system"}
 """Open vSwitch has one datapath of a type, whatever bridges there are."""
@@ -18,7 +18,7 @@ REST = 10
 little else while it lists a zone, and walks over the connections of all zones for it."""
 _FLUSHES = 8
 _CALL_S, _LISTING_S = 2.0, 20.0
-_COUNTERS = tuple(LinkCounters.model_fields)
+_COUNTERS = LinkCounters.__struct_fields__
 
 
 class Vswitchd:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from agent.client import POLL_S, Client, ClientError
 from agent.decide.backoff import Backoff
-from vpcctl.wire.state import HostState
+from agent.wire.state import HostState
 
 log = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from agent.decide import marks, work
 from agent.decide.rows import InterfaceRow, UnplugWish, Wish
 from agent.ovsdb import OvsdbError
+from agent.wire.state import Attachment
 from agent.worker import Worker
 from vpcctl.model import ids
-from vpcctl.wire.state import Attachment
 
 log = logging.getLogger(__name__)
 

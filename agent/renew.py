@@ -10,9 +10,9 @@ import sys
 from agent import pki
 from agent.client import Client, ClientError
 from agent.renewal import CertificateKeeper
-from agent.settings import Settings
+from agent.settings import Settings, heard
+from agent.wire.enrollment import CertificateAnswer
 from vpcctl.pki.errors import PkiError
-from vpcctl.wire.enrollment import CertificateAnswer
 
 _ANSWER_S = 30.0
 
@@ -38,7 +38,7 @@ async def _renew(settings: Settings) -> None:
 def main() -> int:
     """Renew, if it is time to; returns the exit code."""
     try:
-        asyncio.run(_renew(Settings.model_validate_json(sys.stdin.read())))
+        asyncio.run(_renew(heard(sys.stdin.read())))
     except (PkiError, ClientError, TimeoutError, OSError) as error:
         print(error or type(error).__name__, file=sys.stderr)
         return 1

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from cryptography import x509
 
 from agent.pki import SslFiles, ssl_files
+from agent.wire.enrollment import CertificateAnswer
 from vpcctl.pki import certificates, csr, files, keys
 from vpcctl.pki.errors import PkiError
 from vpcctl.pki.files import Credentials, CredentialStore, Material
-from vpcctl.wire.enrollment import CertificateAnswer
 
 TellOvs = Callable[[SslFiles], None]
 """Makes OVSDB's SSL row equal to its argument; does nothing when it is equal already.

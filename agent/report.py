@@ -7,13 +7,15 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from agent.client import Client, ClientError
 from agent.decide import links as decide
 from agent.decide.backoff import Backoff
 from agent.host import Host, Urgency
 from agent.statedir import StateDir
-from vpcctl.wire.report import HostFacts, LinkCounters, LinkReport, NatCounts, ReportAnswer
-from vpcctl.wire.state import HostState
+from agent.wire.report import HostFacts, LinkCounters, LinkReport, NatCounts, ReportAnswer
+from agent.wire.state import HostState
 
 log = logging.getLogger(__name__)
 
@@ -158,10 +160,9 @@ class Reporter:
             return report
         if not full and self._known and same_facts and change is not None:
             links, gone = change
-            update = {"base": self._known, "links": links, "gone": gone or None}
-            return report.model_copy(update=update)
+            return replace(report, base=self._known, links=links, gone=gone or None)
         links = decide.with_counters(inventory.links(), counters)
-        return report.model_copy(update={"facts": facts, "links": links})
+        return replace(report, facts=facts, links=links)
 
     def _take(self, report: LinkReport, answer: ReportAnswer) -> None:
         if not answer.accepted:

@@ -1,26 +1,24 @@
 """Settings of the agent: flags over environment over a TOML file over defaults."""
 
 import ipaddress
+import json
 import os
 import re
 import stat
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import (
-    BaseSettings,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from typing import Any, Literal
 
 from agent import pki
 from vpcctl.model import ids
 from vpcctl.pki.errors import PkiError
 
 _PROVIDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_LONGEST_NAME = 15
+"""Of a device; Open vSwitch's bridges are some."""
+_MAX_PORT = 65535
 _DEVICE = re.compile(r"[^/\s=,]{1,15}")
 _PROVIDERS = (
     "expected provider networks with a bridge or device each, such as public=br-ex,lab=eth2:"
@@ -28,13 +26,15 @@ _PROVIDERS = (
 )
 
 CONFIG_VARIABLE = "VPC_AGENT_CONFIG"
+_PREFIX = "vpc_agent_"
 
 
 class SettingsError(ValueError):
     """A setting cannot be used; the text says which and why."""
 
 
-class Settings(BaseSettings):
+@dataclass(frozen=True, kw_only=True)
+class Settings:
     """What one agent has to know. Environment variables carry the prefix ``VPC_AGENT_``.
 
     Attributes:
@@ -65,87 +65,27 @@ class Settings(BaseSettings):
         log_level: ``debug``, ``info``, ``warning`` or ``error``.
     """
 
-    model_config = SettingsConfigDict(env_prefix="VPC_AGENT_", extra="forbid")
-
     host_id: str = ""
     api_url: str = "http://127.0.0.1:8080"
     api_ca: Path | None = None
-    token: str | None = Field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
     token_file: Path | None = None
     ovsdb: str = "unix:/var/run/openvswitch/db.sock"
     ovs_rundir: Path = Path("/var/run/openvswitch")
     state_dir: Path = Path("/var/lib/vpc-agent")
     netns_dir: Path = Path("/run/netns")
-    bridge: str = Field(default="br-int", min_length=1, max_length=15)
-    underlay_bridge: str = Field(default="br-underlay", min_length=1, max_length=15)
+    bridge: str = "br-int"
+    underlay_bridge: str = "br-underlay"
     datapath: Literal["auto", "system", "netdev"] = "auto"
     neighbour_discovery: Literal["auto", "flows", "agent"] = "auto"
     vtep_address: str | None = None
     underlay_device: str | None = None
-    vxlan_port: int = Field(default=4789, ge=1, le=65535)
-    providers: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict[str, str])
+    vxlan_port: int = 4789
+    providers: dict[str, str] = field(default_factory=dict[str, str])
     openflow_key: Path | None = None
     openflow_certificate: Path | None = None
     openflow_ca: Path | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-
-    @field_validator("host_id")
-    @classmethod
-    def _is_host_id(cls, value: str) -> str:
-        if value and not ids.is_id("host", value):
-            raise ValueError("expected a host id such as host-0a1b2c3d4e5f60718")
-        return value
-
-    @field_validator("vtep_address")
-    @classmethod
-    def _is_address(cls, value: str | None) -> str | None:
-        if not value:
-            return None
-        try:
-            return str(ipaddress.ip_address(value))
-        except ValueError:
-            raise ValueError("expected an IPv4 or IPv6 address of this host") from None
-
-    @field_validator("providers", mode="before")
-    @classmethod
-    def _pairs(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        parts = [part.strip().partition("=") for part in value.split(",") if part.strip()]
-        names = [name.strip() for name, _, _ in parts]
-        if not all(separator for _, separator, _ in parts) or len(set(names)) < len(names):
-            raise ValueError(_PROVIDERS)
-        return {name.strip(): target.strip() for name, _, target in parts}
-
-    @field_validator("providers")
-    @classmethod
-    def _are_providers(cls, value: dict[str, str]) -> dict[str, str]:
-        targets = list(value.values())
-        if not all(_PROVIDER.fullmatch(name) for name in value) or not all(
-            _DEVICE.fullmatch(target) for target in targets
-        ):
-            raise ValueError(_PROVIDERS)
-        if len(set(targets)) < len(targets):
-            raise ValueError("expected another bridge or device for each provider")
-        return value
-
-    @field_validator("underlay_device")
-    @classmethod
-    def _empty_is_none(cls, value: str | None) -> str | None:
-        return value or None
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags, then environment, then the TOML file."""
-        del dotenv_settings, file_secret_settings
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
     def secret(self) -> str | None:
         """Return the bearer token, or None when none is set.
@@ -164,6 +104,20 @@ class Settings(BaseSettings):
             raise SettingsError(f"token file {self.token_file}: others may read it; chmod 600")
         return text
 
+    def told(self) -> str:
+        """Return what another process reads these settings from; see :func:`heard`."""
+        given = {name: value for name, value in asdict(self).items() if value is not None}
+        return json.dumps(given, default=str)
+
+
+def heard(text: str) -> Settings:
+    """Return the settings that another process of the agent has told.
+
+    Raises:
+        SettingsError: they cannot be used.
+    """
+    return _made(json.loads(text))
+
 
 def load(flags: dict[str, Any], config: str | None = None) -> Settings:
     """Return the settings.
@@ -176,15 +130,31 @@ def load(flags: dict[str, Any], config: str | None = None) -> Settings:
         SettingsError: a value or the file cannot be used.
     """
     path = config or os.environ.get(CONFIG_VARIABLE)
-    if path is None:
-        return _as_enrolled(_make(Settings, flags))
-    if not Path(path).is_file():
+    file = {} if path is None else _from_file(Path(path))
+    return _as_enrolled(_made({**file, **_from_environment(), **flags}))
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    """Return what a TOML file says.
+
+    Raises:
+        SettingsError: it cannot be read.
+    """
+    if not path.is_file():
         raise SettingsError(f"there is no file {path}")
+    try:
+        return tomllib.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path}: {error}") from error
 
-    class FromFile(Settings):
-        model_config = SettingsConfigDict(toml_file=path)
 
-    return _as_enrolled(_make(FromFile, flags))
+def _from_environment() -> dict[str, str]:
+    given = {
+        name.lower().removeprefix(_PREFIX): value
+        for name, value in os.environ.items()
+        if name.lower().startswith(_PREFIX)
+    }
+    return {name: given[name] for name in _READ.keys() & given.keys()}
 
 
 def default_token_file(state_dir: Path) -> Path:
@@ -213,15 +183,123 @@ def _as_enrolled(settings: Settings) -> Settings:
         found["api_ca"] = store.link / "ca.pem"
     if settings.token is None and settings.token_file is None:
         found["token_file"] = default_token_file(settings.state_dir)
-    return settings.model_copy(update=found)
+    return replace(settings, **found)
 
 
-def _make(source: type[Settings], flags: dict[str, Any]) -> Settings:
+def _made(given: Mapping[str, Any]) -> Settings:
+    """Return the settings with these values, and its own where nothing is given.
+
+    Raises:
+        SettingsError: there is no such setting, or a value cannot be used.
+    """
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        if name not in _READ:
+            raise SettingsError(f"{name}: there is no such setting; there are {', '.join(_READ)}")
+        try:
+            found[name] = _READ[name](value)
+        except ValueError as error:
+            raise SettingsError(f"{name}: {error}") from error
+    return Settings(**found)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("expected a text")
+    return value
+
+
+def _text_or_none(value: Any) -> str | None:
+    return _text(value) or None
+
+
+def _path(value: Any) -> Path:
+    return value if isinstance(value, Path) else Path(_text(value))
+
+
+def _host_id(value: Any) -> str:
+    if value and not ids.is_id("host", _text(value)):
+        raise ValueError("expected a host id such as host-0a1b2c3d4e5f60718")
+    return _text(value)
+
+
+def _bridge(value: Any) -> str:
+    if not 1 <= len(_text(value)) <= _LONGEST_NAME:
+        raise ValueError(f"expected the name of a bridge, of 1 to {_LONGEST_NAME} characters")
+    return value
+
+
+def _address(value: Any) -> str | None:
+    if not _text(value):
+        return None
     try:
-        return source(**flags)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise SettingsError(f"{where}: {first['msg']}") from error
-    except (ValueError, OSError) as error:
-        raise SettingsError(str(error)) from error
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise ValueError("expected an IPv4 or IPv6 address of this host") from None
+
+
+def _udp_port(value: Any) -> int:
+    try:
+        number = int(value) if isinstance(value, int | str) else 0
+    except ValueError:
+        number = 0
+    if not 1 <= number <= _MAX_PORT:
+        raise ValueError(f"expected a number from 1 to {_MAX_PORT}")
+    return number
+
+
+def _one_of(*names: str) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        if value not in names:
+            raise ValueError(f"expected {', '.join(names[:-1])} or {names[-1]}")
+        return value
+
+    return read
+
+
+def _providers(value: Any) -> dict[str, str]:
+    found = _pairs(value) if isinstance(value, str) else value
+    if not isinstance(found, dict):
+        raise ValueError(_PROVIDERS)
+    targets = list(found.values())
+    if not all(_PROVIDER.fullmatch(name) for name in found) or not all(
+        isinstance(target, str) and _DEVICE.fullmatch(target) for target in targets
+    ):
+        raise ValueError(_PROVIDERS)
+    if len(set(targets)) < len(targets):
+        raise ValueError("expected another bridge or device for each provider")
+    return found
+
+
+def _pairs(value: str) -> dict[str, str]:
+    parts = [part.strip().partition("=") for part in value.split(",") if part.strip()]
+    names = [name.strip() for name, _, _ in parts]
+    if not all(separator for _, separator, _ in parts) or len(set(names)) < len(names):
+        raise ValueError(_PROVIDERS)
+    return {name.strip(): target.strip() for name, _, target in parts}
+
+
+_READ: dict[str, Callable[[Any], Any]] = {
+    "host_id": _host_id,
+    "api_url": _text,
+    "api_ca": _path,
+    "token": _text,
+    "token_file": _path,
+    "ovsdb": _text,
+    "ovs_rundir": _path,
+    "state_dir": _path,
+    "netns_dir": _path,
+    "bridge": _bridge,
+    "underlay_bridge": _bridge,
+    "datapath": _one_of("auto", "system", "netdev"),
+    "neighbour_discovery": _one_of("auto", "flows", "agent"),
+    "vtep_address": _address,
+    "underlay_device": _text_or_none,
+    "vxlan_port": _udp_port,
+    "providers": _providers,
+    "openflow_key": _path,
+    "openflow_certificate": _path,
+    "openflow_ca": _path,
+    "log_level": _one_of("debug", "info", "warning", "error"),
+}
+"""How each setting is read; a ValueError says what is accepted."""

@@ -14,9 +14,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from vpcctl.wire.state import HostState
+from agent.wire.base import Unreadable, read, written
+from agent.wire.state import HostState
 
 log = logging.getLogger(__name__)
 
@@ -95,9 +94,9 @@ class StateDir:
         if not text:
             return None
         try:
-            state = HostState.model_validate_json(text)
-        except ValidationError as error:
-            log.warning("host state on disk cannot be read: %d errors", error.error_count())
+            state = read(HostState, text)
+        except Unreadable as error:
+            log.warning("host state on disk cannot be read: %s", error)
             return None
         return state if state.host_id == host_id else None
 
@@ -115,4 +114,4 @@ class StateDir:
 
     def save_state(self, state: HostState) -> None:
         """Remember the host state."""
-        self._write("host_state.json", state.model_dump_json())
+        self._write("host_state.json", written(state).decode())

@@ -26,8 +26,8 @@ from agent.decide.rows import InterfaceRow
 from agent.host import Host
 from agent.ofctl import OfctlError, Switch
 from agent.settings import Settings
-from vpcctl.wire.report import ReportAnswer
-from vpcctl.wire.state import HostState, Watched
+from agent.wire.report import ReportAnswer
+from agent.wire.state import HostState, Watched
 
 log = logging.getLogger(__name__)
 

@@ -20,9 +20,9 @@ from agent.decide.world.frames import ETH_ARP, announcement
 from agent.decide.world.neighbours import Neighbours
 from agent.tap import Budget, Kind, Pattern, Tap
 from agent.watches import Watches
+from agent.wire.state import HostState
 from agent.worker import Worker
 from vpcctl.model.host import Question, outside_question
-from vpcctl.wire.state import HostState
 
 ADDRESS_BUDGET = 50
 TOTAL_BUDGET = 2_000

@@ -17,8 +17,8 @@ from agent.host import Host
 from agent.jsonrpc import RpcError
 from agent.ovs_process import Vswitchd
 from agent.settings import Settings
-from vpcctl.wire.report import ReportAnswer
-from vpcctl.wire.state import HostState
+from agent.wire.report import ReportAnswer
+from agent.wire.state import HostState
 
 log = logging.getLogger(__name__)
 

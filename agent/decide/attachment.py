@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from agent.decide import marks
-from vpcctl.wire.state import Attachment
+from agent.wire.state import Attachment
 
 Address = tuple[str, int]
 """An address with its prefix length, such as ``("10.0.0.4", 24)``."""

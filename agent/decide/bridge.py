@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from agent.decide import marks
 from agent.decide.rows import BridgeWish, ControllerWish, PortWish
+from agent.wire.state import HostState
 from vpcctl.model.host import GUEST_SERVICE_OFPORT, STAND_OFPORT
 from vpcctl.model.names import NAMES_OFPORT
-from vpcctl.wire.state import HostState
 
 PROTOCOLS = ("OpenFlow13", "OpenFlow14", "OpenFlow15")
 

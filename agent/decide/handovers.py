@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from agent.decide.zones import Use
+from agent.wire.report import ReportAnswer
+from agent.wire.state import Guest, HandedOver, HostState
 from vpcctl.model.addresses import link_local, parse_mac
-from vpcctl.wire.report import ReportAnswer
-from vpcctl.wire.state import Guest, HandedOver, HostState
 
 _SEPARATOR = rb"\n"
 """Between connections, as it stands in JSON: a backslash and a letter."""

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 from agent.decide import links as decide
 from agent.decide.rows import InterfaceRow
-from vpcctl.wire import report as wire
-from vpcctl.wire.report import HostFacts, Link
-from vpcctl.wire.state import Attachment
+from agent.wire import report as wire
+from agent.wire.report import HostFacts, Link
+from agent.wire.state import Attachment
+from vpcctl.wire.digests import MAX_LINKS, as_digest
 
 _NOTHING: Mapping[str, str] = {}
 
@@ -71,13 +72,13 @@ class Inventory:
     def links(self) -> tuple[Link, ...]:
         """Return the links of a full report, sorted by port and interface."""
         found = [link for port_id in sorted(self._links) for link in self._links[port_id]]
-        return tuple(found[: wire.MAX_LINKS])
+        return tuple(found[:MAX_LINKS])
 
     def digest(self, facts: HostFacts) -> str:
         """Return the digest of *facts* and :meth:`links`."""
-        if self._count > wire.MAX_LINKS:
+        if self._count > MAX_LINKS:
             return wire.digest(facts, self.links())
-        return wire.as_digest(wire.facts_hash(facts) + self._total)
+        return as_digest(wire.facts_hash(facts) + self._total)
 
     def take_change(self) -> tuple[tuple[Link, ...], tuple[str, ...]] | None:
         """Return links that changed, and ports that lost theirs, since the last call.
@@ -87,7 +88,7 @@ class Inventory:
         """
         changed, self._changed = sorted(self._changed), set()
         found = [self._links.get(port_id, ()) for port_id in changed]
-        if self._count > wire.MAX_LINKS or any(len(links) > 1 for links in found):
+        if self._count > MAX_LINKS or any(len(links) > 1 for links in found):
             return None
         gone = tuple(id for id, links in zip(changed, found, strict=True) if not links)
         return tuple(link for links in found for link in links), gone

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 
+from msgspec.structs import replace
+
 from agent.decide import marks
 from agent.decide.rows import InterfaceRow
+from agent.wire.report import Link, LinkCounters
+from agent.wire.state import Attachment
 from vpcctl.model import addresses, ids
 from vpcctl.model.gateway import MAX_PORT_OFPORT
-from vpcctl.wire.report import Link, LinkCounters
-from vpcctl.wire.state import Attachment
 
 MAX_OFPORT = 65279
 """Largest number of a port in OpenFlow 1.4 as Open vSwitch gives them out; see also
@@ -130,7 +132,7 @@ def is_settled(link: Link) -> bool:
 def with_counters(found: Iterable[Link], counters: Mapping[str, LinkCounters]) -> tuple[Link, ...]:
     """Return the links with the counters of their interfaces (by interface UUID)."""
     return tuple(
-        link.model_copy(update={"counters": counters[link.interface_uuid]})
+        replace(link, counters=counters[link.interface_uuid])
         if link.interface_uuid in counters
         else link
         for link in found

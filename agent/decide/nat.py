@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from vpcctl.wire.report import EipPorts
+from agent.wire.report import EipPorts
 
 MOST_EACH, MOST = 20_000, 200_000
 """Connections of a host that are looked at one by one, and that are counted at all.

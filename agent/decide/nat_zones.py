@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from vpcctl.wire.report import ReportAnswer
-from vpcctl.wire.state import HostState, NatForward, NatGatewayState
+from agent.wire.report import ReportAnswer
+from agent.wire.state import HostState, NatForward, NatGatewayState
 
 AGAIN_S = 1.0
 """So long after a look is looked once more: the datapath may follow its old flows for half a second

@@ -19,8 +19,8 @@ from agent.decide.rows import (
     Wish,
 )
 from agent.decide.underlay import Device
-from vpcctl.wire.report import OutsideFact
-from vpcctl.wire.state import ExternalNetworkState
+from agent.wire.report import OutsideFact
+from agent.wire.state import ExternalNetworkState
 
 _NOWHERE = 4095
 """A VLAN that no frame can be in (IEEE 802.1Q, table 9-2)."""

@@ -8,7 +8,9 @@ too.
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from vpcctl.wire.state import HostState
+from msgspec.structs import replace
+
+from agent.wire.state import HostState
 
 T = TypeVar("T")
 
@@ -19,7 +21,7 @@ def sharing(state: HostState, before: HostState | None) -> HostState:
         return state
     attachments = _shared(state.attachments, before.attachments, lambda each: each.port_id)
     guests = _shared(state.guests, before.guests, lambda each: each.key)
-    return state.model_copy(update={"attachments": attachments, "guests": guests})
+    return replace(state, attachments=attachments, guests=guests)
 
 
 def _shared(new: Iterable[T], old: Iterable[T], key: Callable[[T], object]) -> tuple[T, ...]:

@@ -11,8 +11,8 @@ from agent.decide import marks
 from agent.decide.bridge import BridgeSettings, tunnel_port
 from agent.decide.links import MAX_OFPORT
 from agent.decide.rows import InterfaceRow, PlugWish, PortWish, UnplugWish
-from vpcctl.wire.report import WatchFact
-from vpcctl.wire.state import OutsideAddress, Watched
+from agent.wire.report import WatchFact
+from agent.wire.state import OutsideAddress, Watched
 
 WATCH_VNI = 0xFF_FFFF
 """VNI of BFD's packets; subnets and gateways have others."""

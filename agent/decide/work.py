@@ -7,8 +7,8 @@ from agent.decide import marks
 from agent.decide.backoff import Backoff
 from agent.decide.links import MAX_OFPORT, too_high
 from agent.decide.rows import IfaceIdWish, InterfaceRow, PlugWish, PortWish
+from agent.wire.state import Attachment
 from vpcctl.model.gateway import MAX_PORT_OFPORT
-from vpcctl.wire.state import Attachment
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agent.decide.rows import InterfaceRow
+from agent.wire.report import ReportAnswer
+from agent.wire.state import HostState
 from vpcctl.model import ids
 from vpcctl.model.gateway import MAX_PORT_OFPORT
-from vpcctl.wire.report import ReportAnswer
-from vpcctl.wire.state import HostState
 
 PATIENCE_S = 5.0
 """So long a port waits for the end of the flows of the one before it."""

@@ -8,14 +8,13 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from agent.client import POLL_S, Client, ClientError
 from agent.decide.backoff import Backoff
 from agent.names.zone_record import ZoneRecord
 from agent.statedir import write_atomically
-from vpcctl.wire.state import Guest, GuestSubnet, HostState
-from vpcctl.wire.zones import PortMetadata, digest_of
+from agent.wire.base import Unreadable
+from agent.wire.state import Guest, GuestSubnet, HostState
+from agent.wire.zones import PortMetadata, unsealed
 
 log = logging.getLogger(__name__)
 
@@ -161,9 +160,8 @@ class Keeper:
         if document is None:
             self._absent.add(id)
             return False
-        text = document.model_dump_json()
-        await asyncio.to_thread(_write, self._directory, id, text)
-        self._held[id], self._asked[id] = document.revision, revision
+        await asyncio.to_thread(_write, self._directory, id, document.text.decode())
+        self._held[id], self._asked[id] = document.said.revision, revision
         return True
 
     async def _keep_zone(self, id: str) -> bool:
@@ -257,10 +255,8 @@ def _load(directory: Path) -> dict[str, int]:
     found: dict[str, int] = {}
     for path in sorted(directory.glob("port-*.json")):
         try:
-            document = PortMetadata.model_validate_json(path.read_text())
-            if document.digest == digest_of(document):
-                found[path.stem] = document.revision
-        except (OSError, ValidationError, UnicodeDecodeError) as error:
+            found[path.stem] = unsealed(PortMetadata, path.read_bytes()).said.revision
+        except (OSError, Unreadable) as error:
             log.warning("%s cannot be read: %s", path, type(error).__name__)
     return found
 

@@ -4,15 +4,16 @@ import logging
 import os
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from agent.statedir import write_atomically
-from vpcctl.wire.zones import ZoneDocument, digest_of
+from agent.wire.base import Unreadable
+from agent.wire.zones import Sealed, ZoneDocument, unsealed
 
 log = logging.getLogger(__name__)
 
 _LEAST_BYTES = 1 << 16
 """Of changes that are kept however short the whole is."""
+_PORT = 64
+"""Bytes of a zone for each port, more or less."""
 
 
 class ZoneRecord:
@@ -49,40 +50,40 @@ class ZoneRecord:
         with self._path.open("rb") as stream:
             for line in stream:
                 document = _document(line)
-                if document is None or document.since != self.revision:
+                if document is None or document.said.since != self.revision:
                     break
-                self._note(document, len(line))
+                self._note(document)
                 whole += len(line)
         return whole
 
-    def keep(self, document: ZoneDocument) -> None:
+    def keep(self, document: Sealed[ZoneDocument]) -> None:
         """Write a whole zone in place of what is there, or add a change to it.
 
         Raises:
             OSError: it cannot be written; the whole is to be written next.
         """
-        line = document.model_dump_json() + "\n"
+        line = document.text.decode() + "\n"
         lines, self._lines = self._lines, 0
-        if document.since not in (0, self.revision):
+        if document.said.since not in (0, self.revision):
             return
-        if not document.since:
+        if not document.said.since:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_atomically(self._path, line)
         else:
             with self._path.open("a") as stream:
                 stream.write(line)
         self._lines = lines
-        self._note(document, len(line.encode()))
+        self._note(document)
 
-    def _note(self, document: ZoneDocument, size: int) -> None:
-        self.revision = document.revision
-        if document.since:
+    def _note(self, document: Sealed[ZoneDocument]) -> None:
+        self.revision, size = document.said.revision, len(document.text)
+        if document.said.since:
             self._lines -= 1
             self._bytes -= size
         else:
             # So many that reading them costs about as much as reading the whole: a line has a
             # cost of its own, and one with all of a tenant's records may be longer than all names.
-            self._lines = 100 + len(document.ports) // 4
+            self._lines = 100 + size // _PORT // 4
             self._bytes = max(_LEAST_BYTES, 2 * size)
 
     def drop(self) -> None:
@@ -90,11 +91,10 @@ class ZoneRecord:
         self._path.unlink(missing_ok=True)
 
 
-def _document(line: bytes) -> ZoneDocument | None:
+def _document(line: bytes) -> Sealed[ZoneDocument] | None:
     if not line.endswith(b"\n"):
         return None
     try:
-        document = ZoneDocument.model_validate_json(line)
-    except (ValidationError, UnicodeDecodeError):
+        return unsealed(ZoneDocument, line[:-1])
+    except Unreadable:
         return None
-    return document if document.digest == digest_of(document) else None

@@ -9,7 +9,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from agent.decide import attachment as decide
 from agent.decide import marks
 from agent.netlink import core
-from vpcctl.wire.state import Attachment
+from agent.wire.state import Attachment
 
 _NODAD = 0x02
 _IGNORED = frozenset(

@@ -11,8 +11,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import pytest
+from msgspec.structs import replace
 
 from agent.decide import marks
+from agent.wire.report import EipPorts, NatCounts
+from agent.wire.state import NatGatewayState, Watched
 from tests.hosts.conftest import AgentHost, Make
 from tests.hosts.watching import bfd, confirm, is_up, watch
 from tests.support import frames, leftovers
@@ -33,8 +36,6 @@ from tests.support.outside import (
 from tests.support.waiting import wait_until
 from tests.traffic.site import inside
 from vpcctl.model.host import Question
-from vpcctl.wire.report import EipPorts, NatCounts
-from vpcctl.wire.state import NatGatewayState, Watched
 
 VLAN = 7
 INSIDE, OUTSIDE = marks.patch_inside(NETWORK), marks.patch_outside(NETWORK)
@@ -220,7 +221,7 @@ def test_connections_of_a_nat_gateway_are_counted_where_it_is_active(agent: Agen
         failures=len(ways),
     )
     wait_until(lambda: wanted in _counted(agent), what="counts")
-    agent.controller.set(nat_gateways=(gateway.model_copy(update={"hosts": ("host-other",)}),))
+    agent.controller.set(nat_gateways=(replace(gateway, hosts=("host-other",)),))
     wait_until(lambda: agent.controller.reports[-1][1].nat == (), what="another host's gateway")
 
 
@@ -396,7 +397,7 @@ def test_a_standby_takes_over(make_hosts: Make) -> None:
         confirm(active)
         _leaves_it_to_who_has_taken_over(active)
         assert bfd(standby, active, "forwarding") == "false"
-        behind = address.model_copy(update={"hosts": hosts[::-1]})
+        behind = replace(address, hosts=hosts[::-1])
         active.controller.set(outside_addresses=(behind,))
         wait_until(lambda: is_up(standby))
         wire.quiet()

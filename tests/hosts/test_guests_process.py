@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.support import guest_frames as g
 from tests.support.guests_process import GuestsProcess, guests_process
@@ -28,7 +29,7 @@ def process() -> Iterator[GuestsProcess]:
     noisy = [g.guest(key, subnet_id=f"subnet-{key % TENANTS}") for key in NOISY]
     names = [str(number) for number in range(TENANTS)] + ["quiet"]
     blocks = tuple(g.block(subnet_id=f"subnet-{name}", tenant_id=name) for name in names)
-    state = g.state(*noisy, quiet).model_copy(update={"guest_subnets": blocks})
+    state = replace(g.state(*noisy, quiet), guest_subnets=blocks)
     with guests_process(state) as made:
         wait_until(lambda: made.counts()["ra-sent"] > 0, what="it listens")
         yield made

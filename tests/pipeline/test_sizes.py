@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 
 import pytest
+from msgspec import structs
 
 from agent.decide.guest import answering as guests
 from agent.decide.guest.book import Book as Guests
@@ -185,7 +186,7 @@ def book(port) -> Guests:
     )
     state = g.state(g.guest(port.key, int(port.mac).to_bytes(6, "big")), subnet=block)
     networks = (wire.network(key=NETWORK.key, mtu=1400),)
-    return Guests(state.model_copy(update={"external_networks": networks}))
+    return Guests(structs.replace(state, external_networks=networks))
 
 
 def test_what_stays_in_the_vpc_may_be_as_large_as_ports_take_it(town: Setting) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from msgspec import to_builtins
+
 from vpcctl.wire.report import Link, LinkReport, ReportAnswer, changed_digest, digest
 from vpcctl.wire.state import Attachment, HostState, InterfaceAddress, Peer, Settings
 
@@ -52,7 +54,9 @@ class Controller:
         """Change the state, wake the long poll and return the monotonic time of it."""
         with self._changed:
             revision = self.state.revision + 1
-            self.state = self.state.model_copy(update={"revision": revision, **changes})
+            said = to_builtins(changes, enc_hook=lambda one: one.model_dump(mode="json"))
+            values = {**self.state.model_dump(), "revision": revision, **said}
+            self.state = HostState.model_validate(values)
             self._changed.notify_all()
             return time.monotonic()
 

@@ -4,7 +4,9 @@ import ipaddress
 import struct
 from dataclasses import dataclass
 
-from vpcctl.wire.state import Guest, GuestOptions, GuestSubnet, HostState
+from msgspec import convert
+
+from agent.wire.state import Guest, GuestOptions, GuestSubnet, HostState
 
 KEY = 0x101
 MAC = bytes.fromhex("060000000001")
@@ -39,7 +41,7 @@ def guest(key: int = KEY, mac: bytes = MAC, *addresses: str, **more: object) -> 
         "addresses": addresses or ("10.0.1.20", "fd00:1::20"),
         "host_name": "web-1",
     }
-    return Guest.model_validate(values | more)
+    return convert(values | more, Guest)
 
 
 def block(mode: str | None = "dhcpv6-stateful", **more: object) -> GuestSubnet:
@@ -53,7 +55,7 @@ def block(mode: str | None = "dhcpv6-stateful", **more: object) -> GuestSubnet:
         "mtu": 1450,
         **(six if mode else {}),
     }
-    return GuestSubnet.model_validate(values | more)
+    return convert(values | more, GuestSubnet, dec_hook=lambda kind, value: kind(value))
 
 
 OPTIONS = GuestOptions(

@@ -17,10 +17,11 @@ from pathlib import Path
 
 from agent.decide import marks
 from agent.guests import GuestAnswers
+from agent.wire.base import read, written
+from agent.wire.state import HostState
 from agent.worker import Worker
 from tests.support.hosts import command, own_netns
 from tests.traffic.site import inside
-from vpcctl.wire.state import HostState
 
 ROOT = Path(__file__).resolve().parents[2]
 _FAR = "far"
@@ -42,7 +43,7 @@ class GuestsProcess:
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
         self.wire = inside(netns, _opened)
-        self._say(state.model_dump_json())
+        self._say(written(state).decode())
 
     def _say(self, line: str) -> None:
         assert self._process.stdin is not None
@@ -94,7 +95,7 @@ async def _run() -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     worker = Worker(Path("/nonexistent"), "host", checksums_off=False)
     answers = GuestAnswers(worker, lambda _: None, lambda _: None)
-    answers.want(HostState.model_validate_json(await reader.readline()))
+    answers.want(read(HostState, await reader.readline()))
     running = asyncio.create_task(answers.run())
     while await reader.readline():
         print(json.dumps(answers.counts), flush=True)

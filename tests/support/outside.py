@@ -3,8 +3,10 @@
 import ipaddress
 import struct
 
+from msgspec import convert
+
+from agent.wire.state import ExternalNetworkState, HostState, OutsideAddress
 from vpcctl.model.host import Question, outside_question
-from vpcctl.wire.state import ExternalNetworkState, HostState, OutsideAddress
 
 HOST = "host-00000000000000001"
 NETWORK = "ext-00000000000000001"
@@ -25,7 +27,7 @@ def network(**more: object) -> ExternalNetworkState:
         "ipv6_cidr": "2001:db8::/64",
         "ipv6_gateway": "2001:db8::1",
     }
-    return ExternalNetworkState.model_validate(values | more)
+    return convert(values | more, ExternalNetworkState)
 
 
 def eip(**more: object) -> OutsideAddress:
@@ -37,13 +39,13 @@ def eip(**more: object) -> OutsideAddress:
         "fixed_address": FIXED,
         "port_key": 43,
     }
-    return OutsideAddress.model_validate(values | more)
+    return convert(values | more, OutsideAddress)
 
 
 def global_address(**more: object) -> OutsideAddress:
     """A global address of a port of this host."""
     values: dict[str, object] = {"address": PORT_IP, "mac": PORT_MAC, "network_id": NETWORK}
-    return OutsideAddress.model_validate(values | more)
+    return convert(values | more, OutsideAddress)
 
 
 def state(*addresses: OutsideAddress, **more: object) -> HostState:
@@ -57,7 +59,7 @@ def state(*addresses: OutsideAddress, **more: object) -> HostState:
         "external_networks": (network(),),
         "outside_addresses": addresses,
     }
-    return HostState.model_validate(values | more)
+    return convert(values | more, HostState)
 
 
 def packed(text: str) -> bytes:

@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+from msgspec import convert
 
 from agent.decide import marks
 from agent.decide.attachment import (
@@ -19,7 +20,7 @@ from agent.decide.attachment import (
     check,
     plan,
 )
-from vpcctl.wire.state import Attachment, InterfaceAddress
+from agent.wire.state import Attachment, InterfaceAddress
 
 PORT = "port-0a1b2c3d4e5f60718"
 NAME = marks.host_end(PORT)
@@ -39,7 +40,7 @@ def wanted(**changes: object) -> Attachment:
         ),
         "mtu": 1450,
     }
-    return Attachment.model_validate({**values, **changes})
+    return convert({**values, **changes}, Attachment)
 
 
 def made(**changes: object) -> Facts:

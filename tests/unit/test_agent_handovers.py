@@ -1,9 +1,11 @@
 """Addresses that changed hands: what is forgotten where, when, and that it is done once."""
 
+from msgspec.structs import replace
+
 from agent.decide.handovers import Finder, Handovers, Search
 from agent.decide.zones import Use
-from vpcctl.wire.report import ReportAnswer
-from vpcctl.wire.state import Guest, GuestSubnet, HandedOver, HostState, NatGatewayState
+from agent.wire.report import ReportAnswer
+from agent.wire.state import Guest, GuestSubnet, HandedOver, HostState, NatGatewayState
 
 ONE, TWO, THREE = (f"port-{at:017x}" for at in range(1, 4))
 RED, BLUE = "vpc-00000000000000001", "vpc-00000000000000002"
@@ -55,7 +57,7 @@ def test_zones_of_nat_gateways_of_the_vpc_forget_it_too() -> None:
     for vpc, expected in ((RED, {65_000: frozenset({"10.0.0.11"})}), (BLUE, {})):
         handovers = Handovers(done=10)
         stands = NatGatewayState(vpc_id=vpc, **gateway)
-        handovers.want(told.model_copy(update={"nat_gateways": (stands,)}))
+        handovers.want(replace(told, nat_gateways=(stands,)))
         reached(handovers, 20)
         assert handovers.due({}) == Search(20, expected)
 

@@ -4,14 +4,15 @@ import time
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from agent.decide import links as decide
 from agent.decide import marks
 from agent.decide.rows import InterfaceRow
 from agent.decide.work import untouchable
 from agent.host import Host, most_urgent
-from vpcctl.wire.report import Link, LinkCounters, digest
-from vpcctl.wire.state import Attachment
+from agent.wire.report import Link, LinkCounters, digest
+from agent.wire.state import Attachment
 
 PORT = "port-0a1b2c3d4e5f60718"
 OTHER = "port-0a1b2c3d4e5f60719"
@@ -85,9 +86,8 @@ def test_ofport_out_of_range_is_none() -> None:
 
 def test_an_ofport_whose_zone_is_a_nat_gateways_is_refused_with_what_is_accepted() -> None:
     last, first = (row(ofport=one) for one in (32767, 32768))
-    assert decide.link_of(last, None, None) == decide.link_of(row(), None, None).model_copy(  # type: ignore[union-attr]
-        update={"ofport": 32767}
-    )
+    (highest,) = decide.links([last], {}, {})
+    assert highest == replace(*decide.links([row()], {}, {}), ofport=32767)
     (link,) = decide.links([first], {}, {})
     assert link.ofport is None
     assert "ofport 32768; a port's is 1 to 32767" in (link.error or "")

@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from agent.decide import aggregate, nat
-from vpcctl.wire.report import EipPorts
+from agent.wire.report import EipPorts
 
 FIRST, SECOND = "203.0.113.20", "203.0.113.21"
 LISTING = (

@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 
 import pytest
+from msgspec.structs import replace
 
 from agent.decide.nat_zones import AGAIN_S, Ends, Finder, NatZones
-from vpcctl.wire.report import ReportAnswer
-from vpcctl.wire.state import HostState, NatForward, NatGatewayState
+from agent.wire.report import ReportAnswer
+from agent.wire.state import HostState, NatForward, NatGatewayState
 
 FIRST, SECOND, GONE = "203.0.113.20", "203.0.113.21", "203.0.113.9"
 ONE, TWO, FAR = "10.0.2.12", "10.0.2.13", "192.0.2.77"
@@ -106,9 +107,9 @@ def test_a_connection_whose_answer_was_heard_first_ends_with_its_forward_too() -
     ends = Ends(17, TWO, 6001, FAR, 53)
     assert not found(nat(), heard, begun).has_found(), "a guest may begin such a one, too"
     assert found(nat(), heard, begun, gone=[MANY]).others == {ends}
-    still = MANY.model_copy(update={"last": 6001})
+    still = replace(MANY, last=6001)
     assert not found(nat(ZONE, still), heard, begun, gone=[MANY]).has_found()
-    elsewhere = MANY.model_copy(update={"target": ONE})
+    elsewhere = replace(MANY, target=ONE)
     assert found(nat(ZONE, elsewhere), heard, begun, gone=[MANY]).others == {ends}
 
 

@@ -19,8 +19,8 @@ from agent.decide.rows import (
 )
 from agent.decide.underlay import Device
 from agent.settings import SettingsError
+from agent.wire.state import Watched
 from tests.support.outside import HOST, NETWORK, network
-from vpcctl.wire.state import Watched
 
 OTHER = "ext-00000000000000002"
 INSIDE, OUTSIDE = marks.patch_inside(NETWORK), marks.patch_outside(NETWORK)

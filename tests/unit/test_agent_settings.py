@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import pytest
+from msgspec import convert
 
 from agent import settings as agent_settings
 from agent.decide.bridge import BridgeSettings, integration_bridge
 from agent.settings import SettingsError
 from agent.statedir import StateDir
-from vpcctl.wire.state import HostState
+from agent.wire.state import HostState
 
 HOST = "host-00000000000000001"
 
@@ -21,7 +22,7 @@ def state(**changes: object) -> HostState:
         "dpid": 0x7663_0000_0000_0001,
         "openflow_targets": ("tcp:127.0.0.1:6653",),
     }
-    return HostState.model_validate({**values, **changes})
+    return convert({**values, **changes}, HostState)
 
 
 def test_flags_go_before_environment_before_file(
@@ -46,6 +47,50 @@ def test_what_cannot_be_used_is_said_in_one_line(tmp_path: Path) -> None:
             agent_settings.load(flags)
     with pytest.raises(SettingsError, match="there is no file"):
         agent_settings.load({}, str(tmp_path / "absent.toml"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ({"datapath": "warp"}, "datapath: expected auto, system or netdev"),
+        ({"vxlan_port": "0"}, "vxlan_port: expected a number from 1 to 65535"),
+        ({"vxlan_port": "some"}, "vxlan_port: expected a number"),
+        ({"underlay_bridge": ""}, "underlay_bridge: expected the name of a bridge"),
+        ({"ovsdb": 6640}, "ovsdb: expected a text"),
+        ({"ovs_rundir": 1}, "ovs_rundir: expected a text"),
+        ({"speed": "high"}, "speed: there is no such setting; there are host_id, api_url"),
+    ],
+)
+def test_what_is_accepted_is_said(flags: dict[str, object], told: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{told}"):
+        agent_settings.load(flags)
+
+
+def test_the_file_is_refused_for_what_it_says(tmp_path: Path) -> None:
+    config = tmp_path / "agent.toml"
+    for text, told in (
+        ("speed = 9\n", "speed: there is no such setting"),
+        ("bridge = 9\n", "bridge: expected a text"),
+        ("bridge =\n", "agent.toml: Invalid value"),
+        ("[providers]\npublic = 9.5\n", "providers: expected provider networks"),
+    ):
+        config.write_text(text)
+        with pytest.raises(SettingsError, match=told):
+            agent_settings.load({}, str(config))
+
+
+def test_variables_of_others_and_of_any_case_are_taken_as_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("VPC_AGENT_SPEED", "high")
+    monkeypatch.setenv("vpc_agent_bridge", "br-env")
+    assert agent_settings.load({}).bridge == "br-env"
+
+
+def test_another_process_of_the_agent_is_told_all_of_it(tmp_path: Path) -> None:
+    flags = {"providers": "public=br-ex", "state_dir": str(tmp_path), "token": "geheim"}
+    found = agent_settings.load({**flags, "vxlan_port": "4000", "vtep_address": ""})
+    assert agent_settings.heard(found.told()) == found
 
 
 def test_token_file_must_be_private(tmp_path: Path) -> None:

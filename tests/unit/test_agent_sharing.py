@@ -1,7 +1,9 @@
 """Host states share with the one before what is the same in both."""
 
+from msgspec import convert
+
 from agent.decide.sharing import sharing
-from vpcctl.wire.state import Attachment, Guest, HostState
+from agent.wire.state import Attachment, Guest, HostState
 
 
 def state(revision: int, mtu: int, *keys: int) -> HostState:
@@ -29,7 +31,7 @@ def state(revision: int, mtu: int, *keys: int) -> HostState:
         name="one",
         dpid=1,
         openflow_targets=(),
-        attachments=(Attachment.model_validate(attachment),),
+        attachments=(convert(attachment, Attachment),),
         guests=guests,
     )
 

@@ -10,7 +10,7 @@ from agent.command import PlainFormatter
 
 UNUSED = (
     *("anyio", "bcrypt", "cryptography", "eventlet", "httpcore", "httpx", "rich", "sqlite3"),
-    *("importlib.metadata", "structlog", "unittest.case"),
+    *("importlib.metadata", "pydantic", "structlog", "unittest.case"),
     *(
         "agent.enroll",
         "agent.renew",
@@ -21,7 +21,7 @@ UNUSED = (
     ),
 )
 UNUSED_FOR_NAMES = (
-    *(*UNUSED, "ovs", "pydantic", "pyroute2", "vpcctl.wire"),
+    *(*UNUSED, "msgspec", "ovs", "pyroute2", "vpcctl.wire"),
     *("_ssl", "email", "idna"),
 )
 

@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
+from msgspec.structs import replace
+
 from agent.decide import marks
 from agent.decide.rows import InterfaceRow
 from agent.host import Host
 from agent.settings import Settings
 from agent.watches import Watches
+from agent.wire.state import OutsideAddress
 from tests.unit.test_names_keeper import HOST, state
-from vpcctl.wire.state import OutsideAddress
 
 OTHER = "host-00000000000000002"
 
@@ -32,7 +34,7 @@ async def _stands(*orders: tuple[str, ...]) -> list[bool]:
     found = [watches.may_stand()]
     for number, hosts in enumerate(orders, 1):
         addresses = (address(*hosts),) if hosts else ()
-        watches.want(state(number).model_copy(update={"outside_addresses": addresses}))
+        watches.want(replace(state(number), outside_addresses=addresses))
         found.append(watches.may_stand())
     return found
 
@@ -67,7 +69,7 @@ class Scene:
 
     def ordered(self, *order: str) -> None:
         addresses = {"outside_addresses": (address(*order),)}
-        self.watches.want(state(1).model_copy(update=addresses))
+        self.watches.want(replace(state(1), **addresses))
 
     def says(self, *, lives: bool, of: str = OTHER) -> None:
         """BFD says of the other one if it lives."""

@@ -3,11 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import convert, structs
 
 from agent.decide import marks, work
 from agent.decide.backoff import Backoff
 from agent.decide.rows import IfaceIdWish, InterfaceRow
-from vpcctl.wire.state import Attachment
+from agent.wire.state import Attachment
 
 OWNER = "host-00000000000000001"
 
@@ -22,7 +23,7 @@ def attachment(number: int, **changes: object) -> Attachment:
         "addresses": (),
         "mtu": 1450,
     }
-    return Attachment.model_validate({**values, **changes})
+    return convert({**values, **changes}, Attachment)
 
 
 ONE, TWO = attachment(1), attachment(2)
@@ -114,7 +115,7 @@ def test_iface_ids_of_others_are_not_touched() -> None:
     ids=lambda own: own.name,
 )
 def test_what_is_not_for_guests_gets_no_iface_id(own: InterfaceRow) -> None:
-    wanted = PLUGGED.model_copy(update={"interface": own.name})
+    wanted = structs.replace(PLUGGED, interface=own.name)
     assert work.iface_ids([wanted], [own], OWNER) == []
     named = {**own.external_ids, "iface-id": wanted.port_id, marks.NAMED_KEY: OWNER}
     before = replace(own, external_ids=named)

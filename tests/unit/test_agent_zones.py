@@ -10,8 +10,8 @@ from agent.decide.rows import InterfaceRow
 from agent.decide.zone_record import Header
 from agent.decide.zones import ANYBODY, ASKING_S, PATIENCE_S, Chore, Use, Zones
 from agent.host import Host
-from vpcctl.wire.report import ReportAnswer
-from vpcctl.wire.state import HostState
+from agent.wire.report import ReportAnswer
+from agent.wire.state import HostState
 
 PORTS = tuple(f"port-{at:017x}" for at in range(4))
 HEADER = Header("host-00000000000000001", "kernel", complete=True)

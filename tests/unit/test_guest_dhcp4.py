@@ -4,12 +4,13 @@ import ipaddress
 import time
 
 import pytest
+from msgspec.structs import replace
 
 from agent.decide.guest.answering import answer
 from agent.decide.guest.book import Book
 from agent.decide.guest.frames import Refused
+from agent.wire.state import GuestSubnet
 from tests.support import guest_frames as g
-from vpcctl.wire.state import GuestSubnet
 
 DISCOVER, OFFER, REQUEST, DECLINE, ACK, NAK, RELEASE, INFORM = range(1, 9)
 OWN, GATEWAY = bytes((10, 0, 1, 20)), bytes((10, 0, 1, 1))
@@ -143,9 +144,7 @@ def test_what_is_not_asked_for_is_not_said_but_for_what_breaks_a_guest() -> None
 
 
 def test_a_client_that_takes_little_gets_the_important() -> None:
-    long = g.OPTIONS.model_copy(
-        update={"search": tuple(f"{n}{'x' * 50}.example" for n in range(4))}
-    )
+    long = replace(g.OPTIONS, search=tuple(f"{n}{'x' * 50}.example" for n in range(4)))
     book = Book(g.state(subnet=g.block(options=long)))
     small = ask(g.from_dhcp4(g.dhcp4(DISCOVER, EVERYTHING, (57, (576).to_bytes(2, "big")))), book)
     assert len(small.payload) <= 548
@@ -223,7 +222,7 @@ def test_one_of_several_addresses_can_be_asked_for() -> None:
 
 
 def test_a_ports_own_options_take_the_place_of_its_subnets() -> None:
-    own = g.OPTIONS.model_copy(update={"domain": "other.example"})
+    own = replace(g.OPTIONS, domain="other.example")
     book = Book(g.state(g.guest(options=own), subnet=g.block(options=g.OPTIONS)))
     assert said(ask(g.from_dhcp4(g.dhcp4(DISCOVER)), book))[15] == b"other.example"
 

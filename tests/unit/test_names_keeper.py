@@ -5,10 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
+from msgspec.structs import replace
+
 from agent.client import Client, ClientError
 from agent.names.keeper import Keeper
 from agent.settings import Settings as AgentSettings
-from vpcctl.wire.state import Guest, GuestSubnet, HostState, Settings
+from agent.wire import zones as wire
+from agent.wire.state import Guest, GuestSubnet, HostState, Settings
+from agent.wire.zones import Sealed, unsealed
 from vpcctl.wire.zones import PortMetadata, ZoneDocument, sealed
 
 HOST = "host-00000000000000001"
@@ -89,7 +93,7 @@ class Controller:
             raise ClientError("away")
         return {id: self.revision for id, held in known.items() if held != self.revision}
 
-    async def zone(self, id: str, since: int) -> ZoneDocument | None:
+    async def zone(self, id: str, since: int) -> Sealed[wire.ZoneDocument] | None:
         self.asked.append(since)
         if not self.is_there:
             self.missed.set()
@@ -104,11 +108,12 @@ class Controller:
             ports={},
             records=(),
         )
-        return sealed(made)
+        return unsealed(wire.ZoneDocument, sealed(made).model_dump_json().encode())
 
-    async def metadata(self, port_id: str) -> PortMetadata:
+    async def metadata(self, port_id: str) -> Sealed[wire.PortMetadata]:
         self.fetched += 1
-        return sealed(PortMetadata(port_id=port_id, revision=self.said))
+        made = sealed(PortMetadata(port_id=port_id, revision=self.said))
+        return unsealed(wire.PortMetadata, made.model_dump_json().encode())
 
 
 async def _kept(
@@ -161,7 +166,7 @@ def test_a_guest_that_left_and_came_back_unnoticed_has_its_zone(tmp_path: Path) 
         async with asyncio.timeout(20):
             await controller.missed.wait()
         controller.is_there = True
-        keeper.want(state(2, SUBNET).model_copy(update={"settings": state(1).settings}))
+        keeper.want(replace(state(2, SUBNET), settings=state(1).settings))
         await until(2)
 
     assert asyncio.run(_kept(tmp_path, use)) == [0, 1, 1]
@@ -184,7 +189,7 @@ async def _told_of_metadata(directory: Path, revisions: list[tuple[int, int]]) -
             guest = Guest(
                 port_id=PORT, key=1, subnet_id="s", mac="", addresses=(), metadata_revision=said
             )
-            keeper.want(state(number).model_copy(update={"guests": (guest,)}))
+            keeper.want(replace(state(number), guests=(guest,)))
             running = running or asyncio.create_task(keeper.run())
             async with asyncio.timeout(20):
                 while not told or told[-1] != there:
@@ -222,7 +227,7 @@ async def _told_with(directory: Path, *subnets: GuestSubnet) -> dict[str, int]:
 
 
 def test_a_zone_that_cannot_be_written_keeps_no_other_from_its_guests(tmp_path: Path) -> None:
-    other = SUBNET.model_copy(update={"subnet_id": "t", "vpc_id": OTHER})
+    other = replace(SUBNET, subnet_id="t", vpc_id=OTHER)
     (tmp_path / f"{VPC}.zone").mkdir()  # as good as a disk that is full
     left = tmp_path / "vpc-00000000000000003.zone"
     left.touch()
@@ -254,9 +259,9 @@ async def _places_told(directory: Path, *states: HostState) -> list[tuple[Any, s
 def test_eips_and_the_hosts_zone_are_told_as_they_change(tmp_path: Path) -> None:
     plain = Guest(port_id=PORT, key=1, subnet_id="s", mac="", addresses=("10.0.0.5",))
     pairs = (("10.0.0.5", "203.0.113.5"),)
-    public = plain.model_copy(update={"public_addresses": pairs})
-    first = state(1, SUBNET).model_copy(update={"guests": (plain,)})
-    second = first.model_copy(update={"guests": (public,)})
-    third = second.model_copy(update={"availability_zone": "room-1"})
+    public = replace(plain, public_addresses=pairs)
+    first = replace(state(1, SUBNET), guests=(plain,))
+    second = replace(first, guests=(public,))
+    third = replace(second, availability_zone="room-1")
     found = asyncio.run(_places_told(tmp_path, first, second, third))
     assert found == [((), ""), (pairs, ""), (pairs, "room-1")]

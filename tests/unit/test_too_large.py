@@ -6,6 +6,7 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from agent.decide import too_large
 from agent.decide.guest import answering
@@ -157,7 +158,7 @@ def test_an_address_that_is_not_ours_tells_nobody() -> None:
 
 # --- from guests ----------------------------------------------------------------------------------
 
-GUESTS = Guests(g.state().model_copy(update={"external_networks": (network(mtu=1400),)}))
+GUESTS = Guests(replace(g.state(), external_networks=(network(mtu=1400),)))
 
 
 def by_guest(source: str, target: str, network_key: int = KEY) -> bytes:

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from agent.decide.names.zone import Zone
 from agent.names.zone_file import ZoneFile
 from agent.names.zone_record import ZoneRecord
+from agent.wire.zones import Sealed, unsealed
+from agent.wire.zones import ZoneDocument as Received
 from vpcctl.wire.zones import ZoneDocument, sealed
 from vpcctl.wire.zones import ZoneRecord as Record
 
@@ -32,6 +34,11 @@ def document(revision: int, since: int, ports: dict, records: tuple | None = Non
             records=() if records is None and not since else records,
         )
     )
+
+
+def sent(*said: object) -> Sealed[Received]:
+    """Return a document as the agent has it from the controller."""
+    return unsealed(Received, document(*said).model_dump_json().encode())
 
 
 def answers(zone: Zone | None) -> object:
@@ -77,7 +84,7 @@ def test_changes_add_up_to_the_whole(tmp_path_factory, states: list, records: li
         )
         since = record.since
         said = dict.fromkeys(before) | ports if since else ports
-        record.keep(document(revision, since, said, made))
+        record.keep(sent(revision, since, said, made))
         asyncio.run(file.follow())
         assert file.revision == record.revision == revision
         whole = Zone(document(revision, 0, ports, made).model_dump(mode="json"))
@@ -91,8 +98,8 @@ def test_changes_add_up_to_the_whole(tmp_path_factory, states: list, records: li
 def test_a_damaged_end_is_cut_off_and_the_rest_is_kept(tmp_path: Path) -> None:
     path = tmp_path / f"{VPC}.zone"
     record = ZoneRecord(path)
-    record.keep(document(1, 0, {"a": ("web", ("10.0.0.4",))}))
-    record.keep(document(2, 1, {"b": ("db", ("10.0.0.5",))}))
+    record.keep(sent(1, 0, {"a": ("web", ("10.0.0.4",))}))
+    record.keep(sent(2, 1, {"b": ("db", ("10.0.0.5",))}))
     good = path.read_bytes()
     for torn in (b'{"vpc_id"', good.splitlines(keepends=True)[1], b"\xff\xfe\n"):
         path.write_bytes(good + torn)
@@ -106,7 +113,7 @@ def test_a_damaged_end_is_cut_off_and_the_rest_is_kept(tmp_path: Path) -> None:
 
 def test_digits_that_were_changed_count_as_damage(tmp_path: Path) -> None:
     path = tmp_path / f"{VPC}.zone"
-    ZoneRecord(path).keep(document(1, 0, {"a": ("web", ("10.0.0.4",))}))
+    ZoneRecord(path).keep(sent(1, 0, {"a": ("web", ("10.0.0.4",))}))
     path.write_text(path.read_text().replace("10.0.0.4", "10.0.0.5"))
     again = ZoneRecord(path)
     again.load()
@@ -115,13 +122,13 @@ def test_digits_that_were_changed_count_as_damage(tmp_path: Path) -> None:
 
 def test_the_whole_is_asked_for_when_changes_have_become_as_long(tmp_path: Path) -> None:
     record = ZoneRecord(tmp_path / f"{VPC}.zone")
-    record.keep(document(1, 0, {}))
+    record.keep(sent(1, 0, {}))
     revision = 1
     while record.since:
         revision += 1
-        record.keep(document(revision, revision - 1, {"a": ("web", ("10.0.0.4",))}))
+        record.keep(sent(revision, revision - 1, {"a": ("web", ("10.0.0.4",))}))
     assert revision == 101
-    record.keep(document(revision + 1, 0, {"a": ("web", ("10.0.0.4",))}))
+    record.keep(sent(revision + 1, 0, {"a": ("web", ("10.0.0.4",))}))
     assert record.since == revision + 1
     assert len((tmp_path / f"{VPC}.zone").read_text().splitlines()) == 1
 
@@ -130,12 +137,12 @@ def test_a_tenant_s_long_records_fill_no_disk_with_their_changes(tmp_path: Path)
     path = tmp_path / f"{VPC}.zone"
     record = ZoneRecord(path)
     ports = {f"p{n}": ("web", (f"10.0.{n >> 8}.{n & 255}",)) for n in range(2_000)}
-    record.keep(document(1, 0, ports))
+    record.keep(sent(1, 0, ports))
     sizes = []
     for revision in range(2, 40):
         text = (Record(name="a.one.test", type="TXT", ttl=5, values=("x" * 200_000,)),)
         since = record.since
-        record.keep(document(revision, since, {} if since else ports, text))
+        record.keep(sent(revision, since, {} if since else ports, text))
         sizes.append(path.stat().st_size)
         again = ZoneRecord(path)
         again.load()
@@ -146,22 +153,22 @@ def test_a_tenant_s_long_records_fill_no_disk_with_their_changes(tmp_path: Path)
 def test_what_cannot_be_written_leaves_what_there_was(tmp_path: Path) -> None:
     path = tmp_path / "gone" / f"{VPC}.zone"
     record = ZoneRecord(path)
-    record.keep(document(1, 0, {"a": ("web", ("10.0.0.4",))}))
+    record.keep(sent(1, 0, {"a": ("web", ("10.0.0.4",))}))
     path.rename(tmp_path / "kept")
     path.parent.rmdir()
     path.parent.touch()
     with pytest.raises(OSError, match="gone"):
-        record.keep(document(2, 1, {"a": None}))
+        record.keep(sent(2, 1, {"a": None}))
     assert (record.revision, record.since) == (1, 0)  # answered as before; the whole comes next
 
 
 def test_a_file_that_is_replaced_is_read_anew(tmp_path: Path) -> None:
     path = tmp_path / f"{VPC}.zone"
     record, file = ZoneRecord(path), ZoneFile(path)
-    record.keep(document(1, 0, {"a": ("web", ("10.0.0.4",))}))
+    record.keep(sent(1, 0, {"a": ("web", ("10.0.0.4",))}))
     asyncio.run(file.follow())
-    record.keep(document(9, 0, {}))
-    record.keep(document(10, 9, {"b": ("db", ("10.0.0.5",))}))
+    record.keep(sent(9, 0, {}))
+    record.keep(sent(10, 9, {"b": ("db", ("10.0.0.5",))}))
     asyncio.run(file.follow())
     assert file.zone is not None
     assert not file.zone.find("web.one.test", "A").exists

@@ -7,17 +7,16 @@ change does not lead from the base to the digest. Reports are ordered by ``(boot
 whatever is not newer than the last one accepted from the host changes nothing.
 """
 
-import hashlib
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from vpcctl.model import ids
+from vpcctl.wire.digests import MAX_LINKS, as_digest, part
 from vpcctl.wire.state import HostState
 
 VERSION = 1
-MAX_LINKS = 8192
 MAX_NAT_GATEWAYS = 4096
 _U63 = 2**63 - 1
 
@@ -219,26 +218,14 @@ class ReportAnswer(_Wire):
     reached_revision: Annotated[int, Field(ge=0, le=_U63)] | None = None
 
 
-_MODULUS = 1 << 256
-
-
 def link_hash(link: Link) -> int:
     """Return the part of a link, without its counters, in a digest."""
-    return _hash(b"link", link.model_dump_json(exclude={"counters"}))
+    return part(b"link", link.model_dump_json(exclude={"counters"}).encode())
 
 
 def facts_hash(facts: HostFacts) -> int:
     """Return the part of the facts in a digest."""
-    return _hash(b"facts", facts.model_dump_json())
-
-
-def _hash(kind: bytes, text: str) -> int:
-    return int.from_bytes(hashlib.sha256(kind + text.encode()).digest(), "big")
-
-
-def as_digest(total: int) -> str:
-    """Return the digest of which *total* is the sum of parts."""
-    return f"{total % _MODULUS:064x}"
+    return part(b"facts", facts.model_dump_json().encode())
 
 
 def digest(facts: HostFacts, links: Iterable[Link]) -> str:

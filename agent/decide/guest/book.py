@@ -10,8 +10,8 @@ from ipaddress import (
     ip_address,
 )
 
+from agent.wire.state import Guest, GuestOptions, GuestSubnet, HostState
 from vpcctl.model.addresses import parse_mac
-from vpcctl.wire.state import Guest, GuestOptions, GuestSubnet, HostState
 
 
 @dataclass(frozen=True, slots=True)

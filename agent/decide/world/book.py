@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
+from agent.wire.state import ExternalNetworkState, HostState, OutsideAddress
 from vpcctl.model.addresses import parse_mac
-from vpcctl.wire.state import ExternalNetworkState, HostState, OutsideAddress
 
 _LINK_LOCAL = IPv6Network("fe80::/10")
 

@@ -3,13 +3,14 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from agent import pki, renewal
+from agent.wire.enrollment import CertificateAnswer
 from vpcctl.pki import certificates, csr, keys, tls
 from vpcctl.pki.authority import HOST_LIFE, Authority, create_authority
 from vpcctl.pki.errors import PkiError
 from vpcctl.pki.files import CredentialStore, Material
-from vpcctl.wire.enrollment import CertificateAnswer
 
 START = datetime.now(UTC).replace(microsecond=0)
 HOST = "host-0a1b2c3d4e5f60718"
@@ -126,22 +127,22 @@ def test_answers_that_do_not_fit_are_refused_and_change_nothing(store, controlle
     def not_signed_by_it(request: str) -> CertificateAnswer:
         forged = answer(foreign, csr.public_key_of(request), now)
         ours = certificates.to_pem(controller.authority.certificate)
-        return forged.model_copy(update={"ca_certificate": ours})
+        return replace(forged, ca_certificate=ours)
 
     def another_host(request: str) -> CertificateAnswer:
         return controller.issue(request, OTHER_HOST)
 
     def another_hosts_certificate(request: str) -> CertificateAnswer:
-        return controller.issue(request, OTHER_HOST).model_copy(update={"host_id": HOST})
+        return replace(controller.issue(request, OTHER_HOST), host_id=HOST)
 
     def a_server_certificate(request: str) -> CertificateAnswer:
         good = controller.issue(request)
         key = csr.public_key_of(request)
         leaf = controller.authority.issue_server(key, [HOST], now=now)
-        return good.model_copy(update={"certificate": certificates.to_pem(leaf)})
+        return replace(good, certificate=certificates.to_pem(leaf))
 
     def garbage(request: str) -> CertificateAnswer:
-        return controller.issue(request).model_copy(update={"certificate": "nonsense"})
+        return replace(controller.issue(request), certificate="nonsense")
 
     for liar in (
         another_key,
