@@ -14,7 +14,6 @@ import pytest
 from msgspec.structs import replace
 
 from agent.decide import marks
-from agent.wire.report import EipPorts, NatCounts
 from agent.wire.state import NatGatewayState, Watched
 from tests.hosts.conftest import AgentHost, Make
 from tests.hosts.watching import bfd, confirm, is_up, watch
@@ -36,6 +35,7 @@ from tests.support.outside import (
 from tests.support.waiting import wait_until
 from tests.traffic.site import inside
 from vpcctl.model.host import Question
+from vpcctl.wire.report import EipPorts, NatCounts
 
 VLAN = 7
 INSIDE, OUTSIDE = marks.patch_inside(NETWORK), marks.patch_outside(NETWORK)
