@@ -5,7 +5,6 @@ import json
 import os
 import re
 import stat
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -140,6 +139,8 @@ def _from_file(path: Path) -> dict[str, Any]:
     Raises:
         SettingsError: it cannot be read.
     """
+    import tomllib
+
     if not path.is_file():
         raise SettingsError(f"there is no file {path}")
     try:
