@@ -22,7 +22,7 @@ from agent.wire.enrollment import (
 from vpcctl.pki import certificates, csr, files, keys, tls
 from vpcctl.pki.errors import PkiError
 from vpcctl.pki.files import Credentials, Material
-from vpcctl.wire.enrollment import EnrollmentToken
+from vpcctl.wire.enrollment_token import EnrollmentToken
 
 MAX_ANSWER = 65_536
 TIMEOUT_S = 20.0

@@ -4,9 +4,9 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 
-_UNUSED = ("eventlet", "rich", "click", "pygments", "typing_extensions")
+_UNUSED = ("eventlet", "rich", "click", "pygments")
 """What libraries import where it happens to be installed, for nothing that the agent does:
-ovs.poller the first (15 MiB), structlog for tracebacks and msgspec for one name the others."""
+ovs.poller the first (15 MiB), structlog for tracebacks the others."""
 _WITHOUT_INIT = ("pyroute2", "ovsdbapp", "unittest")
 """Packages whose ``__init__`` loads what is not used. That of pyroute2 loads all of it: databases,
 wireless, nftables, SQLite (5 MiB); that of ovsdbapp looks for its own version; and of unittest

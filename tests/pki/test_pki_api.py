@@ -16,7 +16,8 @@ from agent.enroll import EnrollmentError, enroll
 from tests.pki.https_support import ADMIN, Controller, Machine, running_controller
 from vpcctl.pki import certificates, csr, keys, tls
 from vpcctl.pki.authority import HOST_LIFE
-from vpcctl.wire.enrollment import CertificateAnswer, EnrollmentToken
+from vpcctl.wire.enrollment import CertificateAnswer
+from vpcctl.wire.enrollment_token import EnrollmentToken
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from tests.pki.https_support import ADMIN, Controller, Machine, running_controll
 from vpcctl.cli.main import run
 from vpcctl.pki import certificates
 from vpcctl.pki.directory import PkiDirectory
-from vpcctl.wire.enrollment import EnrollmentToken
+from vpcctl.wire.enrollment_token import EnrollmentToken
 
 
 @pytest.fixture

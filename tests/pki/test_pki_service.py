@@ -24,7 +24,7 @@ from vpcctl.services.pki import DEFAULT_LIFETIME_S, EnrolledHost
 from vpcctl.services.views import Actor, HostCreate
 from vpcctl.store.certificates import KEPT_PER_HOST, CertificateStore, HostIdentity
 from vpcctl.store.database import Database
-from vpcctl.wire.enrollment import EnrollmentToken
+from vpcctl.wire.enrollment_token import EnrollmentToken
 
 ADMIN = Actor("admin")
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -27,7 +27,7 @@ from vpcctl.store import certificates as repository
 from vpcctl.store import tokens
 from vpcctl.store.hosts import HOSTS
 from vpcctl.store.units import Unit, Units
-from vpcctl.wire.enrollment import EnrollmentToken
+from vpcctl.wire.enrollment_token import EnrollmentToken
 
 DEFAULT_LIFETIME_S = 3600
 LIFETIMES_S = (60, 7 * 86_400)
