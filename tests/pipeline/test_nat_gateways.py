@@ -9,6 +9,7 @@ import pytest
 
 from agent.decide.nat_zones import Finder
 from agent.ovs_process import Vswitchd
+from agent.wire.state import NatForward, NatGatewayState
 from tests.oracle.oracle import text
 from tests.pipeline.outward import (
     DATA,
@@ -37,7 +38,6 @@ from vpcctl.model.eip import Eip
 from vpcctl.model.gateway import NatGateway, nat_zone
 from vpcctl.pipeline.pieces import EipPiece, GatewayPiece
 from vpcctl.pipeline.program import compile_piece
-from vpcctl.wire.state import NatForward, NatGatewayState
 
 pytestmark = pytest.mark.ovs
 ONE, TWO, THREE = guest(1), guest(2, DATA), guest(3, DATA)

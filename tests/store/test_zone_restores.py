@@ -11,13 +11,14 @@ from typing import Any, cast
 from agent.client import Client, ClientError
 from agent.names.keeper import Keeper
 from agent.names.library import Library
+from agent.wire.base import read
+from agent.wire.state import HostState
+from agent.wire.zones import Sealed, ZoneDocument, unsealed
 from api.zone_polls import ZoneHub
 from tests.store.conftest import ADMIN, ON_SQLITE, World
 from tests.support.waiting import PATIENCE_S
 from vpcctl.services.views import AttachmentView, PortChange, PortMetadataChange, VpcChange
 from vpcctl.store.database import Database
-from vpcctl.wire.state import HostState
-from vpcctl.wire.zones import ZoneDocument
 
 
 class Controller:
@@ -36,8 +37,9 @@ class Controller:
             raise ClientError("away")
         return await self._hub._look(known)
 
-    async def zone(self, vpc_id: str, since: int) -> ZoneDocument:
-        return self._zones.zone(ADMIN, self._host_id, vpc_id, since)
+    async def zone(self, vpc_id: str, since: int) -> Sealed[ZoneDocument]:
+        said = self._zones.zone(ADMIN, self._host_id, vpc_id, since)
+        return unsealed(ZoneDocument, said.model_dump_json().encode())
 
 
 async def _aside(call: Any, *given: Any) -> Any:
@@ -78,7 +80,7 @@ def test_names_of_a_restored_copy_that_got_as_far_as_the_lost_one_are_told(
     vpc_id, host_id = subnet.vpc_id, world.host().meta.id
     place = AttachmentView("namespace", host_id, None, "n")
     world.port(subnet, name="web", attachment=place)
-    state = services.hosts.state(ADMIN, host_id)
+    state = read(HostState, services.hosts.state(ADMIN, host_id).model_dump_json())
     live, backup = Path(database.url.database or ""), tmp_path / "backup.db"
 
     def named(domain: str) -> int:
