@@ -8,7 +8,9 @@ from pydantic import Field, RootModel
 from api.schemas import traffic
 from api.schemas.common import Cidr, Description, Input, Output, PageOut, id_field
 from api.schemas.traffic import Direction, TrafficIn, TrafficOut, direction_field
+from vpcctl.model.problems import Invalid
 from vpcctl.services.security_views import RuleCreate, RulesView, RuleView
+from vpcctl.services.traffic import field_at
 
 _Id = Annotated[str, Field(max_length=64)]
 MOST_RULES = 1000
@@ -55,8 +57,18 @@ class RuleIn(TrafficIn):
     description: Description = ""
 
     def to_create(self, at: str = "") -> RuleCreate:
-        """Return the service's value of the rule that stands at *at* in the request."""
+        """Return the service's value of the rule that stands at *at* in the request.
+
+        Raises:
+            Invalid: the remote side is there and says nobody, as where a client's value is missing.
+        """
         remote = self.remote or RemoteIn()
+        if self.remote is not None and not any(self.remote.model_dump().values()):
+            raise Invalid(
+                "The remote side names nobody.",
+                field=field_at(at, "remote"),
+                accepted=f"one of {', '.join(RemoteIn.model_fields)}; leave remote out for anybody",
+            )
         return RuleCreate(
             self.direction,
             None if self.family is None else (4 if self.family == "ipv4" else 6),

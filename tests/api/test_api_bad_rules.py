@@ -47,6 +47,14 @@ OTHER_FAMILY: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "ICMP for IPv6": ({"protocol": "icmp", "family": "ipv6"}, "protocol", "icmpv6"),
 }
+NOBODY: dict[str, tuple[dict[str, Any], str, str]] = {
+    "a remote side that names nobody": ({"remote": {}}, "remote", "leave remote out for anybody"),
+    "a remote side whose block is missing": (
+        {"protocol": "tcp", "ports": "22", "remote": {"cidr": None}},
+        "remote",
+        "leave remote out for anybody",
+    ),
+}
 BAD_ENTRIES: dict[str, tuple[dict[str, Any], str, str]] = {
     "an IPv4 block for ICMPv6": ({"protocol": "icmpv6"}, "cidr", "an IPv6 block"),
     "an IPv6 block for ICMP": ({"protocol": "icmp", "cidr": "::/0"}, "cidr", "an IPv4 block"),
@@ -112,9 +120,9 @@ def refused(answer: httpx.Response, field: str, accepted: str) -> None:
     assert problem["detail"]
 
 
-@pytest.mark.parametrize("name", BAD | OTHER_FAMILY)
+@pytest.mark.parametrize("name", BAD | OTHER_FAMILY | NOBODY)
 def test_a_bad_rule(name: str, api: Api, place: Place) -> None:
-    said, field, accepted = (BAD | OTHER_FAMILY)[name]
+    said, field, accepted = (BAD | OTHER_FAMILY | NOBODY)[name]
     rule, fine = {"direction": "ingress", **said}, {"direction": "egress"}
     path = f"/v1/security-groups/{place.group}/rules"
     whole = {"vpc_id": place.vpc, "rules": [fine, rule]}

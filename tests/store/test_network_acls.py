@@ -61,7 +61,8 @@ def test_entries_are_added_replaced_and_removed_whole(world: World) -> None:
     with pytest.raises(Conflict) as caught:
         change(world, acl, add=(allow(4, at="0"), allow(3, "10.0.0.0/8", at="1")))
     assert caught.value.field == "1.number"
-    with pytest.raises(Conflict):
+    assert str(caught.value) == f"{acl.meta.id} has an ingress entry 3 already."
+    with pytest.raises(Conflict, match="The request has an ingress entry 4 already"):
         change(world, acl, add=(allow(4), allow(4)))
     denied = AclEntry(2, "ingress", "deny", "0.0.0.0/0")
     assert change(world, acl, put=denied) == [one, ("ingress", 2, False), three]

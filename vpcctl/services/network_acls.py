@@ -166,11 +166,13 @@ class NetworkAclService:
     ) -> None:
         quota = self._context.settings.quotas.entries
         require_at_most(len(present) + len(entries), quota, "entries in the ACL", "entries")
-        taken: set[Place] = {(row.direction, row.number) for row in present}
+        taken: dict[Place, str] = dict.fromkeys(
+            ((row.direction, row.number) for row in present), id
+        )
         rows = []
         for entry in entries:
-            _refuse_taken(entry, taken, id)
-            taken.add((entry["direction"], entry["number"]))
+            _refuse_taken(entry, taken)
+            taken[entry["direction"], entry["number"]] = "The request"
             rows.append({name: value for name, value in entry.items() if name != "at"})
         network_acls.add_entries(unit.connection, [{**row, "acl_id": id} for row in rows])
 
@@ -218,11 +220,13 @@ def _entry(values: AclEntry) -> dict[str, Any]:
     }
 
 
-def _refuse_taken(entry: dict[str, Any], taken: set[Place], id: str) -> None:
+def _refuse_taken(entry: dict[str, Any], taken: dict[Place, str]) -> None:
+    """Refuse an entry at a place that is taken, by who is named there."""
     direction, number = entry["direction"], entry["number"]
-    if (direction, number) in taken:
+    holder = taken.get((direction, number))
+    if holder is not None:
         raise Conflict(
-            f"{id} has an {direction} entry {number}.",
+            f"{holder} has an {direction} entry {number} already.",
             field=field_at(entry["at"], "number"),
             accepted=f"a number that no other {direction} entry of the ACL has",
         )
