@@ -12,6 +12,16 @@ HOST, VPC = host(1), vpc(1)
 HOME = subnet(7, VPC, "10.0.0.0/16")
 TRACKED = group(1, VPC, allow("ingress", group_id(1)), allow("egress"))
 PLAIN = group(2, VPC, allow("ingress", "10.0.0.0/16"), allow("egress"), stateful=False)
+SIXTEEN = [
+    group(
+        number,
+        VPC,
+        *(allow("ingress", remote, protocol=17) for remote in ("192.168.0.0/16", group_id(1))),
+        stateful=False,
+    )
+    for number in range(3, 18)
+] + [PLAIN]
+"""The last one alone lets the flood in, and each before it is asked twice."""
 FIRST = 256
 
 
@@ -22,6 +32,7 @@ FIRST = 256
         ((TRACKED.id,), 2000, "udp"),
         ((TRACKED.id,), 500, "ip,nw_proto=132"),
         ((PLAIN.id,), 500, "udp"),
+        (tuple(one.id for one in SIXTEEN), 80, "udp"),
     ],
 )
 def test_a_broadcast_reaches_all_members(
@@ -38,7 +49,7 @@ def test_a_broadcast_reaches_all_members(
         for key in range(FIRST, FIRST + members)
     ]
     places = [at(one, HOST, 100 + n) for n, one in enumerate(ports)]
-    net = network(HOST, VPC, TRACKED, PLAIN, HOME, *ports, *places)
+    net = network(HOST, VPC, TRACKED, *SIXTEEN, HOME, *ports, *places)
     flows = [flow for some in compile_host(net, HOST.id) for flow in some]
     ovs.add_bridge("br-flood", 1, [100])
     try:
