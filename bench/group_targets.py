@@ -2,36 +2,29 @@
 
 from collections.abc import Iterator
 
-from bench.targets import BETTER_WHEN_MORE, Medians, Verdict, compare, share
+from bench.targets import BETTER_WHEN_MORE, Medians, Verdict, compare, flat, share
 
 _WITHOUT, _WITH = "dataplane", "dataplane_groups"
 _KEPT = 0.90
-_FLAT, _LARGE = 1.2, 10_000
-"""Up to so many ports a change may take at most so many times what it takes in a small network."""
+_LARGE = 10_000
+"""Up to so many ports a change has to be flat."""
 
 
 def judge_groups(medians: Medians) -> Iterator[Verdict]:
     """Yield the verdict on every goal."""
-    yield from judge_change(medians, "rule_ms")
+    yield from judge_change(medians, "rule_ms", _LARGE)
     yield from _members(medians)
     yield from _scale(medians)
     yield from _dataplane(medians)
 
 
-def judge_change(medians: Medians, key: str) -> Iterator[Verdict]:
+def judge_change(medians: Medians, key: str, large: int) -> Iterator[Verdict]:
     """Yield the verdicts on a change: against OVN's, and against its own in a small network."""
     for variant in medians.variants(key):
-        mine = {
-            size: medians.get(key, variant, size, "ours")
-            for size in medians.sizes(key, variant, "ours")
-        }
         goal = f"{key}, {variant}: median at most OVN's at 100 ports"
-        theirs = medians.get(key, variant, 100, "ovn")
-        yield compare(goal, mine.get(100), theirs, "ms")
-        small, large = mine.get(100), max((size for size in mine if size <= _LARGE), default=0)
-        if small is not None and large > 100:
-            goal = f"{key}, {variant}: at {large:,} ports at most {_FLAT} times its own at 100"
-            yield compare(goal, mine[large], _FLAT * small, "ms")
+        mine, theirs = (medians.get(key, variant, 100, system) for system in ("ours", "ovn"))
+        yield compare(goal, mine, theirs, "ms")
+        yield flat(medians, key, variant, small=100, large=large)
 
 
 def _members(medians: Medians) -> Iterator[Verdict]:
@@ -40,18 +33,8 @@ def _members(medians: Medians) -> Iterator[Verdict]:
             goal = f"member_ms, {variant}: median at most OVN's at {size:,} ports"
             mine = medians.get("member_ms", variant, size, "ours")
             yield compare(goal, mine, medians.get("member_ms", variant, size, "ovn"), "ms")
-        yield from _flat(medians, variant)
-
-
-def _flat(medians: Medians, variant: str) -> Iterator[Verdict]:
-    """Yield the verdict on the largest network against the smallest one, as for a rule."""
-    sizes = [size for size in medians.sizes("member_ms", variant, "ours") if size <= _LARGE]
-    small, large = min(sizes, default=0), max(sizes, default=0)
-    if small < large:
-        times = f"at most {_FLAT} times its own at {small:,}"
-        goal = f"member_ms, {variant}: at {large:,} ports {times}"
-        first, last = (medians.get("member_ms", variant, one, "ours") for one in (small, large))
-        yield compare(goal, last, None if first is None else _FLAT * first, "ms")
+        small = min(medians.sizes("member_ms", variant, "ours"), default=0)
+        yield flat(medians, "member_ms", variant, small=small, large=_LARGE)
 
 
 def _scale(medians: Medians) -> Iterator[Verdict]:

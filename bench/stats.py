@@ -38,12 +38,13 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Minimum, median, 95th percentile and number of values."""
+    """Minimum, median, 95th percentile, maximum and number of values."""
 
     count: int
     minimum: float
     median: float
     p95: float
+    maximum: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,8 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 def figures(values: Sequence[float]) -> Figures:
     """Return the figures of *values*."""
-    return Figures(len(values), min(values), quantile(values, 0.5), quantile(values, 0.95))
+    middle, high = quantile(values, 0.5), quantile(values, 0.95)
+    return Figures(len(values), min(values), middle, high, max(values))
 
 
 def summarise(samples: Sequence[Sample]) -> tuple[Summary, ...]:

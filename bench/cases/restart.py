@@ -9,6 +9,7 @@ from bench.flow_count import FlowCount
 from bench.host import Host
 from bench.rig import Rig
 from bench.session import Session, Value
+from bench.targets import WRONG_FLOWS
 from bench.waiting import wait_for
 from vpcctl.flows.cookie import LEARNED_COOKIE
 
@@ -62,18 +63,20 @@ def _once(rig: Rig, part: str, variant: str) -> list[Value]:
     rig.quiet()
     after = flow_texts(host)
     took = 0.0 if right is None else (right - start) * 1000
+    missing, alien = len(before - after), len(after - before)
     detail = {
         "part": part,
         "lost": silence.lost,
         "flows": len(before),
-        "missing": len(before - after),
-        "alien": len(after - before),
+        "missing": missing,
+        "alien": alien,
         "acknowledged_ms": (acknowledged - start) * 1000,
     }
     return [
         Value(KEY, f"{variant}: silence", silence.longest_ms, "ms", detail),
         Value(KEY, f"{variant}: lost probes", silence.lost, "probes"),
         Value(KEY, f"{variant}: until all flows are right", took, "ms"),
+        Value(KEY, f"{variant}: {WRONG_FLOWS}", missing + alien, "flows"),
     ]
 
 

@@ -36,6 +36,33 @@ def test_latency_goals_are_judged_by_medians():
     assert found["attach_ms, routed: at 20,000 ports at most 1.2 times its own at 100"] is False
 
 
+def test_a_network_that_was_not_measured_is_not_judged_by_a_smaller_one():
+    found = [sample for sample in samples() if sample.size == 100]
+    found += [Sample("attach_ms", "routed", 5_000, "ours", 11.0, "ms")]
+    goal = "attach_ms, routed: at 20,000 ports at most 1.2 times its own at 100"
+    (verdict,) = (one for one in judge(summarise(found)) if one.goal == goal)
+    assert verdict.met is None
+    assert verdict.measured == "not measured; at 5,000 ports 11 against 12 ms"
+
+
+@pytest.mark.parametrize(
+    ("what", "goal", "bound"),
+    [
+        ("lost probes", "no probe lost, ever", 0.0),
+        ("until all flows are right", "all flows right within 1 s, always", 1000.0),
+        ("flows missing or alien afterwards", "the flows are what they were, always", 0.0),
+    ],
+)
+def test_restarts_are_judged_by_the_worst_of_them(what, goal, bound):
+    def restarts(*values):
+        lost = [Sample("restart_gap_ms", "agent: lost probes", 1_000, "ours", 0.0, "")]
+        found = [Sample("restart_gap_ms", f"agent: {what}", 1_000, "ours", v, "") for v in values]
+        return verdicts(lost + found)[f"agent restarted at 1,000 ports: {goal}"]
+
+    assert restarts(bound, bound, bound) is True
+    assert restarts(bound, bound, bound + 1) is False
+
+
 def test_dataplane_goals_know_which_way_is_better():
     def row(variant, static, ovn, ours):
         values = (("static", static), ("ovn", ovn), ("ours", ours))
