@@ -39,7 +39,7 @@ class Bed:
         self.costs: dict[str, Cost] = {}
         store, feed = RealisationStore(api.database), Feed(api.database)
         self._world = World(api.database, api.services, feed, store, None)  # type: ignore[arg-type]
-        self._meter = Meter(self._world)
+        self._meter = Meter(self._world, "api-request")  # and not the upkeep beside it
         pools = {"gateway": "203.0.113.1", "pools": ["203.0.113.16/28"]}
         network = {"provider": "isp", "vlan": 7, "cidr": "203.0.113.0/24", **pools}
         self.ext = self.made(self.admin, "/v1/external-networks", network)

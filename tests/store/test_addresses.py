@@ -146,23 +146,32 @@ def test_64_clients_at_once_never_get_the_same(world: World) -> None:
 
 
 class Meter:
-    """Counts statements, and on SQLite the steps of its virtual machine."""
+    """Counts statements, and on SQLite the steps of its virtual machine.
 
-    def __init__(self, world: World) -> None:
+    Args:
+        world: whose database it is.
+        threads: how the names of the threads begin that count; empty: all.
+    """
+
+    def __init__(self, world: World, threads: str = "") -> None:
         self.statements = self.steps = 0
+        self._threads = threads
         engine = world.database.engine
         event.listen(engine, "before_cursor_execute", self._count)
         if world.database.dialect == "sqlite":
             event.listen(engine, "checkout", self._watch)
 
+    def _counts(self) -> bool:
+        return threading.current_thread().name.startswith(self._threads)
+
     def _count(self, *_: object) -> None:
-        self.statements += 1
+        self.statements += self._counts()
 
     def _watch(self, connection, *_: object) -> None:
         connection.set_progress_handler(self._step, 200)
 
     def _step(self) -> int:
-        self.steps += 200
+        self.steps += 200 * self._counts()
         return 0
 
     def take(self) -> tuple[int, int]:
