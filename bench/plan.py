@@ -45,7 +45,7 @@ class Plan:
     samples: int = 8
     minimum: int = 3
     budget_s: float = 20.0
-    light_sizes: tuple[int, ...] = (10_000,)
+    light_sizes: tuple[int, ...] = (5_000, 10_000)
     cold_samples: int = 4
     restart_sizes: tuple[int, ...] = (1_000, 10_000)
     restart_samples: int = 3
