@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from agent import VERSION, memory
+from agent import VERSION
 from agent import settings as agent_settings
 from agent.settings import Settings, SettingsError
+from vpcctl import memory
 
 _FLAGS = {
     "host_id": "id of this host, such as host-0a1b2c3d4e5f60718",

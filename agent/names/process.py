@@ -18,13 +18,13 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from agent import memory
 from agent.decide.names.turns import Turns
 from agent.names import sockets
 from agent.names.dns_server import DnsServer
 from agent.names.http_server import HttpServer
 from agent.names.library import Library
 from agent.priority import put_first
+from vpcctl import memory
 
 log = logging.getLogger("agent.names")
 

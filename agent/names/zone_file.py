@@ -11,9 +11,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from agent import memory
 from agent.decide.names.zone import Zone
 from agent.names.whole import parts
+from vpcctl import memory
 
 log = logging.getLogger(__name__)
 

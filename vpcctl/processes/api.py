@@ -13,6 +13,7 @@ from api.app import create_app
 from api.listeners import BadListener, parse_listener
 from api.server import Bound, bind_all, serve
 from api.tls import keeping
+from vpcctl import memory
 from vpcctl.pki.directory import PkiDirectory
 from vpcctl.pki.errors import PkiError
 from vpcctl.pki.keeper import ServerKeeper
@@ -21,7 +22,6 @@ from vpcctl.processes.common import (
     collect_seldom,
     configure_logging,
     give_up,
-    keep_memory_small,
     take_name,
     take_short_turns,
 )
@@ -37,7 +37,7 @@ def main() -> int:
     take_name("vpc-api")
     settings = Settings()
     configure_logging(settings)
-    keep_memory_small()
+    memory.keep_small()
     take_short_turns()
     collect_seldom()
     allow_many_files()

@@ -2,7 +2,6 @@
 
 import asyncio.sslproto
 import contextlib
-import ctypes
 import gc
 import logging
 import resource
@@ -20,12 +19,6 @@ _TLS_BUFFER = 8 * 1024
 """Bytes: half a TLS record. asyncio takes and fills 256 KiB for each connection at once, which is a
 quarter of a gigabyte for a thousand hosts; it has no other setting than this attribute."""
 
-
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
-"""Of mallopt(3)."""
-_LARGE = 128 * 1024
-"""Bytes: glibc's own value at first, which it raises as soon as a larger block is given back."""
-
 _TURN_S = 0.0005
 """Seconds that a thread which has to run waits for one that computes. Python's own 5 ms would let a
 small transaction hold the database's lock that long while somebody else encodes flows."""
@@ -38,21 +31,6 @@ such before one through all; Python's own are 700, 10, 10."""
 def take_short_turns() -> None:
     """Let threads take turns often: none computes for long, and each is waited for."""
     sys.setswitchinterval(_TURN_S)
-
-
-def keep_memory_small() -> None:
-    """Have the C library give back what is free, and keep one heap for all threads.
-
-    It would keep one a thread, and what a few large states needed once, for ever. Threads of Python
-    take turns anyway. Large blocks stay out of the heap: uvloop has a buffer of 256 KiB for each
-    TLS connection, of which only what is used takes memory if nothing else was there before.
-    Other C libraries than glibc do neither, and have no such setting.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL(None)
-        libc.mallopt(_M_ARENA_MAX, 1)
-        libc.mallopt(_M_TRIM_THRESHOLD, _LARGE)
-        libc.mallopt(_M_MMAP_THRESHOLD, _LARGE)
 
 
 def collect_seldom() -> None:

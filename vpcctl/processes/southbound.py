@@ -2,6 +2,7 @@
 
 import ssl
 
+from vpcctl import memory
 from vpcctl.pki.directory import PkiDirectory
 from vpcctl.pki.errors import PkiError
 from vpcctl.pki.keeper import ServerKeeper
@@ -10,7 +11,6 @@ from vpcctl.processes.common import (
     collect_seldom,
     configure_logging,
     give_up,
-    keep_memory_small,
     limit_tls_buffers,
     take_name,
     take_short_turns,
@@ -27,7 +27,7 @@ def main() -> int:
     settings = Settings()
     configure_logging(settings)
     limit_tls_buffers()
-    keep_memory_small()
+    memory.keep_small()
     take_short_turns()
     collect_seldom()
     allow_many_files()
