@@ -147,7 +147,7 @@ _MODELS = (
     PortMetadata,
     *enrollment.MODELS,
 )
-# Routes are tried one after the other: the busiest come first.
+# Routers are asked one after the other: the busiest come first.
 _ROUTERS = (
     reports,
     ports,

@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import Field
 
 from api import bodies, resources
 from api.context import context
 from api.openapi import IDEMPOTENCY_KEY, IF_MATCH, describe
 from api.queries import ListQuery, NoQuery, Text, WriteQuery, equal
+from api.router import Router
 from api.routers.paths import AddressGroupId
 from api.schemas import address_groups as schema
 from vpcctl.services.security_views import AddressGroupChange
@@ -17,7 +18,7 @@ KIND = resources.Kind(
     "ag", "address-groups", lambda services: services.address_groups, schema.render
 )
 
-router = APIRouter(prefix="/v1/address-groups", tags=["address groups"])
+router = Router(prefix="/v1/address-groups", tags=["address groups"])
 
 
 class Filters(ListQuery):

@@ -2,18 +2,19 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from api import bodies, resources
 from api.context import context
 from api.openapi import IF_MATCH, describe
 from api.queries import WriteQuery
+from api.router import Router
 from api.routers.paths import PortId
 from api.routers.ports import KIND
 from api.schemas import ports as schema
 from vpcctl.services.views import PortChange
 
-router = APIRouter(prefix="/v1/ports/{port_id}/attachment", tags=["ports"])
+router = Router(prefix="/v1/ports/{port_id}/attachment", tags=["ports"])
 
 
 @router.put(

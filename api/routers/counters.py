@@ -2,17 +2,18 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic_core import to_json
 
 from api import resources
 from api.context import actor, context
 from api.openapi import describe
 from api.queries import NoQuery
+from api.router import Router
 from api.routers.paths import PortId
 from api.schemas import counters as schema
 
-router = APIRouter(prefix="/v1/ports", tags=["ports"])
+router = Router(prefix="/v1/ports", tags=["ports"])
 
 
 @router.get(

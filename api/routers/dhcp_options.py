@@ -2,18 +2,19 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from api import bodies, resources
 from api.context import context
 from api.openapi import IDEMPOTENCY_KEY, IF_MATCH, describe
 from api.queries import ListQuery, NoQuery, Text, WriteQuery, equal
+from api.router import Router
 from api.routers.paths import DhcpOptionsId
 from api.schemas import dhcp_options as schema
 
 KIND = resources.Kind("dopt", "dhcp-options", lambda services: services.dhcp_options, schema.render)
 
-router = APIRouter(prefix="/v1/dhcp-options", tags=["dhcp-options"])
+router = Router(prefix="/v1/dhcp-options", tags=["dhcp-options"])
 
 _NOW = WriteQuery()
 """Nothing is waited for: options are no matter of flows."""

@@ -2,18 +2,19 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from api import bodies, resources
 from api.context import context
 from api.openapi import IDEMPOTENCY_KEY, IF_MATCH, describe
 from api.queries import ListQuery, NoQuery, Text, WriteQuery, equal
+from api.router import Router
 from api.routers.paths import DnsRecordId
 from api.schemas import dns_records as schema
 
 KIND = resources.Kind("rec", "dns-records", lambda services: services.dns_records, schema.render)
 
-router = APIRouter(prefix="/v1/dns-records", tags=["dns-records"])
+router = Router(prefix="/v1/dns-records", tags=["dns-records"])
 
 _NOW = WriteQuery()
 """Nothing is waited for: names are no matter of flows."""

@@ -2,19 +2,20 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from api import bodies, resources
 from api.context import context
 from api.openapi import IDEMPOTENCY_KEY, IF_MATCH, describe
 from api.queries import ListQuery, NoQuery, Text, WriteQuery, equal
+from api.router import Router
 from api.routers.paths import EipId
 from api.schemas import eips as schema
 from vpcctl.services.outside_views import EipChange
 
 KIND = resources.Kind("eip", "eips", lambda services: services.eips, schema.render)
 
-router = APIRouter(prefix="/v1/eips", tags=["EIPs"])
+router = Router(prefix="/v1/eips", tags=["EIPs"])
 
 
 class Filters(ListQuery):

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
@@ -11,10 +11,11 @@ from api.events import parse_position
 from api.openapi import LAST_EVENT_ID, describe
 from api.problems import TooManyRequests
 from api.queries import Query as QueryModel
+from api.router import Router
 from api.schemas.events import EventOut
 from vpcctl.model.problems import Forbidden, Unavailable
 
-router = APIRouter(prefix="/v1/events", tags=["events"])
+router = Router(prefix="/v1/events", tags=["events"])
 
 
 class EventsQuery(QueryModel):

@@ -2,18 +2,19 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic_core import to_json
 
 from api import bodies, resources
 from api.context import actor, context
 from api.openapi import IDEMPOTENCY_KEY, IF_MATCH, describe
 from api.queries import NoQuery, PageQuery, WriteQuery, equal
+from api.router import Router
 from api.routers.paths import GroupId, RuleId
 from api.routers.security_groups import KIND
 from api.schemas import group_rules as schema
 
-router = APIRouter(prefix="/v1/security-groups/{sg_id}/rules", tags=["security groups"])
+router = Router(prefix="/v1/security-groups/{sg_id}/rules", tags=["security groups"])
 
 
 class Filters(PageQuery):

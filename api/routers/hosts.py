@@ -2,18 +2,19 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from api import bodies, resources
 from api.context import context
 from api.openapi import IDEMPOTENCY_KEY, IF_MATCH, describe
 from api.queries import ListQuery, NoQuery, Text, WriteQuery, equal
+from api.router import Router
 from api.routers.paths import HostId
 from api.schemas import hosts as schema
 
 KIND = resources.Kind("host", "hosts", lambda services: services.hosts, schema.render)
 
-router = APIRouter(prefix="/v1/hosts", tags=["hosts"])
+router = Router(prefix="/v1/hosts", tags=["hosts"])
 
 
 class Filters(ListQuery):

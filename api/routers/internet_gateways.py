@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from api import bodies, resources
 from api.context import context
 from api.openapi import IDEMPOTENCY_KEY, IF_MATCH, describe
 from api.queries import ListQuery, NoQuery, Text, WriteQuery, equal
+from api.router import Router
 from api.routers.paths import InternetGatewayId
 from api.schemas import internet_gateways as schema
 
@@ -15,7 +16,7 @@ KIND = resources.Kind(
     "igw", "internet-gateways", lambda services: services.internet_gateways, schema.render
 )
 
-router = APIRouter(prefix="/v1/internet-gateways", tags=["internet gateways"])
+router = Router(prefix="/v1/internet-gateways", tags=["internet gateways"])
 
 
 class Filters(ListQuery):

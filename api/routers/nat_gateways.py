@@ -2,18 +2,19 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from api import bodies, resources
 from api.context import context
 from api.openapi import IDEMPOTENCY_KEY, IF_MATCH, describe
 from api.queries import ListQuery, NoQuery, Text, WriteQuery, equal
+from api.router import Router
 from api.routers.paths import ForwardId, NatGatewayId
 from api.schemas import nat_gateways as schema
 
 KIND = resources.Kind("nat", "nat-gateways", lambda services: services.nat_gateways, schema.render)
 
-router = APIRouter(prefix="/v1/nat-gateways", tags=["NAT gateways"])
+router = Router(prefix="/v1/nat-gateways", tags=["NAT gateways"])
 
 
 class Filters(ListQuery):

@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import Path, Query, Request, Response
 
 from api import bodies, resources
 from api.context import context
 from api.openapi import IDEMPOTENCY_KEY, IF_MATCH, describe
 from api.queries import ListQuery, NoQuery, Text, WriteQuery, equal
+from api.router import Router
 from api.routers.paths import AclId
 from api.schemas import network_acls as schema
 from api.schemas.traffic import Direction
@@ -15,7 +16,7 @@ from vpcctl.services.security_views import NetworkAclChange
 
 KIND = resources.Kind("nacl", "network-acls", lambda services: services.network_acls, schema.render)
 
-router = APIRouter(prefix="/v1/network-acls", tags=["network ACLs"])
+router = Router(prefix="/v1/network-acls", tags=["network ACLs"])
 
 _Direction = Annotated[Direction, Path(description="The entry's direction.", examples=["ingress"])]
 _Number = Annotated[

@@ -2,18 +2,19 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from api import bodies, resources
 from api.context import context
 from api.openapi import IDEMPOTENCY_KEY, IF_MATCH, describe
 from api.queries import Flag, ListQuery, NoQuery, Text, WriteQuery, equal
+from api.router import Router
 from api.routers.paths import PortId
 from api.schemas import ports as schema
 
 KIND = resources.Kind("port", "ports", lambda services: services.ports, schema.render)
 
-router = APIRouter(prefix="/v1/ports", tags=["ports"])
+router = Router(prefix="/v1/ports", tags=["ports"])
 
 
 class Filters(ListQuery):

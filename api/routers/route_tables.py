@@ -3,20 +3,21 @@
 from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import Field
 
 from api import bodies, resources
 from api.context import context
 from api.openapi import IDEMPOTENCY_KEY, IF_MATCH, describe
 from api.queries import ListQuery, NoQuery, Text, WriteQuery, equal
+from api.router import Router
 from api.routers.paths import RouteTableId
 from api.schemas import route_tables as schema
 from vpcctl.services.routing_views import RouteTableChange, RouteWanted
 
 KIND = resources.Kind("rtb", "route-tables", lambda services: services.route_tables, schema.render)
 
-router = APIRouter(prefix="/v1/route-tables", tags=["route tables"])
+router = Router(prefix="/v1/route-tables", tags=["route tables"])
 
 
 class Filters(ListQuery):

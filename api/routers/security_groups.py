@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from api import bodies, resources
 from api.context import context
 from api.openapi import IDEMPOTENCY_KEY, IF_MATCH, describe
 from api.queries import ListQuery, NoQuery, Text, WriteQuery, equal
+from api.router import Router
 from api.routers.paths import GroupId
 from api.schemas import security_groups as schema
 
@@ -15,7 +16,7 @@ KIND = resources.Kind(
     "sg", "security-groups", lambda services: services.security_groups, schema.render
 )
 
-router = APIRouter(prefix="/v1/security-groups", tags=["security groups"])
+router = Router(prefix="/v1/security-groups", tags=["security groups"])
 
 
 class Filters(ListQuery):

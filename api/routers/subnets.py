@@ -2,18 +2,19 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from api import bodies, resources
 from api.context import context
 from api.openapi import IDEMPOTENCY_KEY, IF_MATCH, describe
 from api.queries import ListQuery, NoQuery, Text, WriteQuery, equal
+from api.router import Router
 from api.routers.paths import SubnetId
 from api.schemas import subnets as schema
 
 KIND = resources.Kind("subnet", "subnets", lambda services: services.subnets, schema.render)
 
-router = APIRouter(prefix="/v1/subnets", tags=["subnets"])
+router = Router(prefix="/v1/subnets", tags=["subnets"])
 
 
 class Filters(ListQuery):

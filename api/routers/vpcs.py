@@ -2,18 +2,19 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from api import bodies, resources
 from api.context import context
 from api.openapi import IDEMPOTENCY_KEY, IF_MATCH, describe
 from api.queries import ListQuery, NoQuery, Text, WriteQuery, equal
+from api.router import Router
 from api.routers.paths import VpcId
 from api.schemas import vpcs as schema
 
 KIND = resources.Kind("vpc", "vpcs", lambda services: services.vpcs, schema.render)
 
-router = APIRouter(prefix="/v1/vpcs", tags=["vpcs"])
+router = Router(prefix="/v1/vpcs", tags=["vpcs"])
 
 
 class Filters(ListQuery):

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import Field
 
 from api import bodies, resources
@@ -12,11 +12,12 @@ from api.long_answers import LongAnswer
 from api.openapi import describe
 from api.queries import NoQuery
 from api.queries import Query as QueryModel
+from api.router import Router
 from api.routers.paths import HostId, PortId, VpcId
 from vpcctl.model.problems import Unavailable
 from vpcctl.wire.zones import ChangedZones, KnownZones, PortMetadata, ZoneDocument
 
-router = APIRouter(prefix="/v1/hosts/{host_id}", tags=["agents"])
+router = Router(prefix="/v1/hosts/{host_id}", tags=["agents"])
 
 
 class WaitQuery(QueryModel):
