@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 from vpcctl.model.addresses import IPNetwork
 from vpcctl.model.ids import new_id
@@ -99,8 +100,8 @@ def add(
     wanted: Sequence[Wanted],
     numbers: Sequence[int],
     quota: int,
-) -> list[str]:
-    """Add rules to a group, all or none; return their ids.
+) -> list[GroupRuleRow]:
+    """Add rules to a group, all or none; return them.
 
     Args:
         unit: the transaction.
@@ -123,7 +124,7 @@ def add(
         asked[meaning] = one
         rows.append(_row(one, meaning, group.id, key) | {"created_at": unit.now})
     security_groups.add_rules(unit.connection, rows)
-    return [row["id"] for row in rows]
+    return [cast(GroupRuleRow, SimpleNamespace(**row)) for row in rows]
 
 
 def _row(one: Wanted, meaning: str, group_id: str, key: int) -> dict[str, Any]:
@@ -251,8 +252,8 @@ class RuleService:
 
         def work(unit: Unit) -> RulesView:
             group = self._begin(unit, actor, group_id, if_match)
-            ids = add(unit, group, wanted, keys.fit_all(unit, "acl_key"), quota)
-            return self._end(unit, group, ids)
+            made = add(unit, group, wanted, keys.fit_all(unit, "acl_key"), quota)
+            return self._end(unit, group, made)
 
         return self._units.write(work, {"acl_key": len(wanted)})
 
@@ -295,8 +296,8 @@ class RuleService:
         def work(unit: Unit) -> RulesView:
             group = self._begin(unit, actor, group_id, if_match)
             _own_rule(unit.connection, group, id)
-            security_groups.describe_rule(unit.connection, id, text)
-            return self._end(unit, group, [id])
+            now = GROUP_RULES.update(unit.connection, id, {"description": text})
+            return self._end(unit, group, [now])
 
         return self._units.write(work)
 
@@ -324,10 +325,8 @@ class RuleService:
         rules.require_match(group.revision, if_match)
         return group
 
-    def _end(self, unit: Unit, group: SecurityGroupRow, ids: Sequence[str]) -> RulesView:
-        """Note the change of the group; return the rules *ids*."""
-        GROUPS.update(unit.connection, group.id, changed(unit))
+    def _end(self, unit: Unit, group: SecurityGroupRow, found: Sequence[GroupRuleRow]) -> RulesView:
+        """Note the change of the group; return the view of some of its rules."""
+        now = GROUPS.update(unit.connection, group.id, changed(unit))
         unit.tell("sg", group.id, group.tenant_id, "changed")
-        now = GROUPS.get_many(unit.connection, [group.id])[group.id]
-        found = GROUP_RULES.get_many(unit.connection, ids)
-        return RulesView(meta(now, now.tenant_id), tuple(view(found[id]) for id in ids))
+        return RulesView(meta(now, now.tenant_id), tuple(view(row) for row in found))

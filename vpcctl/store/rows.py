@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar, cast
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Table,
     bindparam,
     delete,
     func,
@@ -169,15 +170,16 @@ class Repository(Generic[R]):
         self._kind: ids.Kind = kind
         self.order = order
         self.filters = filters
-        self._table = table = row.__table__
+        self._table = table = cast("Table", row.__table__)
         self._columns = table.c
         self._by_id = select(table).where(table.c.id == bindparam("row_id"))
         self._by_ids = Among(select(table), table.c.id)
         self._all = select(table)
         self._ids = select(table.c.id).order_by(table.c[order])
-        self._insert = insert(row)
-        self._update = update(row).where(table.c.id == bindparam("row_id"))
-        self._delete = delete(row).where(table.c.id == bindparam("row_id"))
+        # Of the table and not of its class, and with values as parameters: nothing is made anew.
+        self._insert = insert(table)
+        self._update = update(table).where(table.c.id == bindparam("row_id")).returning(table)
+        self._delete = delete(table).where(table.c.id == bindparam("row_id"))
 
     def get(self, connection: Connection, id: str) -> R | None:
         """Return the row, or None."""
@@ -221,9 +223,9 @@ class Repository(Generic[R]):
         """Add a row."""
         connection.execute(self._insert, values)
 
-    def update(self, connection: Connection, id: str, values: dict[str, Any]) -> None:
-        """Change columns of a row."""
-        connection.execute(self._update.values(**values), {"row_id": id})
+    def update(self, connection: Connection, id: str, values: dict[str, Any]) -> R:
+        """Change columns of a row; return what it is now."""
+        return cast("R", connection.execute(self._update, {"row_id": id, **values}).one())
 
     def delete(self, connection: Connection, id: str) -> None:
         """Remove a row."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from vpcctl.store.rows import Counts, Lists, Repository
 from vpcctl.store.tables import GroupRuleRow, SecurityGroupRow
@@ -57,12 +57,6 @@ def add_rules(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Add rules."""
     if rows:
         connection.execute(_ADD_RULES, list(rows))
-
-
-def describe_rule(connection: Connection, rule_id: str, description: str) -> None:
-    """Change a rule's description."""
-    statement = update(GroupRuleRow).where(GroupRuleRow.id == rule_id)
-    connection.execute(statement.values(description=description))
 
 
 def drop_group(connection: Connection, group_id: str) -> None:
