@@ -3,12 +3,14 @@
 A token that is sent to ``/metrics`` counts, too: what tenants have is shown to admins alone.
 """
 
+import contextlib
 import hashlib
 import math
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -21,6 +23,8 @@ from vpcctl.services.views import Actor
 
 _BEARER = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/-]{1,512}=*)")
 _KEPT = 10_000
+_UNUSED_S = 60.0
+"""Seconds after which a token that nobody uses is not asked about any more."""
 
 OPEN: frozenset[tuple[str, str]] = frozenset({("GET", "/v1/ca"), ("POST", "/v1/enroll")})
 """Methods and paths under /v1 that need no token; whoever adds one says why.
@@ -31,11 +35,22 @@ enrolment token is in the body. They are limited by address instead.
 _OPEN_RATE_PER_S, _OPEN_BURST = 5.0, 50.0
 
 
+@dataclass(slots=True)
+class _Belief:
+    """Whose a secret is, until when that is believed, and when it was last asked; by the clock."""
+
+    actor: Actor
+    until: float
+    used: float
+
+
 class Authenticator:
-    """Asks the tokens' service who a secret belongs to, and remembers the answer shortly.
+    """Asks the tokens' service who a secret belongs to, and remembers the answer.
+
+    No request waits for what is known already: whether the tokens in use still stand is looked up
+    beside them, all at once. While nobody can be asked, what is known is soon believed no more.
 
     Args:
-        ask: the service's call, run in a thread by the caller's context.
         context: pools and settings.
         clock: monotonic seconds.
     """
@@ -43,7 +58,7 @@ class Authenticator:
     def __init__(self, context: Context, clock: Callable[[], float] = time.monotonic) -> None:
         self._context = context
         self._clock = clock
-        self._known: OrderedDict[bytes, tuple[Actor, float]] = OrderedDict()
+        self._known: OrderedDict[bytes, _Belief] = OrderedDict()
         self._generation = 0
 
     async def actor(self, secret: str) -> Actor:
@@ -53,22 +68,49 @@ class Authenticator:
             Unauthenticated: nobody's, or it is revoked or expired.
         """
         key = hashlib.sha256(secret.encode()).digest()
+        now, services = self._clock(), self._context.services
         found = self._known.get(key)
-        if found is not None and found[1] > self._clock():
-            return found[0]
+        if found is not None and now < found.until and not found.actor.is_expired(services.clock()):
+            found.used = now
+            return found.actor
         generation = self._generation
-        actor = await self._context.call(self._context.services.tokens.authenticate, secret)
+        actor = await self._context.call(services.tokens.authenticate, secret)
         if generation == self._generation:
-            self._known[key] = (actor, self._clock() + self._context.config.token_cache_s)
+            self._known[key] = _Belief(actor, now + self._context.config.token_cache_s, now)
             self._known.move_to_end(key)
             if len(self._known) > _KEPT:
                 self._known.popitem(last=False)
         return actor
 
-    def forget(self) -> None:
-        """Ask again for every token: one was revoked. Answers under way are not kept either."""
-        self._generation += 1
+    async def look_again(self) -> None:
+        """Find out which of the tokens in use still stand; call it about every second.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        now, generation = self._clock(), self._generation
+        known = [(key, one) for key, one in self._known.items() if now - one.used < _UNUSED_S]
+        ids = {one.actor.token_id for _, one in known}
+        standing = await self._context.aside(self._context.services.tokens.standing, ids)
+        if generation != self._generation:
+            return
         self._known.clear()
+        for key, one in known:
+            if one.actor.token_id in standing:
+                one.until = now + self._context.config.token_cache_s
+                self._known[key] = one
+
+    @contextlib.contextmanager
+    def revoking(self) -> Iterator[None]:
+        """Ask again for every token after the block, which revokes some, however it ends.
+
+        Answers under way are not kept either.
+        """
+        try:
+            yield
+        finally:
+            self._generation += 1
+            self._known.clear()
 
 
 class AuthMiddleware:

@@ -16,8 +16,9 @@ class ApiConfig:
         header_limit: bytes of a request's head, 431 above it.
         rate_per_s: requests a second that one token may make in the long run.
         rate_burst: requests that one token may make at once.
-        token_cache_s: seconds that an authenticated token is believed without asking the
-            database; a revocation by this process takes effect at once.
+        token_cache_s: seconds that an authenticated token is believed while the database does
+            not answer. Else tokens in use are looked up in every round of upkeep; a revocation by
+            this process takes effect at once.
         poll_s: seconds between looks at the database when no wake-up arrives.
         keep_alive_s: seconds between comments on an idle event stream.
         maintain_s: seconds between rounds of upkeep: report times, liveness, pruning.
@@ -37,7 +38,7 @@ class ApiConfig:
     header_limit: int = 32 << 10
     rate_per_s: float = 2000.0
     rate_burst: float = 4000.0
-    token_cache_s: float = 1.0
+    token_cache_s: float = 3.0
     poll_s: float = 1.0
     keep_alive_s: float = 15.0
     maintain_s: float = 1.0

@@ -5,6 +5,7 @@ thread that made the call, once; nothing is validated on the way out.
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -244,10 +245,10 @@ async def delete(request: Request, kind: Kind, identity: str, query: WriteQuery)
         revision = service.delete(who, identity, expected)
         return Written(identity, revision, 204, b"", {"Vpcctl-Revision": str(revision)}), concern
 
-    made, concern = await ctx.call(work)
+    # A host's tokens go with it.
+    with ctx.auth.revoking() if kind.name == "host" else nullcontext():
+        made, concern = await ctx.call(work)
     ctx.wrote()
-    if kind.name == "host":
-        ctx.auth.forget()  # its tokens went with it
     if concern is not None:
         await wait_realized(ctx, concern, made.revision, identity, query.timeout)
     return made.response()

@@ -11,11 +11,12 @@ from vpcctl.model.problems import Problem
 
 
 async def _maintain(context: Context) -> None:
-    """Flush and sweep the hosts' liveness and prune old records, about every second."""
+    """Look after tokens in use, the hosts' liveness and old records, about every second."""
     log = structlog.get_logger("api.upkeep")
     while True:
         try:
             await context.aside(context.services.maintain)
+            await context.auth.look_again()
         except Exception as error:  # the database may be away for a while: try again
             log.warning("upkeep failed", error=str(error))
         await asyncio.sleep(context.config.maintain_s)

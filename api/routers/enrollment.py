@@ -73,8 +73,8 @@ async def enroll(request: Request, _query: Annotated[NoQuery, Query()]) -> Respo
     """
     ctx = context(request)
     body, _ = await bodies.read_model(request, EnrollRequest, BODY_LIMIT)
-    host = await ctx.call(ctx.services.pki.enroll, body.token, body.csr)
-    ctx.auth.forget()
+    with ctx.auth.revoking():
+        host = await ctx.call(ctx.services.pki.enroll, body.token, body.csr)
     ctx.wrote()
     answer = EnrollAnswer(**_issued(host.issued), host_token=host.token)
     return Response(answer.model_dump_json(), media_type=resources.JSON)
@@ -165,8 +165,8 @@ async def revoke_host(
     Its flows stay as they are until it is deleted, or enrolled anew.
     """
     ctx, who = context(request), actor(request)
-    revoked = await ctx.call(ctx.services.pki.revoke, who, host_id)
-    ctx.auth.forget()
+    with ctx.auth.revoking():
+        revoked = await ctx.call(ctx.services.pki.revoke, who, host_id)
     ctx.wrote()
     headers = {"Vpcctl-Revision": str(revoked.revision)}
     body = to_json(schema.render_revoked(revoked))

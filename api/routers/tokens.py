@@ -2,19 +2,20 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic_core import to_json
 
 from api import bodies, resources
 from api.context import actor, context
 from api.openapi import describe
 from api.queries import ListQuery, NoQuery, Text, equal
+from api.router import Router
 from api.routers.paths import TokenId
 from api.schemas import tokens as schema
 
 KIND = resources.Kind("token", "tokens", lambda services: services.tokens, schema.render)
 
-router = APIRouter(prefix="/v1/tokens", tags=["tokens"])
+router = Router(prefix="/v1/tokens", tags=["tokens"])
 
 
 class Filters(ListQuery):
@@ -83,6 +84,6 @@ async def revoke_token(
 ) -> Response:
     """Revoke a token: nobody can use it from now on."""
     ctx, who = context(request), actor(request)
-    await ctx.call(ctx.services.tokens.revoke, who, token_id)
-    ctx.auth.forget()
+    with ctx.auth.revoking():
+        await ctx.call(ctx.services.tokens.revoke, who, token_id)
     return Response(status_code=204)

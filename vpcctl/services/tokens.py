@@ -8,6 +8,7 @@ import hmac
 import os
 import re
 import secrets
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -115,9 +116,22 @@ class TokenService:
         row = self._units.read(lambda connection: tokens.get(connection, id))
         stored = row.digest if row else _hash("")
         same = hmac.compare_digest(stored, _hash(secret))
-        if row is None or not same or _expired(row, self._units.clock()):
+        if row is None or not same:
             raise Unauthenticated("The token is not valid.")
-        return Actor(_role(row.role), row.tenant_id, row.host_id, row.id)
+        actor = Actor(_role(row.role), row.tenant_id, row.host_id, row.id, row.expires_at)
+        if actor.is_expired(self._units.clock()):
+            raise Unauthenticated("The token is not valid.")
+        return actor
+
+    def standing(self, ids: Collection[str]) -> set[str]:
+        """Return which of these tokens nobody has revoked; their time may be over.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        if not ids:
+            return set()
+        return self._units.read(lambda connection: tokens.present(connection, ids))
 
     def bootstrap(self, path: Path) -> None:
         """Make the first admin token into a new file that its owner alone can read.
@@ -166,10 +180,6 @@ def _new(role: Role, description: str) -> tuple[dict[str, Any], str]:
 
 def _hash(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def _expired(row: TokenRow, now: datetime) -> bool:
-    return row.expires_at is not None and row.expires_at <= now
 
 
 def _role(text: str) -> Role:

@@ -35,6 +35,11 @@ class Actor:
     tenant_id: str | None = None
     host_id: str | None = None
     token_id: str = ""
+    expires_at: datetime | None = None
+
+    def is_expired(self, now: datetime) -> bool:
+        """Tell whether the token's time is over."""
+        return self.expires_at is not None and self.expires_at <= now
 
 
 @dataclass(frozen=True, slots=True)

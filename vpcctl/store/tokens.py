@@ -1,19 +1,26 @@
 """Tokens in the database."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
+from vpcctl.store.rows import Among
 from vpcctl.store.tables import TokenRow
 
 _BY_ID = select(TokenRow.__table__).where(TokenRow.id == bindparam("token_id"))
+_PRESENT = Among(select(TokenRow.id), TokenRow.id)
 
 
 def get(connection: Connection, id: str) -> TokenRow | None:
     """Return the token's row, or None."""
     row = connection.execute(_BY_ID, {"token_id": id}).one_or_none()
     return cast("TokenRow | None", row)
+
+
+def present(connection: Connection, ids: Iterable[str]) -> set[str]:
+    """Return which of the tokens are there."""
+    return {row.id for row in _PRESENT.rows(connection, ids)}
 
 
 def add(connection: Connection, values: dict[str, Any]) -> None:
