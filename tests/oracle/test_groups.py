@@ -20,7 +20,7 @@ from tests.oracle.test_oracle import seen
 from tests.support.dummy_ovs import DummyOvs
 from tests.support.networks import gone, put
 from tests.support.tracing import Entering, Fabric
-from vpcctl.compile import plan_changes
+from vpcctl.compile import Memory, plan_changes
 from vpcctl.flows.flow import Flow, FlowKey
 from vpcctl.model.changes import Change, ChangeBatch, Resource
 from vpcctl.model.network import Network
@@ -57,12 +57,14 @@ class Programs:
     """The hosts' programs, kept up by difference as the southbound does."""
 
     net: Network = field(default_factory=Network)
+    memory: Memory = field(default_factory=Memory)
     flows: dict[str, dict[FlowKey, Flow]] = field(default_factory=dict)
     revision: int = 0
 
     def take(self, changes: tuple[Change, ...]) -> None:
         self.revision += 1
-        transition = plan_changes(self.net, ChangeBatch(self.revision, changes))
+        batch = ChangeBatch(self.revision, changes)
+        transition = plan_changes(self.net, batch, memory=self.memory)
         for host_id, change in transition.hosts.items():
             program = self.flows.setdefault(host_id, {})
             departed = set(change.departed)

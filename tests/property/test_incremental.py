@@ -11,7 +11,15 @@ from tests.property.universe import (
     ways_in,
     ways_out,
 )
-from vpcctl.compile import HostChange, Relaying, Transition, compile_host, ended, plan_changes
+from vpcctl.compile import (
+    HostChange,
+    Memory,
+    Relaying,
+    Transition,
+    compile_host,
+    ended,
+    plan_changes,
+)
 from vpcctl.compile.view import host_pieces
 from vpcctl.flows.contract import check
 from vpcctl.flows.flow import Flow, FlowKey, meters_of
@@ -96,9 +104,9 @@ def test_differences_lead_where_recomputing_leads(
 
 def _lead_alike(*batches: list[Change]) -> tuple[Network, dict[str, Switch]]:
     """Apply batches by difference, hold each time that it leads where all of it leads."""
-    net, programs = Network(), dict[str, Switch]()
+    net, programs, memory = Network(), dict[str, Switch](), Memory()
     for number, batch in enumerate(batches, 1):
-        send(programs, plan_changes(net, ChangeBatch(number, tuple(batch))))
+        send(programs, plan_changes(net, ChangeBatch(number, tuple(batch)), memory=memory))
         assert shown(programs) == recomputed(net)
     return net, programs
 
@@ -153,9 +161,9 @@ def test_only_the_last_state_counts_and_not_the_order(start, later, random) -> N
     last = list({(change.kind, change.id): change for change in history}.values())
     random.shuffle(last)
     one_by_one, squashed, silent = Network(), Network(), Network()
-    programs: dict[str, Switch] = {}
+    programs, memory = dict[str, Switch](), Memory()
     for number, change in enumerate(history, 1):
-        send(programs, plan_changes(one_by_one, ChangeBatch(number, (change,))))
+        send(programs, plan_changes(one_by_one, ChangeBatch(number, (change,)), memory=memory))
     at_once: dict[str, Switch] = {}
     send(at_once, plan_changes(squashed, ChangeBatch(1, tuple(last))))
     silent.apply(history)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 
 from vpcctl.compile import outward
+from vpcctl.compile.memory import Memory
 from vpcctl.compile.relaying import Presence, Relaying, steering
 from vpcctl.compile.touched import touched
 from vpcctl.compile.transition import FlowTuple, HostChange, Transition
@@ -61,6 +62,7 @@ class _Was:
 class _Journal:
     """What the batch met, as it was before: filled while changes are applied one by one."""
 
+    memory: Memory
     pieces: dict[Piece, _Was] = field(default_factory=dict[Piece, _Was])
     presence: dict[Presence, bool] = field(default_factory=dict[Presence, bool])
     hosts: dict[str, bool] = field(default_factory=dict[str, bool])
@@ -71,7 +73,7 @@ class _Journal:
         """Write down, before *change* is applied, what it may touch."""
         for piece in touched(net, change):
             if piece not in self.pieces:
-                self.pieces[piece] = _Was(compile_piece(net, piece), _vpc_of(net, piece))
+                self.pieces[piece] = _Was(self.memory.flows(net, piece), _vpc_of(net, piece))
         for host_id, vpc_id in _presence(net, change):
             if (host_id, vpc_id) not in self.presence:
                 self.presence[host_id, vpc_id] = net.has_vpc(host_id, vpc_id)
@@ -97,7 +99,12 @@ class _Journal:
         )
 
 
-def plan_changes(net: Network, batch: ChangeBatch, relaying: Relaying | None = None) -> Transition:
+def plan_changes(
+    net: Network,
+    batch: ChangeBatch,
+    relaying: Relaying | None = None,
+    memory: Memory | None = None,
+) -> Transition:
     """Apply *batch* to *net* and return what it changes on which host.
 
     The cost follows the pieces touched and the hosts that have them. For an empty network or a
@@ -107,8 +114,9 @@ def plan_changes(net: Network, batch: ChangeBatch, relaying: Relaying | None = N
         net: the network; it changes.
         batch: the changes.
         relaying: how to choose who forwards for hosts on which a VPC is new; None: nobody does.
+        memory: what former plans have made of this network.
     """
-    journal = _Journal()
+    journal = _Journal(memory or Memory())
     journal.take(net, batch.changes)
     net.revision = batch.revision
     arriving, departing = journal.moves(net)
@@ -172,6 +180,7 @@ class _Planner:
     def _share(self, piece: Piece, was: _Was) -> None:
         """Give a piece's difference to the hosts that have it."""
         after = self._compiled[piece] = compile_piece(self._net, piece)
+        self._journal.memory.keep(piece, after)
         vpc_id = _vpc_of(self._net, piece)
         if not was.flows and not after:
             return

@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Iterable, Iterator, Sequence
 
+from vpcctl.compile.memory import Memory
 from vpcctl.compile.plan import plan_changes
 from vpcctl.compile.relaying import Relaying, ended
 from vpcctl.compile.transition import FlowTuple, Transition
@@ -24,7 +25,7 @@ class NetworkProgram:
     """A network and the flow programs that follow from it (``program.Program``)."""
 
     def __init__(self) -> None:
-        self._network = Network()
+        self._network, self._memory = Network(), Memory()
 
     @property
     def revision(self) -> int:
@@ -39,11 +40,11 @@ class NetworkProgram:
             gc.freeze()  # or collections would look through all of it again and again
             await slicer.breathe()
         network.revision = batch.revision
-        self._network = network
+        self._network, self._memory = network, Memory()
 
     def apply(self, batch: ChangeBatch, relaying: Relaying) -> Transition:
         """Apply changes and say what they mean for each host."""
-        return plan_changes(self._network, batch, relaying)
+        return plan_changes(self._network, batch, relaying, self._memory)
 
     def relays(self, host_id: str) -> tuple[Relay, ...]:
         """Return the relays that wait for a host to confirm something."""
@@ -52,7 +53,8 @@ class NetworkProgram:
     def advance(self, relays: Sequence[Relay]) -> Transition:
         """Go on with relays whose hosts have confirmed what they were waiting for."""
         changes = ended(self._network, relays)
-        return plan_changes(self._network, ChangeBatch(self._network.revision, changes))
+        batch = ChangeBatch(self._network.revision, changes)
+        return plan_changes(self._network, batch, memory=self._memory)
 
     def hosts(self) -> Iterable[Host]:
         """Return every host."""
