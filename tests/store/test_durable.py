@@ -77,7 +77,7 @@ def test_whoever_acts_on_a_write_is_woken_before_the_disk_is_waited_for(
     monkeypatch.setattr(database, "flush", lambda: order.append("flushed"))
     units = Units(database, Heard())  # type: ignore[arg-type]
     units.write(lambda unit: unit.tell("vpc", "vpc-1", "acme", "created"))
-    assert order == ["network", "flushed"]
+    assert order == ["network", "network", "flushed"]  # before it is written, and then
     database.close()
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import event
 from tests.store.conftest import ADMIN, World
 from tests.store.reporting import Agent, link
 from vpcctl.model.changes import ChangeBatch
-from vpcctl.model.problems import Conflict, Problem
+from vpcctl.model.problems import Conflict, Unavailable
 from vpcctl.services.facade import Services, ServiceSettings
 from vpcctl.services.security_views import (
     AclEntry,
@@ -35,6 +35,7 @@ from vpcctl.services.views import (
     VpcChange,
 )
 from vpcctl.store.feed import KINDS
+from vpcctl.store.units import Unit, Units
 from vpcctl.store.wake import NotifyRelay, WakeListener, Waker
 
 
@@ -245,13 +246,26 @@ def test_a_write_wakes_who_listens(world: World, tmp_path: Path) -> None:
     for _ in range(2000):
         waker.wake("network")  # a full queue does not block
     assert woken(network)
-    with pytest.raises(Problem):
-        services.ports.create(ADMIN, PortCreate(subnet_id="subnet-none"))
-    assert not woken(network, 0)
     network.close()
     waker.wake("network")
     realised.close()
     waker.close()
+
+
+def test_who_is_to_act_on_a_write_is_awake_when_it_is_committed(
+    world: World, tmp_path: Path
+) -> None:
+    units = Units(world.database, Waker(tmp_path))
+    network = WakeListener(tmp_path, "network")
+
+    def refused(_unit: Unit) -> None:
+        assert woken(network, 0)
+        raise Unavailable("not now")
+
+    with pytest.raises(Unavailable):
+        units.write(refused)
+    assert not woken(network, 0)  # nothing came of it
+    network.close()
 
 
 def test_a_dead_listeners_socket_is_removed(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def _database(settings: Settings) -> Iterator[Database]:
 @contextlib.contextmanager
 def _relay(database: Database, run_dir: Path) -> Iterator[None]:
     """Pass on what other machines' processes tell by the database, where it can."""
-    if database.dialect == "sqlite":
+    if database.is_embedded:
         yield
         return
     relay = NotifyRelay(database.url, run_dir)

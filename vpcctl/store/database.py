@@ -107,6 +107,11 @@ class Database:
         return cls(engine)
 
     @property
+    def is_embedded(self) -> bool:
+        """Whether it is in this process: rows that are found by keys are there at once."""
+        return self.dialect == "sqlite"
+
+    @property
     def url(self) -> URL:
         """Where it is."""
         return self.engine.url

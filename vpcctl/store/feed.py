@@ -73,7 +73,7 @@ class Feed:
         Raises:
             Unavailable: the database does not answer.
         """
-        if self._database.dialect != "sqlite":
+        if not self._database.is_embedded:
             return None  # the answer comes from another process, or another machine
         return self._database.read(lambda connection: _few(connection, after))
 
