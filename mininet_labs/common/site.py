@@ -113,6 +113,7 @@ class Site:
         admin = tenant_id is None
         token = self._controller.token_file if admin else self._token_file(tenant_id)
         variables = {"VPCCTL_API": self._controller.url, "VPCCTL_TOKEN_FILE": str(token)}
+        variables["VPCCTL_TOKEN"] = ""  # one of the caller's shell would go before the file
         done = subprocess.run(
             [*product("vpcctl.cli"), *words],
             env={**os.environ, **variables},

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command_line import Served
+from tests.support.command_line import Served, client
 
 pytestmark = pytest.mark.slow
 
@@ -171,6 +171,23 @@ def test_a_revoked_token_is_refused(controller: Served, tenant: str) -> None:
     assert controller.run("vpc", "list", token=made["secret"]).code == 0
     assert controller.run("token", "revoke", made["token"]["id"]).code == 0
     assert controller.run("vpc", "list", token=made["secret"]).code == 5
+
+
+def test_the_flag_goes_before_the_token_before_the_variable_with_a_file(
+    controller: Served, tenant: str, tmp_path: Path
+) -> None:
+    made = controller.document("token", "create", "--role", "tenant", "--tenant", tenant)
+    admins, ours = str(controller.state_dir / "admin.token"), str(tmp_path / "ours")
+    Path(ours).write_text(made["secret"])
+    variables = {"VPCCTL_API": controller.api, "VPCCTL_TOKEN_FILE": admins}
+    admin_only = ("token", "list")
+    assert client(*admin_only, **variables).code == 0
+    assert client(*admin_only, **variables, VPCCTL_TOKEN="").code == 0
+    assert client(*admin_only, **variables, VPCCTL_TOKEN="bad").code == 5
+    assert client(*admin_only, **variables, VPCCTL_TOKEN=made["secret"]).code == 5
+    flag = ("--token-file", admins)
+    assert client(*flag, *admin_only, **variables, VPCCTL_TOKEN="bad").code == 0
+    assert client("--token-file", ours, *admin_only, **variables).code == 5
 
 
 def test_a_new_host_comes_with_its_token_and_how_to_start_the_agent(

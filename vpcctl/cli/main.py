@@ -2,9 +2,10 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.main
 
 from vpcctl import __version__
 from vpcctl.cli import (
@@ -88,9 +89,10 @@ def root(
     ] = DEFAULT_API,
     token_file: Annotated[
         Path | None,
+        # No envvar: the option could not be told from the variable, which VPCCTL_TOKEN goes before.
         typer.Option(
-            envvar="VPCCTL_TOKEN_FILE",
-            help="File with the bearer token; default: the admin token of a local `serve`.",
+            help="File with the bearer token; else VPCCTL_TOKEN is the token, else "
+            "VPCCTL_TOKEN_FILE names the file; default: the admin token of a local `serve`.",
         ),
     ] = None,
     ca_file: Annotated[
@@ -113,7 +115,7 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run the command line *arguments* and return the exit code; errors go to stderr."""
     try:
-        result = app(arguments, prog_name="vpcctl", standalone_mode=False)
+        result = _built()(arguments, prog_name="vpcctl", standalone_mode=False)
     except CliError as error:
         return _fail(str(error), error.code)
     except typer.TyperException as error:
@@ -126,6 +128,22 @@ def run(arguments: list[str]) -> int:
         sys.stdout = None
         return Exit.OK
     return result if isinstance(result, int) else Exit.OK
+
+
+def _built() -> Any:
+    """Return the command with all that are below it."""
+    built = typer.main.get_command(app)
+    _show_as_flags(built, typer.Context(built, help_option_names=["-h", "--help"]))
+    return built
+
+
+def _show_as_flags(command: Any, context: typer.Context) -> None:
+    """Have help show flags without a type, which looks as if they took a value: Typer's too."""
+    for parameter in command.get_params(context):
+        if getattr(parameter, "is_bool_flag", False):
+            parameter.metavar = ""
+    for name, each in getattr(command, "commands", {}).items():
+        _show_as_flags(each, typer.Context(each, parent=context, info_name=name))
 
 
 def _plain(message: str) -> str:

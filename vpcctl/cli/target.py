@@ -17,7 +17,7 @@ class Target:
 
     Attributes:
         api: ``http://host:port``, ``https://host:port`` or ``unix:/path``.
-        token_file: file with the bearer token; None means :func:`default_token_file`.
+        token_file: file with the bearer token, as a flag gave it; None: see :meth:`token`.
         ca_file: authority that signed the API's certificate, needed for ``https://``: the
             system's authorities are not trusted.
     """
@@ -54,14 +54,14 @@ class Target:
         return host == "localhost" or host == "::1" or host.startswith("127.")
 
     def token(self) -> str:
-        """Return the secret: ``VPCCTL_TOKEN``, else the content of the token file.
+        """Return the secret: of the flag's file, else ``VPCCTL_TOKEN``, else of a file found.
 
         Raises:
             CliError: there is none, or the file cannot be read.
         """
         if self.token_file is None and os.environ.get("VPCCTL_TOKEN"):
             return os.environ["VPCCTL_TOKEN"].strip()
-        path = self.token_file or default_token_file()
+        path = self.token_file or _token_file_found()
         try:
             secret = path.read_text().strip()
         except OSError as error:
@@ -82,6 +82,12 @@ def _is_url(text: str) -> bool:
         )
     except ValueError:  # a port that is no number, or a bracket too many
         return False
+
+
+def _token_file_found() -> Path:
+    """Return the token file that no flag gave: of ``VPCCTL_TOKEN_FILE``, else the default one."""
+    named = os.environ.get("VPCCTL_TOKEN_FILE")
+    return Path(named) if named else default_token_file()
 
 
 def default_token_file() -> Path:
