@@ -6,6 +6,7 @@ The field's name is no part of either: whoever shows them says it.
 from collections.abc import Mapping
 from typing import Any
 
+_TIME = "a time such as 2030-01-31T00:00:00Z"
 _IS = {
     "missing": ("is missing", "a value"),
     "finite_number": ("is not finite", "a finite number"),
@@ -22,6 +23,11 @@ _IS = {
     "float_parsing": ("is no number", "a number"),
     "bool_type": ("is neither true nor false", "true or false"),
     "bool_parsing": ("is neither true nor false", "true or false"),
+    "datetime_type": ("is no time", _TIME),
+    "datetime_parsing": ("is no time", _TIME),
+    "datetime_from_date_parsing": ("is no time", _TIME),
+    "datetime_object_invalid": ("is no time", _TIME),
+    "timezone_aware": ("says no time zone", _TIME),
     "literal_error": ("is none of the values that there are", "{expected}"),
     "enum": ("is none of the values that there are", "{expected}"),
     "string_pattern_mismatch": ("is not of the form", "text that matches {pattern}"),

@@ -190,6 +190,26 @@ def test_the_flag_goes_before_the_token_before_the_variable_with_a_file(
     assert client("--token-file", ours, *admin_only, **variables).code == 5
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--role", "tenant"), "--tenant: A tenant's token needs tenant_id"),
+        (("--role", "host"), "--host: A host's token needs host_id"),
+        (("--role", "admin", "--tenant", "t"), "--tenant: An admin's token takes no tenant_id"),
+        (
+            ("--role", "admin", "--expires-at", "soon"),
+            "--expires-at: It is no time; accepted: a time such as 2030-01-31T00:00:00Z",
+        ),
+    ],
+)
+def test_a_token_that_cannot_be_says_what_it_needs(
+    controller: Served, arguments: tuple[str, ...], said: str
+) -> None:
+    refused = controller.run("token", "create", *arguments)
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert refused.err.startswith(f"error: {said}")
+
+
 def test_a_new_host_comes_with_its_token_and_how_to_start_the_agent(
     controller: Served, tenant: str, tmp_path: Path
 ) -> None:

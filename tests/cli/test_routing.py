@@ -52,10 +52,18 @@ def test_routes_read_as_they_are_said(controller: Served, tenant: str, isp: str)
     circle = controller.run("subnet", "set", subnet["id"], "--route-table", name)
     assert circle.code == 2
     assert "circle" in circle.err
+    kept = controller.run("vpc", "delete", vpc["id"])
+    assert f"{internet['id']} (is an internet gateway of this VPC)" in kept.err
     left = controller.document("route", "delete", name, "192.0.2.0/24", "0.0.0.0/0")
     assert left["routes"] == []
     for wrong in (("--to", "out"), ("--blackhole", "--to", internet["id"])):
         assert controller.run("route", "add", name, "1.0.0.0/8", *wrong).code == 2
+    for words, begins in (
+        (("10.0.0.1/8", "--blackhole"), "DESTINATION: 10.0.0.1/8 has host bits"),
+        (("1.0.0.0/8", "--to", internet["id"], "--to", internet["id"]), f"--to: {internet['id']}"),
+    ):
+        for way in ("add", "set"):
+            assert controller.run("route", way, name, *words).err.startswith(f"error: {begins}")
     assert controller.document("route-table", "main", name)["main"]
     assert controller.run("route-table", "main", "main", *in_vpc).code == 0
     listed = controller.document("route-table", "list", *in_vpc)
@@ -89,6 +97,15 @@ def test_ports_are_forwarded(controller: Served, tenant: str, isp: str) -> None:
     assert (forward["address"], forward["target_ports"]) == ("10.0.1.20", "8443")
     assert controller.run(*add, "icmp", *to).code == 2
     assert controller.run(*add, "udp/53", "--to", "web").code == 2
+    ranges = controller.run(*add, "tcp/9090-9095", "--to", "10.0.1.20:9000-9005")
+    assert (ranges.code, "what its first port becomes" in ranges.err) == (2, True)
+    for traffic, where, begins in (
+        ("tcp/70000", "10.0.1.20", "TRAFFIC: 70000 is no port"),
+        ("tcp/80", "10.0.1.99", "--to: No port of"),
+        ("tcp/80-90", "10.0.1.20:65535", "--to: 11 ports from 65535 on"),
+    ):
+        refused = controller.run(*add, traffic, "--to", where, "--eip", eips[0]["id"])
+        assert refused.err.startswith(f"error: {begins}")
     shown = controller.run("nat-gateway", "forward", "list", nat).out
     assert re.search(rf"{eips[0]['address']} +tcp/443 +10\.0\.1\.20:8443", shown)
     assert forward["id"] in controller.run("nat-gateway", "show", nat).out

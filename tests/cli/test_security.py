@@ -202,3 +202,53 @@ def test_a_rule_that_cannot_be_says_what_can(
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
     assert says in outcome.err
     assert controller.document("sg", "rule", "list", group["id"]) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "begins"),
+    [
+        (("--ingress", "tcp/70000"), "--ingress: 70000 is no port"),
+        (("--egress", "nonsense"), "--egress: nonsense is no protocol"),
+        (("--ingress", "tcp", "--from", "10.0.0.1/8"), "--from: 10.0.0.1/8 has host bits"),
+        (("--egress", "tcp", "--to", "10.0.0.1/8"), "--to: 10.0.0.1/8 has host bits"),
+        (
+            ("--ingress", "tcp", "--from-group", "sg-00000000000000000"),
+            "--from-group: There is no security group",
+        ),
+        (("--ingress", "tcp/22", "--from", "10.0.0.0/8"), "An equal rule is there: sgr-"),
+        (
+            ("--ingress", "tcp/80", "--ingress", "tcp/70000"),
+            "rule 2 of 2: --ingress: 70000 is no port",
+        ),
+        (
+            ("--ingress", "tcp/22", "--from", "192.0.2.0/24", "--from", "10.0.0.0/8"),
+            "rule 2 of 2: An equal rule is there: sgr-",
+        ),
+        (("--ingress", "tcp/80", "--ingress", "tcp/80"), "rule: one of the rules is said twice"),
+    ],
+)
+def test_a_rule_that_is_refused_is_said_of_its_options(
+    controller: Served, tenant: str, arguments: tuple[str, ...], begins: str
+) -> None:
+    vpc = make_vpc(controller, tenant)
+    add = ("sg", "rule", "add", f"web-{tenant}")
+    controller.document("sg", "create", f"web-{tenant}", "--vpc", vpc["id"])
+    controller.document(*add, "--ingress", "tcp/22", "--from", "10.0.0.0/8")
+    assert controller.run(*add, *arguments).err.startswith(f"error: {begins}")
+
+
+def test_an_entry_that_is_refused_is_said_of_its_options(controller: Served, tenant: str) -> None:
+    vpc, name = make_vpc(controller, tenant), f"edge-{tenant}"
+    controller.document("nacl", "create", name, "--vpc", vpc["id"])
+    https = ("--ingress", "tcp/443", "--from", "0.0.0.0/0")
+    controller.document("nacl", "entry", "add", name, "100", "allow", *https)
+    for way in ("add", "set"):
+        entry = ("nacl", "entry", way, name, "90", "deny")
+        for arguments, begins in (
+            (("--egress", "tcp/70000", "--to", "::/0"), "--egress: 70000 is no port"),
+            (("--ingress", "tcp", "--from", "10.0.0.1/8"), "--from: 10.0.0.1/8 has host"),
+            (("--egress", "tcp", "--to", "10.0.0.1/8"), "--to: 10.0.0.1/8 has host bits"),
+        ):
+            assert controller.run(*entry, *arguments).err.startswith(f"error: {begins}")
+    taken = controller.run("nacl", "entry", "add", name, "100", "deny", *https)
+    assert taken.err.startswith("error: NUMBER: ")

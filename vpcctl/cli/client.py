@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from vpcctl.cli.errors import CliError, Exit, exit_for_status
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 Query = dict[str, str | list[str]]
+Names = Mapping[str, str]
+"""What the user knows fields of a request's body by, where they are called otherwise there."""
 _TRIES = 3
 _MOST_NAMED = 10
 _NAMES: dict[ids.Kind, str] = {
@@ -76,10 +79,17 @@ class Client:
                 return found
             query["cursor"] = page["next_cursor"]
 
-    def create(self, path: str, body: Json | list[Json], query: Query | None = None) -> Json:
+    def create(
+        self,
+        path: str,
+        body: Json | list[Json],
+        query: Query | None = None,
+        names: Names | None = None,
+    ) -> Json:
         """Create a resource and return it; a lost answer does not make a second one."""
         key = {"Idempotency-Key": uuid.uuid4().hex}
-        return self._request("POST", path, body=body, query=query, headers=key).json()
+        with _called(names or {}):
+            return self._request("POST", path, body=body, query=query, headers=key).json()
 
     def change(self, path: str, body: Json, query: Query | None = None) -> Json:
         """Change some fields of a resource and return it.
@@ -91,9 +101,12 @@ class Client:
             raise CliError("nothing to change: give the options with the new values")
         return self._request("PATCH", path, body=body, query=query).json()
 
-    def put(self, path: str, body: Json, query: Query | None = None) -> Json:
+    def put(
+        self, path: str, body: Json, query: Query | None = None, names: Names | None = None
+    ) -> Json:
         """Replace a sub-resource and return what the API answers."""
-        return self._request("PUT", path, body=body, query=query).json()
+        with _called(names or {}):
+            return self._request("PUT", path, body=body, query=query).json()
 
     def delete(self, path: str, query: Query | None = None) -> int | None:
         """Delete a resource and return the revision that this made."""
@@ -245,13 +258,29 @@ def _problem(answer: "httpx.Response") -> CliError:
     except (ValueError, KeyError, TypeError):
         return CliError(f"HTTP {answer.status_code}: {answer.text[:200].strip()!r}", code)
     field, accepted = document.get("field"), document.get("accepted")
-    text = (f"{field}: {detail}" if field else detail).removesuffix(".")
+    text = detail.removesuffix(".")
     if accepted:
         text += f"; accepted: {accepted}"
     if blockers := document.get("blockers"):
         listed = ", ".join(f"{blocker['id']} ({blocker['reason']})" for blocker in blockers)
         text += f"; in the way: {listed}"
-    return CliError(" ".join(text.split()), code)
+    return CliError(" ".join(text.split()), code, field)
+
+
+@contextmanager
+def _called(names: Names) -> Iterator[None]:
+    """Have what is wrong with a field said of what the user knows it by."""
+    try:
+        yield
+    except CliError as error:
+        error.field = _name(error.field, names)
+        raise
+
+
+def _name(field: str | None, names: Names) -> str | None:
+    """Return what the user knows *field* by: as it is named, or what it is a part of."""
+    found = [one for one in names if field == one or (field or "").startswith(f"{one}.")]
+    return names[max(found, key=len)] if found else field
 
 
 def _parse_stream(lines: Iterator[str]) -> Iterator[Json]:

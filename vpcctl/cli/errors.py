@@ -36,11 +36,23 @@ _BY_STATUS = {
 
 
 class CliError(Exception):
-    """Ends the command with one line on stderr and an exit code."""
+    """Ends the command with one line on stderr and an exit code.
 
-    def __init__(self, message: str, code: Exit = Exit.USAGE) -> None:
+    Attributes:
+        code: the exit code.
+        field: what of the request is wrong, which the line begins with; None or empty: nothing
+            that has a name.
+    """
+
+    def __init__(self, message: str, code: Exit = Exit.USAGE, field: str | None = None) -> None:
         super().__init__(message)
         self.code = code
+        self.field = field
+
+    def __str__(self) -> str:
+        """Return the line."""
+        said = super().__str__()
+        return f"{self.field}: {said}" if self.field else said
 
 
 def exit_for_status(status: int) -> Exit:

@@ -22,11 +22,8 @@ Group = Annotated[
     str, typer.Argument(metavar="GROUP", help="The security group: its id, or its unique name.")
 ]
 _ANY, _SELF = "any", "self"
-_INSTEAD = {
-    "ingress": ("from", "any, or --from-group or --from-address-group"),
-    "egress": ("to", "any, or --to-group or --to-address-group"),
-}
-"""The option with a block, and what else is accepted, by direction."""
+_OPTIONS = {"ingress": "--from", "egress": "--to"}
+"""The option with a block, by direction; those with groups begin alike."""
 
 
 def remote_of(item: Json) -> str:
@@ -151,7 +148,8 @@ class Remote:
         if any(theirs):
             raise CliError("rule: --ingress goes with --from…, --egress with --to…")
         blocks, groups, address_groups = (list(part or ()) for part in ours)
-        option, instead = _INSTEAD[direction]
+        option = _OPTIONS[direction]
+        instead = f"any, or {option}-group or {option}-address-group"
         found: list[Json | None] = [
             None if block.lower() == _ANY else {"cidr": traffic.parse_block(option, block, instead)}
             for block in blocks
@@ -159,6 +157,26 @@ class Remote:
         found += [{"security_group_id": id} for id in _groups(client, group, groups)]
         found += [{"address_group_id": client.resolve("ag", name)} for name in address_groups]
         return found or [None]
+
+
+def _names(direction: str, count: int) -> dict[str, str]:
+    """Return the options that fields of *count* rules of a direction come from."""
+    option = _OPTIONS[direction]
+    fields = traffic.names(direction) | {
+        "family": "--family",
+        "remote.cidr": option,
+        "remote.security_group_id": f"{option}-group",
+        "remote.address_group_id": f"{option}-address-group",
+        "description": "--description",
+    }
+    if count == 1:
+        return fields
+    said = [f"rule {number} of {count}" for number in range(1, count + 1)]
+    return {str(at): rule for at, rule in enumerate(said)} | {
+        f"{at}.{field}": f"{rule}: {name}"
+        for at, rule in enumerate(said)
+        for field, name in fields.items()
+    }
 
 
 def _groups(client: Client, path: str, named: Sequence[str]) -> list[str]:
@@ -190,7 +208,11 @@ def add(
     remotes = remote.bodies(client, path, rules[0]["direction"])
     more = given(description=description)
     body = [rule | {"remote": one} | more for rule in rules for one in remotes]
-    made = client.create(f"{path}/rules", body, waiting.query)
+    if any(one in body[:place] for place, one in enumerate(body)):
+        raise CliError("rule: one of the rules is said twice")
+    sent = body if len(body) > 1 else body[0]
+    names = _names(rules[0]["direction"], len(body))
+    made = client.create(f"{path}/rules", sent, waiting.query, names)
     print_items(made["items"], COLUMNS, waiting.output)
 
 

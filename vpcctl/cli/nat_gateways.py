@@ -54,6 +54,15 @@ Eips = Annotated[
     list[str],
     typer.Option("--eip", metavar="EIP", help="An EIP: its id, name or address; repeatable."),
 ]
+_NAMES = {
+    "protocol": "TRAFFIC",
+    "ports": "TRAFFIC",
+    "address": "--to",
+    "target_port": "--to",
+    "eip_id": "--eip",
+    "description": "--description",
+}
+"""What a port forward's fields come from."""
 _TARGET = re.compile(r"([0-9.]+)(?::([0-9]{1,5}))?")
 
 
@@ -138,12 +147,13 @@ class Forward:
         """
         protocol, _, ports = traffic.lower().partition("/")
         if protocol not in ("tcp", "udp") or not ports:
-            said = f"traffic: {traffic!r} cannot be forwarded"
+            said = f"TRAFFIC: {traffic!r} cannot be forwarded"
             raise CliError(f"{said}; accepted: tcp/443, udp/1000-1999")
         found = _TARGET.fullmatch(self.to)
         if found is None:
-            said = f"to: {self.to!r} is no address with a port"
-            raise CliError(f"{said}; accepted: 10.0.1.20 or 10.0.1.20:8443")
+            said = f"--to: {self.to!r} is no address, nor one with a port"
+            ranges = "with a range of ports: what its first port becomes, the others follow"
+            raise CliError(f"{said}; accepted: 10.0.1.20 or 10.0.1.20:8443 ({ranges})")
         eip_id = None if self.eip is None else find_eip(client, self.eip)
         port = int(found[2]) if found[2] else None
         fields = given(eip_id=eip_id, target_port=port, description=self.description)
@@ -167,7 +177,7 @@ def add(
     """
     client = client_of(context, patience_s=waiting.timeout)
     path = path_of("nat", client.resolve("nat", gateway))
-    made = client.create(f"{path}/forwards", forward.body(client, traffic), waiting.query)
+    made = client.create(f"{path}/forwards", forward.body(client, traffic), waiting.query, _NAMES)
     print_items([made], FORWARD_COLUMNS, waiting.output)
 
 

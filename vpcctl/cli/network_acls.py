@@ -70,7 +70,8 @@ class Entry:
     place: Annotated[
         list[str],
         typer.Argument(
-            metavar="[ingress|egress] NUMBER", help="The direction, or as an option; its number."
+            metavar="[ingress|egress] NUMBER",
+            help="Its number, after `ingress` or `egress`, or with --ingress or --egress.",
         ),
     ]
     ingress: Annotated[
@@ -137,16 +138,23 @@ class Matched:
         Raises:
             CliError: the other side's addresses are not said, or for the other direction.
         """
-        direction, option = self.direction, "from"
+        direction, option = self.direction, "--from"
         ours, theirs = self.from_, self.to
         if direction == "egress":
-            ours, theirs, option = theirs, ours, "to"
+            ours, theirs, option = theirs, ours, "--to"
         if theirs is not None or ours is None:
             raise CliError("entry: --ingress needs --from CIDR, --egress needs --to CIDR")
         text = self.ingress or self.egress or ""
         fields = traffic.parse(f"--{direction}", text)
         fields["cidr"] = _block(option, ours, fields["protocol"])
         return fields | given(description=self.description)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The options and arguments that an entry's fields come from."""
+        block = {"ingress": "--from", "egress": "--to"}[self.direction]
+        more = {"number": "NUMBER", "cidr": block, "description": "--description"}
+        return traffic.names(self.direction) | more
 
 
 def _block(option: str, text: str, protocol: str) -> str:
@@ -221,7 +229,8 @@ def add(
     body |= matched.fields()
     client = client_of(context, patience_s=waiting.timeout)
     path = path_of("nacl", client.resolve("nacl", acl))
-    print_acl(client.create(f"{path}/entries", body, waiting.query), waiting.output)
+    made = client.create(f"{path}/entries", body, waiting.query, matched.names)
+    print_acl(made, waiting.output)
 
 
 @entries.command("set")
@@ -239,7 +248,7 @@ def put(
     client = client_of(context, patience_s=waiting.timeout)
     path = path_of("nacl", client.resolve("nacl", acl))
     place = f"{path}/entries/{matched.direction}/{number}"
-    print_acl(client.put(place, body, waiting.query), waiting.output)
+    print_acl(client.put(place, body, waiting.query, matched.names), waiting.output)
 
 
 @entries.command("list")

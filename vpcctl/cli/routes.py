@@ -24,6 +24,8 @@ Table = Annotated[
 Destination = Annotated[
     str, typer.Argument(metavar="DESTINATION", help="A block, such as 0.0.0.0/0.")
 ]
+_NAMES = {"destination": "DESTINATION", "targets": "--to", "description": "--description"}
+"""What a route's fields come from."""
 _KINDS: dict[str, ids.Kind] = {"igw": "igw", "nat": "nat", "port": "port"}
 
 
@@ -78,7 +80,7 @@ def _target(client: Client, table: str, text: str) -> str:
     word, separator, name = text.partition(":")
     if not separator or not name or word not in _KINDS:
         says = "igw-…, nat-…, port-…, igw:NAME, nat:NAME or port:NAME"
-        raise CliError(f"to: {text!r} is no target; accepted: {says}")
+        raise CliError(f"--to: {text!r} is no target; accepted: {says}")
     return client.resolve(_KINDS[word], name, vpc_id=client.get(table)["vpc_id"])
 
 
@@ -108,7 +110,7 @@ def add(
     client = client_of(context, patience_s=waiting.timeout)
     path = place.find(client, table)
     route = way.route(client, path, destination)
-    print_table(client.create(f"{path}/routes", route, waiting.query), waiting.output)
+    print_table(client.create(f"{path}/routes", route, waiting.query, _NAMES), waiting.output)
 
 
 @app.command("set")
@@ -125,7 +127,7 @@ def set_(
     client = client_of(context, patience_s=waiting.timeout)
     path = place.find(client, table)
     route = way.route(client, path, destination)
-    print_table(client.put(f"{path}/routes", route, waiting.query), waiting.output)
+    print_table(client.put(f"{path}/routes", route, waiting.query, _NAMES), waiting.output)
 
 
 @app.command()

@@ -22,6 +22,15 @@ COLUMNS = (
 )
 
 
+_NAMES = {
+    "tenant_id": "--tenant",
+    "host_id": "--host",
+    "description": "--description",
+    "expires_at": "--expires-at",
+}
+"""What a token's fields come from."""
+
+
 class Role(StrEnum):
     """Who a token is for."""
 
@@ -65,7 +74,7 @@ def create(
         description=description,
         expires_at=expires_at,
     )
-    made = client.create("/v1/tokens", body)
+    made = client.create("/v1/tokens", body, names=_NAMES)
     if file is not None:
         write_secret(file, made.pop("secret"))
     if output.output is Format.JSON:

@@ -48,6 +48,11 @@ def parse_block(option: str, text: str, instead: str) -> str:
     return text
 
 
+def names(direction: str) -> dict[str, str]:
+    """Return the option that each field of :func:`parse` comes from."""
+    return dict.fromkeys(("protocol", "ports", "icmp_type", "icmp_code"), f"--{direction}")
+
+
 def _number(option: str, text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 3):
         raise CliError(f"{option}: {text!r} is no ICMP type or code; accepted: 0 to 255")

@@ -239,8 +239,10 @@ def _require_owner(role: Role, tenant_id: str | None, host_id: str | None) -> No
         raise Invalid("There is no such role.", field="role", accepted="admin, tenant or host")
     for field, value, owner in (("tenant_id", tenant_id, "tenant"), ("host_id", host_id, "host")):
         if (value is not None) != (role == owner):
+            whose = "An admin's" if role == "admin" else f"A {role}'s"
+            said = f"{whose} token {'needs' if role == owner else 'takes no'} {field}."
             needed = f"the {owner}'s id" if role == owner else "null"
-            raise Invalid(f"{field} does not go with {role}.", field=field, accepted=needed)
+            raise Invalid(said, field=field, accepted=needed)
     if tenant_id is not None:
         rules.tenant_id(tenant_id)
 

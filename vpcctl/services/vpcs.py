@@ -190,16 +190,16 @@ def _contents(connection: Any, id: str) -> list[Blocker]:
         "rec": dns_records.ids_in_vpc(connection, id, most),
     }
     called = {
-        "subnet": "subnet",
-        "sg": "security group",
-        "nacl": "network ACL",
-        "rtb": "route table",
-        "igw": "internet gateway",
-        "nat": "NAT gateway",
-        "rec": "DNS record",
+        "subnet": "a subnet",
+        "sg": "a security group",
+        "nacl": "a network ACL",
+        "rtb": "a route table",
+        "igw": "an internet gateway",
+        "nat": "a NAT gateway",
+        "rec": "a DNS record",
     }
     return [
-        Blocker(kind, one, f"is a {called[kind]} of this VPC")
+        Blocker(kind, one, f"is {called[kind]} of this VPC")
         for kind, ids in found.items()
         for one in ids
     ]
