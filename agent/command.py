@@ -14,12 +14,17 @@ from agent import settings as agent_settings
 from agent.settings import Settings, SettingsError
 from vpcctl import memory
 
+_EPILOG = (
+    "Each setting can be a flag, a variable (VPC_AGENT_HOST_ID for --host-id) or a line of the TOML"
+    " file (host_id); a flag goes before a variable, a variable before the file. All of them:"
+    " docs/settings.md."
+)
 _FLAGS = {
-    "host_id": "id of this host, such as host-0a1b2c3d4e5f60718",
+    "host_id": "id of this host, such as host-0a1b2c3d4e5f60718; default: as enrolled",
     "api_url": "http://127.0.0.1:8080, https://… or unix:/path.sock",
-    "api_ca": "file with the CA of the API's certificate",
-    "token_file": "file (mode 0600) with the host's token",
-    "ovsdb": "OVSDB server, such as unix:/var/run/openvswitch/db.sock",
+    "api_ca": "file with the CA of the API's certificate; default: as enrolled",
+    "token_file": "file (mode 0600) with the host's token; default: as enrolled",
+    "ovsdb": "OVSDB server",
     "ovs_rundir": "directory with ovs-vswitchd's pid file",
     "state_dir": "directory for what the agent remembers",
     "netns_dir": "directory with the names of network namespaces",
@@ -30,10 +35,11 @@ _FLAGS = {
     "vtep_address": "local tunnel address; default: the one that reaches the controller",
     "underlay_device": "device that carries the tunnels; default: the one with that address",
     "vxlan_port": "UDP port of VXLAN",
-    "providers": "provider networks and how they are reached, such as public=br-ex,lab=eth2",
-    "openflow_key": "private key for ssl: controller targets",
-    "openflow_certificate": "certificate for ssl: controller targets",
-    "openflow_ca": "CA of the controller's certificate",
+    "providers": "provider networks and how they are reached, such as public=br-ex,lab=eth2;"
+    " default: none",
+    "openflow_key": "private key for ssl: controller targets; default: as enrolled",
+    "openflow_certificate": "certificate for ssl: controller targets; default: as enrolled",
+    "openflow_ca": "CA of the controller's certificate; default: as enrolled",
     "log_level": "debug, info, warning or error",
 }
 
@@ -41,18 +47,22 @@ SWITCH_INTERVAL_S = 0.0005
 """A thread that has to run waits so long for one that computes: 5 ms, Python's own value, is a
 third of what plugging an interface takes altogether."""
 
+_CONFIG = "TOML file with the settings below; default: the one that VPC_AGENT_CONFIG names, if any"
 _SHORT = {"api_url": ("--api",)}
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="vpc-agent", description="vpcctl's agent on a host")
+    parser = argparse.ArgumentParser(
+        prog="vpc-agent", description="vpcctl's agent on a host", epilog=_EPILOG
+    )
     parser.add_argument("--version", action="version", version=f"vpc-agent {VERSION}")
-    parser.add_argument("--config", help="TOML file with the settings below")
+    # Flags stand before the command or after it: what one parser is not given leaves the other's.
     common = argparse.ArgumentParser(add_help=False)
-    for name, text in _FLAGS.items():
-        for each in (parser, common):
+    for each in (parser, common):
+        each.add_argument("--config", help=_CONFIG, default=argparse.SUPPRESS)
+        for name in _FLAGS:
             flags = ["--" + name.replace("_", "-"), *_SHORT.get(name, ())]
-            each.add_argument(*flags, help=text, default=argparse.SUPPRESS, dest=name)
+            each.add_argument(*flags, help=_help(name), default=argparse.SUPPRESS, dest=name)
     commands = parser.add_subparsers(dest="command")
     commands.add_parser("run", parents=[common], help="run the agent (the default)")
     enroll = commands.add_parser("enroll", parents=[common], help="make this machine a host")
@@ -69,7 +79,15 @@ def _parser() -> argparse.ArgumentParser:
         help="before ovs-vswitchd is started: have gateways' peers wait for its flows",
     )
     commands.add_parser("clean", parents=[common], help="remove everything of ours from the host")
+    for each in commands.choices.values():
+        each.epilog = _EPILOG
     return parser
+
+
+def _help(name: str) -> str:
+    """Return what help says of a setting, with its default unless the text says that."""
+    text, default = _FLAGS[name], getattr(Settings(), name)
+    return text if "default:" in text or default is None else f"{text}; default: {default}"
 
 
 class PlainFormatter(logging.Formatter):
@@ -157,8 +175,12 @@ def _given(arguments: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in vars(arguments).items() if name in _FLAGS}
 
 
+def _loaded(arguments: argparse.Namespace) -> Settings:
+    return agent_settings.load(_given(arguments), vars(arguments).get("config"))
+
+
 def _settings(arguments: argparse.Namespace) -> Settings:
-    found = agent_settings.load(_given(arguments), arguments.config)
+    found = _loaded(arguments)
     if not found.host_id:
         raise SettingsError("host_id is not set: give --host-id or VPC_AGENT_HOST_ID")
     found.secret()
@@ -168,7 +190,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 def _enroll(arguments: argparse.Namespace) -> int:
     from agent.enroll import EnrollmentError, EnrollmentPaths, enroll
 
-    settings = agent_settings.load(_given(arguments), arguments.config)
+    settings = _loaded(arguments)
     given = arguments.token
     token = sys.stdin.readline() if given == "-" else given
     token_file = settings.token_file or agent_settings.default_token_file(settings.state_dir)

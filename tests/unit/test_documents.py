@@ -1,9 +1,11 @@
 """Documents that say what the code says, held to it."""
 
+import dataclasses
 import re
 import tomllib
 
-from tests.support.command_line import REPOSITORY
+from agent.settings import Settings as AgentSettings
+from tests.support.command_line import REPOSITORY, vpcctl
 from vpcctl.flows import fields, tables
 from vpcctl.settings import Settings, load
 
@@ -47,6 +49,21 @@ def test_the_architecture_says_what_each_register_holds() -> None:
 def test_every_setting_has_its_line_and_no_other_is_there() -> None:
     told = (DOCS / "settings.md").read_text().partition("\n## ")[0]
     assert first_cells(told)[1:] == list(Settings.model_fields)
+
+
+def test_every_setting_of_the_agent_has_its_line() -> None:
+    cells = re.findall(r"^\| ([^|]*) \|", section("settings.md", "Settings of the agent"), re.M)
+    told = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+    assert sorted(told) == sorted(field.name for field in dataclasses.fields(AgentSettings))
+
+
+def test_the_flags_of_serve_are_those_that_are_said() -> None:
+    told = (DOCS / "settings.md").read_text().partition("\n| setting")[0]
+    told = told.partition("Flags of `vpcctl serve`")[2].partition(".\n")[0]
+    flags = set(
+        re.findall(r"(?<![\w-])--[a-z][a-z-]+", vpcctl("serve", "--help", COLUMNS="200").out)
+    )
+    assert set(re.findall(r"`(--[a-z-]+)`", told)) == flags - {"--config", "--help"}
 
 
 def test_the_example_file_can_be_used() -> None:

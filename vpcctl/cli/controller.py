@@ -23,7 +23,7 @@ class Storage:
         Path | None, typer.Option(help="Directory of the database and the admin token.")
     ] = None
     database_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="sqlite:///… or postgresql+psycopg://…")
+        str | None, typer.Option(metavar="URL", help="sqlite:///path or postgresql://user@host/db.")
     ] = None
 
 

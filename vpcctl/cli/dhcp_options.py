@@ -38,18 +38,32 @@ class Options:
 
     lease: Annotated[int | None, typer.Option(help="Seconds that a lease is good for.")] = None
     dns: Annotated[
-        list[str] | None, typer.Option(metavar="ADDRESS", help="A resolver; repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS", help="The resolvers, all of them; repeatable; '' for none."
+        ),
     ] = None
-    domain: Annotated[str | None, typer.Option(help="DNS domain of the guests.")] = None
+    domain: Annotated[str | None, typer.Option(help="DNS domain of the guests; '' for none.")] = (
+        None
+    )
     search: Annotated[
-        list[str] | None, typer.Option(metavar="DOMAIN", help="A domain to search; repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="DOMAIN", help="The domains to search, all of them; repeatable; '' for none."
+        ),
     ] = None
     ntp: Annotated[
-        list[str] | None, typer.Option(metavar="ADDRESS", help="A time server; repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS", help="The time servers, all of them; repeatable; '' for none."
+        ),
     ] = None
     route: Annotated[
         list[str] | None,
-        typer.Option(metavar="CIDR=HOP", help="An IPv4 route with its next hop; repeatable."),
+        typer.Option(
+            metavar="CIDR=HOP",
+            help="The IPv4 routes with their next hops, all of them; repeatable; '' for none.",
+        ),
     ] = None
 
     def fields(self) -> Json:

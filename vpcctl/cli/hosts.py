@@ -177,6 +177,8 @@ def _instructions(target: Target, host: Json, token_file: Path | None) -> str:
     api = target.api if target.socket else target.base_url
     start = f"vpc-agent --host-id {host['id']}{_vtep_flag(target, host)} --api-url {api}"
     start += f" --token-file {token}"
+    if target.is_local:
+        start += f"\n  (on this machine; on others: vpcctl host enroll {host['id']})"
     if token_file:
         return f"\nStart its agent on the host with:\n  {start}"
     make = f"vpcctl token create --role host --host {host['id']} --file TOKEN-FILE"

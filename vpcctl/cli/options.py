@@ -20,7 +20,9 @@ ItsTenant = Annotated[
         metavar="TENANT", help="Its tenant; default: the token's, and 'default' for an admin."
     ),
 ]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A name; 1 to 128 characters.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="A name of at most 128 characters; '' for none.")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,8 @@ class Description:
 class Changes:
     """What every resource may have changed."""
 
-    name: Annotated[str | None, typer.Option(help="A new name.")] = None
-    description: Annotated[str | None, typer.Option(help="A new description.")] = None
+    name: Annotated[str | None, typer.Option(help="A new name; '' for none.")] = None
+    description: Annotated[str | None, typer.Option(help="A new description; '' for none.")] = None
     tag: Annotated[
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", help="The new tags, all of them; '' for none."),

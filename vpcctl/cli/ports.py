@@ -41,11 +41,10 @@ COLUMNS = (
 Pairs = Annotated[
     list[str] | None,
     typer.Option(
-        "--pair", metavar="CIDR[=MAC]", help="Further source it may use; repeatable; '' for none."
+        "--pair",
+        metavar="CIDR[=MAC]",
+        help="Further sources it may use, all of them; repeatable; '' for none.",
     ),
-]
-Ips = Annotated[
-    list[str] | None, typer.Option("--ip", metavar="ADDRESS", help="A fixed address; repeatable.")
 ]
 
 
@@ -106,7 +105,7 @@ class Traffic:
         bool | None,
         typer.Option(
             "--source-dest-check/--no-source-dest-check",
-            help="Whether it is kept from forwarding what is others'.",
+            help="Drop what it sends or gets that is not from or for its own addresses.",
         ),
     ] = None
 
@@ -139,12 +138,25 @@ class Traffic:
 class Address:
     """Addresses of a port."""
 
-    ip: Ips = None
+    ip: Annotated[
+        list[str] | None, typer.Option(metavar="ADDRESS", help="A fixed address; repeatable.")
+    ] = None
     mac: Annotated[str | None, typer.Option(help="Its MAC; default: a made-up one.")] = None
 
     def fields(self) -> Json:
         """Return the fields that the options set."""
         return given(fixed_ips=self.ip, mac_address=self.mac)
+
+
+@dataclass(frozen=True, slots=True)
+class NewAddress(Address):
+    """New addresses of a port, in place of those that there are."""
+
+    ip: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDRESS", help="The fixed addresses, all of them; repeatable."),
+    ] = None
+    mac: Annotated[str | None, typer.Option(help="A new MAC.")] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +183,10 @@ class Metadata:
     ] = None
     key_file: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="SSH public keys of its guest; repeatable."),
+        typer.Option(
+            metavar="FILE",
+            help="SSH public keys of its guest, all of them; repeatable; an empty file for none.",
+        ),
     ] = None
     tokens: Annotated[
         Literal["optional", "required"] | None,
@@ -263,14 +278,14 @@ def set_(
     context: typer.Context,
     reference: Reference,
     changes: Changes,
-    address: Address,
+    address: NewAddress,
     traffic: Traffic,
     dhcp: Dhcp,
     metadata: Metadata,
     limits: NewLimits,
     waiting: Waiting,
 ) -> None:
-    """Change a port."""
+    """Change a port; DHCP options that are given replace all that it had, limits likewise."""
     client = client_of(context, patience_s=waiting.timeout)
     path = path_of("port", client.resolve("port", reference))
     body = changes.body() | address.fields() | traffic.fields() | dhcp.whole()
