@@ -18,7 +18,7 @@ from api import problems
 from api.context import ACTOR, REQUEST_ID, Context
 from api.limits import RateLimit
 from api.peer import NotProven, require_own_certificate
-from vpcctl.model.problems import Problem, Unauthenticated
+from vpcctl.model.problems import Problem, Unauthenticated, Unavailable
 from vpcctl.services.views import Actor
 
 _BEARER = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/-]{1,512}=*)")
@@ -72,6 +72,7 @@ class Authenticator:
         found = self._known.get(key)
         if found is not None and now < found.until and not found.actor.is_expired(services.clock()):
             found.used = now
+            self._known.move_to_end(key)
             return found.actor
         generation = self._generation
         actor = await self._context.call(services.tokens.authenticate, secret)
@@ -82,6 +83,16 @@ class Authenticator:
                 self._known.popitem(last=False)
         return actor
 
+    async def stands(self, secret: str) -> bool:
+        """Tell whether a secret that was somebody's still is; so it is while nobody can say."""
+        try:
+            await self.actor(secret)
+        except Unavailable:
+            return True
+        except Unauthenticated:
+            return False
+        return True
+
     async def look_again(self) -> None:
         """Find out which of the tokens in use still stand; call it about every second.
 
@@ -89,28 +100,33 @@ class Authenticator:
             Unavailable: the database does not answer.
         """
         now, generation = self._clock(), self._generation
-        known = [(key, one) for key, one in self._known.items() if now - one.used < _UNUSED_S]
-        ids = {one.actor.token_id for _, one in known}
+        known = dict(self._known)
+        ids = {one.actor.token_id for one in known.values() if now - one.used < _UNUSED_S}
         standing = await self._context.aside(self._context.services.tokens.standing, ids)
         if generation != self._generation:
             return
-        self._known.clear()
-        for key, one in known:
+        for key, one in known.items():
             if one.actor.token_id in standing:
                 one.until = now + self._context.config.token_cache_s
-                self._known[key] = one
+            else:
+                self._known.pop(key, None)
 
     @contextlib.contextmanager
     def revoking(self) -> Iterator[None]:
-        """Ask again for every token after the block, which revokes some, however it ends.
+        """Ask again for every token after the block, which revokes some unless it is refused.
 
         Answers under way are not kept either.
         """
+        is_refused = False
         try:
             yield
+        except Problem as problem:
+            is_refused = not isinstance(problem, Unavailable)  # what came of that nobody knows
+            raise
         finally:
-            self._generation += 1
-            self._known.clear()
+            if not is_refused:
+                self._generation += 1
+                self._known.clear()
 
 
 class AuthMiddleware:
@@ -151,7 +167,7 @@ class AuthMiddleware:
         if (scope["method"], scope["path"]) in OPEN:
             address = scope.get("client")
             return self._open_limit.take(address[0] if address else "")
-        actor = await self._context.auth.actor(_secret(scope))
+        actor = await self._context.auth.actor(secret_of(scope))
         await require_own_certificate(self._context, scope, actor)
         scope[ACTOR] = actor
         return self._limit.take(actor.token_id)
@@ -165,7 +181,12 @@ def _is_closed(scope: Scope) -> bool:
     return scope["path"] == "/v1" or scope["path"].startswith("/v1/")
 
 
-def _secret(scope: Scope) -> str:
+def secret_of(scope: Scope) -> str:
+    """Return the secret that a request has.
+
+    Raises:
+        Unauthenticated: it has none, or several.
+    """
     given = [value for name, value in scope["headers"] if name == b"authorization"]
     if len(given) != 1:
         raise Unauthenticated("send one header Authorization: Bearer <secret>")

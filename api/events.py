@@ -1,7 +1,7 @@
 """The event stream: one reader of the database for all streams, and a ring of recent events."""
 
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
 import structlog
@@ -108,8 +108,13 @@ class EventHub:
                 self._start = (gone.revision, gone.sequence)
             self._news.fire()
 
-    async def stream(self, actor: Actor, after: Position | None) -> AsyncIterator[bytes]:
-        """Yield frames for *actor* from *after* (None: from now) until the process stops."""
+    async def stream(
+        self, actor: Actor, after: Position | None, stands: Callable[[], Awaitable[bool]]
+    ) -> AsyncIterator[bytes]:
+        """Yield frames for *actor* from *after* (None: from now) until the process stops.
+
+        It ends before the first frame for which *stands* does not tell that the token still does.
+        """
         self._streams += 1
         self._of_tenants[actor.tenant_id or ""] += 1
         self._context.metrics.streams.set(self._streams)
@@ -123,10 +128,13 @@ class EventHub:
                 yield b'event: reset\ndata: {"detail":"older events are gone; list again"}\n\n'
             while not self._context.stopped:
                 frames, position = await self._read(actor, position)
-                if frames:
-                    yield b"".join(frames)
-                elif not await self._more(position):
+                is_idle = not frames and not await self._more(position)
+                if not await stands():
+                    return
+                if is_idle:
                     yield b": keep-alive\n\n"
+                elif frames:
+                    yield b"".join(frames)
         except Unavailable:  # this process stops while the database is away
             return
         finally:

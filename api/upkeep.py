@@ -15,8 +15,8 @@ async def _maintain(context: Context) -> None:
     log = structlog.get_logger("api.upkeep")
     while True:
         try:
+            await context.auth.look_again()  # first: to read may go where to write does not
             await context.aside(context.services.maintain)
-            await context.auth.look_again()
         except Exception as error:  # the database may be away for a while: try again
             log.warning("upkeep failed", error=str(error))
         await asyncio.sleep(context.config.maintain_s)

@@ -1,11 +1,13 @@
 """The stream of events over HTTP (server-sent events)."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
+from api.auth import secret_of
 from api.context import actor, context
 from api.events import parse_position
 from api.openapi import LAST_EVENT_ID, describe
@@ -44,7 +46,8 @@ async def stream_events(request: Request, query: Annotated[EventsQuery, Query()]
     """Stream changes and warnings of what the token may see, resumable by the last event's id.
 
     Each event's data is one JSON object. An event named `reset` says that events since the
-    position asked for are gone: list again. Comments keep an idle connection alive.
+    position asked for are gone: list again. Comments keep an idle connection alive. The stream ends
+    with its token.
     """
     ctx, who = context(request), actor(request)
     if who.role == "host":
@@ -63,7 +66,7 @@ async def stream_events(request: Request, query: Annotated[EventsQuery, Query()]
     elif query.after is not None:
         position = parse_position(query.after, "after")
     return StreamingResponse(
-        ctx.events.stream(who, position),
+        ctx.events.stream(who, position, partial(ctx.auth.stands, secret_of(request.scope))),
         media_type="text/event-stream",
         headers={"X-Accel-Buffering": "no"},
     )

@@ -25,6 +25,7 @@ from tests.api.support import (
 )
 from vpcctl.services.views import VpcChange
 from vpcctl.store import events
+from vpcctl.store.units import utc_now
 from vpcctl.wire.report import Link
 
 
@@ -227,6 +228,28 @@ def test_a_wake_up_is_quicker_than_the_fallback(tmp_path) -> None:
             wait_until(lambda: api.app.state.context.polls.polls == 1, "the poll waits")
             api.admin.patch(f"/v1/hosts/{host_id}", json={"name": "renamed"}).raise_for_status()
             assert future.result(20).json()["name"] == "renamed"
+
+
+@pytest.mark.parametrize("ends", ["revoked here", "revoked elsewhere", "its time is over"])
+def test_a_stream_ends_with_its_token(own_api: Api, ends: str) -> None:
+    in_time = timedelta(seconds=2 if ends == "its time is over" else 3600)
+    token, secret = own_api.services.tokens.create(
+        ADMIN, "tenant", tenant_id="acme", expires_at=utc_now() + in_time
+    )
+    tenant = own_api.tenant("acme")
+    with own_api.client(secret).stream("GET", "/v1/events", params={"after": "0"}) as stream:
+        events = vpcs(stream)
+        tenant.post(
+            "/v1/vpcs", json={"cidrs": ["10.0.0.0/16"], "name": "before"}
+        ).raise_for_status()
+        assert next(events)["data"]["kind"] == "vpc"
+        if ends == "revoked here":
+            own_api.admin.delete(f"/v1/tokens/{token.id}").raise_for_status()
+        elif ends == "revoked elsewhere":
+            own_api.services.tokens.revoke(ADMIN, token.id)
+        wait_until(lambda: own_api.client(secret).get("/v1/vpcs").status_code == 401, "it ends")
+        tenant.post("/v1/vpcs", json={"cidrs": ["10.1.0.0/16"], "name": "after"}).raise_for_status()
+        assert list(events) == []
 
 
 def test_stopping_ends_streams_polls_and_waits_at_once(own_api: Api) -> None:

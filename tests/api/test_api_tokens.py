@@ -1,6 +1,7 @@
 """How long a token that was accepted is believed, without its being asked for at each request."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from api.auth import Authenticator
 from api.config import ApiConfig
 from tests.api.support import ADMIN
-from vpcctl.model.problems import Unauthenticated, Unavailable
+from vpcctl.model.problems import Forbidden, Problem, Unauthenticated, Unavailable
 from vpcctl.services.facade import Services
 from vpcctl.store.database import Database
 from vpcctl.store.units import utc_now
@@ -119,6 +120,23 @@ def test_what_is_revoked_during_a_look_is_not_believed_after_it(desk: Desk) -> N
     asyncio.run(both())
     with pytest.raises(Unauthenticated):
         desk.who(secret)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "more"),
+    [(None, 1), (Forbidden("not yours"), 0), (Unavailable("in the middle"), 1), (OSError(), 1)],
+)
+def test_who_is_refused_to_revoke_makes_nobody_wait(
+    desk: Desk, outcome: Exception | None, more: int
+) -> None:
+    _, secret = desk.new()
+    desk.who(secret)
+    asked = desk.questions
+    with contextlib.suppress(Problem, OSError), desk.authenticator.revoking():
+        if outcome is not None:
+            raise outcome
+    desk.who(secret)
+    assert desk.questions == asked + more
 
 
 def test_a_token_that_nobody_uses_is_not_asked_about(desk: Desk) -> None:

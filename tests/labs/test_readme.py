@@ -70,7 +70,7 @@ def test_the_first_vpc_works_as_it_is_typed(tmp_path: Path) -> None:
 
 
 def assert_it_said_what_it_should(output: str) -> None:
-    # The usage's two, and the README's four, of which all but the last go where the group lets them.
+    # The usage's two, and the README's four.
     assert output.count("2 packets transmitted, 2 received") == 6
     assert "10.7.2.10 ping statistics ---\n2 packets transmitted, 2 received" in output
     assert output.count("tcp/5432") >= 2, output

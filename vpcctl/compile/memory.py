@@ -7,8 +7,8 @@ from vpcctl.model.network import Network
 from vpcctl.pipeline.pieces import Piece, own_host
 from vpcctl.pipeline.program import compile_piece
 
-_PIECES = 64
-_FLOWS = 256
+_PIECES = 16
+_FLOWS = 128
 """Flows of one piece that are kept; of larger ones, sending takes longer than making them again."""
 
 

@@ -126,6 +126,8 @@ class TokenService:
     def standing(self, ids: Collection[str]) -> set[str]:
         """Return which of these tokens nobody has revoked; their time may be over.
 
+        That is all that can happen to one: what a token says never changes.
+
         Raises:
             Unavailable: the database does not answer.
         """

@@ -224,7 +224,7 @@ class Repository(Generic[R]):
         connection.execute(self._insert, values)
 
     def update(self, connection: Connection, id: str, values: dict[str, Any]) -> R:
-        """Change columns of a row; return what it is now."""
+        """Change columns of a row, which is there, to *values*; return what it is now."""
         return cast("R", connection.execute(self._update, {"row_id": id, **values}).one())
 
     def delete(self, connection: Connection, id: str) -> None:
