@@ -377,12 +377,22 @@ class Agent:
                 self._report_now()
                 self._program.vswitchd_started()
                 self._zones.vswitchd_started()
+                if self._host.datapath_type == "netdev":
+                    self._loop.create_task(self._hold_fragments())
                 self._loop.create_task(self._watches.vswitchd_started())
                 await self._readable(fd)
             finally:
                 self._program.vswitchd_ended()
                 self._watches.vswitchd_ended()
                 os.close(fd)
+
+    async def _hold_fragments(self) -> None:
+        """Have ovs-vswitchd hold more fragments, as soon as it can be told.
+
+        Those of packets that a port must not get wait for a first one that never comes.
+        """
+        while not await self._vswitchd.hold_fragments():
+            await asyncio.sleep(_VSWITCHD_POLL_S)
 
     async def _readable(self, fd: int) -> None:
         ready = self._loop.create_future()

@@ -17,6 +17,8 @@ REST = 10
 """So many times as long as a search through zones took nothing is searched: ovs-vswitchd does
 little else while it lists a zone, and walks over the connections of all zones for it."""
 _FLUSHES = 8
+_MOST_FRAGMENTS = "5000"
+"""Of each family, all ports together (``IPF_NFRAG_UPPER_BOUND``); 1,000 unless it is told."""
 _CALL_S, _LISTING_S = 2.0, 20.0
 _COUNTERS = LinkCounters.__struct_fields__
 
@@ -152,6 +154,18 @@ class Vswitchd:
         except jsonrpc.RpcError:
             return None
         return int(text) if text.strip().isdecimal() else None
+
+    async def hold_fragments(self) -> bool:
+        """Have the userspace datapath hold as many fragments as it can; tell whether it was done.
+
+        Not yet while it has no bridge, or ovs-vswitchd does not run.
+        """
+        arguments = (_DATAPATHS["netdev"], _MOST_FRAGMENTS)
+        try:
+            await self.appctl("dpctl/ipf-set-max-nfrags", *arguments)
+        except jsonrpc.RpcError:
+            return False
+        return True
 
     async def entries(self, datapath_type: str, zone: int) -> str:
         """Return what ``dpctl/ct-stats-show`` says of a zone: how many entries it has.

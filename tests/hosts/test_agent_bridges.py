@@ -1,6 +1,7 @@
 """br-int, the tunnel and the underlay bridge on a real Open vSwitch."""
 
 import json
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -107,6 +108,21 @@ def test_bridge_of_another_host_id_is_refused(agent: AgentHost) -> None:
     wait_until(lambda: agent.controller.facts and agent.controller.facts.errors)
     wait_until(lambda: any("belongs to" in each for each in agent.controller.facts.errors))
     assert agent.host.vsctl("get", "bridge", "br-int", "fail_mode") == "[]"
+
+
+def _most_fragments(agent: AgentHost) -> list[str]:
+    """Return how many fragments ovs-vswitchd holds at most; nothing without a datapath."""
+    shown = agent.host.appctl("dpctl/ipf-get-status", "netdev@ovs-netdev", check=False)
+    return re.findall(r"max num frags \(v4/v6\): (\d+)", shown)
+
+
+def test_every_ovs_vswitchd_holds_as_many_fragments_as_it_can(make_hosts: Make) -> None:
+    (agent,) = make_hosts(1)
+    agent.start()
+    wait_until(lambda: _most_fragments(agent) == ["5000"])
+    agent.host.stop_process("ovs-vswitchd", signal.SIGKILL)
+    agent.host.start_vswitchd()
+    wait_until(lambda: _most_fragments(agent) == ["5000"])
 
 
 def _underlay_is_up(agent: AgentHost) -> bool:
