@@ -7,6 +7,9 @@ import socket
 
 import httpx
 import pytest
+from fastapi.routing import APIRoute
+from starlette.routing import Match
+from starlette.types import Scope
 
 from api.config import ApiConfig
 from tests.api.support import Api, assert_problem, running_api
@@ -210,3 +213,19 @@ def test_listeners(tmp_path) -> None:
         with httpx.Client(base_url=api.bound[2].url, trust_env=False) as client:
             assert client.get("/healthz").status_code == 200
     assert not path.exists()
+
+
+def test_a_request_is_held_against_the_routes_of_its_own_resource(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+    matches = APIRoute.matches
+
+    def noted(route: APIRoute, scope: Scope) -> tuple[Match, Scope]:
+        tried.append(route.path)
+        return matches(route, scope)
+
+    monkeypatch.setattr(APIRoute, "matches", noted)
+    assert api.admin.get("/v1/nat-gateways").status_code == 200
+    assert "/v1/nat-gateways" in tried
+    assert {path.split("/")[2] for path in tried if path.startswith("/v1/")} == {"nat-gateways"}

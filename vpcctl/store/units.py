@@ -176,23 +176,27 @@ class Units:
     def _rouse(self) -> None:
         """Wake the southbound, which finds nothing yet, but is awake when this is committed.
 
-        To read the first change after a pause takes it five times as long as to read the next.
+        To read the first change after a pause takes it five times as long as to read the next. From
+        another process's database it would read in the way of this write.
         """
-        now = time.monotonic()
-        if now - self._roused > _AWAKE_S:
-            self._waker.wake("network")
-        self._roused = now
+        if self.database.is_embedded and time.monotonic() - self._roused > _AWAKE_S:
+            self._wake_for("network")
 
     def _wake(self, topics: Sequence[str], *, durable: bool) -> None:
         """Wake for *topics*, and wait for the disk; what can wait comes after it."""
         for topic in topics:
             if topic not in LATER:
-                self._waker.wake(topic)
+                self._wake_for(topic)
         if durable:
             self.database.flush()
         for topic in topics:
             if topic in LATER:
-                self._waker.wake(topic)
+                self._wake_for(topic)
+
+    def _wake_for(self, topic: str) -> None:
+        if topic == "network":
+            self._roused = time.monotonic()
+        self._waker.wake(topic)
 
     @contextmanager
     def riding(self, rider: Rider) -> Iterator[None]:
