@@ -1,10 +1,14 @@
-"""Whether the controller's own API answers, asked the way its users would.
+"""Whether the controller's own processes work: each has said so, and the API answers.
+
+An answer alone proves nothing: another controller may have our port. So each process leaves its pid
+in the run directory, which is ours alone, once it listens everywhere that it is to.
 
 Asked by a process that lives as long as the controller and is to stay small: the request is
 written by hand, and TLS is only loaded where it is spoken.
 """
 
 import contextlib
+import os
 import socket
 from dataclasses import dataclass
 
@@ -27,6 +31,35 @@ class Door:
     host: str = ""
     port: int = 0
     path: str = ""
+
+
+def note_started(run_dir: str, name: str) -> None:
+    """Say that this process, the one called *name*, listens everywhere that it is to.
+
+    Raises:
+        OSError: the run directory cannot be written to.
+    """
+    with open(_note(run_dir, name), "w") as file:
+        file.write(str(os.getpid()))
+
+
+def forget_started(run_dir: str, name: str) -> None:
+    """Forget what an earlier process called *name* said: its pid may be given again."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_note(run_dir, name))
+
+
+def has_started(run_dir: str, name: str, pid: int | None) -> bool:
+    """Tell whether the process called *name* has said that it listens, and is *pid*."""
+    try:
+        with open(_note(run_dir, name)) as file:
+            return file.read() == str(pid)
+    except FileNotFoundError:
+        return False
+
+
+def _note(run_dir: str, name: str) -> str:
+    return f"{run_dir}/{name}.started"
 
 
 def is_ready(door: Door) -> bool:

@@ -3,10 +3,10 @@
 The two share nothing but the database and the run directory, so neither can stall the other.
 Signals are waited for, not handled: one loop, no handlers, no threads.
 
-``python -m vpcctl.supervisor DOOR LINE PID PID`` takes the place of the process that started both
-(:mod:`vpcctl.processes.both`), so they are its children from the first. It lives as long as the
-controller, so it imports but a little of the standard library; the settings are in its environment,
-for children that it starts again.
+``python -m vpcctl.supervisor RUN-DIR DOOR LINE PID PID`` takes the place of the process that
+started both (:mod:`vpcctl.processes.both`), so they are its children from the first. It lives as
+long as the controller, so it imports but a little of the standard library; the settings are in its
+environment, for children that it starts again.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from vpcctl.readiness import Door, is_ready
+from vpcctl.readiness import Door, has_started, is_ready
 
 CHILDREN = ("api", "southbound")
 _PROCESSES = "vpcctl.processes"
@@ -30,7 +30,8 @@ HEALTHY_S = 30.0
 GRACE_S = 10.0
 FAILURES_BEFORE_READY = 4
 UNUSABLE = 2
-"""Exit code of a child that cannot work with these settings: see ``vpcctl.processes.common``."""
+"""Exit code of a child that cannot work with these settings, and has said why: see
+``vpcctl.processes.common``."""
 
 _TICK_S = 0.2
 _PR_SET_PDEATHSIG = 1
@@ -68,12 +69,12 @@ class Supervisor:
 
     Attributes:
         children: what runs.
-        ready: tells whether the whole answers; asked until it does.
+        ready: tells whether all of these children work; asked until they do.
         announce: called once when it does.
     """
 
     children: Sequence[Child]
-    ready: Callable[[], bool]
+    ready: Callable[[Sequence[Child]], bool]
     announce: Callable[[], None]
     _was_ready: bool = field(default=False, init=False)
 
@@ -95,9 +96,10 @@ class Supervisor:
                     self._start(child, now)
             if not self._was_ready:
                 if stuck := self._gave_up():
-                    say(f"{stuck.name} does not come up; giving up")
+                    if stuck.code != UNUSABLE:
+                        say(f"{stuck.name} does not come up; giving up")
                     return 1
-                if self.ready():
+                if self.ready(self.children):
                     self._was_ready = True
                     self.announce()
             received = signal.sigtimedwait(WAITED, _TICK_S)
@@ -123,7 +125,8 @@ class Supervisor:
         healthy = now - child.started >= HEALTHY_S
         child.delay = FIRST_DELAY_S if healthy else min(_doubled(child.delay), LONGEST_DELAY_S)
         child.due = now + child.delay
-        say(f"{child.name} ended ({_describe(child.code)}); next start in {child.delay:.1f} s")
+        if self._was_ready or code != UNUSABLE:
+            say(f"{child.name} ended ({_describe(code)}); next start in {child.delay:.1f} s")
 
     def _gave_up(self) -> Child | None:
         """Return a child that will not come up, however often it is started."""
@@ -154,14 +157,17 @@ def main() -> int:
     Returns:
         The exit code.
     """
-    door, line, *pids = sys.argv[1:]
+    run_dir, door, line, *pids = sys.argv[1:]
     where, now = Door(**json.loads(door)), time.monotonic()
     supervisor = Supervisor(
         children=[
             Child(name, (sys.executable, "-m", _PROCESSES, name), int(pid), now)
             for name, pid in zip(CHILDREN, pids, strict=True)
         ],
-        ready=lambda: is_ready(where),
+        ready=lambda children: (
+            all(has_started(run_dir, child.name, child.pid) for child in children)
+            and is_ready(where)
+        ),
         announce=lambda: say(line),
     )
     return supervisor.run()

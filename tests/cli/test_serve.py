@@ -1,15 +1,18 @@
 """``vpcctl serve``: two processes under one that keeps them running and takes them along."""
 
 import contextlib
+import http.server
 import os
 import signal
 import stat
+import threading
 from pathlib import Path
 
 import pytest
 
 from tests.support.command_line import serving, vpcctl
 from tests.support.waiting import wait_until
+from vpcctl import readiness
 
 pytestmark = pytest.mark.slow
 
@@ -119,6 +122,54 @@ def test_what_cannot_be_listened_at_ends_it_at_once(tmp_path: Path) -> None:
     assert outcome.code == 1
     assert str(socket) in outcome.err
     assert socket.read_text() == "not a socket"
+
+
+class _AlwaysReady(http.server.BaseHTTPRequestHandler):
+    """What ``/readyz`` of another controller says."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize("taken", ["api", "openflow"])
+def test_a_port_that_another_controller_has_ends_it_with_one_line(
+    tmp_path: Path, taken: str
+) -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _AlwaysReady) as other:
+        port = other.server_address[1]
+        api = f"127.0.0.1:{port}" if taken == "api" else f"unix:{tmp_path}/api.sock"
+        openflow = f"tcp:127.0.0.1:{port}" if taken == "openflow" else f"unix:{tmp_path}/of.sock"
+        answering = threading.Thread(target=other.serve_forever)
+        answering.start()
+        try:
+            outcome = vpcctl(
+                "serve",
+                f"--state-dir={tmp_path}/state",
+                f"--api-listen={api}",
+                f"--openflow-listen={openflow}",
+                "--log-level=warning",
+            )
+        finally:
+            other.shutdown()
+            answering.join()
+    assert outcome.code == 1
+    assert "ready" not in outcome.out
+    where = api if taken == "api" else openflow
+    assert outcome.err == f"vpcctl: error: {where}: Address already in use\n"
+
+
+def test_what_an_earlier_process_said_is_no_word_of_this_one(tmp_path: Path) -> None:
+    readiness.note_started(str(tmp_path), "api")
+    assert readiness.has_started(str(tmp_path), "api", os.getpid())
+    assert not readiness.has_started(str(tmp_path), "api", os.getpid() + 1)
+    assert not readiness.has_started(str(tmp_path), "api", None)
+    readiness.forget_started(str(tmp_path), "api")
+    assert not readiness.has_started(str(tmp_path), "api", os.getpid())
+    readiness.forget_started(str(tmp_path), "api")
 
 
 def test_a_setting_that_cannot_be_used_is_named(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from vpcctl.processes.common import (
     take_name,
     take_short_turns,
 )
+from vpcctl.readiness import note_started
 from vpcctl.services.facade import Quotas, Services, ServiceSettings
 from vpcctl.settings import Settings
 from vpcctl.store.database import Database
@@ -87,14 +88,14 @@ def quotas_of(settings: Settings) -> Quotas:
 
 async def _serve(app: FastAPI, bound: tuple[Bound, ...], settings: Settings) -> None:
     """Serve, and renew the controller's certificate, which the southbound shows too."""
-    directory = PkiDirectory(settings.pki_dir)
+    directory, run_dir = PkiDirectory(settings.pki_dir), str(settings.run_dir)
     encrypted = any(listener.scheme == "tls" for listener in settings.api_listeners)
     if encrypted and not directory.is_initialised:
         raise BadListener("https needs keys: run 'vpcctl pki init'")
     keeper = ServerKeeper(directory, renews=True)
     tls = keeper.context(client_certificate_required=False) if encrypted else None
     async with keeping(keeper if directory.is_initialised else None):
-        await serve(app, bound, tls=tls)
+        await serve(app, bound, tls=tls, started=lambda: note_started(run_dir, "api"))
 
 
 @contextlib.contextmanager

@@ -15,9 +15,9 @@ import sys
 from dataclasses import asdict
 from typing import NoReturn
 
-from vpcctl.readiness import Door
+from vpcctl.readiness import Door, forget_started
 from vpcctl.settings import Settings
-from vpcctl.supervisor import WAITED, fork
+from vpcctl.supervisor import CHILDREN, WAITED, fork
 
 SHARED = (
     "prometheus_client",
@@ -46,6 +46,8 @@ def main() -> int:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     load_shared()
     settings = Settings()
+    for name in CHILDREN:
+        forget_started(str(settings.run_dir), name)
     pids: list[int] = []
     for work in (_api, _southbound):
         pid = fork()
@@ -58,7 +60,8 @@ def main() -> int:
 def _supervise(settings: Settings, pids: list[int]) -> NoReturn:
     """Let the supervisor of *pids* take the place of this process."""
     door = json.dumps(asdict(_door(settings)))
-    command = [sys.executable, "-m", "vpcctl.supervisor", door, _line(settings), *map(str, pids)]
+    about = (str(settings.run_dir), door, _line(settings))
+    command = [sys.executable, "-m", "vpcctl.supervisor", *about, *map(str, pids)]
     os.execv(command[0], command)  # noqa: S606 - a program of ours, without a shell
 
 

@@ -15,6 +15,7 @@ from vpcctl.processes.common import (
     take_name,
     take_short_turns,
 )
+from vpcctl.readiness import note_started
 from vpcctl.settings import Settings
 from vpcctl.southbound.engine import EngineSettings
 from vpcctl.southbound.main import SouthboundConfig, run
@@ -41,7 +42,7 @@ def main() -> int:
         log_level=settings.log_level,
     )
     try:
-        run(config)
+        run(config, lambda _: note_started(str(settings.run_dir), "southbound"))
     except (ListenError, PkiError, OSError) as error:
         return give_up(error)
     return 0

@@ -97,6 +97,13 @@ def _split(target: str) -> tuple[str, str, int]:
     return scheme, host.strip("[]"), int(port)
 
 
+def _why(error: OSError) -> str:
+    """Return what *error* says, without what Python adds: the address is told already."""
+    if error.errno is None or error.errno < 0:  # a resolver's
+        return error.strerror or str(error)
+    return os.strerror(error.errno)
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -140,15 +147,18 @@ class Listeners:
         """Open every listener.
 
         Raises:
-            ListenError: malformed; plain off the loopback without leave; TLS without its files.
-            OSError: the address cannot be bound.
+            ListenError: malformed; plain off the loopback without leave; TLS without its files;
+                the address cannot be bound.
         """
         for target in targets:
             scheme, host, port = _split(target)
-            if scheme == "unix":
-                self._open_unix(host)
-            else:
-                await self._open_port(scheme, host, port)
+            try:
+                if scheme == "unix":
+                    self._open_unix(host)
+                else:
+                    await self._open_port(scheme, host, port)
+            except OSError as error:
+                raise ListenError(f"{target}: {_why(error)}") from error
         self._watch = asyncio.create_task(self._watch_connections())
 
     async def _open_port(self, scheme: str, host: str, port: int) -> None:
