@@ -82,10 +82,15 @@ class Lagging(problems.NotRealized):
         resource_id: str,
         hosts: Sequence[tuple[str, str]],
         lacking: str | None = None,
+        holding: str | None = None,
     ) -> None:
-        """Say who is behind, or why there is nobody (*lacking*)."""
+        """Say who is behind, why there is nobody (*lacking*), or what is left to do (*holding*)."""
         names = ", ".join(host for host, _ in hosts[:5]) or "the southbound"
-        why = f"still waiting for {names}" if lacking is None else f"no host carries it: {lacking}"
+        why = f"still waiting for {names}"
+        if lacking is not None:
+            why = f"no host carries it: {lacking}"
+        elif holding is not None:
+            why = f"the host is not drained yet, it stands for {holding}"
         super().__init__(f"revision {revision} is stored; {why}")
         self.revision = revision
         self.resource_id = resource_id

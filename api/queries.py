@@ -30,7 +30,7 @@ class WriteQuery(Query):
     wait: Literal["realized"] | None = Field(
         default=None,
         description="`realized`: answer only when every host concerned has acknowledged the write, "
-        "and a host carries the EIP or NAT gateway.",
+        "and a host carries the EIP or NAT gateway; a drained host stands for no gateway any more.",
         examples=["realized"],
     )
     timeout: float = Field(

@@ -1,6 +1,7 @@
 """``wait=realized``: answer a write only when every host concerned has acknowledged it.
 
-An EIP that is in use, and a NAT gateway, also need a host that carries them.
+An EIP that is in use, and a NAT gateway, also need a host that carries them; a drained host must
+stand for no gateway any more.
 """
 
 import asyncio
@@ -34,6 +35,7 @@ async def wait_realized(
                     resource_id=resource_id,
                     hosts=progress.behind,
                     lacking=progress.lacking,
+                    holding=progress.holding,
                 )
             await asyncio.wait(
                 {woken, stopping},

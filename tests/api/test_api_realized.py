@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 
+from api.problems import Lagging
 from tests.api.support import Api, assert_problem, network, report, wait_until
 from vpcctl.wire.report import Link
 
@@ -153,6 +154,11 @@ def test_what_no_host_carries_is_not_realised(own_api: Api) -> None:
     path = f"/v1/nat-gateways/{body['resource_id']}"
     assert tenant.get(path).json()["status"]["state"] == "error"
     assert tenant.delete(path, params=soon).status_code == 204
+
+
+def test_what_a_drained_host_still_stands_for_is_told() -> None:
+    said = Lagging(revision=7, resource_id="host-1", hosts=(), holding="nat-1 (draining)")
+    assert "the host is not drained yet, it stands for nat-1 (draining)" in str(said)
 
 
 def test_odd_waits_are_refused(own_api: Api) -> None:

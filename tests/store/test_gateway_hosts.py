@@ -266,6 +266,33 @@ def test_a_drained_host_goes_on_until_everybody_knows_who_follows(site: Outside)
 
 
 @ON_SQLITE
+def test_a_wait_for_a_drained_host_ends_when_it_stands_for_nothing(site: Outside) -> None:
+    nat = site.nat(site.world.vpc())
+    first, second, third = order(site, "nat", nat.meta.id)
+    watching(site)
+    status = site.world.services.status
+
+    def holding() -> str | None:
+        confirm(site, *"abc")
+        drained = site.world.services.hosts.get(ADMIN, site.id(first)).meta.revision
+        progress = status.progress(status.concern(ADMIN, "host", site.id(first)), drained)
+        assert (progress.behind, progress.lacking) == ((), None)
+        assert progress.realized == (progress.holding is None)
+        return progress.holding
+
+    assert holding() is None
+    change(site, second, drained=True)
+    change(site, third, drained=True)
+    change(site, first, drained=True)
+    assert holding() == f"{nat.meta.id} (active: no other gateway host that lives can follow)"
+    change(site, third, drained=False)
+    seen = [holding() for _ in range(8)]
+    assert f"{nat.meta.id} (draining" in (seen[0] or "")
+    assert seen[-1] is None
+    assert order(site, "nat", nat.meta.id) == [third]
+
+
+@ON_SQLITE
 def test_a_host_is_no_standby_before_all_who_rely_on_it_see_it(site: Outside) -> None:
     nat = site.nat(site.world.vpc())
     first, second, third = order(site, "nat", nat.meta.id)

@@ -136,7 +136,11 @@ def set_(
 @app.command()
 @command
 def drain(context: typer.Context, reference: Reference, waiting: Waiting) -> None:
-    """Let a host stand for no gateway: others take over, and it gets no new ones."""
+    """Let a host stand for no gateway: others take over, and it gets no new ones.
+
+    With --wait: return when no gateway's placement lists it any more, so that it may be switched
+    off; code 7 and what still does when it is not done in time.
+    """
     _set_drained(context, reference, waiting, drained=True)
 
 

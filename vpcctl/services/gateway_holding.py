@@ -5,15 +5,20 @@ gateways until its switch has heard of it, and one that is deleted never does.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from vpcctl.model.problems import Blocker, Conflict
 from vpcctl.services.context import refuse_blocked
 from vpcctl.services.gateway_candidates import dead_hosts
+from vpcctl.services.gateway_hosts import placements
+from vpcctl.services.routing_views import GatewayHostsView
 from vpcctl.store import gateway_hosts
+from vpcctl.store.hosts import HOSTS
 from vpcctl.store.realisation import of_hosts, processed, reached
 from vpcctl.store.tables import HostRow
 from vpcctl.store.units import Unit
 
+_MOST_TOLD = 5
 _DRAIN = "which 'vpcctl host drain {0}' hands on where another host can follow"
 
 
@@ -57,6 +62,33 @@ def refuse_to_unlabel(unit: Unit, row: HostRow) -> None:
         if next((one.host_id for one in order if one.host_id not in dead), None) == row.id
     ]
     _refuse(unit, row, "is the active one of", active)
+
+
+def held_by_drained(connection: Any, host_id: str) -> str | None:
+    """Return what a drained host still stands for, in words.
+
+    Returns:
+        None when it stands for nothing, is not drained, or is not there any more.
+    """
+    row = HOSTS.get(connection, host_id)
+    if row is None or not row.drained:
+        return None
+    ids = gateway_hosts.ids_on(connection, [host_id])
+    if not ids:
+        return None
+    told = placements(connection, ids[:_MOST_TOLD])
+    texts = [f"{id} ({_how(place, host_id)})" for id, place in told.items()]
+    if len(ids) > len(texts):
+        texts.append(f"{len(ids) - len(texts)} more")
+    return ", ".join(texts)
+
+
+def _how(place: GatewayHostsView, host_id: str) -> str:
+    """Return how a drained host stands for a gateway, and what is waited for."""
+    state = next((one.state for one in place.hosts if one.host_id == host_id), "draining")
+    if state != "draining":
+        return f"{state}: no other gateway host that lives can follow"
+    return f"draining, waits for {', '.join(place.waits_for)}" if place.waits_for else "draining"
 
 
 def _refuse(unit: Unit, row: HostRow, what: str, gateway_ids: Sequence[str]) -> None:

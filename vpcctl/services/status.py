@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vpcctl.model.problems import NotFound
-from vpcctl.services import eip_views, gateway_hosts, rules
+from vpcctl.services import eip_views, gateway_holding, gateway_hosts, rules
 from vpcctl.services.address_groups import own_address_group
 from vpcctl.services.context import Context
 from vpcctl.services.eip_views import Carried
@@ -42,6 +42,7 @@ class Concern:
         port_id: the port itself, when it is one: attached to a host, it must also be there.
         eip_id: the EIP itself: in use, a host must carry it.
         nat_id: the NAT gateway itself: a host must carry it.
+        host_id: the host itself: drained, it must stand for no gateway any more.
     """
 
     vpc_ids: tuple[str, ...]
@@ -49,6 +50,7 @@ class Concern:
     port_id: str | None = None
     eip_id: str | None = None
     nat_id: str | None = None
+    host_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +62,14 @@ class Progress:
         processed_revision: revision up to which the southbound has taken the feed.
         behind: (host id, why) of those that have not.
         lacking: why no host carries what has to be carried; None: one does, or nothing has to be.
+        holding: what the drained host still stands for; None: nothing, or none is drained.
     """
 
     realized: bool
     processed_revision: int
     behind: tuple[tuple[str, str], ...] = ()
     lacking: str | None = None
+    holding: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,7 @@ class StatusService:
         def work(connection: Any) -> Concern:
             if kind == "host":
                 require_host(actor, id)
-                return Concern((), frozenset({id}))
+                return Concern((), frozenset({id}), host_id=id)
             if kind == "ext":
                 network = own_network(connection, actor, id)
                 return Concern((), frozenset(hosts.reaching(connection, network.id)))
@@ -146,8 +150,10 @@ class StatusService:
             carried = _carried(connection, concern)
             needed = max(needed, carried.revision)
             behind = _behind(connection, carried.hosts, needed, done)
-            realized = done >= needed and not behind and carried.lacking is None
-            return Progress(realized, done, behind, carried.lacking)
+            holding = _holding(connection, concern.host_id)
+            is_carried = carried.lacking is None and holding is None
+            realized = done >= needed and not behind and is_carried
+            return Progress(realized, done, behind, carried.lacking, holding)
 
         return self._units.read(work)
 
@@ -264,6 +270,11 @@ def _carried(connection: Any, concern: Concern) -> Carried:
     places = gateway_hosts.placements(connection, [gateway.id])
     lacking = gateway_hosts.lacking(connection, places, {gateway.id: gateway.external_network_id})
     return Carried(lacking=lacking.get(gateway.id))
+
+
+def _holding(connection: Any, host_id: str | None) -> str | None:
+    """Return what the host of a concern still stands for, if it is drained."""
+    return None if host_id is None else gateway_holding.held_by_drained(connection, host_id)
 
 
 def _excuse(realised: HostRealised | None) -> str:
