@@ -126,7 +126,7 @@ def load(flags: dict[str, Any], config: str | None = None) -> Settings:
         config: TOML file; without it the one that ``VPC_AGENT_CONFIG`` names, if any.
 
     Raises:
-        SettingsError: a value or the file cannot be used.
+        SettingsError: a value or the file cannot be used, or a variable names no setting.
     """
     path = config or os.environ.get(CONFIG_VARIABLE)
     file = {} if path is None else _from_file(Path(path))
@@ -150,12 +150,28 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 
 def _from_environment() -> dict[str, str]:
-    given = {
-        name.lower().removeprefix(_PREFIX): value
-        for name, value in os.environ.items()
-        if name.lower().startswith(_PREFIX)
-    }
-    return {name: given[name] for name in _READ.keys() & given.keys()}
+    """Return what variables say, in whatever case their names are.
+
+    Raises:
+        SettingsError: one begins like ours and is none: it is one that is written wrong.
+    """
+    given: dict[str, str] = {}
+    for variable, value in os.environ.items():
+        name = variable.lower()
+        if not name.startswith(_PREFIX) or name == CONFIG_VARIABLE.lower():
+            continue
+        if (setting := name.removeprefix(_PREFIX)) not in _READ:
+            raise SettingsError(f"{variable}: there is no such variable; {_nearest(name)}")
+        given[setting] = value
+    return given
+
+
+def _nearest(name: str) -> str:
+    """Return the variables that are nearest to one that there is not, or all, in words."""
+    from difflib import get_close_matches
+
+    known = [*(f"{_PREFIX}{setting}".upper() for setting in _READ), CONFIG_VARIABLE]
+    return f"there are {', '.join(get_close_matches(name.upper(), known) or known)}"
 
 
 def default_token_file(state_dir: Path) -> Path:

@@ -20,6 +20,16 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, Setting
 
 PREFIX = "VPCCTL_"
 CONFIG_VARIABLE = "VPCCTL_CONFIG"
+OTHER_VARIABLES = (
+    CONFIG_VARIABLE,
+    "VPCCTL_API",
+    "VPCCTL_TOKEN",
+    "VPCCTL_TOKEN_FILE",
+    "VPCCTL_CA_FILE",
+    "VPCCTL_OUTPUT",
+    "VPCCTL_LABS_DIR",
+)
+"""Variables that are no settings: of the client commands, and of the labs."""
 
 Scheme = Literal["plain", "tls", "unix"]
 TextList = Annotated[tuple[str, ...], NoDecode]
@@ -297,8 +307,10 @@ def load(
         flags: field name → value as given on the command line; a None value is not given.
 
     Raises:
-        SettingsError: a value or the file cannot be used; the first one is told.
+        SettingsError: a value or the file cannot be used, or a variable names no setting; the first
+            one is told.
     """
+    _refuse_unknown_variables()
     given = {name: value for name, value in (flags or {}).items() if value is not None}
     path = config or (
         Path(os.environ[CONFIG_VARIABLE]) if os.environ.get(CONFIG_VARIABLE) else None
@@ -395,6 +407,26 @@ def _check_reachability(settings: Settings) -> None:
             origin="default",
             accepted="how hosts reach this controller, such as ssl:192.0.2.1:6653",
         )
+
+
+def _refuse_unknown_variables() -> None:
+    """Refuse what begins like our variables and is none: it is one that is written wrong.
+
+    Raises:
+        SettingsError: naming the first such, and the nearest that there are.
+    """
+    known = [*(f"{PREFIX}{name.upper()}" for name in Settings.model_fields), *OTHER_VARIABLES]
+    for variable in sorted(os.environ):
+        name = variable.upper()  # pydantic takes any case
+        if name.startswith(PREFIX) and name not in known:
+            from difflib import get_close_matches
+
+            raise SettingsError(
+                "there is no such variable",
+                field=None,
+                origin=variable,
+                accepted=", ".join(get_close_matches(name, known) or known),
+            )
 
 
 def _read_file(path: Path) -> dict[str, Any]:

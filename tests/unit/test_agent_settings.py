@@ -79,12 +79,25 @@ def test_the_file_is_refused_for_what_it_says(tmp_path: Path) -> None:
             agent_settings.load({}, str(config))
 
 
-def test_variables_of_others_and_of_any_case_are_taken_as_ever(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("VPC_AGENT_SPEED", "high")
+def test_variables_of_any_case_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("vpc_agent_bridge", "br-env")
     assert agent_settings.load({}).bridge == "br-env"
+
+
+@pytest.mark.parametrize(
+    ("variable", "told"),
+    [
+        ("VPC_AGENT_PROVIDER", "VPC_AGENT_PROVIDER: there is no .*; there are VPC_AGENT_PROVIDERS"),
+        ("vpc_agent_provider", "vpc_agent_provider: there is no .*; there are VPC_AGENT_PROVIDERS"),
+        ("VPC_AGENT_QQQQQQQQQQQQQ", "there are VPC_AGENT_HOST_ID, VPC_AGENT_API_URL"),
+    ],
+)
+def test_a_variable_that_is_no_setting_is_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str, told: str
+) -> None:
+    monkeypatch.setenv(variable, "x")
+    with pytest.raises(SettingsError, match=told):
+        agent_settings.load({})
 
 
 def test_another_process_of_the_agent_is_told_all_of_it(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Where settings come from, and what a bad one is told."""
 
 import dataclasses
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -10,14 +12,23 @@ from api.schemas.group_rules import MOST_RULES
 from api.schemas.network_acls import MOST_ENTRIES
 from vpcctl.processes.api import quotas_of
 from vpcctl.services.settings import Quotas
-from vpcctl.settings import Settings, SettingsError, load, parse_openflow_listener
+from vpcctl.settings import (
+    OTHER_VARIABLES,
+    PREFIX,
+    Settings,
+    SettingsError,
+    load,
+    parse_openflow_listener,
+)
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
 def no_settings_of_this_shell(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(f"VPCCTL_{name.upper()}", raising=False)
-    monkeypatch.delenv("VPCCTL_CONFIG", raising=False)
+    for name in os.environ:
+        if name.upper().startswith(PREFIX):
+            monkeypatch.delenv(name)
 
 
 def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(
@@ -104,6 +115,37 @@ def test_a_bad_variable_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("VPCCTL_AUDIT_INTERVAL_S", "soon")
     with pytest.raises(SettingsError, match="VPCCTL_AUDIT_INTERVAL_S"):
         load()
+
+
+@pytest.mark.parametrize(
+    ("variable", "told"),
+    [
+        ("VPCCTL_QUOTA_VPC", "VPCCTL_QUOTA_VPC: there is no .*; accepted: VPCCTL_QUOTA_VPCS,"),
+        ("vpcctl_quota_vpc", "vpcctl_quota_vpc: there is no .*; accepted: VPCCTL_QUOTA_VPCS,"),
+        ("VPCCTL_QQQQQQQQQQQ", "accepted: VPCCTL_STATE_DIR, VPCCTL_RUN_DIR,"),
+    ],
+)
+def test_a_variable_that_is_no_setting_is_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str, told: str
+) -> None:
+    for other in OTHER_VARIABLES:
+        monkeypatch.setenv(other, "")
+    load()
+    monkeypatch.setenv(variable, "3")
+    with pytest.raises(SettingsError, match=told):
+        load()
+
+
+def test_every_variable_that_a_command_or_a_lab_reads_is_known() -> None:
+    settings = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    named = {
+        name
+        for package in ("vpcctl/cli", "mininet_labs")
+        for path in (REPOSITORY / package).rglob("*.py")
+        for name in re.findall(r"\bVPCCTL_[A-Z_]+[A-Z]\b", path.read_text())
+    }
+    assert named - settings <= set(OTHER_VARIABLES)
+    assert set(OTHER_VARIABLES) <= named
 
 
 @pytest.mark.parametrize(
