@@ -160,14 +160,27 @@ class Bridges:
         if name is None and address is not None:
             wanted = address
             name = await self._worker.run(lambda: self._worker.underlay.device_with(wanted))
-        if name is None and record is None:
-            raise Trouble(_NO_ADDRESS)
+        if name is None:
+            self._require_known(record)
         device = await self._device(name) if name is not None else None
         if address is None and device is not None:
             address = underlay.vtep(device.addresses)
         if address is None:
             raise Trouble(f"underlay device {name} has no address")
         self._learn(address, device.mtu if device else None)
+
+    def _require_known(self, record: underlay.Record | None) -> None:
+        """Demand that the address is one of this host, although no device has it at present.
+
+        Raises:
+            Trouble: it is not, or there is none.
+        """
+        given = self._settings.vtep_address
+        if given is None:
+            if record is None:
+                raise Trouble(_NO_ADDRESS)
+        elif record is None or given not in (address for address, _ in record.addresses):
+            raise Trouble(f"vtep_address: no device of this host has {given}")
 
     def _learn(self, address: str, mtu: int | None) -> None:
         before = (self._host.vtep_address, self._host.underlay_mtu)

@@ -241,7 +241,18 @@ def test_no_report_leaves_before_the_tunnel_address_is_known(agent: AgentHost) -
     wait_until(lambda: "give --vtep-address or --underlay-device" in agent.log.read_text())
     agent.stop()
     assert agent.controller.reports == []
+    agent.options = {"vtep-address": "198.51.100.99"}
+    agent.start(wait=False)
+    told = "vtep_address: no device of this host has 198.51.100.99"
+    wait_until(lambda: told in agent.log.read_text())
+    agent.stop()
+    assert agent.controller.reports == []
     agent.options = {"vtep-address": "", "underlay-device": "eth0"}
     agent.start()
     first = next(report.facts for _, report in agent.controller.reports if report.facts)
     assert first.vtep_address == agent.host.address
+    agent.stop()
+    agent.log.write_text("")
+    agent.options = {"vtep-address": "198.51.100.99"}
+    agent.start(wait=False)  # the underlay has been taken over
+    wait_until(lambda: told in agent.log.read_text())
