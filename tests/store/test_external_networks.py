@@ -318,3 +318,27 @@ def test_gateways_need_what_they_join_and_a_quota(world: World) -> None:
     poor = Services(world.database, settings=settings).internet_gateways
     with pytest.raises(Exhausted):
         poor.create(ADMIN, InternetGatewayCreate(vpc.meta.id, outer.network.meta.id))
+
+
+@ON_SQLITE
+def test_a_host_that_names_the_provider_and_does_not_reach_it_is_told(world: World) -> None:
+    site = outside(world)
+
+    def reason() -> str | None:
+        return world.services.external_networks.get(ADMIN, site.network.meta.id).status.reason
+
+    site.host("a")
+    site.host("other")
+    site.tell("other", providers=("lab",), outside=())
+    site.tell("a", outside=())
+    id = site.id("a")
+    assert reason() == (
+        f"no host reaches it: {id} names provider isp and does not reach it, or not yet;"
+        f" see 'vpcctl host show {id}'"
+    )
+    site.host("b")
+    site.tell("b", outside=())
+    assert " (and 1 more) names provider isp" in (reason() or "")
+    for name in "ab":
+        site.tell(name, providers=())
+    assert reason() == "no host reaches it: none reports provider isp"

@@ -394,5 +394,15 @@ def _status(connection: Any, row: ExternalNetworkRow, host_ids: Sequence[str]) -
     status = judge(standing_of_hosts(connection, host_ids), row.revision)
     if host_ids:
         return status
-    reason = f"no host reaches it: none reports provider {row.provider}"
+    reason = f"no host reaches it: {_why_unreached(connection, row.provider)}"
     return Status("pending", reason, status.realized_revision, 0)
+
+
+def _why_unreached(connection: Any, provider: str) -> str:
+    """Return why no host reaches a provider network, and where more is said."""
+    naming = hosts.naming(connection, provider)
+    if not naming:
+        return f"none reports provider {provider}"
+    others = f" (and {len(naming) - 1} more)" if len(naming) > 1 else ""
+    said = f"names provider {provider} and does not reach it, or not yet"
+    return f"{naming[0]}{others} {said}; see 'vpcctl host show {naming[0]}'"

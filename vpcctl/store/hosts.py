@@ -329,6 +329,12 @@ def reach(connection: Connection) -> dict[str, frozenset[str]]:
     return {id: networks for id, networks in found.items() if networks}
 
 
+def naming(connection: Connection, provider: str) -> list[str]:
+    """Return the ids of hosts whose agents' settings name a provider network, sorted."""
+    rows = connection.execute(select(HostRow.id, HostRow.providers)).all()
+    return sorted(row.id for row in rows if provider in row.providers)
+
+
 def reach_revisions(
     connection: Connection, host_ids: Iterable[str]
 ) -> dict[str, Mapping[str, int]]:
