@@ -280,9 +280,9 @@ class EipLab:
         say("\n8. The active host is drained while conversations begin every 10 ms")
         active, callers = self._active(), knock(self._stage, FORWARDED)
         time.sleep(0.3)
-        self._site.vpcctl(None, "host", "drain", active)
-        left = within(lambda: not self._standing()[active], seconds=_LATE_S)
-        checks.expect(left, f"{active} stands for nothing")
+        self._site.vpcctl(None, "host", "drain", active, "--wait")
+        left = not self._standing()[active]
+        checks.expect(left, f"{active} stands for nothing when the command is done")
         time.sleep(0.3)
         for caller in callers:
             sent, lost = knocked(caller)
