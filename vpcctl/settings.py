@@ -30,6 +30,8 @@ OTHER_VARIABLES = (
     "VPCCTL_LABS_DIR",
 )
 """Variables that are no settings: of the client commands, and of the labs."""
+_KUBERNETES = re.compile(r"VPCCTL_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_[A-Z]+(_\w+)?)?)")
+"""What Kubernetes gives every container for a service that is called vpcctl."""
 
 Scheme = Literal["plain", "tls", "unix"]
 TextList = Annotated[tuple[str, ...], NoDecode]
@@ -418,7 +420,7 @@ def _refuse_unknown_variables() -> None:
     known = [*(f"{PREFIX}{name.upper()}" for name in Settings.model_fields), *OTHER_VARIABLES]
     for variable in sorted(os.environ):
         name = variable.upper()  # pydantic takes any case
-        if name.startswith(PREFIX) and name not in known:
+        if name.startswith(PREFIX) and name not in known and not _KUBERNETES.fullmatch(name):
             from difflib import get_close_matches
 
             raise SettingsError(

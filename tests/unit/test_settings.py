@@ -136,6 +136,17 @@ def test_a_variable_that_is_no_setting_is_refused(
         load()
 
 
+@pytest.mark.parametrize(
+    "variable",
+    ["SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_API", "PORT", "PORT_80_TCP", "PORT_80_TCP_ADDR"],
+)
+def test_what_kubernetes_says_of_a_service_of_our_name_is_nothing_of_ours(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}{variable}", "tcp://10.0.0.1:80")
+    load()
+
+
 def test_every_variable_that_a_command_or_a_lab_reads_is_known() -> None:
     settings = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     named = {
