@@ -140,6 +140,26 @@ def test_a_host_is_told_of_what_changed_hands_since_it_has_the_vpc(
     assert state(agent).handed_over == (), "it has no port of the VPC"
 
 
+def test_a_port_that_comes_back_to_an_interface_that_never_went_hides_nothing(
+    world: World, subnet, make_agent
+) -> None:
+    """Its host's agent may have been away all the time: then nobody has emptied the zone."""
+    port, old = world.port(subnet), world.port(subnet)
+    host, other = make_agent(port), make_agent(world.port(subnet))
+    freed = delete(world, old)
+    world.port(subnet, fixed_ips=[four(old)])
+    told = [(subnet.vpc_id, four(old), freed, revision(world))]
+    stays = link(world.port(subnet), 7, "u8")
+    other.report(link(port, 6, "u9"), stays)
+    assert world.look(port).host_id == other.host.meta.id
+    assert state(host).handed_over == (), "it has no port of the VPC"
+    other.report(stays)
+    assert world.look(port).host_id == host.host.meta.id
+    assert news(host) == told, "and its state is a new one"
+    host.report(link(port, 5, "plugged anew"))
+    assert state(host).handed_over == (), "a zone that began empty"
+
+
 def test_hosts_of_nat_gateways_are_told_of_what_changes_hands_since_they_are(
     world: World, make_agent
 ) -> None:

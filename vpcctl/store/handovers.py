@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, unio
 from vpcctl.store.tables import (
     FormerAddressRow,
     GatewayHostRow,
+    LinkRow,
     LocationRow,
     NatGatewayRow,
     PresenceRow,
@@ -37,7 +38,13 @@ _oldest_kept = (
 )
 _DROP_OLDER = delete(FormerAddressRow).where(_VPC, FormerAddressRow.taken < _oldest_kept)
 _since = (
-    select(func.min(LocationRow.revision))
+    # The link's revision, for it stays when a port comes back to an interface that never went. The
+    # location is a new one then, but nobody emptied the zone if the host's agent was away.
+    select(func.min(LinkRow.claimed_revision))
+    .join(
+        LocationRow,
+        (LocationRow.host_id == LinkRow.host_id) & (LocationRow.port_id == LinkRow.port_id),
+    )
     .where(LocationRow.host_id == PresenceRow.host_id, LocationRow.vpc_id == PresenceRow.vpc_id)
     .scalar_subquery()
 )
@@ -103,7 +110,7 @@ def take(
 
 
 def of_host(connection: Connection, host_id: str) -> list[Handover]:
-    """Return what changed hands in VPCs since they are on a host, the oldest first.
+    """Return what changed hands in VPCs since a host has their ports' interfaces, the oldest first.
 
     Or since the host stands for a NAT gateway of theirs. What did so before is of no interest:
     zones began empty then.

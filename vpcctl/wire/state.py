@@ -314,9 +314,9 @@ class HostState(_Wire):
         released: ports that the host has an interface for and that are not on it (any more):
             deleted, or on another host; sorted. Once the host's switch has confirmed the
             state's revision, no flow of theirs is left here.
-        handed_over: addresses that changed hands in VPCs since these, or NAT gateways of theirs,
-            are on the host, the oldest first; some days, and of a VPC the newest few hundred.
-            Connections of those that had them before are to be forgotten, once.
+        handed_over: addresses that changed hands in VPCs since interfaces for ports of theirs, or
+            NAT gateways, are on the host, the oldest first; some days, and of a VPC the newest few
+            hundred. Connections of those that had them before are to be forgotten, once.
         external_networks: all external networks, sorted by id.
         outside_addresses: sorted by network and address.
         watched: gateway hosts of the VPCs here, and, on a gateway host, whoever watches it; sorted.
