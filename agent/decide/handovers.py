@@ -35,10 +35,17 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class _Local:
-    """A port of this host, or a NAT gateway: its VPC, and what it speaks from itself."""
+    """A port of this host, or a NAT gateway: its VPC, and what it speaks from itself.
 
-    vpc_id: str
+    No VPC: any, for it is not told.
+    """
+
+    vpc_id: str | None
     addresses: frozenset[str]
+
+
+_RELEASED = _Local(None, frozenset())
+"""A port that is elsewhere. Its zone is to be emptied, but it may come back before that is done."""
 
 
 class Handovers:
@@ -55,7 +62,7 @@ class Handovers:
     def __init__(self, done: int | None = None) -> None:
         self.done = done
         self._told: tuple[HandedOver, ...] = ()
-        self._locals: dict[str, _Local] = {}
+        self._locals: dict[str, _Local] = {}  # by port
         self._nat: dict[int, str] = {}  # zone of a NAT gateway → its VPC
         self._partly: dict[int, int] = {}  # zone → up to which revision it is done already
         self._revision: int | None = None
@@ -71,7 +78,7 @@ class Handovers:
         self._told = state.handed_over
         vpcs = {one.subnet_id: one.vpc_id for one in state.guest_subnets}
         self._nat = {one.zone: one.vpc_id for one in state.nat_gateways}
-        self._locals = {
+        self._locals = dict.fromkeys(state.released, _RELEASED) | {
             one.port_id: _Local(vpcs[one.subnet_id], _own(one))
             for one in (state.guests if self._told else ())
             if one.subnet_id in vpcs
@@ -125,7 +132,8 @@ class Handovers:
     def _gone_for(self, zone: int, place: _Local, ready: list[HandedOver]) -> frozenset[str]:
         """Return which addresses a zone is to know no more: its own port may have got one."""
         done = self._partly.get(zone, 0)
-        gone = {one.address for one in ready if one.vpc_id == place.vpc_id and one.revision > done}
+        ours = [one for one in ready if place.vpc_id in (one.vpc_id, None)]
+        gone = {one.address for one in ours if one.revision > done}
         return frozenset(gone - place.addresses)
 
 

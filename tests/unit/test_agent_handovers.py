@@ -62,6 +62,15 @@ def test_zones_of_nat_gateways_of_the_vpc_forget_it_too() -> None:
         assert handovers.due({}) == Search(20, expected)
 
 
+def test_zones_of_ports_that_are_elsewhere_forget_it_too_for_these_may_come_back() -> None:
+    told = state(20, handed("10.0.0.9", 15, 20), handed("10.0.0.8", 15, 20, BLUE))
+    handovers = Handovers(done=10)
+    handovers.want(replace(told, guests=told.guests[1:], released=(ONE,)))
+    reached(handovers, 19)  # not yet what lets zones of released ports be emptied
+    red, blue = frozenset({"10.0.0.9"}), frozenset({"10.0.0.8"})
+    assert handovers.due(USES) == Search(20, {5: red | blue, 6: red, 7: blue})
+
+
 def test_the_new_port_keeps_what_it_has_itself() -> None:
     handovers = Handovers(done=10)
     handovers.want(state(20, handed("10.0.0.11", 15, 20), handed("fe80::ff:fe00:2", 15, 20)))
