@@ -224,6 +224,49 @@ def test_a_port_that_may_send_nothing_is_told_so() -> None:
     asyncio.run(scenario())
 
 
+def test_what_a_port_sent_is_not_told_as_dropped_once_it_is_down() -> None:
+    async def scenario() -> None:
+        async with running() as (r, client):
+            await send(r, *[frame(80)] * 5)
+            await asked_until(client, A.id, lambda got: got.egress.allowed.packets == 5)
+            r.store.put(dataclasses.replace(A, admin_up=False))
+            await r.settle(HOST.id)
+            found = await ask(client, A.id)
+            assert found.egress.dropped["admin-down"].packets == 0
+            await send(r, *[frame(80)] * 2)
+            await asked_until(
+                client, A.id, lambda got: got.egress.dropped["admin-down"].packets == 2
+            )
+            r.store.put(A)
+            await r.settle(HOST.id)
+            found = await ask(client, A.id)
+            assert found.egress.allowed.packets == 0
+            assert "admin-down" not in found.egress.dropped
+            assert await r.southbound.engine.audit(HOST.id) == 0
+
+    asyncio.run(scenario())
+
+
+def test_what_was_dropped_is_not_told_as_allowed_once_security_is_off() -> None:
+    async def scenario() -> None:
+        async with running() as (r, client):
+            r.store.put(dataclasses.replace(A, groups=()))
+            await r.settle(HOST.id)
+            await send(r, *[frame(80)] * 4)
+            await asked_until(
+                client, A.id, lambda got: got.egress.dropped["egress-denied"].packets == 4
+            )
+            r.store.put(dataclasses.replace(A, groups=None, port_security=False))
+            await r.settle(HOST.id)
+            found = await ask(client, A.id)
+            assert found.egress.allowed.packets == 0
+            assert found.egress.dropped["egress-denied"].packets == 4
+            await send(r, *[frame(80)] * 2)
+            await asked_until(client, A.id, lambda got: got.egress.allowed.packets == 2)
+
+    asyncio.run(scenario())
+
+
 def test_what_a_port_sends_to_itself_is_explained() -> None:
     async def scenario() -> None:
         async with running() as (r, client):

@@ -6,6 +6,7 @@ from tests.support import networks as n
 from vpcctl.compile import compile_host
 from vpcctl.flows.actions import Output
 from vpcctl.flows.contract import check
+from vpcctl.flows.cookie import Feature, cookie
 from vpcctl.flows.flow import Flow
 from vpcctl.flows.meter import LIMITS, OUTSIDE, Meter
 from vpcctl.flows.tables import (
@@ -35,6 +36,26 @@ def metered(ofport: int, some: Limits | None) -> list[Flow]:
     for flow in flows:
         check(flow)
     return [flow for flow in flows if flow.meter is not None]
+
+
+def test_a_port_that_is_down_has_no_flow_in_place_of_one_that_let_packets_pass() -> None:
+    """Open vSwitch would go on with that one's count; and what is left of it lets nothing pass."""
+    for some in (None, Limits(1, 1, 2, 3), Limits(1, 1, 2, 3, 4)):
+        up, down = (
+            [flow for flow in edge_flows(some, admin_up=up) if flow.table is CLASSIFY]
+            for up in (True, False)
+        )
+        (cut_off,) = down
+        assert all(cut_off.priority > flow.priority for flow in up)
+        assert all(set(cut_off.match) <= set(flow.match) for flow in up)
+
+
+def edge_flows(some: Limits | None, *, admin_up: bool) -> list[Flow]:
+    """The flows that a port has on its own host."""
+    port = dataclasses.replace(PORT, limits=some, admin_up=admin_up)
+    net = n.network(HOST, VPC, SUBNET, port, n.at(port, HOST, 10))
+    owner = cookie(Feature.EDGE, port.key)
+    return [flow for flows in compile_host(net, HOST.id) for flow in flows if flow.cookie == owner]
 
 
 def test_a_limit_has_four_meters_of_its_own() -> None:

@@ -104,9 +104,13 @@ def edge(facts: PortFacts) -> Iterator[Flow]:
 
 
 def cut_off(ofport: int, owner: int) -> Flow:
-    """Return the flow of a port that is administratively down."""
+    """Return the flow of a port that is administratively down.
+
+    Its priority is its own: in place of a flow that let packets pass, with the same match, Open
+    vSwitch would go on with that one's count.
+    """
     match = ((f.IN_PORT, ofport, None), flag(f.FROM_TUNNEL, 0))
-    return drop(CLASSIFY, 100, match, Reason.ADMIN_DOWN, owner)
+    return drop(CLASSIFY, 120, match, Reason.ADMIN_DOWN, owner)
 
 
 def outside(network: ExternalNetwork, ofport: int) -> Flow:

@@ -95,6 +95,8 @@ STATIC: tuple[Flow, ...] = (
 def edge(net: Network, facts: PortFacts) -> Iterator[Flow]:
     """Yield the filters of a port on its own host, and its counters of what they drop.
 
+    It has the counters without groups too: what they have counted is in the filter's own count,
+    which Open vSwitch keeps when the port's security is turned off, and would be told as allowed.
     What a port sends to itself does not come back: hosts deliver to their own addresses without a
     wire. It is a drop like others, but for the port's own copy of what it floods.
     """
@@ -106,8 +108,7 @@ def edge(net: Network, facts: PortFacts) -> Iterator[Flow]:
     groups = None if port.groups is None else port_groups(net, facts)
     for side in (_EGRESS, _INGRESS):
         yield _filter(facts, side, groups)
-        by_groups = () if groups is None else (side.denied, side.invalid)
-        for reason in (*by_groups, *side.acls):
+        for reason in (side.denied, side.invalid, *side.acls):
             counted = ((side.port, port.key, None), (f.REASON, int(reason), None))
             yield Flow(DROP, 110, counted, (), None, owner)
     if facts.host.outside:
