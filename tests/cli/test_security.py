@@ -252,3 +252,64 @@ def test_an_entry_that_is_refused_is_said_of_its_options(controller: Served, ten
             assert controller.run(*entry, *arguments).err.startswith(f"error: {begins}")
     taken = controller.run("nacl", "entry", "add", name, "100", "deny", *https)
     assert taken.err.startswith("error: NUMBER: ")
+
+
+def test_what_is_of_another_vpc_is_left_alone(controller: Served, tenant: str) -> None:
+    """An id finds what it names whatever its VPC: who names another VPC means something else."""
+    ours = make_vpc(controller, tenant)
+    other = controller.document(
+        *("vpc", "create", f"other-{tenant}", "--tenant", tenant, "--cidr", "10.0.0.0/16")
+    )
+    name, of_ours = f"two-{tenant}", ("--vpc", ours["name"])
+    made = {
+        (kind, vpc["id"]): controller.document(kind, "create", name, "--vpc", vpc["id"])["id"]
+        for kind in ("sg", "nacl", "route-table")
+        for vpc in (ours, other)
+    }
+    for kind, command in (
+        ("sg", ("sg", "show")),
+        ("sg", ("sg", "set", "--description", "x")),
+        ("sg", ("sg", "delete")),
+        ("sg", ("sg", "rule", "list")),
+        ("sg", ("sg", "rule", "add", "--ingress", "tcp/22")),
+        ("nacl", ("nacl", "show")),
+        ("nacl", ("nacl", "set", "--description", "x")),
+        ("nacl", ("nacl", "delete")),
+        ("nacl", ("nacl", "entry", "list")),
+        ("route-table", ("route-table", "show")),
+        ("route-table", ("route-table", "main")),
+        ("route-table", ("route", "list")),
+    ):
+        refused = controller.run(*command, made[kind, other["id"]], *of_ours)
+        assert refused.code == 3, command
+        assert refused.err.startswith(
+            f"error: --vpc: {made[kind, other['id']]} is of {other['id']}"
+        )
+    for kind in ("sg", "nacl", "route-table"):
+        for reference in (name, made[kind, ours["id"]]):
+            found = controller.document(kind, "show", reference, *of_ours)
+            assert found["id"] == made[kind, ours["id"]]
+
+
+def test_acls_of_one_name_are_told_apart_by_their_vpc(controller: Served, tenant: str) -> None:
+    ours, name = make_vpc(controller, tenant), f"edge-{tenant}"
+    other = controller.document(
+        *("vpc", "create", f"other-{tenant}", "--tenant", tenant, "--cidr", "10.0.0.0/16")
+    )
+    of_ours, acls = (
+        ("--vpc", ours["name"]),
+        [controller.document("nacl", "create", name, "--vpc", one["id"]) for one in (ours, other)],
+    )
+    unclear = controller.run("nacl", "show", name)
+    assert (unclear.code, "or give --vpc" in unclear.err) == (4, True)
+    https = ("--ingress", "tcp/443", "--from", "0.0.0.0/0")
+    for way in ("add", "set"):
+        put = controller.document("nacl", "entry", way, name, "9", "allow", *https, *of_ours)
+        assert put["id"] == acls[0]["id"]
+    assert len(controller.document("nacl", "entry", "list", name, *of_ours)) == 1
+    gone = controller.document("nacl", "entry", "delete", name, "9", "--ingress", *of_ours)
+    assert gone["id"] == acls[0]["id"]
+    changed = controller.document("nacl", "set", name, "--description", "x", *of_ours)
+    assert changed["id"] == acls[0]["id"]
+    assert controller.document("nacl", "delete", name, *of_ours)["id"] == acls[0]["id"]
+    assert controller.document("nacl", "show", name)["id"] == acls[1]["id"]

@@ -132,13 +132,19 @@ class Client:
         Args:
             kind: what it is.
             reference: its id or name.
-            vpc: the id or name of the VPC in which to look; None: everywhere.
+            vpc: the id or name of the VPC in which it has to be; None: any.
 
         Raises:
-            CliError: no such name, or several.
+            CliError: no such name, or several; or what has the id is not in the VPC.
         """
         vpc_id = self.resolve_given("vpc", vpc)
-        return self._resolve(kind, reference, vpc_id, "" if vpc else "; or give --vpc")
+        found = self._resolve(kind, reference, vpc_id, "" if vpc else "; or give --vpc")
+        if vpc_id is not None and found == reference:
+            its_vpc = self.get(path_of(kind, found))["vpc_id"]
+            if its_vpc != vpc_id:
+                said = f"{found} is of {its_vpc}, not of {vpc_id}"
+                raise CliError(f"--vpc: {said}; accepted: its own, or none", Exit.NOT_FOUND)
+        return found
 
     def _resolve(self, kind: ids.Kind, reference: str, vpc_id: str | None, hint: str) -> str:
         if ids.is_id(kind, reference):

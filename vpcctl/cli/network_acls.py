@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vpcctl.cli import traffic
-from vpcctl.cli.client import path_of
+from vpcctl.cli.client import Client, path_of
 from vpcctl.cli.errors import CliError
 from vpcctl.cli.options import (
     Changes,
@@ -20,8 +20,16 @@ from vpcctl.cli.options import (
     command,
     given,
 )
-from vpcctl.cli.render import Column, Format, Json, print_items, print_json, print_parts
-from vpcctl.cli.resources import add_delete, add_list_of_vpc, client_of, state_of
+from vpcctl.cli.render import (
+    Column,
+    Format,
+    Json,
+    print_deleted,
+    print_items,
+    print_json,
+    print_parts,
+)
+from vpcctl.cli.resources import add_list_of_vpc, client_of, state_of
 
 app = typer.Typer(
     no_args_is_help=True, help="Network ACLs: what may be routed into and out of subnets."
@@ -51,6 +59,24 @@ Acl = Annotated[
 Number = Annotated[
     int, typer.Argument(metavar="NUMBER", help="1 to 32766; the lowest that matches decides.")
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """Where to look for the ACL's name."""
+
+    vpc: Annotated[
+        str | None,
+        typer.Option(metavar="ID|NAME", help="Its VPC, where several have an ACL of the name."),
+    ] = None
+
+    def resolve(self, client: Client, reference: str) -> str:
+        """Return the id of the ACL that *reference* names."""
+        return client.resolve_within("nacl", reference, self.vpc)
+
+    def find(self, client: Client, reference: str) -> str:
+        """Return the path of the ACL that *reference* names."""
+        return path_of("nacl", self.resolve(client, reference))
 
 
 class Action(StrEnum):
@@ -178,10 +204,10 @@ add_list_of_vpc(app, "nacl", COLUMNS)
 
 @app.command()
 @command
-def show(context: typer.Context, reference: Reference, output: Output) -> None:
+def show(context: typer.Context, reference: Reference, within: Within, output: Output) -> None:
     """Show a network ACL with its entries."""
     client = client_of(context)
-    print_acl(client.get(path_of("nacl", client.resolve("nacl", reference))), output.output)
+    print_acl(client.get(within.find(client, reference)), output.output)
 
 
 @app.command()
@@ -201,14 +227,27 @@ def create(
 
 @app.command("set")
 @command
-def set_(context: typer.Context, reference: Reference, changes: Changes, waiting: Waiting) -> None:
+def set_(
+    context: typer.Context,
+    reference: Reference,
+    changes: Changes,
+    within: Within,
+    waiting: Waiting,
+) -> None:
     """Change a network ACL but for its entries."""
     client = client_of(context, patience_s=waiting.timeout)
-    path = path_of("nacl", client.resolve("nacl", reference))
+    path = within.find(client, reference)
     print_acl(client.change(path, changes.body(), waiting.query), waiting.output)
 
 
-add_delete(app, "nacl")
+@app.command()
+@command
+def delete(context: typer.Context, reference: Reference, within: Within, waiting: Waiting) -> None:
+    """Delete a network ACL that no subnet has."""
+    client = client_of(context, patience_s=waiting.timeout)
+    acl_id = within.resolve(client, reference)
+    revision = client.delete(path_of("nacl", acl_id), waiting.query)
+    print_deleted(acl_id, revision, waiting.output)
 
 
 @entries.command()
@@ -219,6 +258,7 @@ def add(
     number: Number,
     action: Action,
     matched: Matched,
+    within: Within,
     waiting: Waiting,
 ) -> None:
     """Add an entry; its number must be free.
@@ -228,7 +268,7 @@ def add(
     body = {"number": number, "direction": matched.direction, "action": str(action)}
     body |= matched.fields()
     client = client_of(context, patience_s=waiting.timeout)
-    path = path_of("nacl", client.resolve("nacl", acl))
+    path = within.find(client, acl)
     made = client.create(f"{path}/entries", body, waiting.query, matched.names)
     print_acl(made, waiting.output)
 
@@ -241,35 +281,38 @@ def put(
     number: Number,
     action: Action,
     matched: Matched,
+    within: Within,
     waiting: Waiting,
 ) -> None:
     """Replace the entry with this direction and number, or add it."""
     body = {"action": str(action)} | matched.fields()
     client = client_of(context, patience_s=waiting.timeout)
-    path = path_of("nacl", client.resolve("nacl", acl))
+    path = within.find(client, acl)
     place = f"{path}/entries/{matched.direction}/{number}"
     print_acl(client.put(place, body, waiting.query, matched.names), waiting.output)
 
 
 @entries.command("list")
 @command
-def list_entries(context: typer.Context, acl: Acl, output: Output) -> None:
+def list_entries(context: typer.Context, acl: Acl, within: Within, output: Output) -> None:
     """List a network ACL's entries, by direction and number."""
     client = client_of(context)
-    item = client.get(path_of("nacl", client.resolve("nacl", acl)))
+    item = client.get(within.find(client, acl))
     print_items(item["entries"], ENTRY_COLUMNS, output.output)
 
 
 @entries.command("delete")
 @command
-def delete_entry(context: typer.Context, acl: Acl, entry: Entry, waiting: Waiting) -> None:
+def delete_entry(
+    context: typer.Context, acl: Acl, entry: Entry, within: Within, waiting: Waiting
+) -> None:
     """Delete an entry.
 
     For example: vpcctl nacl entry delete edge 100 --ingress
     """
     direction, number = entry.find()
     client = client_of(context, patience_s=waiting.timeout)
-    acl_id = client.resolve("nacl", acl)
+    acl_id = within.resolve(client, acl)
     place = f"{path_of('nacl', acl_id)}/entries/{direction}/{number}"
     revision = client.delete(place, waiting.query)
     if waiting.output is Format.JSON:
