@@ -39,6 +39,14 @@ _IS = {
     "greater_than_equal": ("is too small", "a number from {ge} up"),
     "less_than": ("is too large", "a number below {lt}"),
     "less_than_equal": ("is too large", "a number up to {le}"),
+    "name_is_id": (
+        "has the form of an id, which it would be taken for",
+        "a name other than {kind}- and 17 hexadecimal digits",
+    ),
+    "name_is_self": (
+        "would be taken for the group that a rule is in",
+        "a name other than self",
+    ),
 }
 """What is said of a field, and what is accepted, by the type of the error."""
 

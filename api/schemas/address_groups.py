@@ -15,6 +15,7 @@ from api.schemas.common import (
     TenantId,
     changes,
     id_field,
+    no_id_of,
     render_meta,
 )
 from vpcctl.services.security_views import (
@@ -36,12 +37,14 @@ _Cidrs = Annotated[
     ),
 ]
 
+_Name = Annotated[Name, no_id_of("ag")]
+
 
 class AddressGroupIn(Input):
     """A new address group."""
 
     cidrs: _Cidrs = Field(default_factory=list)
-    name: Name = ""
+    name: _Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
     tenant_id: TenantId | None = Field(
@@ -61,7 +64,7 @@ class AddressGroupPatch(Input):
     """A partial change of an address group; absent fields stay, `cidrs` is the whole new list."""
 
     cidrs: _Cidrs = Field(default_factory=list)
-    name: Name = ""
+    name: _Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
 

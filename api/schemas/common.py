@@ -7,7 +7,8 @@ and only described by them (the tests hold both together).
 from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from vpcctl.model import ids
 from vpcctl.services.views import Meta, Page, Status
@@ -45,6 +46,17 @@ Zone = Annotated[
 ]
 Cidr = Annotated[str, Field(max_length=64)]
 Address = Annotated[str, Field(max_length=64)]
+
+
+def no_id_of(kind: ids.Kind) -> AfterValidator:
+    """Return what refuses a name that has the form of an id of *kind*, which it is taken for."""
+
+    def check(name: str) -> str:
+        if ids.is_id(kind, name):
+            raise PydanticCustomError("name_is_id", "name of the form of an id", {"kind": kind})
+        return name
+
+    return AfterValidator(check)
 
 
 class Input(BaseModel):

@@ -17,6 +17,7 @@ from api.schemas.common import (
     TenantId,
     changes,
     id_field,
+    no_id_of,
 )
 from vpcctl.model.dhcp_options import DhcpOptions
 from vpcctl.services.dhcp_values import DhcpOptionsChange, DhcpOptionsCreate, DhcpOptionsView
@@ -24,6 +25,8 @@ from vpcctl.services.dhcp_values import DhcpOptionsChange, DhcpOptionsCreate, Dh
 _Domain = Annotated[str, Field(min_length=1, max_length=254)]
 _Servers = Annotated[list[Address], Field(max_length=8)]
 _ROUTES = [{"destination": "192.0.2.0/24", "next_hop": "10.0.1.9"}]
+
+_Name = Annotated[Name, no_id_of("dopt")]
 
 
 class RouteIn(Input):
@@ -85,7 +88,7 @@ def _tuple(values: list[str] | None) -> tuple[str, ...] | None:
 class DhcpOptionsIn(OptionsIn):
     """A new set of DHCP options."""
 
-    name: Name = ""
+    name: _Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
     tenant_id: TenantId | None = Field(
@@ -104,7 +107,7 @@ class DhcpOptionsIn(OptionsIn):
 class DhcpOptionsPatch(OptionsIn):
     """A partial change of a set; absent fields stay, null takes an option out."""
 
-    name: Name = ""
+    name: _Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
 

@@ -5,7 +5,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from api.schemas.common import Description, Input, Output, PageOut, Tags, changes, id_field
+from api.schemas.common import (
+    Description,
+    Input,
+    Output,
+    PageOut,
+    Tags,
+    changes,
+    id_field,
+    no_id_of,
+)
 from vpcctl.services.dns_views import DnsRecordChange, DnsRecordCreate, DnsRecordView
 
 Type = Literal["A", "AAAA", "CNAME", "MX", "PTR", "SRV", "TXT"]
@@ -33,7 +42,7 @@ class DnsRecordIn(Input):
         description="The VPC in whose private zone they are.",
         examples=["vpc-0a1b2c3d4e5f60718"],
     )
-    name: str = Field(
+    name: Annotated[str, no_id_of("rec")] = Field(
         min_length=1,
         max_length=128,
         description="Relative to the VPC's domain; `@` is the domain itself, the first label may "

@@ -16,6 +16,7 @@ from api.schemas.common import (
     TenantId,
     changes,
     id_field,
+    no_id_of,
     render_meta,
 )
 from api.schemas.limits import (
@@ -29,6 +30,8 @@ from api.schemas.limits import (
 from vpcctl.services.outside_views import Association, EipChange, EipCreate, EipView
 
 _Id = Annotated[str, Field(max_length=64)]
+
+_Name = Annotated[Name, no_id_of("eip")]
 
 
 class EipIn(Input):
@@ -44,7 +47,7 @@ class EipIn(Input):
         examples=["203.0.113.17"],
     )
     limits: LimitsIn | None = limits_field("through it")
-    name: Name = ""
+    name: _Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
     tenant_id: TenantId | None = Field(
@@ -70,7 +73,7 @@ class EipPatch(Input):
     """A partial change of an EIP; absent fields stay, null clears."""
 
     limits: LimitsIn | None = limits_field("through it")
-    name: Name = ""
+    name: _Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
 

@@ -15,6 +15,7 @@ from api.schemas.common import (
     Tags,
     changes,
     id_field,
+    no_id_of,
     render_meta,
 )
 from vpcctl.services.external_networks import LARGEST_VLAN, MTUS
@@ -65,6 +66,9 @@ def _ipv6_gateway() -> Any:
     )
 
 
+_Name = Annotated[Name, no_id_of("ext")]
+
+
 class ExternalNetworkIn(Input):
     """A new external network."""
 
@@ -88,7 +92,7 @@ class ExternalNetworkIn(Input):
     ipv6_gateway: Address | None = _ipv6_gateway()
     pools: _Pools = Field(default_factory=list)
     mtu: _Mtu = 1500
-    name: Name = ""
+    name: _Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
 
@@ -120,7 +124,7 @@ class ExternalNetworkPatch(Input):
     ipv6_gateway: Address | None = _ipv6_gateway()
     pools: _Pools = Field(default_factory=list)
     mtu: _Mtu = 1500
-    name: Name = ""
+    name: _Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
 

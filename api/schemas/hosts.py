@@ -16,6 +16,7 @@ from api.schemas.common import (
     Zone,
     changes,
     id_field,
+    no_id_of,
     render_meta,
 )
 from vpcctl.services.views import HostChange, HostCreate, HostView
@@ -23,6 +24,7 @@ from vpcctl.services.views import HostChange, HostCreate, HostView
 _HostName = Annotated[
     str,
     Field(min_length=1, max_length=128, description="Name for people.", examples=["hv-1"]),
+    no_id_of("host"),
 ]
 
 

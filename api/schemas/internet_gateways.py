@@ -1,6 +1,6 @@
 """Internet gateways as the API shows and takes them."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -13,6 +13,7 @@ from api.schemas.common import (
     Tags,
     changes,
     id_field,
+    no_id_of,
     render_meta,
 )
 from api.schemas.gateway_hosts import PlacementOut, render_placement
@@ -21,6 +22,8 @@ from vpcctl.services.outside_views import (
     InternetGatewayCreate,
     InternetGatewayView,
 )
+
+_Name = Annotated[Name, no_id_of("igw")]
 
 
 class InternetGatewayIn(Input):
@@ -34,7 +37,7 @@ class InternetGatewayIn(Input):
         description="The external network that it leads to, one gateway for each.",
         examples=["ext-0a1b2c3d4e5f60718"],
     )
-    name: Name = ""
+    name: _Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
 
@@ -48,7 +51,7 @@ class InternetGatewayIn(Input):
 class InternetGatewayPatch(Input):
     """A partial change of an internet gateway; VPC and external network are for good."""
 
-    name: Name = ""
+    name: _Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
 

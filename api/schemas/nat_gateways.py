@@ -16,6 +16,7 @@ from api.schemas.common import (
     Tags,
     changes,
     id_field,
+    no_id_of,
     render_meta,
 )
 from api.schemas.gateway_hosts import PlacementOut, render_placement
@@ -44,6 +45,8 @@ _Eips = Annotated[
 ]
 _PROTOCOL = Field(description="Transport protocol.", examples=["tcp"])
 
+_Name = Annotated[Name, no_id_of("nat")]
+
 
 class NatGatewayIn(Input):
     """A new NAT gateway."""
@@ -57,7 +60,7 @@ class NatGatewayIn(Input):
         examples=["ext-0a1b2c3d4e5f60718"],
     )
     eip_ids: _Eips
-    name: Name = ""
+    name: _Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
 
@@ -77,7 +80,7 @@ class NatGatewayPatch(Input):
     """A partial change of a NAT gateway; absent fields stay, `eip_ids` is the whole new list."""
 
     eip_ids: _Eips = Field(default_factory=list)
-    name: Name = ""
+    name: _Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
 

@@ -15,6 +15,7 @@ from api.schemas.common import (
     Tags,
     changes,
     id_field,
+    no_id_of,
     render_meta,
 )
 from api.schemas.traffic import Direction, TrafficIn, TrafficOut, direction_field
@@ -43,6 +44,8 @@ Number = Annotated[
 Action = Literal["allow", "deny"]
 _DIRECTION = direction_field("what is routed into the subnet", "what is routed out of it")
 _ACTION = Field(description="What becomes of a packet that it matches.", examples=["allow"])
+
+_Name = Annotated[Name, no_id_of("nacl")]
 
 
 class ReplacementIn(TrafficIn):
@@ -117,7 +120,7 @@ class NetworkAclIn(Input):
         max_length=64, description="The VPC it is in.", examples=["vpc-0a1b2c3d4e5f60718"]
     )
     entries: _Entries = Field(default_factory=list)
-    name: Name = ""
+    name: _Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
 
@@ -131,7 +134,7 @@ class NetworkAclPatch(Input):
     """A partial change of an ACL; absent fields stay, `entries` is the whole new list."""
 
     entries: _Entries = Field(default_factory=list)
-    name: Name = ""
+    name: _Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
 

@@ -18,6 +18,7 @@ from api.schemas.common import (
     Tags,
     changes,
     id_field,
+    no_id_of,
     render_meta,
 )
 from api.schemas.dhcp_options import OptionsIn, OptionsOut, render_options
@@ -71,6 +72,8 @@ _Groups = Annotated[
         examples=[["sg-0a1b2c3d4e5f60718"]],
     ),
 ]
+
+_Name = Annotated[Name, no_id_of("port")]
 
 
 class PairIn(Input):
@@ -184,7 +187,7 @@ class PortIn(Input):
     metadata_tokens: metadata.Tokens = "optional"
     source_dest_check: _SourceDestCheck = True
     limits: LimitsIn | None = limits_field("through the port")
-    name: Name = ""
+    name: _Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
 
@@ -230,7 +233,7 @@ class PortPatch(Input):
     metadata_tokens: metadata.Tokens = "optional"
     source_dest_check: _SourceDestCheck = True
     limits: LimitsIn | None = limits_field("through the port")
-    name: Name = ""
+    name: _Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
 

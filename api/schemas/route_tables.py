@@ -15,6 +15,7 @@ from api.schemas.common import (
     Tags,
     changes,
     id_field,
+    no_id_of,
     render_meta,
 )
 from vpcctl.services.routing_views import (
@@ -34,6 +35,8 @@ _DESTINATION = Field(
     "It may hold the VPC's own blocks, which go before, but not lie in one.",
     examples=["0.0.0.0/0"],
 )
+
+_Name = Annotated[Name, no_id_of("rtb")]
 
 
 class TableRouteIn(Input):
@@ -91,7 +94,7 @@ class RouteTableIn(Input):
         max_length=64, description="The VPC it is in.", examples=["vpc-0a1b2c3d4e5f60718"]
     )
     routes: _Routes = Field(default_factory=list)
-    name: Name = ""
+    name: _Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
 
@@ -111,7 +114,7 @@ class RouteTablePatch(Input):
         "both in one step. A main table stops being it only by another one's becoming it.",
         examples=[True],
     )
-    name: Name = ""
+    name: _Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
 

@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from api.schemas import group_rules
 from api.schemas.common import (
@@ -14,6 +15,7 @@ from api.schemas.common import (
     Tags,
     changes,
     id_field,
+    no_id_of,
     render_meta,
 )
 from api.schemas.group_rules import MOST_RULES, RuleIn, RuleOut
@@ -36,6 +38,18 @@ _Established = Annotated[
     Literal["revoke", "keep"], Field(description=_ESTABLISHED, examples=["revoke"])
 ]
 
+_SELF = "self"
+"""What the command line calls the group that a rule is in, where rules name groups."""
+
+
+def _no_self(name: str) -> str:
+    if name == _SELF:
+        raise PydanticCustomError("name_is_self", "name of another meaning")
+    return name
+
+
+_Name = Annotated[Name, no_id_of("sg"), AfterValidator(_no_self)]
+
 
 class SecurityGroupIn(Input):
     """A new security group."""
@@ -51,7 +65,7 @@ class SecurityGroupIn(Input):
         description="Its first rules; without any, nothing is allowed.",
         examples=[[{"direction": "ingress", "protocol": "tcp", "ports": "443"}]],
     )
-    name: Name = ""
+    name: _Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
 
@@ -74,7 +88,7 @@ class SecurityGroupPatch(Input):
 
     stateful: _Stateful = True
     established: _Established = "revoke"
-    name: Name = ""
+    name: _Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
 

@@ -16,6 +16,7 @@ from api.schemas.common import (
     Zone,
     changes,
     id_field,
+    no_id_of,
     render_meta,
 )
 from vpcctl.services.views import SubnetChange, SubnetCreate, SubnetView
@@ -77,6 +78,9 @@ def _table() -> Any:
     )
 
 
+_Name = Annotated[Name, no_id_of("subnet")]
+
+
 class SubnetIn(Input):
     """A new subnet."""
 
@@ -93,7 +97,7 @@ class SubnetIn(Input):
     availability_zone: Zone | None = _zone()
     network_acl_id: str | None = _acl()
     route_table_id: str | None = _table()
-    name: Name = ""
+    name: _Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
 
@@ -128,7 +132,7 @@ class SubnetPatch(Input):
     availability_zone: Zone | None = _zone()
     network_acl_id: str | None = _acl()
     route_table_id: str | None = _table()
-    name: Name = ""
+    name: _Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
 

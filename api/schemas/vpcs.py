@@ -15,6 +15,7 @@ from api.schemas.common import (
     TenantId,
     changes,
     id_field,
+    no_id_of,
     render_meta,
 )
 from vpcctl.services.views import VpcChange, VpcCreate, VpcView
@@ -50,11 +51,14 @@ def _dhcp_options() -> Any:
     )
 
 
+_Name = Annotated[Name, no_id_of("vpc")]
+
+
 class VpcIn(Input):
     """A new VPC."""
 
     cidrs: Cidrs
-    name: Name = ""
+    name: _Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
     tenant_id: TenantId | None = Field(
@@ -93,7 +97,7 @@ class VpcPatch(Input):
     dns_domain: DnsDomain = Field(
         default="", description="Domain of its private zone.", examples=["shop.internal"]
     )
-    name: Name = ""
+    name: _Name = ""
     description: Description = ""
     tags: Tags = Field(default_factory=dict)
 

@@ -68,6 +68,25 @@ def test_group_life(tenant: httpx.Client) -> None:
     assert_problem(tenant.get(path), 404, "not-found")
 
 
+@pytest.mark.parametrize(
+    ("name", "accepted"),
+    [
+        ("self", "a name other than self"),
+        ("sg-00000000000000000", "a name other than sg- and 17 hexadecimal digits"),
+    ],
+)
+def test_a_group_has_no_name_that_means_something_else(
+    tenant: httpx.Client, name: str, accepted: str
+) -> None:
+    vpc, _ = network(tenant)
+    body = {"vpc_id": vpc["id"], "name": name}
+    problem = assert_problem(tenant.post("/v1/security-groups", json=body), 422)
+    assert (problem["field"], problem["accepted"]) == ("name", accepted)
+    path = f"/v1/security-groups/{create(tenant, 'security-groups', vpc_id=vpc['id'])['id']}"
+    problem = assert_problem(tenant.patch(path, json={"name": name}), 422)
+    assert (problem["field"], problem["accepted"]) == ("name", accepted)
+
+
 def test_rules_are_added_one_or_many_and_removed(tenant: httpx.Client) -> None:
     vpc, _ = network(tenant)
     group = create(tenant, "security-groups", vpc_id=vpc["id"])
