@@ -40,8 +40,11 @@ def cut_off(stage: Stage, active: str, forwarded: int, checks: Checks) -> None:
 
 
 def _ask(stage: Stage, seconds: float) -> None:
-    """Have outside ask again and again whose the addresses are, for so long."""
+    """Have outside ask again and again whose the addresses are, for so long.
+
+    What it asks about just now it goes on asking: packets wait for the answer, and would be lost.
+    """
     until, outside = time.monotonic() + seconds, stage.site.outside
     while time.monotonic() < until:
-        outside.cmd("ip neigh flush all")
+        outside.cmd("ip neigh flush nud reachable nud stale nud delay nud probe")
         time.sleep(_ASKED_S)

@@ -66,6 +66,13 @@ def asked(opened: socket.socket, name: str = NAME, kind: str = "A") -> list[str]
     return [one.to_text() for found in answer.answer for one in found]
 
 
+def is_answered(opened: socket.socket) -> bool:
+    try:
+        return asked(opened, "web.one.test") == [ADDRESS]
+    except TimeoutError:
+        return False
+
+
 def fetched(opened: socket.socket, path: str = "/latest/meta-data/instance-id") -> str:
     """Ask over HTTP, who is asking by default; return all that is said."""
     opened.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
@@ -286,7 +293,8 @@ def test_one_port_has_so_many_questions_a_second(process: NamesProcess) -> None:
 
     with process.datagrams(1) as hog, process.datagrams(2) as neighbour:
         wait_until(is_limited, what="more than 1,024 questions are not answered")
-        assert asked(neighbour, "web.one.test") == [ADDRESS]
+        # All that time counts for their tenant, too, whose share may be used up for a moment.
+        wait_until(lambda: is_answered(neighbour), what="another port of the tenant is answered")
 
 
 def test_one_port_and_one_tenant_have_so_many_requests_a_second(process: NamesProcess) -> None:
