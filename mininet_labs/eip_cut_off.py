@@ -2,10 +2,11 @@
 
 import time
 
+from mininet_labs.common.outside import ROUTER
 from mininet_labs.common.processes import within
 from mininet_labs.common.report import Checks, say
 from mininet_labs.eip_knocking import knock, knocked
-from mininet_labs.eip_plan import Stage
+from mininet_labs.eip_plan import BLUE, RED, Stage
 
 _LATE_S, _BACK_S = 60.0, 60.0
 _GOES_ON_S = 3.0
@@ -40,11 +41,9 @@ def cut_off(stage: Stage, active: str, forwarded: int, checks: Checks) -> None:
 
 
 def _ask(stage: Stage, seconds: float) -> None:
-    """Have outside ask again and again whose the addresses are, for so long.
-
-    What it asks about just now it goes on asking: packets wait for the answer, and would be lost.
-    """
-    until, outside = time.monotonic() + seconds, stage.site.outside
+    """Have outside ask again and again whose the addresses are, for so long."""
+    until, addresses = time.monotonic() + seconds, [stage.address(one) for one in (RED, BLUE)]
     while time.monotonic() < until:
-        outside.cmd("ip neigh flush nud reachable nud stale nud delay nud probe")
+        for address in addresses:
+            stage.visitors["outside"].whose(stage.site.outside.device, ROUTER, address)
         time.sleep(_ASKED_S)

@@ -115,6 +115,10 @@ class Visitor(Script):
         found = self.ask("knocked")
         return found["sent"], found["lost"], found["longest_ms"]
 
+    def whose(self, device: str, own: str, address: str) -> None:
+        """Ask everybody on a device's link whose an address is, as *own*."""
+        self.ask("whose", device=device, own=own, address=address)
+
     def hold(self, address: str, port: int, datagrams: int) -> None:
         """Talk to somebody by a TCP connection and by datagrams to another port, for ever."""
         self.ask("hold", address=address, port=port, datagrams=datagrams)

@@ -329,6 +329,19 @@ class Visitor:
             "longest_ms": max((one["longest_ms"] for one in found), default=0),
         }
 
+    def whose(self, device: str, own: str, address: str) -> dict[str, Any]:
+        """Ask everybody on a device's link whose an address is (ARP, RFC 826), as *own*.
+
+        What the kernel knows of it stays: whoever makes it forget that loses packets.
+        """
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+            wire.bind((device, 0))
+            mac: bytes = wire.getsockname()[4]
+            ends = mac, socket.inet_aton(own), bytes(6), socket.inet_aton(address)
+            question = struct.pack("!HHBBH6s4s6s4s", 1, 0x0800, 6, 4, 1, *ends)
+            wire.send(b"\xff" * 6 + mac + b"\x08\x06" + question.ljust(46, b"\0"))
+        return {}
+
     def hold(self, address: str, port: int, datagrams: int) -> dict[str, Any]:
         """Begin to talk to somebody by a connection and by datagrams, and never stop."""
         self._hold = Hold(address, port, datagrams)
