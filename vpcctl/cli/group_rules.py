@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from vpcctl.cli import traffic
-from vpcctl.cli.client import Client, path_of
+from vpcctl.cli.client import Client
 from vpcctl.cli.errors import CliError, Exit
 from vpcctl.cli.options import Output, Waiting, command, given
 from vpcctl.cli.render import Column, Json, print_deleted, print_items
-from vpcctl.cli.resources import client_of
+from vpcctl.cli.resources import InVpc, client_of
 from vpcctl.model import ids
 
 app = typer.Typer(no_args_is_help=True, help="Rules of security groups: what is allowed.")
@@ -47,24 +47,6 @@ class Family(StrEnum):
 
     IPV4 = "ipv4"
     IPV6 = "ipv6"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where to look for the group's name."""
-
-    vpc: Annotated[
-        str | None,
-        typer.Option(metavar="ID|NAME", help="Its VPC, where several have a group of the name."),
-    ] = None
-
-    def resolve(self, client: Client, reference: str) -> str:
-        """Return the id of the group that *reference* names."""
-        return client.resolve_within("sg", reference, self.vpc)
-
-    def find(self, client: Client, reference: str) -> str:
-        """Return the path of the group that *reference* names."""
-        return path_of("sg", self.resolve(client, reference))
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +176,7 @@ def add(
     group: Group,
     packets: Packets,
     remote: Remote,
-    place: Place,
+    within: InVpc,
     waiting: Waiting,
     description: Annotated[str | None, typer.Option(help="A sentence about it.")] = None,
 ) -> None:
@@ -204,7 +186,7 @@ def add(
     """
     rules = packets.bodies()
     client = client_of(context, patience_s=waiting.timeout)
-    path = place.find(client, group)
+    path = within.find(client, "sg", group)
     remotes = remote.bodies(client, path, rules[0]["direction"])
     more = given(description=description)
     body = [rule | {"remote": one} | more for rule in rules for one in remotes]
@@ -218,10 +200,10 @@ def add(
 
 @app.command("list")
 @command
-def list_(context: typer.Context, group: Group, place: Place, output: Output) -> None:
+def list_(context: typer.Context, group: Group, within: InVpc, output: Output) -> None:
     """List a security group's rules."""
     client = client_of(context)
-    print_items(client.items(f"{place.find(client, group)}/rules"), COLUMNS, output.output)
+    print_items(client.items(f"{within.find(client, 'sg', group)}/rules"), COLUMNS, output.output)
 
 
 @app.command("set")
@@ -231,12 +213,12 @@ def set_(
     group: Group,
     rule: Rule,
     description: Annotated[str, typer.Option(help="A sentence about it; '' for none.")],
-    place: Place,
+    within: InVpc,
     waiting: Waiting,
 ) -> None:
     """Change a rule's description; what it allows never changes: add another, delete this one."""
     client = client_of(context, patience_s=waiting.timeout)
-    path = _path_of_rule(place.find(client, group), rule)
+    path = _path_of_rule(within.find(client, "sg", group), rule)
     changed = client.change(path, {"description": description}, waiting.query)
     print_items([changed], COLUMNS, waiting.output)
 
@@ -244,11 +226,11 @@ def set_(
 @app.command()
 @command
 def delete(
-    context: typer.Context, group: Group, rule: Rule, place: Place, waiting: Waiting
+    context: typer.Context, group: Group, rule: Rule, within: InVpc, waiting: Waiting
 ) -> None:
     """Delete a rule; what it alone allowed ends at once, unless the group keeps it."""
     client = client_of(context, patience_s=waiting.timeout)
-    revision = client.delete(_path_of_rule(place.find(client, group), rule), waiting.query)
+    revision = client.delete(_path_of_rule(within.find(client, "sg", group), rule), waiting.query)
     print_deleted(rule, revision, waiting.output)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vpcctl.cli import traffic
-from vpcctl.cli.client import Client, path_of
+from vpcctl.cli.client import path_of
 from vpcctl.cli.errors import CliError
 from vpcctl.cli.options import (
     Changes,
@@ -24,12 +24,11 @@ from vpcctl.cli.render import (
     Column,
     Format,
     Json,
-    print_deleted,
     print_items,
     print_json,
     print_parts,
 )
-from vpcctl.cli.resources import add_list_of_vpc, client_of, state_of
+from vpcctl.cli.resources import InVpc, add_delete_of_vpc, add_list_of_vpc, client_of, state_of
 
 app = typer.Typer(
     no_args_is_help=True, help="Network ACLs: what may be routed into and out of subnets."
@@ -59,24 +58,6 @@ Acl = Annotated[
 Number = Annotated[
     int, typer.Argument(metavar="NUMBER", help="1 to 32766; the lowest that matches decides.")
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Within:
-    """Where to look for the ACL's name."""
-
-    vpc: Annotated[
-        str | None,
-        typer.Option(metavar="ID|NAME", help="Its VPC, where several have an ACL of the name."),
-    ] = None
-
-    def resolve(self, client: Client, reference: str) -> str:
-        """Return the id of the ACL that *reference* names."""
-        return client.resolve_within("nacl", reference, self.vpc)
-
-    def find(self, client: Client, reference: str) -> str:
-        """Return the path of the ACL that *reference* names."""
-        return path_of("nacl", self.resolve(client, reference))
 
 
 class Action(StrEnum):
@@ -204,10 +185,10 @@ add_list_of_vpc(app, "nacl", COLUMNS)
 
 @app.command()
 @command
-def show(context: typer.Context, reference: Reference, within: Within, output: Output) -> None:
+def show(context: typer.Context, reference: Reference, within: InVpc, output: Output) -> None:
     """Show a network ACL with its entries."""
     client = client_of(context)
-    print_acl(client.get(within.find(client, reference)), output.output)
+    print_acl(client.get(within.find(client, "nacl", reference)), output.output)
 
 
 @app.command()
@@ -231,23 +212,16 @@ def set_(
     context: typer.Context,
     reference: Reference,
     changes: Changes,
-    within: Within,
+    within: InVpc,
     waiting: Waiting,
 ) -> None:
     """Change a network ACL but for its entries."""
     client = client_of(context, patience_s=waiting.timeout)
-    path = within.find(client, reference)
+    path = within.find(client, "nacl", reference)
     print_acl(client.change(path, changes.body(), waiting.query), waiting.output)
 
 
-@app.command()
-@command
-def delete(context: typer.Context, reference: Reference, within: Within, waiting: Waiting) -> None:
-    """Delete a network ACL that no subnet has."""
-    client = client_of(context, patience_s=waiting.timeout)
-    acl_id = within.resolve(client, reference)
-    revision = client.delete(path_of("nacl", acl_id), waiting.query)
-    print_deleted(acl_id, revision, waiting.output)
+add_delete_of_vpc(app, "nacl", "Delete a network ACL that no subnet has.")
 
 
 @entries.command()
@@ -258,7 +232,7 @@ def add(
     number: Number,
     action: Action,
     matched: Matched,
-    within: Within,
+    within: InVpc,
     waiting: Waiting,
 ) -> None:
     """Add an entry; its number must be free.
@@ -268,7 +242,7 @@ def add(
     body = {"number": number, "direction": matched.direction, "action": str(action)}
     body |= matched.fields()
     client = client_of(context, patience_s=waiting.timeout)
-    path = within.find(client, acl)
+    path = within.find(client, "nacl", acl)
     made = client.create(f"{path}/entries", body, waiting.query, matched.names)
     print_acl(made, waiting.output)
 
@@ -281,30 +255,30 @@ def put(
     number: Number,
     action: Action,
     matched: Matched,
-    within: Within,
+    within: InVpc,
     waiting: Waiting,
 ) -> None:
     """Replace the entry with this direction and number, or add it."""
     body = {"action": str(action)} | matched.fields()
     client = client_of(context, patience_s=waiting.timeout)
-    path = within.find(client, acl)
+    path = within.find(client, "nacl", acl)
     place = f"{path}/entries/{matched.direction}/{number}"
     print_acl(client.put(place, body, waiting.query, matched.names), waiting.output)
 
 
 @entries.command("list")
 @command
-def list_entries(context: typer.Context, acl: Acl, within: Within, output: Output) -> None:
+def list_entries(context: typer.Context, acl: Acl, within: InVpc, output: Output) -> None:
     """List a network ACL's entries, by direction and number."""
     client = client_of(context)
-    item = client.get(within.find(client, acl))
+    item = client.get(within.find(client, "nacl", acl))
     print_items(item["entries"], ENTRY_COLUMNS, output.output)
 
 
 @entries.command("delete")
 @command
 def delete_entry(
-    context: typer.Context, acl: Acl, entry: Entry, within: Within, waiting: Waiting
+    context: typer.Context, acl: Acl, entry: Entry, within: InVpc, waiting: Waiting
 ) -> None:
     """Delete an entry.
 
@@ -312,7 +286,7 @@ def delete_entry(
     """
     direction, number = entry.find()
     client = client_of(context, patience_s=waiting.timeout)
-    acl_id = within.resolve(client, acl)
+    acl_id = within.resolve(client, "nacl", acl)
     place = f"{path_of('nacl', acl_id)}/entries/{direction}/{number}"
     revision = client.delete(place, waiting.query)
     if waiting.output is Format.JSON:

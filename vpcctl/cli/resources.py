@@ -1,6 +1,8 @@
 """What the commands of every resource have in common."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated
 
 import typer
 
@@ -22,6 +24,24 @@ def client_of(context: typer.Context, *, patience_s: float = 0.0) -> Client:
     if not isinstance(target, Target):
         raise TypeError("the root command leaves the target in the context")
     return Client(target, timeout_s=30.0 + patience_s)
+
+
+@dataclass(frozen=True, slots=True)
+class InVpc:
+    """Where to look for a name, which several VPCs may have given."""
+
+    vpc: Annotated[
+        str | None,
+        typer.Option(metavar="ID|NAME", help="Its VPC, where several have one of the name."),
+    ] = None
+
+    def resolve(self, client: Client, kind: ids.Kind, reference: str) -> str:
+        """Return the id of what *reference* names."""
+        return client.resolve_within(kind, reference, self.vpc)
+
+    def find(self, client: Client, kind: ids.Kind, reference: str) -> str:
+        """Return the path of what *reference* names."""
+        return path_of(kind, self.resolve(client, kind, reference))
 
 
 def state_of(item: Json) -> str:
@@ -61,6 +81,20 @@ def add_delete(app: typer.Typer, kind: ids.Kind) -> None:
         print_deleted(resource_id, revision, waiting.output)
 
     _register(app, "delete", f"Delete {_one(kind)}.", delete)
+
+
+def add_delete_of_vpc(app: typer.Typer, kind: ids.Kind, text: str) -> None:
+    """Add ``delete`` to *app*, of what VPCs have; *text* is what help says of it."""
+
+    def delete(
+        context: typer.Context, reference: Reference, within: InVpc, waiting: Waiting
+    ) -> None:
+        client = client_of(context, patience_s=waiting.timeout)
+        resource_id = within.resolve(client, kind, reference)
+        revision = client.delete(path_of(kind, resource_id), waiting.query)
+        print_deleted(resource_id, revision, waiting.output)
+
+    _register(app, "delete", text, delete)
 
 
 def _one(kind: ids.Kind) -> str:

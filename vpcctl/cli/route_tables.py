@@ -1,7 +1,5 @@
 """``vpcctl route-table``."""
 
-from typing import Annotated
-
 import typer
 
 from vpcctl.cli.client import path_of
@@ -16,7 +14,7 @@ from vpcctl.cli.options import (
     command,
 )
 from vpcctl.cli.render import Column, Format, Json, lines, print_parts
-from vpcctl.cli.resources import add_delete, add_list_of_vpc, client_of, state_of
+from vpcctl.cli.resources import InVpc, add_delete, add_list_of_vpc, client_of, state_of
 
 app = typer.Typer(no_args_is_help=True, help="Route tables: where packets go that leave their VPC.")
 
@@ -35,11 +33,6 @@ ROUTE_COLUMNS = (
     Column("DESCRIPTION", "description", whole=False),
 )
 
-Vpc = Annotated[
-    str | None,
-    typer.Option(metavar="ID|NAME", help="Its VPC, where several have a table of the name."),
-]
-
 
 def _targets(route: Json) -> list[str]:
     """Return a route's targets, with why those are dead that are."""
@@ -54,11 +47,10 @@ add_list_of_vpc(app, "rtb", COLUMNS)
 
 @app.command()
 @command
-def show(context: typer.Context, reference: Reference, output: Output, vpc: Vpc = None) -> None:
+def show(context: typer.Context, reference: Reference, within: InVpc, output: Output) -> None:
     """Show a route table with its routes."""
     client = client_of(context)
-    table = client.resolve_within("rtb", reference, vpc)
-    print_table(client.get(path_of("rtb", table)), output.output)
+    print_table(client.get(within.find(client, "rtb", reference)), output.output)
 
 
 @app.command()
@@ -87,13 +79,13 @@ def set_(context: typer.Context, reference: Reference, changes: Changes, waiting
 
 @app.command("main")
 @command
-def main_(context: typer.Context, reference: Reference, waiting: Waiting, vpc: Vpc = None) -> None:
+def main_(context: typer.Context, reference: Reference, within: InVpc, waiting: Waiting) -> None:
     """Make a route table the main one of its VPC: that of all subnets that name none.
 
     The one that was main stays as it is, and may be deleted.
     """
     client = client_of(context, patience_s=waiting.timeout)
-    path = path_of("rtb", client.resolve_within("rtb", reference, vpc))
+    path = within.find(client, "rtb", reference)
     print_table(client.change(path, {"main": True}, waiting.query), waiting.output)
 
 

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from vpcctl.cli.client import Client, path_of
+from vpcctl.cli.client import Client
 from vpcctl.cli.errors import CliError
 from vpcctl.cli.options import Output, Waiting, command, given
 from vpcctl.cli.render import Json, print_items
-from vpcctl.cli.resources import client_of
+from vpcctl.cli.resources import InVpc, client_of
 from vpcctl.cli.route_tables import ROUTE_COLUMNS, print_table
 from vpcctl.model import ids
 
@@ -27,20 +27,6 @@ Destination = Annotated[
 _NAMES = {"destination": "DESTINATION", "targets": "--to", "description": "--description"}
 """What a route's fields come from."""
 _KINDS: dict[str, ids.Kind] = {"igw": "igw", "nat": "nat", "port": "port"}
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where to look for the table's name."""
-
-    vpc: Annotated[
-        str | None,
-        typer.Option(metavar="ID|NAME", help="Its VPC, where several have a table of the name."),
-    ] = None
-
-    def find(self, client: Client, reference: str) -> str:
-        """Return the path of the table that *reference* names."""
-        return path_of("rtb", client.resolve_within("rtb", reference, self.vpc))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +72,10 @@ def _target(client: Client, table: str, text: str) -> str:
 
 @app.command("list")
 @command
-def list_(context: typer.Context, table: Table, place: Place, output: Output) -> None:
+def list_(context: typer.Context, table: Table, within: InVpc, output: Output) -> None:
     """List a table's routes, by family, address and length."""
     client = client_of(context)
-    item = client.get(place.find(client, table))
+    item = client.get(within.find(client, "rtb", table))
     print_items(item["routes"], ROUTE_COLUMNS, output.output)
 
 
@@ -100,7 +86,7 @@ def add(
     table: Table,
     destination: Destination,
     way: Way,
-    place: Place,
+    within: InVpc,
     waiting: Waiting,
 ) -> None:
     """Add a route to a table; its destination must be new to the table.
@@ -108,7 +94,7 @@ def add(
     For example: vpcctl route add main 0.0.0.0/0 --to igw:out --vpc shop
     """
     client = client_of(context, patience_s=waiting.timeout)
-    path = place.find(client, table)
+    path = within.find(client, "rtb", table)
     route = way.route(client, path, destination)
     print_table(client.create(f"{path}/routes", route, waiting.query, _NAMES), waiting.output)
 
@@ -120,12 +106,12 @@ def set_(
     table: Table,
     destination: Destination,
     way: Way,
-    place: Place,
+    within: InVpc,
     waiting: Waiting,
 ) -> None:
     """Replace the route to a destination, or add it: at once, with no moment between."""
     client = client_of(context, patience_s=waiting.timeout)
-    path = place.find(client, table)
+    path = within.find(client, "rtb", table)
     route = way.route(client, path, destination)
     print_table(client.put(f"{path}/routes", route, waiting.query, _NAMES), waiting.output)
 
@@ -138,11 +124,11 @@ def delete(
     destination: Annotated[
         list[str], typer.Argument(metavar="DESTINATION...", help="Destinations of the routes.")
     ],
-    place: Place,
+    within: InVpc,
     waiting: Waiting,
 ) -> None:
     """Take routes out of a table: all, or none."""
     client = client_of(context, patience_s=waiting.timeout)
-    path = place.find(client, table)
+    path = within.find(client, "rtb", table)
     client.delete(f"{path}/routes", {**waiting.query, "destination": destination})
     print_table(client.get(path), waiting.output)

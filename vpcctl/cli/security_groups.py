@@ -8,7 +8,6 @@ import typer
 
 from vpcctl.cli import group_rules
 from vpcctl.cli.client import path_of
-from vpcctl.cli.group_rules import Place
 from vpcctl.cli.options import (
     Changes,
     Description,
@@ -20,8 +19,8 @@ from vpcctl.cli.options import (
     command,
     given,
 )
-from vpcctl.cli.render import Column, Format, Json, print_deleted, print_parts
-from vpcctl.cli.resources import add_list_of_vpc, client_of, state_of
+from vpcctl.cli.render import Column, Format, Json, print_parts
+from vpcctl.cli.resources import InVpc, add_delete_of_vpc, add_list_of_vpc, client_of, state_of
 
 app = typer.Typer(no_args_is_help=True, help="Security groups: what ports may send and get.")
 app.add_typer(group_rules.app, name="rule")
@@ -70,10 +69,10 @@ add_list_of_vpc(app, "sg", COLUMNS)
 
 @app.command()
 @command
-def show(context: typer.Context, reference: Reference, place: Place, output: Output) -> None:
+def show(context: typer.Context, reference: Reference, within: InVpc, output: Output) -> None:
     """Show a security group with its rules."""
     client = client_of(context)
-    print_group(client.get(path_of("sg", place.resolve(client, reference))), output.output)
+    print_group(client.get(within.find(client, "sg", reference)), output.output)
 
 
 @app.command()
@@ -99,24 +98,19 @@ def set_(
     reference: Reference,
     changes: Changes,
     behaviour: Behaviour,
-    place: Place,
+    within: InVpc,
     waiting: Waiting,
 ) -> None:
     """Change a security group but for its rules."""
     client = client_of(context, patience_s=waiting.timeout)
-    path = path_of("sg", place.resolve(client, reference))
+    path = within.find(client, "sg", reference)
     body = changes.body() | behaviour.fields()
     print_group(client.change(path, body, waiting.query), waiting.output)
 
 
-@app.command()
-@command
-def delete(context: typer.Context, reference: Reference, place: Place, waiting: Waiting) -> None:
-    """Delete a security group that no port is in and no other group's rule names."""
-    client = client_of(context, patience_s=waiting.timeout)
-    group_id = place.resolve(client, reference)
-    revision = client.delete(path_of("sg", group_id), waiting.query)
-    print_deleted(group_id, revision, waiting.output)
+add_delete_of_vpc(
+    app, "sg", "Delete a security group that no port is in and no other group's rule names."
+)
 
 
 def print_group(item: Json, output: Format) -> None:
