@@ -4,6 +4,7 @@ import asyncio
 import functools
 import logging
 import os
+import random
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from agent import certificates, ovs_process
 from agent.bridges import Bridges, Ovs
 from agent.client import Client
 from agent.decide import marks, work
+from agent.decide.backoff import Backoff
 from agent.decide.rows import InterfaceRow, Wish
 from agent.decide.sharing import sharing
 from agent.guests import GuestAnswers
@@ -391,8 +393,10 @@ class Agent:
 
         Those of packets that a port must not get wait for a first one that never comes.
         """
+        tries = 0
         while not await self._vswitchd.hold_fragments():
-            await asyncio.sleep(_VSWITCHD_POLL_S)
+            tries += 1  # an Open vSwitch that knows no such command never does
+            await asyncio.sleep(Backoff().delay(tries, random.random()))  # noqa: S311
 
     async def _readable(self, fd: int) -> None:
         ready = self._loop.create_future()
