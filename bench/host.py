@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from bench import netns
@@ -156,10 +157,14 @@ class Host:
         )
 
     def add_interface(
-        self, bridge: str, device: str, external_ids: dict[str, str] | None = None
+        self,
+        bridge: str,
+        device: str,
+        external_ids: dict[str, str] | None = None,
+        kind: str = "",
     ) -> None:
         """Plug *device* into *bridge*: one transaction on the persistent connection."""
-        row = {"name": device, "external_ids": ovs_map(external_ids or {})}
+        row = {"name": device, "type": kind, "external_ids": ovs_map(external_ids or {})}
         self.ovsdb.transact(
             insert("Interface", row, "interface"),
             insert("Port", {"name": device, "interfaces": ["named-uuid", "interface"]}, "port"),
@@ -179,6 +184,20 @@ class Host:
                 "mutations": mutation,
             }
         )
+
+    @contextlib.contextmanager
+    def numbers_taken(self, count: int) -> Iterator[None]:
+        """Keep the datapath's next *count* port numbers taken, by devices that do nothing."""
+        names = [f"taken{index}" for index in range(count)]
+        for name in names:
+            self.add_interface("br-phy", name, kind="internal")
+        for name in names:
+            self.ofport(name)
+        try:
+            yield
+        finally:
+            for name in names:
+                self.remove_interface("br-phy", name)
 
     def has_interface(self, device: str) -> bool:
         """Tell whether *device* is plugged into a bridge."""

@@ -52,7 +52,7 @@ class Plan:
     cold_start_sizes: tuple[int, ...] = (5_000, 20_000)
     cold_start_samples: int = 3
     dataplane_size: int = 100
-    dataplane_rounds: int = 6
+    dataplane_rounds: int = 8
     dataplane_seconds: float = 1.0
     one_host: bool = True
     group_members: int = 1_000

@@ -1,7 +1,7 @@
 """A system on its world with its guests in place, and the things cases do with them."""
 
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from bench import cpu
@@ -21,6 +21,9 @@ QUIET_SHARE = 0.03
 
 ON_HOSTS = ("agent", "ovn-controller")
 """How the names of processes begin that run on each host."""
+
+_SEATS = 16
+"""How many numberings of the guests' ports there are."""
 
 EMPTY_FLOWS = 500
 """More than any system keeps on a host without ports; far fewer than a VPC brings."""
@@ -56,6 +59,7 @@ class Rig:
         self.policies = policies_of(system)
         self.external = external_of(system)
         self._idle = 0.0
+        self._seat = 0
         add = self.world.add_guest
         self.source = add("a", guest_port("a0", 0, 1))
         self.routed_source = add("a", guest_port("a1", 1, 2))
@@ -84,6 +88,27 @@ class Rig:
         """Return the guests that stay plugged."""
         here = (self.source, self.routed_source, self.neighbour)
         return (*here, self.resident, self.far_resident)
+
+    def reseat(self) -> None:
+        """Plug the guests anew, each under another of the datapath's port numbers than before.
+
+        In each turn of its main loop ovs-vswitchd reads the ports in an order that follows from
+        these numbers. Who is read after the port that a packet came in by answers it within the
+        turn, who is read before it a turn later: a quarter of a round trip between hosts, half of
+        one on a host. With one numbering for a whole run, that would be a system's luck.
+        """
+        self._seat = (self._seat + 1) % _SEATS
+        with ExitStack() as stack:
+            for guest in self.residents():
+                self.system.unplug(guest)
+            for host in self.world.hosts:
+                stack.enter_context(host.numbers_taken(self._seat))
+            for guest in self.residents():
+                self.system.plug(guest)
+                guest.host.ofport(guest.device)
+        self.settle()
+        for resident in (self.resident, self.far_resident):
+            self.await_answer(self.source, resident)
 
     def start(self, source: Guest, target: Guest, *, until_first: bool) -> Prober:
         """Start probing from one guest to another."""
@@ -148,8 +173,9 @@ class Rig:
         for guest in (self.target, self.twin):
             self.system.unplug(guest)
         self.system.delete_port(self.target.spec)
-        if not self.system.is_plugged(self.far_resident):
-            self.system.plug(self.far_resident)
+        for resident in self.residents():
+            if not self.system.is_plugged(resident):
+                self.system.plug(resident)
         self.settle()
 
     def crash(self, host: Host) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-from bench.cases.dataplane import Line, icmp, streams
+from bench.cases.dataplane import ASKING_SHARE, Line, icmp, streams
 from bench.outside import ROUTER, inbound, outbound
 from bench.probe import new_identifier
 from bench.rig import Rig
@@ -16,8 +16,6 @@ from bench.ways_out import CENTRAL, DISTRIBUTED, Way, guest_of, lead_outside
 
 KEY = "eip_dataplane"
 NAT = "NAT gateway"
-_ICMP_SHARE = 0.5
-"""Of the time of a throughput measurement: one echo a millisecond is soon enough of them."""
 
 
 def run(session: Session, size: int) -> None:
@@ -52,8 +50,9 @@ def _measure(
     seconds = session.plan.dataplane_seconds
 
     def attempt(rig: Rig) -> list[Value]:
+        rig.reseat()
         line = line_of(rig)
-        values = [icmp(line, seconds * _ICMP_SHARE), *streams(line, seconds)]
+        values = [icmp(line, seconds * ASKING_SHARE), *streams(line, seconds)]
         return [Value(KEY, f"{name}, {path}", value, unit) for name, value, unit in values]
 
     count = session.plan.dataplane_rounds

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from bench.addressing import GATEWAY_MAC
 from bench.host import Host
 from bench.outside import BLOCK, BRIDGE, NAT_EIP, REACH, ROUTER_MAC, Eip
-from bench.systems.static import Static
+from bench.systems.static import Flows, Static
 from bench.world import Guest
 
 INSIDE, OUTSIDE = "to-outside", "to-inside"
@@ -53,16 +53,20 @@ class StaticExternal:
         self._write(is_open=True)
 
     def _write(self, *, is_open: bool) -> None:
-        flows: dict[str, list[str]] = {}
-        if is_open:
-            wire = self._gateway.ofport(INSIDE)
-            for eip, guest in self._eips.values():
+        self._static.add_flows(self._flows if is_open else dict)
+
+    def _flows(self) -> Flows:
+        flows: Flows = {}
+        guests = self._static.guests()
+        wire = self._gateway.ofport(INSIDE)
+        for eip, guest in self._eips.values():
+            if guest in guests:
                 self._add(flows, guest, self._eip_flows(eip, guest, wire))
-            for guest in self._static.guests():
-                if guest.spec.subnet == 0 and guest.host is not self._gateway:
-                    self._add(flows, guest, _nat_flows(guest, self._to(guest), wire))
-            flows.setdefault(self._gateway.name, []).extend(_nat_gateway(self._tunnel(), wire))
-        self._static.add_flows(flows)
+        for guest in guests:
+            if guest.spec.subnet == 0 and guest.host is not self._gateway:
+                self._add(flows, guest, _nat_flows(guest, self._to(guest), wire))
+        flows.setdefault(self._gateway.name, []).extend(_nat_gateway(self._tunnel(), wire))
+        return flows
 
     def _eip_flows(self, eip: Eip, guest: Guest, wire: int) -> list[str]:
         return [
@@ -88,7 +92,7 @@ class StaticExternal:
             return f"in_port={guest.host.ofport(guest.device)},dl_dst={GATEWAY_MAC}"
         return f"in_port={self._tunnel()},tun_id={vni}"
 
-    def _add(self, flows: dict[str, list[str]], guest: Guest, there: Sequence[str]) -> None:
+    def _add(self, flows: Flows, guest: Guest, there: Sequence[str]) -> None:
         """Add a guest's flows of the gateway host, and the one of its own that leads there."""
         flows.setdefault(self._gateway.name, []).extend(there)
         if guest.host is self._gateway:

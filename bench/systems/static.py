@@ -1,12 +1,15 @@
 """Raw VXLAN with a handful of flows written by hand: the limit of what this datapath can do."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bench.addressing import GATEWAY_MAC, PortSpec
 from bench.host import Host
 from bench.ovsdb import insert, ovs_map, where
 from bench.systems.static_tracked import tracked
 from bench.world import Guest, World
+
+Flows = dict[str, list[str]]
+"""Flows of hosts, by the host's name."""
 
 
 class Static:
@@ -19,7 +22,7 @@ class Static:
         self.world = world
         self._plugged: dict[str, Guest] = {}
         self._tracked = False
-        self._more: dict[str, list[str]] = {}
+        self._more: Callable[[], Flows] = dict
 
     def setup(self) -> None:
         """Give every host a flow-based VXLAN port."""
@@ -59,17 +62,21 @@ class Static:
         """Return the guests that are plugged."""
         return tuple(self._plugged.values())
 
-    def add_flows(self, flows: dict[str, list[str]]) -> None:
-        """Let hosts have these flows, by the host's name, beside those between guests."""
-        self._more = flows
+    def add_flows(self, make: Callable[[], Flows]) -> None:
+        """Let hosts have the flows that *make* returns beside those between guests.
+
+        It is asked anew at each plugging, which gives a guest another OpenFlow port number.
+        """
+        self._more = make
         self._write()
 
     def _write(self) -> None:
+        more = self._more()
         for host in self.world.hosts:
             flows = self._flows(host)
             if self._tracked:
                 flows = tracked(flows)
-            flows += self._more.get(host.name, [])
+            flows += more.get(host.name, [])
             host.ofctl("replace-flows", "-", stdin="\n".join(flows) + "\n")
 
     def unplug(self, guest: Guest) -> None:

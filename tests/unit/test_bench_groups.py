@@ -118,14 +118,19 @@ def test_tracking_is_held_against_our_own_without_it():
     path = "TCP throughput, routed, across hosts"
     rtt = "UDP round trip, routed, across hosts"
     found = verdicts(
-        ("dataplane", path, 100, "ours", 1.0),
+        ("dataplane_groups_without", path, 100, "ours", 1.0),
+        ("dataplane_groups", path, 100, "static", 0.93),
         ("dataplane_groups", path, 100, "ours", 0.91),
         ("dataplane_groups", path, 100, "ovn", 0.95),
-        ("dataplane", rtt, 100, "ours", 100.0),
+        ("dataplane_groups_without", rtt, 100, "ours", 100.0),
+        ("dataplane_groups", rtt, 100, "static", 107.0),
         ("dataplane_groups", rtt, 100, "ours", 112.0),
     )
     assert found[f"{path}, with stateful groups: 0.9 of our own without"] is True
     assert found[f"{path}, with stateful groups: better than OVN's"] is False
+    hand = "with stateful groups: 0.97 of tracking flows written by hand"
+    assert found[f"{path}, {hand}"] is True
+    assert found[f"{rtt}, {hand}"] is False
     assert found[f"{rtt}, with stateful groups: 0.9 of our own without"] is False
     assert found[f"{rtt}, with stateful groups: better than OVN's"] is None
 
