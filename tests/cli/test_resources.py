@@ -96,9 +96,37 @@ def test_a_name_that_several_have_is_refused_with_their_ids(
     assert "; or give --vpc" in tables.err
     assert re.search(r"rtb-[0-9a-f]{17} \(of \S", tables.err)
     tables = controller.run("route-table", "delete", "main")
-    assert (tables.code, "--vpc" in tables.err) == (4, False)
+    assert (tables.code, "--vpc" in tables.err) == (4, True)
 
 
+def test_what_has_one_name_in_two_vpcs_is_told_apart(controller: Served, tenant: str) -> None:
+    name, ours = f"web-{tenant}", make_vpc(controller, tenant)
+    other = controller.document(
+        *("vpc", "create", f"other-{tenant}", "--tenant", tenant, "--cidr", "10.0.0.0/16")
+    )
+    of_ours = ("--vpc", ours["name"])
+    made = {}
+    for vpc in (ours, other):
+        subnet = make_subnet(controller, vpc, name)
+        port = ("port", "create", name, "--subnet", name, "--vpc", vpc["id"])
+        table = ("route-table", "create", name, "--vpc", vpc["id"])
+        made["subnet", vpc["id"]] = subnet["id"]
+        made["port", vpc["id"]] = controller.document(*port)["id"]
+        made["route-table", vpc["id"]] = controller.document(*table)["id"]
+    assert controller.run("port", "create", "second", "--subnet", name).code == 4
+    for kind in ("port", "subnet", "route-table"):
+        unclear = controller.run(kind, "show", name)
+        assert (unclear.code, "; or give --vpc" in unclear.err) == (4, True)
+        assert controller.document(kind, "show", name, *of_ours)["id"] == made[kind, ours["id"]]
+        changed = controller.document(kind, "set", name, "--description", "front", *of_ours)
+        assert (changed["id"], changed["description"]) == (made[kind, ours["id"]], "front")
+        refused = controller.run(kind, "delete", made[kind, other["id"]], *of_ours)
+        assert refused.err.startswith("error: --vpc: ")
+        assert controller.document(kind, "delete", name, *of_ours)["id"] == changed["id"]
+        assert controller.document(kind, "show", name)["id"] == made[kind, other["id"]]
+
+
+PORT = ("port", "set", "port-00000000000000000")
 RULE = ("sg", "rule", "add", "sg-00000000000000000")
 ENTRY = ("nacl", "entry", "add", "nacl-00000000000000000", "100")
 
@@ -108,7 +136,7 @@ ENTRY = ("nacl", "entry", "add", "nacl-00000000000000000", "100")
     [
         (("vpc", "show", "vpc-00000000000000000"), 3, "vpc-00000000000000000"),
         (("vpc", "show", "no-such-name"), 3, "no VPC named 'no-such-name'"),
-        (("vpc", "create", "x", "--tenant", "t", "--cidr", "10.0.0.1/16"), 2, "cidrs"),
+        (("vpc", "create", "x", "--tenant", "t", "--cidr", "10.0.0.1/16"), 2, "error: --cidr: "),
         (("vpc", "create", "x", "--tenant", "t", "--cidr", "nonsense"), 2, "accepted:"),
         (("vpc", "create", "x", "--cidr", "10.0.0.0/16", "--tag", "oops"), 2, "KEY=VALUE"),
         (("vpc", "create", "x"), 2, "--cidr"),
@@ -119,7 +147,15 @@ ENTRY = ("nacl", "entry", "add", "nacl-00000000000000000", "100")
         (("port", "attach", "port-00000000000000000"), 2, "attachment"),
         (("port", "set", "port-00000000000000000", "--sg", "x", "--sg", ""), 2, "sg: ''"),
         (("port", "list", "--output", "x"), 2, "'x' is not one of"),
-        (("dhcp-options", "create", "x", "--lease", "1"), 2, "lease_time_s: It is too small"),
+        (("dhcp-options", "create", "x", "--lease", "1"), 2, "error: --lease: It is too small"),
+        ((*PORT, "--lease", "1"), 2, "error: --lease: It is too small"),
+        ((*PORT, "--mac", "fox"), 2, "error: --mac: "),
+        ((*PORT, "--ip", "10.0.0.300"), 2, "error: --ip: "),
+        ((*PORT, "--pair", "10.0.0.1/8"), 2, "error: --pair: "),
+        ((*PORT, "--egress", "fast"), 2, "error: --egress: 'fast' is no rate"),
+        ((*PORT, "--ingress-pps", "0"), 2, "error: --ingress-pps: "),
+        (("host", "create", "x", "--vtep", "nowhere"), 2, "error: --vtep: "),
+        (("port", "create", "x" * 129, "--subnet", "subnet-00000000000000000"), 2, "error: NAME: "),
         (("address-group", "create", "x", "--cidr", "office"), 2, "block such as 10.0.0.0/24"),
         ((*RULE, "--ingress", "any", "--from", "db"), 2, "any, or --from-group or --from-a"),
         ((*RULE, "--egress", "any", "--to", "db"), 2, "any, or --to-group or --to-address"),

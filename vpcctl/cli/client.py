@@ -3,10 +3,10 @@
 import json
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from vpcctl.cli.errors import CliError, Exit, exit_for_status
+from vpcctl.cli.fields import Names, name_of
 from vpcctl.cli.target import Target
 from vpcctl.model import ids
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 Query = dict[str, str | list[str]]
-Names = Mapping[str, str]
-"""What the user knows fields of a request's body by, where they are called otherwise there."""
 _TRIES = 3
 _MOST_NAMED = 10
 _NAMES: dict[ids.Kind, str] = {
@@ -47,13 +45,22 @@ _PLURALS: dict[ids.Kind, str] = {
 
 
 class Client:
-    """One connection to the API. Raises :class:`CliError` for whatever goes wrong."""
+    """One connection to the API. Raises :class:`CliError` for whatever goes wrong.
 
-    def __init__(self, target: Target, *, timeout_s: float = 30.0) -> None:
+    Args:
+        target: where the API is, and whose token is used.
+        timeout_s: seconds that an answer may take.
+        names: what the user knows fields of requests by; requests may know better.
+    """
+
+    def __init__(
+        self, target: Target, *, timeout_s: float = 30.0, names: Names | None = None
+    ) -> None:
         # Imported late: completion and --help should not wait for it.
         import httpx
 
         self._target = target
+        self._names = names or {}
         self._http = httpx.Client(
             base_url=target.base_url,
             transport=httpx.HTTPTransport(uds=target.socket) if target.socket else None,
@@ -88,8 +95,7 @@ class Client:
     ) -> Json:
         """Create a resource and return it; a lost answer does not make a second one."""
         key = {"Idempotency-Key": uuid.uuid4().hex}
-        with _called(names or {}):
-            return self._request("POST", path, body=body, query=query, headers=key).json()
+        return self._request("POST", path, body=body, query=query, headers=key, names=names).json()
 
     def change(self, path: str, body: Json, query: Query | None = None) -> Json:
         """Change some fields of a resource and return it.
@@ -105,8 +111,7 @@ class Client:
         self, path: str, body: Json, query: Query | None = None, names: Names | None = None
     ) -> Json:
         """Replace a sub-resource and return what the API answers."""
-        with _called(names or {}):
-            return self._request("PUT", path, body=body, query=query).json()
+        return self._request("PUT", path, body=body, query=query, names=names).json()
 
     def delete(self, path: str, query: Query | None = None) -> int | None:
         """Delete a resource and return the revision that this made."""
@@ -187,7 +192,7 @@ class Client:
             with self._http.stream("GET", "/v1/events", params=query, timeout=timeout) as answer:
                 if answer.is_error:
                     answer.read()
-                    raise _problem(answer)
+                    raise _problem(answer, self._names)
                 yield from _parse_stream(answer.iter_lines())
         except httpx.ReadTimeout:
             return
@@ -202,6 +207,7 @@ class Client:
         body: Json | list[Json] | None = None,
         query: Query | None = None,
         headers: Mapping[str, str] | None = None,
+        names: Names | None = None,
     ) -> "httpx.Response":
         import httpx
 
@@ -217,7 +223,7 @@ class Client:
         else:
             raise AssertionError("the last try either answers or raises")
         if answer.is_error:
-            raise _problem(answer)
+            raise _problem(answer, {**self._names, **(names or {})})
         return answer
 
     def _unreachable(self, error: Exception) -> CliError:
@@ -256,37 +262,22 @@ def _verify(target: Target) -> Any:
         raise CliError(f"ca-file: {target.ca_file}: {error}") from None
 
 
-def _problem(answer: "httpx.Response") -> CliError:
+def _problem(answer: "httpx.Response", names: Names) -> CliError:
     code = exit_for_status(answer.status_code)
     try:
         document = answer.json()
         detail = document["detail"]
     except (ValueError, KeyError, TypeError):
         return CliError(f"HTTP {answer.status_code}: {answer.text[:200].strip()!r}", code)
-    field, accepted = document.get("field"), document.get("accepted")
     text = detail.removesuffix(".")
-    if accepted:
+    if field := name_of(document.get("field"), names):
+        text = f"{field}: {text}"
+    if accepted := document.get("accepted"):
         text += f"; accepted: {accepted}"
     if blockers := document.get("blockers"):
         listed = ", ".join(f"{blocker['id']} ({blocker['reason']})" for blocker in blockers)
         text += f"; in the way: {listed}"
-    return CliError(" ".join(text.split()), code, field)
-
-
-@contextmanager
-def _called(names: Names) -> Iterator[None]:
-    """Have what is wrong with a field said of what the user knows it by."""
-    try:
-        yield
-    except CliError as error:
-        error.field = _name(error.field, names)
-        raise
-
-
-def _name(field: str | None, names: Names) -> str | None:
-    """Return what the user knows *field* by: as it is named, or what it is a part of."""
-    found = [one for one in names if field == one or (field or "").startswith(f"{one}.")]
-    return names[max(found, key=len)] if found else field
+    return CliError(" ".join(text.split()), code)
 
 
 def _parse_stream(lines: Iterator[str]) -> Iterator[Json]:

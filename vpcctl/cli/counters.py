@@ -4,7 +4,7 @@ import typer
 
 from vpcctl.cli.options import Output, Reference, command
 from vpcctl.cli.render import Column, Format, Json, print_items, print_json
-from vpcctl.cli.resources import client_of
+from vpcctl.cli.resources import InVpc, client_of
 
 COLUMNS = (
     Column("DIRECTION", "direction"),
@@ -21,10 +21,10 @@ RULE_COLUMNS = (
 
 
 @command
-def counters(context: typer.Context, reference: Reference, output: Output) -> None:
+def counters(context: typer.Context, reference: Reference, within: InVpc, output: Output) -> None:
     """Show what passed at a port, what was dropped and why, and what its rules let pass."""
     client = client_of(context)
-    found = client.get(f"/v1/ports/{client.resolve('port', reference)}/counters")
+    found = client.get(f"{within.find(client, 'port', reference)}/counters")
     if output.output is Format.JSON:
         print_json(found)
         return

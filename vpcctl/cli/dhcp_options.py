@@ -85,7 +85,7 @@ def _listed(texts: list[str] | None) -> list[str] | None:
 def _route(text: str) -> Json:
     block, separator, hop = text.partition("=")
     if not separator:
-        raise CliError(f"route: {text!r} is no route; accepted: CIDR=HOP")
+        raise CliError(f"--route: {text!r} is no route; accepted: CIDR=HOP")
     return {"destination": block, "next_hop": hop}
 
 

@@ -21,7 +21,7 @@ from vpcctl.cli.options import (
     given,
 )
 from vpcctl.cli.render import Column, Json, print_deleted, print_item, print_items
-from vpcctl.cli.resources import client_of, state_of
+from vpcctl.cli.resources import InVpc, client_of, state_of
 from vpcctl.model import ids
 
 app = typer.Typer(no_args_is_help=True, help="EIPs: addresses that the outside can reach.")
@@ -146,6 +146,7 @@ def associate(
     context: typer.Context,
     reference: Reference,
     port: Annotated[str, typer.Option(metavar="ID|NAME", help="The port that it stands for.")],
+    within: InVpc,
     waiting: Waiting,
     ip: Annotated[
         str | None, typer.Option(help="Which of the port's IPv4 addresses; default: the first.")
@@ -157,7 +158,8 @@ def associate(
     """Let an EIP stand for a port's address: what is sent to the one arrives at the other."""
     client = client_of(context, patience_s=waiting.timeout)
     path = path_of("eip", find_eip(client, reference))
-    body = given(port_id=client.resolve("port", port), fixed_ip=ip) | {"move": move}
+    port_id = within.resolve(client, "port", port)
+    body = given(port_id=port_id, fixed_ip=ip) | {"move": move}
     print_item(client.put(f"{path}/association", body, waiting.query), waiting.output)
 
 

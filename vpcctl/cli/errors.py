@@ -40,19 +40,11 @@ class CliError(Exception):
 
     Attributes:
         code: the exit code.
-        field: what of the request is wrong, which the line begins with; None or empty: nothing
-            that has a name.
     """
 
-    def __init__(self, message: str, code: Exit = Exit.USAGE, field: str | None = None) -> None:
+    def __init__(self, message: str, code: Exit = Exit.USAGE) -> None:
         super().__init__(message)
         self.code = code
-        self.field = field
-
-    def __str__(self) -> str:
-        """Return the line."""
-        said = super().__str__()
-        return f"{self.field}: {said}" if self.field else said
 
 
 def exit_for_status(status: int) -> Exit:

@@ -145,14 +145,13 @@ def _names(direction: str, count: int) -> dict[str, str]:
     """Return the options that fields of *count* rules of a direction come from."""
     option = _OPTIONS[direction]
     fields = traffic.names(direction) | {
-        "family": "--family",
         "remote.cidr": option,
         "remote.security_group_id": f"{option}-group",
         "remote.address_group_id": f"{option}-address-group",
-        "description": "--description",
     }
     if count == 1:
         return fields
+    fields |= {"family": "--family", "description": "--description"}
     said = [f"rule {number} of {count}" for number in range(1, count + 1)]
     return {str(at): rule for at, rule in enumerate(said)} | {
         f"{at}.{field}": f"{rule}: {name}"

@@ -16,7 +16,7 @@ from vpcctl.cli.options import (
     command,
 )
 from vpcctl.cli.render import Column, print_item, print_items
-from vpcctl.cli.resources import add_delete, add_show, client_of, state_of
+from vpcctl.cli.resources import InVpc, add_delete_of_vpc, add_show_of_vpc, client_of, state_of
 
 app = typer.Typer(no_args_is_help=True, help="Internet gateways: VPCs' ways to external networks.")
 
@@ -49,7 +49,7 @@ def list_(
     print_items(client.items(path_of("igw"), query), COLUMNS, filters.output)
 
 
-add_show(app, "igw")
+add_show_of_vpc(app, "igw")
 
 
 @app.command()
@@ -75,11 +75,17 @@ def create(
 
 @app.command("set")
 @command
-def set_(context: typer.Context, reference: Reference, changes: Changes, waiting: Waiting) -> None:
+def set_(
+    context: typer.Context,
+    reference: Reference,
+    changes: Changes,
+    within: InVpc,
+    waiting: Waiting,
+) -> None:
     """Change an internet gateway: its name, description or tags."""
     client = client_of(context, patience_s=waiting.timeout)
-    path = path_of("igw", client.resolve("igw", reference))
+    path = within.find(client, "igw", reference)
     print_item(client.change(path, changes.body(), waiting.query), waiting.output)
 
 
-add_delete(app, "igw")
+add_delete_of_vpc(app, "igw")

@@ -62,5 +62,5 @@ def _kbps(name: str, text: str | None) -> int | None:
         return None
     found = _RATE.fullmatch(text)
     if found is None:
-        raise CliError(f"{name}: {text!r} is no rate; accepted: 500k, 100M, 1G (bit/s)")
+        raise CliError(f"--{name}: {text!r} is no rate; accepted: 500k, 100M, 1G (bit/s)")
     return int(found[1]) * _FACTORS[found[2].lower()]

@@ -21,7 +21,7 @@ from vpcctl.cli.options import (
     given,
 )
 from vpcctl.cli.render import Column, Format, Json, lines, print_deleted, print_items, print_parts
-from vpcctl.cli.resources import add_delete, add_list_of_vpc, client_of, state_of
+from vpcctl.cli.resources import InVpc, add_delete_of_vpc, add_list_of_vpc, client_of, state_of
 from vpcctl.model import ids
 
 app = typer.Typer(no_args_is_help=True, help="NAT gateways: the way out for subnets without EIPs.")
@@ -54,15 +54,6 @@ Eips = Annotated[
     list[str],
     typer.Option("--eip", metavar="EIP", help="An EIP: its id, name or address; repeatable."),
 ]
-_NAMES = {
-    "protocol": "TRAFFIC",
-    "ports": "TRAFFIC",
-    "address": "--to",
-    "target_port": "--to",
-    "eip_id": "--eip",
-    "description": "--description",
-}
-"""What a port forward's fields come from."""
 _TARGET = re.compile(r"([0-9.]+)(?::([0-9]{1,5}))?")
 
 
@@ -71,10 +62,10 @@ add_list_of_vpc(app, "nat", COLUMNS)
 
 @app.command()
 @command
-def show(context: typer.Context, reference: Reference, output: Output) -> None:
+def show(context: typer.Context, reference: Reference, within: InVpc, output: Output) -> None:
     """Show a NAT gateway with its port forwards and the hosts that it is on."""
     client = client_of(context)
-    print_gateway(client.get(path_of("nat", client.resolve("nat", reference))), output.output)
+    print_gateway(client.get(within.find(client, "nat", reference)), output.output)
 
 
 @app.command()
@@ -106,6 +97,7 @@ def set_(
     context: typer.Context,
     reference: Reference,
     changes: Changes,
+    within: InVpc,
     waiting: Waiting,
     eip: Annotated[
         list[str] | None,
@@ -116,11 +108,11 @@ def set_(
     client = client_of(context, patience_s=waiting.timeout)
     eips = None if eip is None else [find_eip(client, one) for one in eip]
     body = changes.body() | given(eip_ids=eips)
-    path = path_of("nat", client.resolve("nat", reference))
+    path = within.find(client, "nat", reference)
     print_gateway(client.change(path, body, waiting.query), waiting.output)
 
 
-add_delete(app, "nat")
+add_delete_of_vpc(app, "nat")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +161,7 @@ def add(
         str, typer.Argument(metavar="TRAFFIC", help="Ports of the EIP: tcp/443, udp/1000-1999.")
     ],
     forward: Forward,
+    within: InVpc,
     waiting: Waiting,
 ) -> None:
     """Forward ports of a NAT gateway's EIP to a fixed address.
@@ -176,17 +169,17 @@ def add(
     For example: vpcctl nat-gateway forward add out tcp/443 --to 10.0.1.20:8443
     """
     client = client_of(context, patience_s=waiting.timeout)
-    path = path_of("nat", client.resolve("nat", gateway))
-    made = client.create(f"{path}/forwards", forward.body(client, traffic), waiting.query, _NAMES)
+    path = within.find(client, "nat", gateway)
+    made = client.create(f"{path}/forwards", forward.body(client, traffic), waiting.query)
     print_items([made], FORWARD_COLUMNS, waiting.output)
 
 
 @forwards.command("list")
 @command
-def list_forwards(context: typer.Context, gateway: Gateway, output: Output) -> None:
+def list_forwards(context: typer.Context, gateway: Gateway, within: InVpc, output: Output) -> None:
     """List a NAT gateway's port forwards, oldest first."""
     client = client_of(context)
-    item = client.get(path_of("nat", client.resolve("nat", gateway)))
+    item = client.get(within.find(client, "nat", gateway))
     print_items(item["forwards"], FORWARD_COLUMNS, output.output)
 
 
@@ -196,6 +189,7 @@ def delete_forward(
     context: typer.Context,
     gateway: Gateway,
     forward: Annotated[str, typer.Argument(metavar="FORWARD", help="The port forward's id.")],
+    within: InVpc,
     waiting: Waiting,
 ) -> None:
     """Delete a port forward; its connections end."""
@@ -204,7 +198,7 @@ def delete_forward(
         shown = "accepted: an id that 'vpcctl nat-gateway forward list' shows"
         raise CliError(f"{said}; {shown}", Exit.NOT_FOUND)
     client = client_of(context, patience_s=waiting.timeout)
-    path = path_of("nat", client.resolve("nat", gateway))
+    path = within.find(client, "nat", gateway)
     revision = client.delete(f"{path}/forwards/{forward}", waiting.query)
     print_deleted(forward, revision, waiting.output)
 

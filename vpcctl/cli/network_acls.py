@@ -160,8 +160,7 @@ class Matched:
     def names(self) -> dict[str, str]:
         """The options and arguments that an entry's fields come from."""
         block = {"ingress": "--from", "egress": "--to"}[self.direction]
-        more = {"number": "NUMBER", "cidr": block, "description": "--description"}
-        return traffic.names(self.direction) | more
+        return traffic.names(self.direction) | {"cidr": block}
 
 
 def _block(option: str, text: str, protocol: str) -> str:

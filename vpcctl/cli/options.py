@@ -114,7 +114,7 @@ def parse_tags(texts: list[str]) -> dict[str, str]:
     for text in texts:
         key, separator, value = text.partition("=")
         if not separator or not key:
-            raise CliError(f"tag: {text!r} is no tag; accepted: KEY=VALUE")
+            raise CliError(f"--tag: {text!r} is no tag; accepted: KEY=VALUE")
         tags[key] = value
     return tags
 

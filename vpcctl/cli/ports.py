@@ -25,7 +25,7 @@ from vpcctl.cli.options import (
     given,
 )
 from vpcctl.cli.render import Column, Format, Json, lines, print_item, print_items, print_json
-from vpcctl.cli.resources import add_delete, add_show, client_of, state_of
+from vpcctl.cli.resources import InVpc, add_delete_of_vpc, add_show_of_vpc, client_of, state_of
 from vpcctl.model import ids
 
 app = typer.Typer(no_args_is_help=True, help="Ports: where workloads meet their subnet.")
@@ -115,7 +115,7 @@ class Traffic:
             return {}
         named = [reference for reference in self.sg if reference]
         if named and len(named) < len(self.sg):
-            said = "sg: '' stands for no security group at all"
+            said = "--sg: '' stands for no security group at all"
             raise CliError(f"{said}; accepted: names or ids of groups, or '' alone")
         if all(ids.is_id("sg", reference) for reference in named):
             return {"security_groups": named}
@@ -242,7 +242,7 @@ def list_(context: typer.Context, filters: Filters, within: Within) -> None:
     print_items(client.items("/v1/ports", query), COLUMNS, filters.output)
 
 
-add_show(app, "port")
+add_show_of_vpc(app, "port")
 
 
 @app.command()
@@ -251,6 +251,7 @@ def create(
     context: typer.Context,
     name: Name,
     subnet: Annotated[str, typer.Option(metavar="ID|NAME", help="The subnet it is in.")],
+    within: InVpc,
     values: Description,
     address: Address,
     traffic: Traffic,
@@ -265,7 +266,7 @@ def create(
     body = values.body(name) | address.fields() | traffic.fields() | dhcp.whole()
     body |= metadata.fields()
     body |= limits.limits()
-    body["subnet_id"] = client.resolve("subnet", subnet)
+    body["subnet_id"] = within.resolve(client, "subnet", subnet)
     body |= traffic.groups(client, path_of("subnet", body["subnet_id"]))
     if (attachment := place.attachment(client)) is not None:
         body["attachment"] = attachment
@@ -283,11 +284,12 @@ def set_(
     dhcp: Dhcp,
     metadata: Metadata,
     limits: NewLimits,
+    within: InVpc,
     waiting: Waiting,
 ) -> None:
     """Change a port; DHCP options that are given replace all that it had, limits likewise."""
     client = client_of(context, patience_s=waiting.timeout)
-    path = path_of("port", client.resolve("port", reference))
+    path = within.find(client, "port", reference)
     body = changes.body() | address.fields() | traffic.fields() | dhcp.whole()
     body |= metadata.fields()
     body |= limits.changed() | traffic.groups(client, path)
@@ -296,30 +298,32 @@ def set_(
 
 @app.command()
 @command
-def attach(context: typer.Context, reference: Reference, place: Place, waiting: Waiting) -> None:
+def attach(
+    context: typer.Context, reference: Reference, place: Place, within: InVpc, waiting: Waiting
+) -> None:
     """Attach a port: to a namespace on a host, or to an OVS interface."""
     client = client_of(context, patience_s=waiting.timeout)
     attachment = place.attachment(client)
     if attachment is None:
         raise CliError("attachment: give --host and --netns, or --interface")
-    path = f"/v1/ports/{client.resolve('port', reference)}/attachment"
+    path = f"{within.find(client, 'port', reference)}/attachment"
     print_item(client.put(path, attachment, waiting.query), waiting.output)
 
 
 @app.command()
 @command
-def detach(context: typer.Context, reference: Reference, waiting: Waiting) -> None:
+def detach(context: typer.Context, reference: Reference, within: InVpc, waiting: Waiting) -> None:
     """Detach a port; what the agent made for it is removed."""
     client = client_of(context, patience_s=waiting.timeout)
-    port_id = client.resolve("port", reference)
-    revision = client.delete(f"/v1/ports/{port_id}/attachment", waiting.query)
+    port_id = within.resolve(client, "port", reference)
+    revision = client.delete(f"{path_of('port', port_id)}/attachment", waiting.query)
     if waiting.output is Format.JSON:
         print_json({"id": port_id, "attached": False, "revision": revision})
     else:
         print(f"{port_id} detached")
 
 
-add_delete(app, "port")
+add_delete_of_vpc(app, "port")
 app.command("counters")(counters)
 
 

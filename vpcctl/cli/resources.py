@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from vpcctl.cli.client import Client, named_kind, path_of
+from vpcctl.cli.fields import names_of
 from vpcctl.cli.options import Filters, OfVpc, Output, Reference, Waiting, command
 from vpcctl.cli.render import Column, Json, print_deleted, print_item, print_items
 from vpcctl.cli.target import Target
@@ -23,7 +24,7 @@ def client_of(context: typer.Context, *, patience_s: float = 0.0) -> Client:
     target = context.obj
     if not isinstance(target, Target):
         raise TypeError("the root command leaves the target in the context")
-    return Client(target, timeout_s=30.0 + patience_s)
+    return Client(target, timeout_s=30.0 + patience_s, names=names_of(context))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,16 @@ def add_show(app: typer.Typer, kind: ids.Kind) -> None:
     _register(app, "show", f"Show {_one(kind)}.", show)
 
 
+def add_show_of_vpc(app: typer.Typer, kind: ids.Kind) -> None:
+    """Add ``show`` to *app*, of what VPCs have."""
+
+    def show(context: typer.Context, reference: Reference, within: InVpc, output: Output) -> None:
+        client = client_of(context)
+        print_item(client.get(within.find(client, kind, reference)), output.output)
+
+    _register(app, "show", f"Show {_one(kind)}.", show)
+
+
 def add_delete(app: typer.Typer, kind: ids.Kind) -> None:
     """Add ``delete`` to *app*."""
 
@@ -83,8 +94,8 @@ def add_delete(app: typer.Typer, kind: ids.Kind) -> None:
     _register(app, "delete", f"Delete {_one(kind)}.", delete)
 
 
-def add_delete_of_vpc(app: typer.Typer, kind: ids.Kind, text: str) -> None:
-    """Add ``delete`` to *app*, of what VPCs have; *text* is what help says of it."""
+def add_delete_of_vpc(app: typer.Typer, kind: ids.Kind, text: str | None = None) -> None:
+    """Add ``delete`` to *app*, of what VPCs have; *text* is what help says of it, if more."""
 
     def delete(
         context: typer.Context, reference: Reference, within: InVpc, waiting: Waiting
@@ -94,7 +105,7 @@ def add_delete_of_vpc(app: typer.Typer, kind: ids.Kind, text: str) -> None:
         revision = client.delete(path_of(kind, resource_id), waiting.query)
         print_deleted(resource_id, revision, waiting.output)
 
-    _register(app, "delete", text, delete)
+    _register(app, "delete", text or f"Delete {_one(kind)}.", delete)
 
 
 def _one(kind: ids.Kind) -> str:

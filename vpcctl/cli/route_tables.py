@@ -14,7 +14,7 @@ from vpcctl.cli.options import (
     command,
 )
 from vpcctl.cli.render import Column, Format, Json, lines, print_parts
-from vpcctl.cli.resources import InVpc, add_delete, add_list_of_vpc, client_of, state_of
+from vpcctl.cli.resources import InVpc, add_delete_of_vpc, add_list_of_vpc, client_of, state_of
 
 app = typer.Typer(no_args_is_help=True, help="Route tables: where packets go that leave their VPC.")
 
@@ -70,10 +70,16 @@ def create(
 
 @app.command("set")
 @command
-def set_(context: typer.Context, reference: Reference, changes: Changes, waiting: Waiting) -> None:
+def set_(
+    context: typer.Context,
+    reference: Reference,
+    changes: Changes,
+    within: InVpc,
+    waiting: Waiting,
+) -> None:
     """Change a route table but for its routes."""
     client = client_of(context, patience_s=waiting.timeout)
-    path = path_of("rtb", client.resolve("rtb", reference))
+    path = within.find(client, "rtb", reference)
     print_table(client.change(path, changes.body(), waiting.query), waiting.output)
 
 
@@ -89,7 +95,7 @@ def main_(context: typer.Context, reference: Reference, within: InVpc, waiting: 
     print_table(client.change(path, {"main": True}, waiting.query), waiting.output)
 
 
-add_delete(app, "rtb")
+add_delete_of_vpc(app, "rtb")
 
 
 def print_table(item: Json, output: Format) -> None:

@@ -24,8 +24,6 @@ Table = Annotated[
 Destination = Annotated[
     str, typer.Argument(metavar="DESTINATION", help="A block, such as 0.0.0.0/0.")
 ]
-_NAMES = {"destination": "DESTINATION", "targets": "--to", "description": "--description"}
-"""What a route's fields come from."""
 _KINDS: dict[str, ids.Kind] = {"igw": "igw", "nat": "nat", "port": "port"}
 
 
@@ -96,7 +94,7 @@ def add(
     client = client_of(context, patience_s=waiting.timeout)
     path = within.find(client, "rtb", table)
     route = way.route(client, path, destination)
-    print_table(client.create(f"{path}/routes", route, waiting.query, _NAMES), waiting.output)
+    print_table(client.create(f"{path}/routes", route, waiting.query), waiting.output)
 
 
 @app.command("set")
@@ -113,7 +111,7 @@ def set_(
     client = client_of(context, patience_s=waiting.timeout)
     path = within.find(client, "rtb", table)
     route = way.route(client, path, destination)
-    print_table(client.put(f"{path}/routes", route, waiting.query, _NAMES), waiting.output)
+    print_table(client.put(f"{path}/routes", route, waiting.query), waiting.output)
 
 
 @app.command()

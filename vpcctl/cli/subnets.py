@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vpcctl.cli.client import Client, path_of
+from vpcctl.cli.client import Client
 from vpcctl.cli.options import (
     Changes,
     Description,
@@ -17,7 +17,14 @@ from vpcctl.cli.options import (
     given,
 )
 from vpcctl.cli.render import Column, Json, lines, print_item
-from vpcctl.cli.resources import add_delete, add_list_of_vpc, add_show, client_of, state_of
+from vpcctl.cli.resources import (
+    InVpc,
+    add_delete_of_vpc,
+    add_list_of_vpc,
+    add_show_of_vpc,
+    client_of,
+    state_of,
+)
 from vpcctl.model import ids
 
 app = typer.Typer(no_args_is_help=True, help="Subnets: layer-2 segments of a VPC.")
@@ -108,7 +115,7 @@ class NewValues(Changes):
 
 
 add_list_of_vpc(app, "subnet", COLUMNS)
-add_show(app, "subnet")
+add_show_of_vpc(app, "subnet")
 
 
 @app.command()
@@ -136,11 +143,15 @@ def create(
 @app.command("set")
 @command
 def set_(
-    context: typer.Context, reference: Reference, changes: NewValues, waiting: Waiting
+    context: typer.Context,
+    reference: Reference,
+    changes: NewValues,
+    within: InVpc,
+    waiting: Waiting,
 ) -> None:
     """Change a subnet: its name, description, tags, IPv6 block, zone, network ACL or routes."""
     client = client_of(context, patience_s=waiting.timeout)
-    path = path_of("subnet", client.resolve("subnet", reference))
+    path = within.find(client, "subnet", reference)
     body = changes.body() | changes.fields()
     if changes.nacl is not None:
         body["network_acl_id"] = _find(client, path, "nacl", changes.nacl)
@@ -149,7 +160,7 @@ def set_(
     print_item(client.change(path, body, waiting.query), waiting.output)
 
 
-add_delete(app, "subnet")
+add_delete_of_vpc(app, "subnet")
 
 
 def _find(client: Client, path: str, kind: ids.Kind, reference: str) -> str | None:

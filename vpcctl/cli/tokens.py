@@ -22,15 +22,6 @@ COLUMNS = (
 )
 
 
-_NAMES = {
-    "tenant_id": "--tenant",
-    "host_id": "--host",
-    "description": "--description",
-    "expires_at": "--expires-at",
-}
-"""What a token's fields come from."""
-
-
 class Role(StrEnum):
     """Who a token is for."""
 
@@ -74,7 +65,7 @@ def create(
         description=description,
         expires_at=expires_at,
     )
-    made = client.create("/v1/tokens", body, names=_NAMES)
+    made = client.create("/v1/tokens", body)
     if file is not None:
         write_secret(file, made.pop("secret"))
     if output.output is Format.JSON:
