@@ -59,10 +59,6 @@ def cases_at(plan: Plan, size: int) -> dict[str, Case]:
     }
     if size in plan.light_sizes:
         cases = {"add_one": add_one.run}
-    if size in plan.restart_sizes:
-        cases["restart"] = restart.run
-    if size in plan.cold_start_sizes:
-        cases["cold_start"] = cold_start.run
     if size:
         cases["rule"] = rule.run
     if size >= plan.group_members:
@@ -76,6 +72,11 @@ def cases_at(plan: Plan, size: int) -> dict[str, Case]:
         cases["eip"] = eip.run
     if size == plan.dataplane_size:
         cases["gateway_failover"] = gateway_failover.run
+    # Last: a control plane that was restarted is busy for minutes, and so is the machine.
+    if size in plan.restart_sizes:
+        cases["restart"] = restart.run
+    if size in plan.cold_start_sizes:
+        cases["cold_start"] = cold_start.run
     return cases
 
 

@@ -142,6 +142,8 @@ def test_every_plan_measures_groups_at_its_sizes(plan):
         cases = cases_at(plan, size)
         assert "rule" in cases
         assert ("member" in cases) == (size >= plan.group_members)
+        last = {"restart", "cold_start"} & cases.keys()
+        assert set(list(cases)[len(cases) - len(last) :]) == last
     assert any("group_scale" in cases_at(plan, size) for size in plan.sizes)
     # The crowd is made of mass ports that exist.
     assert min(plan.group_scale_sizes) >= plan.group_members
