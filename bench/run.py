@@ -72,7 +72,7 @@ def cases_at(plan: Plan, size: int) -> dict[str, Case]:
         cases["eip"] = eip.run
     if size == plan.dataplane_size:
         cases["gateway_failover"] = gateway_failover.run
-    # Last: a control plane that was restarted is busy for minutes, and so is the machine.
+    # Last: what was measured after restarts was slower, with both systems there.
     if size in plan.restart_sizes:
         cases["restart"] = restart.run
     if size in plan.cold_start_sizes:
