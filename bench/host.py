@@ -189,11 +189,11 @@ class Host:
     def numbers_taken(self, count: int) -> Iterator[None]:
         """Keep the datapath's next *count* port numbers taken, by devices that do nothing."""
         names = [f"taken{index}" for index in range(count)]
-        for name in names:
-            self.add_interface("br-phy", name, kind="internal")
-        for name in names:
-            self.ofport(name)
         try:
+            for name in names:
+                self.add_interface("br-phy", name, kind="internal")
+            for name in names:
+                self.ofport(name)
             yield
         finally:
             for name in names:

@@ -57,18 +57,22 @@ class Session:
         *,
         count: int,
         rigs: Sequence[Rig] | None = None,
+        whole: bool = False,
     ) -> None:
         """Call *attempt* for every rig in turn, *count* times, and keep what it gives.
+
+        The plan's budget ends it earlier, unless it is to be done as a *whole*.
 
         The order turns round from one turn to the next, so that neither system always comes
         after the other. A system that failed three times is not asked again; what a failed
         attempt has left behind is cleared away before the next one.
         """
         start = time.monotonic()
+        least = count if whole else self.plan.minimum
         failed: dict[str, int] = {}
         turns = 0
         for turn in range(count):
-            if turn >= self.plan.minimum and time.monotonic() - start > self.plan.budget_s:
+            if turn >= least and time.monotonic() - start > self.plan.budget_s:
                 break
             chosen = list(self.rigs if rigs is None else rigs)
             for rig in chosen if turn % 2 == 0 else reversed(chosen):

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bench import cpu
 from bench.host import Host
@@ -29,14 +29,9 @@ ASKING_SHARE = 0.5
 
 def run(session: Session, size: int) -> None:
     """Measure every path on every system in turn."""
-    plan = session.plan
-    session.plan = replace(plan, minimum=plan.dataplane_rounds)
-    try:
-        for where in ("across hosts", "one host") if plan.one_host else ("across hosts",):
-            for how in ("same subnet", "routed"):
-                _measure(session, size, f"{how}, {where}")
-    finally:
-        session.plan = plan
+    for where in ("across hosts", "one host") if session.plan.one_host else ("across hosts",):
+        for how in ("same subnet", "routed"):
+            _measure(session, size, f"{how}, {where}")
 
 
 def _measure(session: Session, size: int, path: str) -> None:
@@ -45,7 +40,8 @@ def _measure(session: Session, size: int, path: str) -> None:
     def attempt(rig: Rig) -> list[Value]:
         return measure(rig, path, plan.dataplane_seconds)
 
-    session.interleave(f"dataplane, {path}", size, attempt, count=plan.dataplane_rounds)
+    count = plan.dataplane_rounds
+    session.interleave(f"dataplane, {path}", size, attempt, count=count, whole=True)
 
 
 def _ends(rig: Rig, path: str) -> tuple[Guest, Guest]:

@@ -25,16 +25,13 @@ RULES = (
 def run(session: Session, size: int) -> None:
     """Measure both paths between hosts on every system in turn."""
     plan = session.plan
-    session.plan = replace(plan, minimum=plan.dataplane_rounds)
-    try:
-        for path in PATHS:
+    for path in PATHS:
 
-            def attempt(rig: Rig, path: str = path) -> list[Value]:
-                return _with_and_without(rig, path, plan.dataplane_seconds)
+        def attempt(rig: Rig, path: str = path) -> list[Value]:
+            return _with_and_without(rig, path, plan.dataplane_seconds)
 
-            session.interleave(f"groups, {path}", size, attempt, count=plan.dataplane_rounds)
-    finally:
-        session.plan = plan
+        count = plan.dataplane_rounds
+        session.interleave(f"groups, {path}", size, attempt, count=count, whole=True)
 
 
 def _with_and_without(rig: Rig, path: str, seconds: float) -> list[Value]:

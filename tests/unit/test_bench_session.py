@@ -40,8 +40,8 @@ class Rig:
             raise TooLongError("still busy")
 
 
-def session(*rigs):
-    return Session(Plan(), rigs, Quiet(), Console(file=io.StringIO()))
+def session(*rigs, **plan):
+    return Session(Plan(**plan), rigs, Quiet(), Console(file=io.StringIO()))
 
 
 def test_a_failed_attempt_is_kept_cleared_up_after_and_followed_by_others():
@@ -59,6 +59,15 @@ def test_a_system_that_fails_again_and_again_is_left_alone():
     run.interleave("case", 100, lambda rig: rig.attempt(), count=9)
     assert rig.turns == 3
     assert len(run.failures) == 6  # each time the attempt and clearing up
+
+
+def test_only_what_is_to_be_done_as_a_whole_goes_on_past_the_budget():
+    rig = Rig("slow")
+    run = session(rig, minimum=2, budget_s=-1.0)
+    run.interleave("case", 100, lambda rig: rig.attempt(), count=5)
+    assert rig.turns == 2
+    run.interleave("case", 100, lambda rig: rig.attempt(), count=5, whole=True)
+    assert rig.turns == 7
 
 
 def test_a_part_that_fails_by_a_fault_of_the_bench_says_where():

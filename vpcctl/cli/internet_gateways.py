@@ -6,17 +6,21 @@ import typer
 
 from vpcctl.cli.client import path_of
 from vpcctl.cli.options import (
-    Changes,
     Description,
     Filters,
     Name,
     OfVpc,
-    Reference,
     Waiting,
     command,
 )
 from vpcctl.cli.render import Column, print_item, print_items
-from vpcctl.cli.resources import InVpc, add_delete_of_vpc, add_show_of_vpc, client_of, state_of
+from vpcctl.cli.resources import (
+    add_delete_of_vpc,
+    add_set_of_vpc,
+    add_show_of_vpc,
+    client_of,
+    state_of,
+)
 
 app = typer.Typer(no_args_is_help=True, help="Internet gateways: VPCs' ways to external networks.")
 
@@ -73,19 +77,5 @@ def create(
     print_item(client.create(path_of("igw"), body, waiting.query), waiting.output)
 
 
-@app.command("set")
-@command
-def set_(
-    context: typer.Context,
-    reference: Reference,
-    changes: Changes,
-    within: InVpc,
-    waiting: Waiting,
-) -> None:
-    """Change an internet gateway: its name, description or tags."""
-    client = client_of(context, patience_s=waiting.timeout)
-    path = within.find(client, "igw", reference)
-    print_item(client.change(path, changes.body(), waiting.query), waiting.output)
-
-
+add_set_of_vpc(app, "igw", "Change an internet gateway: its name, description or tags.")
 add_delete_of_vpc(app, "igw")

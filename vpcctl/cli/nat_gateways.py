@@ -21,7 +21,14 @@ from vpcctl.cli.options import (
     given,
 )
 from vpcctl.cli.render import Column, Format, Json, lines, print_deleted, print_items, print_parts
-from vpcctl.cli.resources import InVpc, add_delete_of_vpc, add_list_of_vpc, client_of, state_of
+from vpcctl.cli.resources import (
+    InVpc,
+    add_delete_of_vpc,
+    add_list_of_vpc,
+    add_show_of_vpc,
+    client_of,
+    state_of,
+)
 from vpcctl.model import ids
 
 app = typer.Typer(no_args_is_help=True, help="NAT gateways: the way out for subnets without EIPs.")
@@ -57,15 +64,18 @@ Eips = Annotated[
 _TARGET = re.compile(r"([0-9.]+)(?::([0-9]{1,5}))?")
 
 
+def print_gateway(item: Json, output: Format) -> None:
+    """Print a NAT gateway: its fields, then its port forwards as a table."""
+    print_parts(item, "forwards", FORWARD_COLUMNS, output)
+
+
 add_list_of_vpc(app, "nat", COLUMNS)
-
-
-@app.command()
-@command
-def show(context: typer.Context, reference: Reference, within: InVpc, output: Output) -> None:
-    """Show a NAT gateway with its port forwards and the hosts that it is on."""
-    client = client_of(context)
-    print_gateway(client.get(within.find(client, "nat", reference)), output.output)
+add_show_of_vpc(
+    app,
+    "nat",
+    "Show a NAT gateway with its port forwards and the hosts that it is on.",
+    print_gateway,
+)
 
 
 @app.command()
@@ -201,8 +211,3 @@ def delete_forward(
     path = within.find(client, "nat", gateway)
     revision = client.delete(f"{path}/forwards/{forward}", waiting.query)
     print_deleted(forward, revision, waiting.output)
-
-
-def print_gateway(item: Json, output: Format) -> None:
-    """Print a NAT gateway: its fields, then its port forwards as a table."""
-    print_parts(item, "forwards", FORWARD_COLUMNS, output)

@@ -10,12 +10,10 @@ from vpcctl.cli import traffic
 from vpcctl.cli.client import path_of
 from vpcctl.cli.errors import CliError
 from vpcctl.cli.options import (
-    Changes,
     Description,
     ItsVpc,
     Name,
     Output,
-    Reference,
     Waiting,
     command,
     given,
@@ -28,7 +26,15 @@ from vpcctl.cli.render import (
     print_json,
     print_parts,
 )
-from vpcctl.cli.resources import InVpc, add_delete_of_vpc, add_list_of_vpc, client_of, state_of
+from vpcctl.cli.resources import (
+    InVpc,
+    add_delete_of_vpc,
+    add_list_of_vpc,
+    add_set_of_vpc,
+    add_show_of_vpc,
+    client_of,
+    state_of,
+)
 
 app = typer.Typer(
     no_args_is_help=True, help="Network ACLs: what may be routed into and out of subnets."
@@ -179,15 +185,13 @@ def _block(option: str, text: str, protocol: str) -> str:
     raise CliError(f"{option}: an entry is for one family; accepted: {each}")
 
 
+def print_acl(item: Json, output: Format) -> None:
+    """Print an ACL: its fields, then its entries as a table."""
+    print_parts(item, "entries", ENTRY_COLUMNS, output)
+
+
 add_list_of_vpc(app, "nacl", COLUMNS)
-
-
-@app.command()
-@command
-def show(context: typer.Context, reference: Reference, within: InVpc, output: Output) -> None:
-    """Show a network ACL with its entries."""
-    client = client_of(context)
-    print_acl(client.get(within.find(client, "nacl", reference)), output.output)
+add_show_of_vpc(app, "nacl", "Show a network ACL with its entries.", print_acl)
 
 
 @app.command()
@@ -205,21 +209,7 @@ def create(
     print_acl(client.create(path_of("nacl"), body, waiting.query), waiting.output)
 
 
-@app.command("set")
-@command
-def set_(
-    context: typer.Context,
-    reference: Reference,
-    changes: Changes,
-    within: InVpc,
-    waiting: Waiting,
-) -> None:
-    """Change a network ACL but for its entries."""
-    client = client_of(context, patience_s=waiting.timeout)
-    path = within.find(client, "nacl", reference)
-    print_acl(client.change(path, changes.body(), waiting.query), waiting.output)
-
-
+add_set_of_vpc(app, "nacl", "Change a network ACL but for its entries.", print_acl)
 add_delete_of_vpc(app, "nacl", "Delete a network ACL that no subnet has.")
 
 
@@ -293,8 +283,3 @@ def delete_entry(
         print_json({**said, "deleted": True, "revision": revision})
     else:
         print(f"{direction} entry {number} of {acl_id} deleted")
-
-
-def print_acl(item: Json, output: Format) -> None:
-    """Print an ACL: its fields, then its entries as a table."""
-    print_parts(item, "entries", ENTRY_COLUMNS, output)

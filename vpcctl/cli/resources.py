@@ -8,10 +8,13 @@ import typer
 
 from vpcctl.cli.client import Client, named_kind, path_of
 from vpcctl.cli.fields import names_of
-from vpcctl.cli.options import Filters, OfVpc, Output, Reference, Waiting, command
-from vpcctl.cli.render import Column, Json, print_deleted, print_item, print_items
+from vpcctl.cli.options import Changes, Filters, OfVpc, Output, Reference, Waiting, command
+from vpcctl.cli.render import Column, Format, Json, print_deleted, print_item, print_items
 from vpcctl.cli.target import Target
 from vpcctl.model import ids
+
+Printed = Callable[[Json, Format], None]
+"""Prints one item."""
 
 
 def client_of(context: typer.Context, *, patience_s: float = 0.0) -> Client:
@@ -72,14 +75,35 @@ def add_show(app: typer.Typer, kind: ids.Kind) -> None:
     _register(app, "show", f"Show {_one(kind)}.", show)
 
 
-def add_show_of_vpc(app: typer.Typer, kind: ids.Kind) -> None:
-    """Add ``show`` to *app*, of what VPCs have."""
+def add_show_of_vpc(
+    app: typer.Typer, kind: ids.Kind, text: str | None = None, printed: Printed = print_item
+) -> None:
+    """Add ``show`` to *app*, of what VPCs have; *text* is what help says of it, if more."""
 
     def show(context: typer.Context, reference: Reference, within: InVpc, output: Output) -> None:
         client = client_of(context)
-        print_item(client.get(within.find(client, kind, reference)), output.output)
+        printed(client.get(within.find(client, kind, reference)), output.output)
 
-    _register(app, "show", f"Show {_one(kind)}.", show)
+    _register(app, "show", text or f"Show {_one(kind)}.", show)
+
+
+def add_set_of_vpc(
+    app: typer.Typer, kind: ids.Kind, text: str, printed: Printed = print_item
+) -> None:
+    """Add ``set`` to *app*, of what VPCs have and of which no more changes than of anything."""
+
+    def set_(
+        context: typer.Context,
+        reference: Reference,
+        changes: Changes,
+        within: InVpc,
+        waiting: Waiting,
+    ) -> None:
+        client = client_of(context, patience_s=waiting.timeout)
+        path = within.find(client, kind, reference)
+        printed(client.change(path, changes.body(), waiting.query), waiting.output)
+
+    _register(app, "set", text, set_)
 
 
 def add_delete(app: typer.Typer, kind: ids.Kind) -> None:

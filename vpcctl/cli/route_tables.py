@@ -4,17 +4,23 @@ import typer
 
 from vpcctl.cli.client import path_of
 from vpcctl.cli.options import (
-    Changes,
     Description,
     ItsVpc,
     Name,
-    Output,
     Reference,
     Waiting,
     command,
 )
 from vpcctl.cli.render import Column, Format, Json, lines, print_parts
-from vpcctl.cli.resources import InVpc, add_delete_of_vpc, add_list_of_vpc, client_of, state_of
+from vpcctl.cli.resources import (
+    InVpc,
+    add_delete_of_vpc,
+    add_list_of_vpc,
+    add_set_of_vpc,
+    add_show_of_vpc,
+    client_of,
+    state_of,
+)
 
 app = typer.Typer(no_args_is_help=True, help="Route tables: where packets go that leave their VPC.")
 
@@ -42,15 +48,13 @@ def _targets(route: Json) -> list[str]:
     ]
 
 
+def print_table(item: Json, output: Format) -> None:
+    """Print a route table: its fields, then its routes as a table."""
+    print_parts(item, "routes", ROUTE_COLUMNS, output)
+
+
 add_list_of_vpc(app, "rtb", COLUMNS)
-
-
-@app.command()
-@command
-def show(context: typer.Context, reference: Reference, within: InVpc, output: Output) -> None:
-    """Show a route table with its routes."""
-    client = client_of(context)
-    print_table(client.get(within.find(client, "rtb", reference)), output.output)
+add_show_of_vpc(app, "rtb", "Show a route table with its routes.", print_table)
 
 
 @app.command()
@@ -68,19 +72,7 @@ def create(
     print_table(client.create(path_of("rtb"), body, waiting.query), waiting.output)
 
 
-@app.command("set")
-@command
-def set_(
-    context: typer.Context,
-    reference: Reference,
-    changes: Changes,
-    within: InVpc,
-    waiting: Waiting,
-) -> None:
-    """Change a route table but for its routes."""
-    client = client_of(context, patience_s=waiting.timeout)
-    path = within.find(client, "rtb", reference)
-    print_table(client.change(path, changes.body(), waiting.query), waiting.output)
+add_set_of_vpc(app, "rtb", "Change a route table but for its routes.", print_table)
 
 
 @app.command("main")
@@ -96,8 +88,3 @@ def main_(context: typer.Context, reference: Reference, within: InVpc, waiting: 
 
 
 add_delete_of_vpc(app, "rtb")
-
-
-def print_table(item: Json, output: Format) -> None:
-    """Print a route table: its fields, then its routes as a table."""
-    print_parts(item, "routes", ROUTE_COLUMNS, output)

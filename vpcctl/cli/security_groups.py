@@ -13,14 +13,20 @@ from vpcctl.cli.options import (
     Description,
     ItsVpc,
     Name,
-    Output,
     Reference,
     Waiting,
     command,
     given,
 )
 from vpcctl.cli.render import Column, Format, Json, print_parts
-from vpcctl.cli.resources import InVpc, add_delete_of_vpc, add_list_of_vpc, client_of, state_of
+from vpcctl.cli.resources import (
+    InVpc,
+    add_delete_of_vpc,
+    add_list_of_vpc,
+    add_show_of_vpc,
+    client_of,
+    state_of,
+)
 
 app = typer.Typer(no_args_is_help=True, help="Security groups: what ports may send and get.")
 app.add_typer(group_rules.app, name="rule")
@@ -64,15 +70,13 @@ class Behaviour:
         )
 
 
+def print_group(item: Json, output: Format) -> None:
+    """Print a group: its fields, then its rules as a table."""
+    print_parts(item, "rules", group_rules.COLUMNS, output)
+
+
 add_list_of_vpc(app, "sg", COLUMNS)
-
-
-@app.command()
-@command
-def show(context: typer.Context, reference: Reference, within: InVpc, output: Output) -> None:
-    """Show a security group with its rules."""
-    client = client_of(context)
-    print_group(client.get(within.find(client, "sg", reference)), output.output)
+add_show_of_vpc(app, "sg", "Show a security group with its rules.", print_group)
 
 
 @app.command()
@@ -111,8 +115,3 @@ def set_(
 add_delete_of_vpc(
     app, "sg", "Delete a security group that no port is in and no other group's rule names."
 )
-
-
-def print_group(item: Json, output: Format) -> None:
-    """Print a group: its fields, then its rules as a table."""
-    print_parts(item, "rules", group_rules.COLUMNS, output)
