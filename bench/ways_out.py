@@ -5,9 +5,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from bench.external.base import External
-from bench.outside import FAR_EIP, OWN_EIP, Eip
-from bench.rig import Rig
+from bench.outside import FAR_EIP, OWN_EIP, ROUTER, Eip, outbound
+from bench.probe import Prober, new_identifier
+from bench.rig import ANSWER_TIMEOUT_S, Rig
 from bench.session import Session
+from bench.waiting import TooLongError
 from bench.world import Guest
 
 
@@ -55,3 +57,21 @@ def lead_outside(session: Session, stack: ExitStack, size: int) -> tuple[Rig, ..
             stack.enter_context(led_outside(rig))
             led.append(rig)
     return tuple(led)
+
+
+def probe_outside(rig: Rig, *, until_first: bool) -> Prober:
+    """Start probing the router from the guest whose subnet has the NAT gateway."""
+    prober = rig.world.prober(rig.source)
+    train = outbound(rig.source.spec, new_identifier())
+    prober.start(train, until_first=until_first, timeout=ANSWER_TIMEOUT_S)
+    return prober
+
+
+def await_outside(rig: Rig) -> None:
+    """Probe the router through the NAT gateway until the first answer.
+
+    Raises:
+        TooLongError: none came.
+    """
+    if probe_outside(rig, until_first=True).result().first_after(0.0) is None:
+        raise TooLongError(f"{rig.name}: {ROUTER} does not answer through the NAT gateway")

@@ -11,7 +11,7 @@ from bench.outside import ROUTER, inbound, outbound
 from bench.probe import new_identifier
 from bench.rig import Rig
 from bench.session import Session, Value
-from bench.ways_out import CENTRAL, DISTRIBUTED, Way, guest_of, lead_outside
+from bench.ways_out import CENTRAL, DISTRIBUTED, Way, await_outside, guest_of, lead_outside
 
 KEY = "eip_dataplane"
 NAT = "NAT gateway"
@@ -62,6 +62,9 @@ def _eip_line(rig: Rig, way: Way) -> Line:
 
 def _nat_line(rig: Rig) -> Line:
     source, outside = rig.source, rig.world.outside
+    # Whoever was just plugged anew, nobody outside may know the way back to.
+    outside.announce()
+    await_outside(rig)
     train = outbound(source.spec, new_identifier())
     prober = rig.world.prober(source)
     return Line(source.netns, outside.netns, ROUTER, rig.world.hosts, prober, train)

@@ -8,13 +8,11 @@ import time
 from contextlib import ExitStack
 
 from bench.cases.move import await_resumption
-from bench.outside import ROUTER, outbound
-from bench.probe import Prober, new_identifier
-from bench.rig import ANSWER_TIMEOUT_S, Rig
+from bench.rig import Rig
 from bench.session import Session, Value
 from bench.stats import Silence
 from bench.waiting import TooLongError
-from bench.ways_out import lead_outside
+from bench.ways_out import await_outside, lead_outside, probe_outside
 
 KEY = "gateway_failover_ms"
 _BEFORE_S, _AFTER_S = 0.2, 0.3
@@ -27,29 +25,17 @@ def run(session: Session, size: int) -> None:
         led = lead_outside(session, stack, size)
         for rig in led:
             with session.part(f"the first answer from outside at {size} ports, {rig.name}"):
-                _await_answer(rig)
+                await_outside(rig)
         count = session.plan.failover_samples
         session.interleave("gateway failover", size, _once, count=count, rigs=led)
 
 
-def _start(rig: Rig, *, until_first: bool) -> Prober:
-    prober = rig.world.prober(rig.source)
-    train = outbound(rig.source.spec, new_identifier())
-    prober.start(train, until_first=until_first, timeout=ANSWER_TIMEOUT_S)
-    return prober
-
-
-def _await_answer(rig: Rig) -> None:
-    if _start(rig, until_first=True).result().first_after(0.0) is None:
-        raise TooLongError(f"{rig.name}: {ROUTER} does not answer through the NAT gateway")
-
-
 def _once(rig: Rig) -> list[Value]:
     rig.world.outside.announce()
-    _await_answer(rig)
+    await_outside(rig)
     host = rig.external.active()
     rig.system.rest(host)
-    prober = _start(rig, until_first=False)
+    prober = probe_outside(rig, until_first=False)
     time.sleep(_BEFORE_S)
     rig.crash(host)
     try:
